@@ -1,0 +1,1 @@
+"""Finds the trade-off between speciality and generality in fine-tuning foundation models."""

@@ -1,0 +1,25 @@
+"""The few errors that rayforget raises on purpose; a message says what was found, what was expected, what to do."""
+
+
+class RayforgetError(Exception):
+    """Base of every error that rayforget raises on purpose."""
+
+
+class SpaceError(RayforgetError, ValueError):
+    """A space file, or what it points to, cannot be used as it is."""
+
+
+class FoundationError(RayforgetError, ValueError):
+    """A foundation model cannot be loaded, or not be trained the way a recipe asks."""
+
+
+class TaskError(RayforgetError, ValueError):
+    """A task's data cannot be read, is broken beyond the stated limit, or contradicts itself."""
+
+
+class RecordError(RayforgetError, RuntimeError):
+    """A file of the record is missing, damaged, or contradicts another."""
+
+
+class TrainingError(RayforgetError, RuntimeError):
+    """A training cannot go on: a number is not finite, a limit was passed."""

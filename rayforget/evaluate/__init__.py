@@ -1,0 +1,1 @@
+"""Models to scores, one pass over the data for many of them."""

@@ -1,0 +1,1 @@
+"""The pretrained models: loading, and what training and scoring need of them."""

@@ -1,0 +1,81 @@
+"""What a foundation offers to training and scoring; the difference between kinds of models lives behind it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Generator, Tensor, nn
+
+from rayforget.record.types import Score, Split
+from rayforget.space.recipe import Recipe
+
+State = Mapping[str, Tensor]
+"""Canonical names -> tensors: deduplicated parameters and persistent floating-point buffers, fp32."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Inputs of a learner's module, and what it should have answered."""
+
+    inputs: Mapping[str, Tensor]
+    """Keyword arguments of the module's forward."""
+    targets: Tensor
+    """Class indices, shape (num_targets,), long: one per image, or one per answer token."""
+
+
+class Learner(Protocol):
+    """A foundation set up for one recipe: a module at theta_0 and the batches it learns from."""
+
+    module: nn.Module
+    """forward(**inputs) -> logits (num_targets, num_classes). At theta_0, in train mode, on the device;
+    `requires_grad` marks what the recipe's head lets train. Its linear layers are plain nn.Linear."""
+    num_items: int
+    """Items in the training set."""
+
+    def batch(self, indices: Tensor, generator: Generator) -> Batch:
+        """The items of these indices (shape (n,), long, on CPU), augmented with the CPU `generator`, on the device."""
+        ...
+
+    def canonical(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The module's own parameter and buffer names -> canonical ones, values unchanged (an exact mapping)."""
+        ...
+
+
+class Scorer(Protocol):
+    """Scores models on the tasks; holds the decoded data and whatever does not depend on alpha."""
+
+    tasks: Sequence[str]
+    """Names of the tasks it scores."""
+
+    def items_hash(self, split: Split) -> str:
+        """One hash over all tasks' items of the split."""
+        ...
+
+    def score(self, thetas: Sequence[State], split: Split) -> list[dict[str, Score]]:
+        """Scores every model in one pass over the split's data; every rank gets the whole result.
+
+        Each of `thetas` holds the tensors that differ from theta_0, under canonical names, on the device. The ranks
+        share the items among them.
+        """
+        ...
+
+
+class Foundation(Protocol):
+    """A pretrained model, loaded once per worker and used by every trial."""
+
+    theta_0: State
+    """On CPU; never written to."""
+    theta_0_hash: str
+    """`rayforget.interpolate.hashing.state_hash(theta_0)`."""
+
+    def learner(self, recipe: Recipe) -> Learner:
+        """A fresh module at theta_0 for this recipe; nothing in it is shared with an earlier learner's."""
+        ...
+
+    def initial(self, recipe: Recipe) -> State:
+        """theta_0 with what the recipe's head adds to it (a classifier's weights)."""
+        ...
+
+    def scorer(self, recipe: Recipe | None) -> Scorer:
+        """Scores models of this recipe's head; None scores theta_0 zero-shot."""
+        ...

@@ -1,0 +1,1 @@
+"""Points to the trade-off frontier and what can honestly be said of it; numpy only."""

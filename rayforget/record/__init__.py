@@ -1,0 +1,1 @@
+"""The plain files that are the record of truth."""

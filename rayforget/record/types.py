@@ -1,0 +1,89 @@
+"""What the record holds: scores with their counts and items, points, and one object per (trial, checkpoint)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Split = Literal["val", "test"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One model on one task and split: per-item results, their weights, and the ratio of the two sums."""
+
+    rule: str
+    """How an item is scored, e.g. `accuracy` (0 or 1 per image)."""
+    items: NDArray[np.bool_] | NDArray[np.float32]
+    """Shape (num_items,), in the fixed order that `items_hash` stands for."""
+    weights: NDArray[np.float32] | None = None
+    """Shape (num_items,): tokens or bytes per item; None where every item weighs 1."""
+    items_hash: str
+    """Hash of the items' contents and labels in order; two scores compare item by item only when it is equal."""
+
+    @property
+    def total(self) -> float:
+        """Sum of the (weighted) item results."""
+        items = self.items.astype(np.float64)
+        return float(items.sum() if self.weights is None else (items * self.weights).sum())
+
+    @property
+    def count(self) -> float:
+        """Sum of the items' weights."""
+        return float(len(self.items) if self.weights is None else self.weights.astype(np.float64).sum())
+
+    @property
+    def value(self) -> float:
+        """total / count, in [0, 1], higher is better."""
+        return self.total / self.count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One (trial, step, alpha) with its scores per task."""
+
+    alpha: float
+    coarse: bool
+    """Whether alpha belongs to the grid common to all trials (methods are compared on these alone)."""
+    scores: Mapping[str, Score]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointRecord:
+    """The immutable object of one (trial, step): what was trained and every point of its alpha curve."""
+
+    trial: str
+    """Name of the trial, unique in its sweep; sorts in the order in which trials were asked."""
+    step: int
+    """Optimiser steps taken."""
+    fraction: float
+    """Share of the training that these steps are, in (0, 1]; 0 for theta_0's own record."""
+    status: Literal["ok", "failed"]
+    reason: str | None = None
+    """Why it failed, with the traceback; None when status is ok."""
+    recipe: Mapping[str, Any]
+    """The resolved recipe (`Recipe.model_dump(mode="json")`); empty for theta_0's own record."""
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """The searcher's parameters of this trial, with the asked `fraction` and `alpha`; empty for baselines."""
+    points: tuple[Point, ...] = ()
+    """Points on `val`, ascending in alpha; empty when failed."""
+    theta_0_hash: str
+    theta_1_hash: str | None = None
+    """Hash of the whole theta_1 (all tensors, names sorted); None when failed."""
+    changed: tuple[str, ...] = ()
+    """Names of the tensors in which theta_1 may differ from theta_0."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Wall seconds by stage: `train`, `evaluate`, `save`."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What was observed on the way: final loss, skipped steps, truncated items."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Versions, git commit and dirty flag, hardware, seeds."""
+    finished: float = 0.0
+    """Unix time at which the record was made."""
+
+    @property
+    def key(self) -> str:
+        """`trial-step`, the name of the record's file."""
+        return f"{self.trial}-{self.step:06d}"

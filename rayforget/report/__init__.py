@@ -1,0 +1,1 @@
+"""The record shown to people: terminal, picture, page, MLflow."""

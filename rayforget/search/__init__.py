@@ -1,0 +1,1 @@
+"""Optuna, fed with whole curves."""

@@ -1,0 +1,1 @@
+"""Recipe and learner to fine-tuned weights."""

@@ -1,0 +1,18 @@
+"""Fixtures that several tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of real data and models (RAYFORGET_SHARED, default ../shared); tests skip without it, except in CI."""
+    folder = Path(os.environ.get("RAYFORGET_SHARED", "../shared")).resolve()
+    if not (folder / "data").is_dir():
+        message = f"no real data at {folder}; set RAYFORGET_SHARED to the folder that holds data/"
+        if os.environ.get("RAYFORGET_REQUIRE_SHARED") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
