@@ -47,6 +47,11 @@ class Scorer(Protocol):
     tasks: Sequence[str]
     """Names of the tasks it scores."""
 
+    @property
+    def identity(self) -> str:
+        """What besides weights and items decides a score: classes, prompts, head; a hash, for caches."""
+        ...
+
     def items_hash(self, split: Split) -> str:
         """One hash over all tasks' items of the split."""
         ...

@@ -87,3 +87,26 @@ class CheckpointRecord:
     def key(self) -> str:
         """`trial-step`, the name of the record's file."""
         return f"{self.trial}-{self.step:06d}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestRecord:
+    """The immutable object of what the report read on `test`: the chosen alphas of one (trial, step)."""
+
+    __test__ = False  # not a test class, whatever pytest makes of its name
+
+    trial: str
+    step: int
+    theta_1_hash: str
+    """Of the theta_1 that was interpolated; theta_0's hash for theta_0's own record."""
+    scores: Mapping[float, Mapping[str, Score]]
+    """alpha -> task -> score on `test`."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """As in CheckpointRecord, of the run that scored."""
+    finished: float
+    """Unix time at which the record was made; of two scores of one point the later counts."""
+
+    @property
+    def key(self) -> str:
+        """`trial-step`, with which the record's file names begin."""
+        return f"{self.trial}-{self.step:06d}"

@@ -1,11 +1,13 @@
 """Where items come from and what is scored on them: sources, splits and tasks, as the space file declares them."""
 
-from pathlib import Path
+from collections.abc import Iterable
+from itertools import combinations
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from rayforget.space.frozen import Frozen
+from rayforget.space.frozen import Frozen, Name, Problem
+from rayforget.space.paths import FolderOrHubName, LocalPath, Place
 
 Role = Literal["speciality", "generality"]
 SuiteName = Literal["imagenet", "imagenet_v2", "imagenet_r", "imagenet_a", "imagenet_sketch", "objectnet"]
@@ -15,7 +17,7 @@ class FolderSource(Frozen):
     """Images in one sub-folder per class."""
 
     kind: Literal["folder"]
-    path: Path
+    path: LocalPath
     """The folder that holds the classes' folders."""
     max_broken: NonNegativeInt = 0
     """How many unreadable images are skipped (and named) before it is an error."""
@@ -25,7 +27,7 @@ class WebdatasetSource(Frozen):
     """Tar shards in webdataset's layout: KEY.jpg beside KEY.cls."""
 
     kind: Literal["webdataset"]
-    shards: str
+    shards: Place
     """Path of the shards; braces and globs are expanded (`/data/val-{000..012}.tar`)."""
     image: str = "jpg"
     """Extension of the image files."""
@@ -39,7 +41,7 @@ class DatasetSource(Frozen):
     """A Hugging Face data set: a local folder (Parquet, Arrow, `save_to_disk`) or a hub name."""
 
     kind: Literal["dataset"]
-    path: str
+    path: FolderOrHubName
     """Local folder, or name on the hub."""
     config: str | None = None
     """The data set's configuration, where it has several."""
@@ -68,6 +70,7 @@ class WorldSource(Frozen):
     count: PositiveInt
     """How many pictures."""
     seed: NonNegativeInt = 0
+    """Seed of the drawing; another seed draws other pictures of the same kind."""
 
 
 Source = Annotated[FolderSource | WebdatasetSource | DatasetSource | WorldSource, Field(discriminator="kind")]
@@ -77,6 +80,7 @@ class Cut(Frozen):
     """One labelled set cut in two by a seeded hash of each item's content."""
 
     source: Source
+    """The set that is cut."""
     seed: NonNegativeInt = 0
     """Seed of the hash; another seed is another cut."""
     val_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
@@ -89,13 +93,13 @@ class ZeroShotTask(Frozen):
     kind: Literal["zero_shot"]
     role: Role
     """speciality: to be learnt; generality: not to be lost."""
-    group: str
-    """Generality is the mean over groups of the mean over a group's tasks, e.g. `distribution` and `task`."""
+    group: Name | None = None
+    """For generality, which is the mean over groups of the mean over a group's tasks: `distribution` or `task`, say."""
     suite: SuiteName | None = None
     """A well-known set: brings its class names, templates and the map from its folders to classes."""
-    classes: tuple[str, ...] | None = None
+    classes: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
     """Class names in the order of the labels; null takes the folders' names, sorted, with _ read as a space."""
-    templates: tuple[str, ...] | None = None
+    templates: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Prompts with {} for the class name; null takes the suite's, else the speciality's."""
     train: Source | None = None
     """What is trained on; exactly one speciality task has it."""
@@ -105,6 +109,54 @@ class ZeroShotTask(Frozen):
     """What the report alone sees."""
     cut: Cut | None = None
     """Instead of `val` and `test`, for sets with one labelled split."""
+
+    def problems(self) -> Iterable[Problem]:
+        """Settings that contradict each other or have no effect."""
+        yield from self._role_problems()
+        yield from self._naming_problems()
+        yield from self._split_problems()
+
+    def _role_problems(self) -> Iterable[Problem]:
+        if self.role == "generality" and self.group is None:
+            text = "found role: generality without a group; add `group:`, e.g. distribution or task"
+            yield Problem(at=("role",), text=text)
+        if self.role == "speciality" and self.group is not None:
+            text = f"found {self.group} with role: speciality; only generality has groups: remove it"
+            yield Problem(at=("group",), text=text)
+        if self.role == "generality" and self.train is not None:
+            text = "found with role: generality; only the speciality is trained on: remove it"
+            yield Problem(at=("train",), text=text)
+
+    def _naming_problems(self) -> Iterable[Problem]:
+        if self.suite is not None and self.classes is not None:
+            text = f"found beside suite: {self.suite}, which brings its own class names: remove one of them"
+            yield Problem(at=("classes",), text=text)
+        for index, name in enumerate(self.classes or ()):
+            if name in (self.classes or ())[:index]:
+                yield Problem(at=("classes", index), text=f"found {name!r} twice; each class has its own name")
+        for index, template in enumerate(self.templates or ()):
+            if template.count("{}") != 1:
+                text = f"found {template!r}; a template holds {{}} once, where the class name goes"
+                yield Problem(at=("templates", index), text=text)
+
+    def _split_problems(self) -> Iterable[Problem]:
+        if self.cut is not None:
+            for split in ("val", "test"):
+                if getattr(self, split) is not None:
+                    text = f"found beside cut, which makes {split} itself: remove one of them"
+                    yield Problem(at=(split,), text=text)
+        else:
+            for split in ("val", "test"):
+                if getattr(self, split) is None:
+                    text = f"has no {split}; add `{split}:` (or `cut:` for a set with one labelled split)"
+                    yield Problem(at=(split,), text=text)
+        sources = {"train": self.train, "val": self.val, "test": self.test}
+        sources["cut"] = None if self.cut is None else self.cut.source
+        given = [(split, source) for split, source in sources.items() if source is not None]
+        for (one, first), (other, second) in combinations(given, 2):
+            if first.model_copy(update={"max_broken": 0}) == second.model_copy(update={"max_broken": 0}):
+                text = f"is the same source as {one}; splits must not overlap: give {other} its own data"
+                yield Problem(at=(other,), text=text)
 
 
 Task = ZeroShotTask

@@ -1,6 +1,66 @@
-"""The base of everything that comes from outside: frozen, strict about unknown keys, documented by its fields."""
+"""The base of everything that comes from outside: frozen all the way down, strict about keys, documented by fields."""
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import GenericAlias
+from typing import Annotated, Any, Generic, NoReturn, Self, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError, model_validator
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+"""What appears in file names, metric names and parameter names: lower-case letters, digits, _ and -."""
+
+
+class FrozenDict(dict[K, V], Generic[K, V]):
+    """A dict that refuses every change; hashable where its values are, and pickled as itself."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("these values were read from a space and cannot be changed; make a new dict(...) of them")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (FrozenDict, (dict(self),))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        plain = GenericAlias(dict, get_args(source) or (str, Any))
+        return core_schema.no_info_after_validator_function(FrozenDict, handler.generate_schema(plain))
+
+
+def freeze(tree: Any) -> Any:
+    """The same tree with FrozenDict for every mapping and a tuple for every list."""
+    if isinstance(tree, dict):
+        return FrozenDict({key: freeze(value) for key, value in tree.items()})
+    if isinstance(tree, list | tuple):
+        return tuple(freeze(value) for value in tree)
+    return tree
+
+
+def thaw(tree: Any) -> Any:
+    """The inverse of `freeze`, made of plain dicts and lists."""
+    if isinstance(tree, dict):
+        return {key: thaw(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [thaw(value) for value in tree]
+    return tree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What is wrong with values that are each fine alone: what was found and expected, what to do, and where."""
+
+    at: tuple[str | int, ...]
+    """Keys from the value that was checked down to the one to change."""
+    text: str
 
 
 class Frozen(BaseModel):
@@ -12,4 +72,25 @@ class Frozen(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
         validate_default=True,
+    )
+
+    def problems(self) -> Iterable[Problem]:
+        """Contradictions between fields; overridden where there can be any, and checked at every construction."""
+        return ()
+
+    @model_validator(mode="after")
+    def _without_problems(self) -> Self:
+        if problems := list(self.problems()):
+            raise invalid(type(self).__name__, problems)
+        return self
+
+
+def invalid(title: str, problems: Iterable[Problem]) -> ValidationError:
+    """The problems as pydantic's own error: raised inside a validator it joins the others, each at its key."""
+    return ValidationError.from_exception_data(
+        title,
+        [
+            InitErrorDetails(type=PydanticCustomError("problem", "{text}", {"text": it.text}), loc=it.at, input=None)
+            for it in problems
+        ],
     )

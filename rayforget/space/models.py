@@ -1,22 +1,43 @@
 """The space file as a checked, frozen object: what to train, on what, how often, where, and what to keep."""
 
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from rayforget.space.checks import space_problems
 from rayforget.space.data import Task
-from rayforget.space.frozen import Frozen
+from rayforget.space.frozen import Frozen, FrozenDict, Name, Problem
+from rayforget.space.paths import LOCAL_FOLDER, LocalPath, ModelName, Place
+from rayforget.space.searchable import Tree, constant_recipe, open_recipe
+
+OpenTree = Annotated[FrozenDict[str, Any], Tree(open_recipe)]
+"""A recipe's fields as constants or domains, as written."""
+ConstantTree = Annotated[FrozenDict[str, Any], Tree(constant_recipe)]
+"""A recipe's fields as constants, as written."""
 
 
 class ClipFoundation(Frozen):
     """An open_clip model."""
 
     kind: Literal["clip"]
-    model: str
+    model: ModelName
     """open_clip's model name (`ViT-B-16`), `hf-hub:OWNER/NAME`, `local-dir:FOLDER`, or `builtin` for the tiny one."""
     pretrained: str | None = None
-    """open_clip's pretrained tag, for a model name."""
+    """open_clip's pretrained tag, for a model name (`laion2b_s34b_b88k`)."""
+
+    def problems(self) -> Iterable[Problem]:
+        """A tag where none is read, or none where a name alone would mean random weights."""
+        whole = self.model == "builtin" or self.model.startswith(("hf-hub:", LOCAL_FOLDER))
+        if whole and self.pretrained is not None:
+            text = f"found {self.pretrained!r} with model: {self.model}, which brings its own weights: remove it"
+            yield Problem(at=("pretrained",), text=text)
+        if not whole and self.pretrained is None:
+            text = (
+                f"found {self.model!r} without a pretrained tag, which means random weights; add `pretrained:` "
+                f"(open_clip.list_pretrained() names them), or write local-dir:FOLDER or hf-hub:OWNER/NAME"
+            )
+            yield Problem(at=("model",), text=text)
 
 
 Foundation = ClipFoundation
@@ -32,12 +53,20 @@ class Search(Frozen):
     seed: NonNegativeInt
     """The sweep's seed: the sampler's and every training's derive from it."""
     sampler: Literal["tpe", "random", "nsga2"] = "tpe"
+    """Who chooses recipes: Optuna's tree-structured Parzen estimator, chance, or its genetic algorithm."""
     startup: PositiveInt = 10
     """Trainings drawn at random before the sampler takes over."""
     balance: Literal["method", "none"] = "method"
     """method: every method gets the same number of trainings; none: the sampler chooses the method too."""
     feed: Literal["none", "nondominated", "all"] = "nondominated"
-    """Which points of a finished curve the sampler is told besides the asked one."""
+    """Which points of a finished curve the sampler is told besides the asked one; tpe alone can use them."""
+
+    def problems(self) -> Iterable[Problem]:
+        """A recipe trained with only some of its seeds."""
+        if self.trainings % self.seeds:
+            fits = self.trainings + self.seeds - self.trainings % self.seeds
+            text = f"found {self.trainings} with seeds: {self.seeds}; every recipe has all its seeds: write {fits}, say"
+            yield Problem(at=("trainings",), text=text)
 
 
 class Curve(Frozen):
@@ -50,6 +79,18 @@ class Curve(Frozen):
     fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)
     """Shares of the training at which a checkpoint gets a curve of its own; must hold 1."""
 
+    def problems(self) -> Iterable[Problem]:
+        """Values that are missing, repeated or out of order."""
+        for field, needed in (("coarse", {0.0, 1.0}), ("fractions", {1.0})):
+            found: tuple[float, ...] = getattr(self, field)
+            wanted = sorted({*found, *needed})
+            if list(found) != wanted:
+                text = (
+                    f"found {list(found)}; write ascending values, each once, with "
+                    f"{' and '.join(f'{value:g}' for value in sorted(needed))} among them: {wanted}"
+                )
+                yield Problem(at=(field,), text=text)
+
 
 class Resources(Frozen):
     """What a sweep may use of the machine or the cluster."""
@@ -59,19 +100,27 @@ class Resources(Frozen):
     workers_per_slot: PositiveInt = 1
     """Data-parallel workers of one training."""
     cpus_per_worker: PositiveFloat = 2
+    """CPU cores that each worker reserves."""
     gpus_per_worker: NonNegativeFloat = 0
+    """GPUs that each worker reserves: 0, a share of one, or a whole number."""
     trial_timeout_s: PositiveFloat = 3600
     """A training that reports no progress for so long is ended and recorded as failed."""
     max_attempts: PositiveInt = 3
     """How often a training is taken up again after its workers died before it is recorded as failed."""
     checkpoint_every_s: PositiveFloat = 60
     """How often a training saves what it needs to go on after its workers died."""
-    cache: Path | None = None
+    cache: LocalPath | None = None
     """Folder on each node for decoded evaluation sets; null takes `cache` in the storage path."""
     evaluation_batch: PositiveInt = 256
     """Items per forward pass of an evaluation."""
     resident_gib: PositiveFloat = 2.0
     """Memory for interpolated models that one pass over a batch serves together."""
+
+    def problems(self) -> Iterable[Problem]:
+        """Shares of several GPUs, which Ray does not give."""
+        if self.gpus_per_worker > 1 and self.gpus_per_worker % 1:
+            text = f"found {self.gpus_per_worker}; above 1 Ray gives whole GPUs only: write a whole number"
+            yield Problem(at=("gpus_per_worker",), text=text)
 
 
 class Keep(Frozen):
@@ -86,15 +135,17 @@ class Keep(Frozen):
 class Storage(Frozen):
     """Where sweeps are kept."""
 
-    path: str = "runs"
+    path: Place = "runs"
     """Local folder or URI (s3://, gs://) that holds one folder per sweep."""
     keep: Keep = Keep()
+    """Which weights stay."""
 
 
 class Tracking(Frozen):
     """The MLflow mirror."""
 
     enabled: bool = True
+    """Whether sweeps are mirrored while they run; `rayforget mirror` does it at any later time."""
     uri: str | None = None
     """null takes MLFLOW_TRACKING_URI, else SQLite in the storage path."""
 
@@ -102,30 +153,40 @@ class Tracking(Frozen):
 class Plain(Frozen):
     """Plain fine-tuning, the baseline: no penalty, no adapter; what is not set here is taken from `recipe`."""
 
-    set: dict[str, Any] = {}
-    """Constants of the recipe, for those that `recipe` leaves open."""
+    set: ConstantTree = FrozenDict()
+    """Constants of the recipe: for all that `recipe` leaves open, and for what shall differ from it."""
     seeds: PositiveInt = 3
     """Trainings whose mean is the baseline."""
 
 
 class Space(Frozen):
-    """One space file."""
+    """One space file: what to train, on what, how often, where, and what to keep."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    name: Name
     """Names the MLflow experiment, and with a timestamp the sweeps."""
-    vars: dict[str, str] = {}
-    """Path variables, written ${name} elsewhere; ${NAME:-default} reads the environment."""
+    vars: FrozenDict[str, str] = FrozenDict()
+    """Variables, written ${name} elsewhere; in their values ${NAME} and ${NAME:-default} read the environment."""
     foundation: Foundation
     """The pretrained model, theta_0."""
-    tasks: dict[str, Task]
+    tasks: FrozenDict[Name, Task]
     """What is scored, by name."""
-    recipe: dict[str, Any] = {}
+    recipe: OpenTree = FrozenDict()
     """What all methods share: constants or domains for any field of a recipe."""
-    methods: dict[str, dict[str, Any]]
-    """The methods to compare, by name: constants or domains that add to or replace `recipe`."""
+    methods: Annotated[FrozenDict[Name, OpenTree], Field(min_length=1)]
+    """The methods to compare, by name: constants or domains that add to or replace those of `recipe`."""
     plain: Plain
+    """The baseline: plain fine-tuning."""
     search: Search
+    """How many trainings, and who chooses them."""
     curve: Curve = Curve()
+    """Which alphas and checkpoints are scored."""
     resources: Resources = Resources()
-    storage: Storage = Storage()
+    """Workers, memory and time."""
+    storage: Storage = Field(default_factory=Storage)
+    """Where sweeps are kept."""
     tracking: Tracking = Tracking()
+    """The MLflow mirror."""
+
+    def problems(self) -> Iterable[Problem]:
+        """Parts that do not fit each other."""
+        return space_problems(self)

@@ -2,20 +2,31 @@
 
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from rayforget.space.frozen import Frozen
+from rayforget.space.frozen import Frozen, Problem
 
 Head = Literal["frozen", "trained", "text"]
 Precision = Literal["fp32", "bf16", "fp16"]
+
+
+def repeated(words: Iterable[str]) -> list[str]:
+    """Those that occur more than once, sorted."""
+    return sorted(word for word, count in Counter(words).items() if count > 1)
 
 
 class FullAdapter(Frozen):
     """Every weight that the head lets train is trained."""
 
     kind: Literal["full"] = "full"
+
+
+def _sorted(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(names))
 
 
 class LoraAdapter(Frozen):
@@ -28,8 +39,20 @@ class LoraAdapter(Frozen):
     """Factor in front of B @ A; peft's lora_alpha is scale * rank, so that a sweep over rank moves one thing."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout on the input of A while training."""
-    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "out_proj", "c_fc", "c_proj")
-    """Names of the linear layers that get an adapter; a name that matches nothing is an error."""
+    targets: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_sorted)] = (
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "out_proj",
+        "c_fc",
+        "c_proj",
+    )
+    """Names of the linear layers that get an adapter, in any order; a name that matches nothing is an error."""
+
+    def problems(self) -> Iterable[Problem]:
+        """Layers named twice."""
+        for name in repeated(self.targets):
+            yield Problem(at=("targets",), text=f"found {name} more than once; name each layer once")
 
 
 Adapter = Annotated[FullAdapter | LoraAdapter, Field(discriminator="kind")]
@@ -40,6 +63,7 @@ class L1Penalty(Frozen):
 
     kind: Literal["l1"]
     strength: NonNegativeFloat
+    """Weight of the penalty; 0 trains as without it, bit for bit."""
 
 
 class L2Penalty(Frozen):
@@ -47,6 +71,7 @@ class L2Penalty(Frozen):
 
     kind: Literal["l2"]
     strength: NonNegativeFloat
+    """Weight of the penalty; 0 trains as without it, bit for bit."""
 
 
 class CoupledL1Penalty(Frozen):
@@ -54,6 +79,7 @@ class CoupledL1Penalty(Frozen):
 
     kind: Literal["l1_coupled"]
     strength: NonNegativeFloat
+    """Weight of the penalty; 0 trains as without it, bit for bit."""
 
 
 class CoupledL2Penalty(Frozen):
@@ -61,6 +87,7 @@ class CoupledL2Penalty(Frozen):
 
     kind: Literal["l2_coupled"]
     strength: NonNegativeFloat
+    """Weight of the penalty; 0 trains as without it, bit for bit."""
 
 
 class Distillation(Frozen):
@@ -68,6 +95,7 @@ class Distillation(Frozen):
 
     kind: Literal["kd"]
     strength: NonNegativeFloat
+    """Weight of the penalty; 0 trains as without it, bit for bit."""
     temperature: PositiveFloat = 1.0
     """T, dividing both models' logits."""
 
@@ -76,6 +104,13 @@ Penalty = Annotated[
     L1Penalty | L2Penalty | CoupledL1Penalty | CoupledL2Penalty | Distillation,
     Field(discriminator="kind"),
 ]
+
+_INSTEAD_WITH_LORA = {"l1": "l1_coupled", "l2": "l2_coupled"}
+"""A proximal step moves whole weights, of which LoRA trains none; on scale * B @ A the coupled forms are defined."""
+
+
+def _by_kind(penalties: tuple[Penalty, ...]) -> tuple[Penalty, ...]:
+    return tuple(sorted(penalties, key=lambda penalty: penalty.kind))
 
 
 class Recipe(Frozen):
@@ -87,8 +122,8 @@ class Recipe(Frozen):
     """Image-text models only: which classifier is trained against (see docs/architecture.md); null elsewhere."""
     adapter: Adapter = FullAdapter()
     """Full fine-tuning or LoRA."""
-    penalties: tuple[Penalty, ...] = ()
-    """What pulls the training towards theta_0; one of a kind at most."""
+    penalties: Annotated[tuple[Penalty, ...], AfterValidator(_by_kind)] = ()
+    """What pulls the training towards theta_0; one of a kind at most, in any order (kept sorted by kind)."""
     learning_rate: PositiveFloat
     """Peak learning rate of AdamW."""
     epochs: PositiveInt
@@ -115,6 +150,25 @@ class Recipe(Frozen):
     """Runs the training step through torch.compile."""
     seed: NonNegativeInt
     """Which of the space's seeds; everything random in the training derives from it."""
+
+    def problems(self) -> Iterable[Problem]:
+        """Settings that contradict each other."""
+        kinds = {penalty.kind for penalty in self.penalties}
+        for kind in repeated(penalty.kind for penalty in self.penalties):
+            yield Problem(at=("penalties", kind), text=f"found more than one of kind {kind}; write one")
+        if self.adapter.kind == "lora":
+            for kind in sorted(kinds & _INSTEAD_WITH_LORA.keys()):
+                text = (
+                    f"found {kind} with adapter.kind: lora; its proximal step moves whole weights and LoRA trains "
+                    f"none: write kind: {_INSTEAD_WITH_LORA[kind]} (on another scale of strengths) or drop the adapter"
+                )
+                yield Problem(at=("penalties", kind), text=text)
+        if self.batch_size % self.accumulation:
+            text = (
+                f"found batch_size {self.batch_size} with accumulation {self.accumulation}; accumulation must divide "
+                f"the batch size: change one of them"
+            )
+            yield Problem(at=("accumulation",), text=text)
 
     @property
     def key(self) -> str:

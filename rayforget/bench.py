@@ -1,0 +1,118 @@
+"""What one worker keeps warm from trial to trial: theta_0, the decoded data, theta_0's scores, the open record."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rayforget.distributed import any_rank, rank
+from rayforget.foundations.prepare import prepare_foundation
+from rayforget.foundations.protocol import Foundation
+from rayforget.frontier.points import THETA_0, TaskRole, generality, speciality, task_roles
+from rayforget.record.provenance import code_version, provenance
+from rayforget.record.scores_cache import ScoresCache, ScoresKey
+from rayforget.record.store import Store
+from rayforget.record.sweep import Sweep
+from rayforget.record.types import CheckpointRecord, Point, Score, Split
+from rayforget.space.models import Resources, Space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchSpec:
+    """What a worker needs to set itself up."""
+
+    space: Space
+    sweep_name: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Bench:
+    """A worker's standing equipment; a trial leaves nothing behind in it but cached scores of theta_0."""
+
+    space: Space
+    foundation: Foundation
+    sweep: Sweep
+    device: torch.device
+    provenance: Mapping[str, Any]
+    scores_cache: ScoresCache
+    _theta_0_scores: dict[ScoresKey, dict[str, Score]] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, spec: BenchSpec, *, local_rank: int = 0) -> "Bench":
+        """Loads the foundation and the data on this rank's device."""
+        device = device_of(spec.space.resources, local_rank)
+        storage = Store.open(spec.space.storage.path)
+        bench = cls(
+            space=spec.space,
+            foundation=prepare_foundation(spec.space, cache=cache_folder(spec.space), device=device),
+            sweep=Sweep.open(storage, spec.sweep_name),
+            device=device,
+            provenance=provenance(seeds={"search": spec.space.search.seed}),
+            scores_cache=ScoresCache(storage),
+        )
+        record = bench.theta_0_record()
+        if rank() == 0:
+            bench.sweep.add(record)
+        return bench
+
+    @property
+    def roles(self) -> tuple[TaskRole, ...]:
+        """What each task counts for."""
+        return task_roles(self.space)
+
+    def objectives(self, scores: Mapping[str, Score]) -> tuple[float, float]:
+        """(speciality, generality)."""
+        values = {task: score.value for task, score in scores.items()}
+        return speciality(values, self.roles), generality(values, self.roles)
+
+    def theta_0_scores(self, split: Split) -> dict[str, Score]:
+        """theta_0's own scores: measured once per storage path, known again by weights, items, prompts and code.
+
+        Every rank calls it: where the scores are not known they are measured together.
+        """
+        scorer = self.foundation.scorer(None)
+        key = ScoresKey(
+            weights_hash=self.foundation.theta_0_hash,
+            items_hash=scorer.items_hash(split),
+            classifier=scorer.identity,
+            code_version=code_version(),
+        )
+        if key not in self._theta_0_scores:
+            known = self.scores_cache.get(key) if rank() == 0 else None
+            if any_rank(rank() == 0 and known is None, self.device):
+                (known,) = scorer.score([{}], split)
+                if rank() == 0:
+                    self.scores_cache.put(key, known)
+            self._theta_0_scores[key] = known or self.scores_cache.get(key) or {}
+        return self._theta_0_scores[key]
+
+    def theta_0_record(self) -> CheckpointRecord:
+        """theta_0 as a record of its own; the same bytes whoever makes it."""
+        return CheckpointRecord(
+            trial=THETA_0,
+            step=0,
+            fraction=0.0,
+            status="ok",
+            recipe={},
+            points=(Point(alpha=0.0, coarse=True, scores=self.theta_0_scores("val")),),
+            theta_0_hash=self.foundation.theta_0_hash,
+            theta_1_hash=self.foundation.theta_0_hash,
+        )
+
+
+def cache_folder(space: Space) -> Path:
+    """This node's folder for decoded sets."""
+    if space.resources.cache is not None:
+        return space.resources.cache
+    storage = Store.open(space.storage.path)
+    return storage.local / "cache" if storage.local else Path.home() / ".cache" / "rayforget"
+
+
+def device_of(resources: Resources, local_rank: int) -> torch.device:
+    """The GPU of this rank where the space asks for GPUs, else the CPU."""
+    if resources.gpus_per_worker == 0:
+        return torch.device("cpu")
+    # Ray shows a worker its own GPUs only; under torchrun every rank sees all of them.
+    return torch.device("cuda", local_rank % torch.cuda.device_count())

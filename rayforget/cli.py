@@ -1,0 +1,197 @@
+"""The command line: rayforget sweep | check | frontier | status | list | mirror | ui | rm | schema."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Finds what fine-tuning costs a foundation model in generality, and which recipes and interpolations buy it "
+    "back.",
+)
+
+SpaceFile = Annotated[Path | None, typer.Argument(help="Space file (YAML); the built-in quickstart when left out.")]
+SweepName = Annotated[str, typer.Argument(metavar="NAME", help="Name of a sweep; `rayforget list` shows them.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the space file; repeatable.")
+]
+Trials = Annotated[int | None, typer.Option("--trials", help="Trainings of the sweep (search.trainings).")]
+Storage = Annotated[
+    str, typer.Option("--storage", help="Folder or URI that holds the sweeps.", envvar="RAYFORGET_STORAGE")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages too.")]
+
+
+@app.command()
+def sweep(
+    space: SpaceFile = None,
+    set_: Set = None,
+    trials: Trials = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the sweep; default: space and time.")] = None,
+    resume: Annotated[str | None, typer.Option("--resume", metavar="NAME", help="Go on with a sweep.")] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster: `auto` or HOST:PORT joins it; http://HOST:8265 submits the sweep as a job."),
+    ] = None,
+    storage: Storage = "runs",
+    verbose: Verbose = False,
+) -> None:
+    """Fine-tune in many ways, walk from each result back to the pretrained model, and show the frontier."""
+    from rayforget.conduct import resume_sweep, start_sweep
+    from rayforget.space.load import load_space
+
+    if address is not None and address.startswith(("http://", "https://")):
+        from rayforget.on_ray.submit import submit_sweep
+
+        raise typer.Exit(
+            submit_sweep(address, space=space, overrides=_overrides(set_, trials), name=name, resume=resume)
+        )
+    if resume is not None:
+        if space is not None:
+            _refuse("--resume takes the space from the record; leave the space file out")
+        raise typer.Exit(resume_sweep(resume, storage, _overrides(set_, trials), address=address, verbose=verbose))
+    loaded = load_space(_path(space), _overrides(set_, trials, storage))
+    raise typer.Exit(start_sweep(loaded, name=name, address=address, verbose=verbose))
+
+
+@app.command()
+def check(
+    space: SpaceFile = None,
+    set_: Set = None,
+    trials: Trials = None,
+    probe: Annotated[bool, typer.Option(help="Time a few steps to estimate how long the sweep takes.")] = True,
+) -> None:
+    """Check a space file and its data, and print what running it would take; starts and writes nothing."""
+    from rayforget.plan import print_plan
+    from rayforget.space.load import load_space
+
+    print_plan(load_space(_path(space), _overrides(set_, trials)), probe=probe)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of space files, for editors."""
+    import json
+
+    from rayforget.space.schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+
+
+@app.command("list")
+def list_(storage: Storage = "runs") -> None:
+    """List the sweeps."""
+    from rayforget.inspect import print_sweeps
+
+    print_sweeps(storage)
+
+
+@app.command()
+def status(name: SweepName, storage: Storage = "runs") -> None:
+    """Show how far a sweep is and what failed."""
+    from rayforget.inspect import print_status
+
+    print_status(storage, name)
+
+
+@app.command()
+def frontier(
+    name: SweepName,
+    storage: Storage = "runs",
+    out: Annotated[Path | None, typer.Option(help="Folder for frontier.png and frontier.html.")] = None,
+) -> None:
+    """Print the frontier and what each method recovers; draw frontier.png and frontier.html."""
+    from rayforget.inspect import show_frontier
+
+    show_frontier(storage, name, out)
+
+
+@app.command()
+def mirror(name: SweepName, storage: Storage = "runs") -> None:
+    """Write a sweep's record to MLflow; doing it again changes nothing."""
+    from rayforget.inspect import mirror_sweep
+
+    mirror_sweep(storage, name)
+
+
+@app.command()
+def ui(
+    name: SweepName,
+    storage: Storage = "runs",
+    port: Annotated[int, typer.Option(help="Port on loopback.")] = 5000,
+) -> None:
+    """Open MLflow's UI on a sweep's store."""
+    from rayforget.inspect import open_ui
+
+    raise typer.Exit(open_ui(storage, name, port))
+
+
+@app.command()
+def rm(
+    name: SweepName,
+    storage: Storage = "runs",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a sweep: its record, its weights, its drawings. What MLflow holds stays."""
+    from rayforget.inspect import remove_sweep
+
+    if not yes:
+        typer.confirm(f"delete sweep {name} in {storage} for good?", abort=True)
+    remove_sweep(storage, name)
+
+
+def main() -> None:
+    """Runs a command; what is wrong with the user's input is one message and exit code 2."""
+    _quiet()
+    from rayforget.errors import RayforgetError
+
+    try:
+        app()
+    except RayforgetError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+def _quiet() -> None:
+    """Nothing phones home unless the user says so, and each rank keeps to its own threads."""
+    for variable, value in {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "DO_NOT_TRACK": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }.items():
+        os.environ.setdefault(variable, value)
+
+
+def _path(space: Path | None) -> Path:
+    if space is not None:
+        return space
+    from rayforget.space.shipped import quickstart
+
+    return quickstart()
+
+
+def _overrides(set_: list[str] | None, trials: int | None, storage: str | None = None) -> tuple[str, ...]:
+    overrides = list(set_ or [])
+    if trials is not None:
+        overrides.append(f"search.trainings={trials}")
+    if storage is not None and storage != "runs":
+        overrides.append(f"storage.path={storage}")
+    return tuple(overrides)
+
+
+def _refuse(message: str) -> None:
+    from rayforget.errors import SpaceError
+
+    raise SpaceError(message)
+
+
+if __name__ == "__main__":
+    main()

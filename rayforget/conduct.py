@@ -1,0 +1,170 @@
+"""A space file, or a sweep to go on with -> a finished sweep, shown while it runs and reported when it ends."""
+
+import logging
+import signal
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from rayforget.errors import RecordError, SpaceError
+from rayforget.record.housekeeping import tidy_weights
+from rayforget.record.provenance import provenance
+from rayforget.record.store import Store
+from rayforget.record.sweep import Sweep, SweepInfo, space_digest, unused_name
+from rayforget.report.live import LiveView, Progress
+from rayforget.report.present import mirror_quietly, present, summary_of
+from rayforget.search.agenda import Agenda, NamedJob
+from rayforget.search.study import CurveStudy
+from rayforget.space.load import LoadedSpace
+from rayforget.space.methods import methods_of
+from rayforget.space.models import Space
+from rayforget.tasks.check import check_data
+
+logger = logging.getLogger(__name__)
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
+
+def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, verbose: bool) -> int:
+    """Checks the data, opens the record and runs the sweep; returns the exit code.
+
+    Raises:
+        SpaceError: the data does not fit the space; nothing was written.
+        RecordError: the name is taken.
+    """
+    space = loaded.space
+    check_data(loaded)
+    storage = Store.open(space.storage.path)
+    created = time.time()
+    resolved = space.model_dump(mode="json")
+    info = SweepInfo(
+        name=name or unused_name(storage, space.name, created),
+        space_name=space.name,
+        created=created,
+        space_digest=space_digest(resolved),
+        provenance=provenance(seeds={"search": space.search.seed}),
+    )
+    sweep = Sweep.create(storage, info, space_text=loaded.text, space=resolved)
+    return _run(space, sweep, address=address, verbose=verbose)
+
+
+def resume_sweep(name: str, storage: str, overrides: Sequence[str], *, address: str | None, verbose: bool) -> int:
+    """Goes on with a sweep where its record stands; returns the exit code.
+
+    Raises:
+        RecordError: there is no such sweep.
+        SpaceError: something other than a larger budget is overridden.
+    """
+    sweep = Sweep.open(Store.open(storage), name)
+    space = _with_budget(space_of(sweep), overrides)
+    return _run(space, sweep, address=address, verbose=verbose)
+
+
+def space_of(sweep: Sweep) -> Space:
+    """The resolved space that a sweep was started with, its budget the largest it was ever given."""
+    space = Space.model_validate_json(sweep.space_json())
+    return _with_trainings(space, max([space.search.trainings, *sweep.budgets()]))
+
+
+def _with_budget(space: Space, overrides: Sequence[str]) -> Space:
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key != "search.trainings":
+            raise SpaceError(
+                f"--resume goes on with the space as it was, found --set {override}; only a larger search.trainings "
+                "(--trials) may change: start another sweep for other settings"
+            )
+        if int(value) < space.search.trainings:
+            raise SpaceError(f"--trials {value} is less than the sweep's {space.search.trainings}; give more, or none")
+        space = _with_trainings(space, int(value))
+    return space
+
+
+def _with_trainings(space: Space, trainings: int) -> Space:
+    tree: dict[str, Any] = space.model_dump(mode="json")
+    tree["search"]["trainings"] = trainings
+    return Space.model_validate(tree)
+
+
+def _run(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> int:
+    from rayforget.on_ray.sweep import run_sweep
+
+    console = Console(stderr=False)
+    _log_to(console, verbose)
+    sweep.note_budget(space.search.trainings)
+    study = CurveStudy(methods_of(space), search=space.search, curve=space.curve, name=sweep.info.name)
+    agenda = Agenda(space, sweep, study)
+    sweep.clean({name for name, records in agenda.records.items() if Agenda.is_finished(records)})
+    console.print(f"sweep {sweep.info.name}: {agenda.num_trainings} trainings, record in {sweep.store}")
+    with LiveView(console, sweep.info.name) as view:
+
+        def after(named: NamedJob) -> None:
+            tidy_weights(sweep, agenda.gathered(), agenda.roles, space.storage.keep)
+            view.show(_progress(agenda, named))
+
+        finished = run_sweep(
+            agenda,
+            address=address,
+            verbose=verbose,
+            started=lambda dashboard: view.note(
+                f"Ray is up{f', its dashboard at http://{dashboard}' if dashboard else ''}"
+            ),
+            after=after,
+        )
+    # From here on nothing is lost by a second Ctrl-C but the drawing.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    return _close(agenda, console, finished)
+
+
+def _close(agenda: Agenda, console: Console, finished: bool) -> int:
+    sweep, space = agenda.sweep, agenda.space
+    failures = agenda.failures()
+    for trial, reason in failures.items():
+        console.print(f"failed: {trial}: {reason}", style="red", highlight=False)
+    try:
+        present(sweep, space, console)
+    except RecordError as error:
+        console.print(f"no frontier yet: {error}", highlight=False)
+    mirror_quietly(sweep, space, console, running=not finished)
+    if not finished:
+        console.print(f"interrupted; go on with: rayforget sweep --resume {sweep.info.name}{_storage_option(space)}")
+        return INTERRUPTED
+    return 1 if failures and len(failures) == agenda.finished_trainings() else 0
+
+
+def _storage_option(space: Space) -> str:
+    from pathlib import Path
+
+    return "" if Path(space.storage.path) == Path("runs").absolute() else f" --storage {space.storage.path}"
+
+
+def _progress(agenda: Agenda, named: NamedJob) -> Progress:
+    gathered = agenda.gathered()
+    best, recovered = [], None
+    try:
+        summary = summary_of(agenda.sweep.info.name, gathered, {}, agenda.roles, resamples=0)
+        best = [summary.points[i] for i in summary.frontier]
+        recovered = summary.recovery.val.value if summary.recovery.val else None
+    except RecordError:  # theta_0 has no record before the first trial is done
+        pass
+    failures = agenda.failures()
+    last = f"{named.name} failed: {failures[named.name]}" if named.name in failures else f"{named.name} done"
+    return Progress(
+        done=agenda.finished_trainings(),
+        failed=len(failures),
+        in_all=agenda.num_trainings,
+        running=sorted(agenda.running),
+        recovered=recovered,
+        frontier=best,
+        last=last,
+    )
+
+
+def _log_to(console: Console, verbose: bool) -> None:
+    from rich.logging import RichHandler
+
+    handler = RichHandler(console=console, show_path=False, show_time=False)
+    logging.getLogger("rayforget").addHandler(handler)
+    logging.getLogger("rayforget").setLevel(logging.INFO if verbose else logging.WARNING)

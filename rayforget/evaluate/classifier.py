@@ -1,0 +1,53 @@
+"""Unit class vectors -> predictions; one set of vectors also serves tasks on some of its classes, or groups of them."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from rayforget.tasks.resolved import ResolvedTask
+
+Groups = tuple[tuple[int, ...], ...]
+"""Per label, the rows of the class vectors that stand for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classifier:
+    """Scores a label by the best of its vectors."""
+
+    vectors: Float[Tensor, "rows d"]
+    groups: Int[Tensor, "labels g"] | None
+    """Per label its rows, shorter lists filled up with their first; None where row c is label c."""
+
+    def predict(self, features: Float[Tensor, "n d"]) -> Int[Tensor, " n"]:
+        """The label whose best vector has the largest inner product with the feature."""
+        logits = features @ self.vectors.T
+        if self.groups is not None:
+            logits = logits[:, self.groups].amax(dim=-1)
+        return logits.argmax(dim=-1)
+
+
+def restrict(vectors: Float[Tensor, "rows d"], groups: Groups | None) -> Classifier:
+    """The classifier of a task whose label c is served by the rows `groups[c]`; None takes row c for label c."""
+    if groups is None or groups == tuple((row,) for row in range(len(vectors))):
+        return Classifier(vectors=vectors, groups=None)
+    if all(len(rows) == 1 for rows in groups):
+        chosen = torch.tensor([rows[0] for rows in groups], device=vectors.device)
+        return Classifier(vectors=vectors[chosen], groups=None)
+    longest = max(len(rows) for rows in groups)
+    filled = [[*rows, *[rows[0]] * (longest - len(rows))] for rows in groups]
+    return Classifier(vectors=vectors, groups=torch.tensor(filled, device=vectors.device))
+
+
+def groups_within(task: ResolvedTask, speciality: ResolvedTask) -> Groups | None:
+    """The speciality's rows that stand for each of a task's labels; None where its classifier does not serve the task.
+
+    It serves a task when it has all of its classes and the task asks for no prompts of its own.
+    """
+    rows = task.indices_within(speciality)
+    if rows is None or task.templates != speciality.templates:
+        return None
+    if task.class_groups is None:
+        return tuple((row,) for row in rows)
+    return tuple(tuple(rows[name] for name in group) for group in task.class_groups)

@@ -1,0 +1,54 @@
+"""Several decoded sets -> one stream of batches, shared among the ranks; a batch may hold items of several sets."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from rayforget.tasks.images.pixels import PixelSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelBatch:
+    """Some consecutive items of all sets, one set after the other."""
+
+    pixels: UInt8[Tensor, "n 3 h w"]
+    labels: Int[Tensor, " n"]
+    first: int
+    """Position of the first item among all items of all sets."""
+    parts: tuple[tuple[int, slice], ...]
+    """(Which set, which of the batch's items), in order; they cover the batch."""
+
+
+def num_items(sets: Sequence[PixelSet]) -> int:
+    """Items of all sets together."""
+    return sum(len(each.labels) for each in sets)
+
+
+def pixel_batches(sets: Sequence[PixelSet], batch_size: int, *, rank: int, world_size: int) -> Iterator[PixelBatch]:
+    """This rank's share, read from the memory maps once and in order, on CPU.
+
+    The ranks take consecutive shares that differ by one item at most (not every world_size-th item, which would have
+    each of them read every page). Only a rank's last batch may be short.
+    """
+    starts = np.cumsum([0, *(len(each.labels) for each in sets)]).tolist()
+    total = starts[-1]
+    begin, end = total * rank // world_size, total * (rank + 1) // world_size
+    for first in range(begin, end, batch_size):
+        last = min(first + batch_size, end)
+        spans = [
+            (index, max(first, start), min(last, stop))
+            for index, (start, stop) in enumerate(pairwise(starts))
+            if max(first, start) < min(last, stop)
+        ]
+        chosen = [(sets[index], slice(low - starts[index], high - starts[index])) for index, low, high in spans]
+        yield PixelBatch(
+            pixels=torch.from_numpy(np.concatenate([each.pixels[items] for each, items in chosen])),
+            labels=torch.from_numpy(np.concatenate([each.labels[items] for each, items in chosen])),
+            first=first,
+            parts=tuple((index, slice(low - first, high - first)) for index, low, high in spans),
+        )

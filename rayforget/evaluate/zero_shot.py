@@ -1,0 +1,149 @@
+"""Many CLIP models -> their accuracies on every task, in one pass over the decoded images.
+
+Which class vectors score which task, where theta may differ from theta_0 in any tensor:
+
+| recipe's head | the speciality's classes, or some of them, in its prompts | other tasks |
+|---|---|---|
+| frozen, or none | theta_0's zero-shot classifier | theta's text tower |
+| trained | theta's `head.weight` | theta's text tower |
+| text | theta's text tower | theta's text tower |
+
+A text tower runs only for a theta that holds tensors of it; else theta_0's class vectors serve, made once per process.
+
+An item's result is whether the argmax is its label, so it depends on no other item. Batch size and number of ranks
+change features by rounding alone (about 1e-6); a result can only differ where the best two classes are that close.
+With the same batch size and number of ranks, scores are the same to the last bit.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from rayforget.distributed import all_reduce_sum, rank, world_size
+from rayforget.errors import FoundationError, TrainingError
+from rayforget.evaluate.classifier import Classifier, groups_within, restrict
+from rayforget.evaluate.pixel_stream import num_items, pixel_batches
+from rayforget.foundations.clip_names import HEAD
+from rayforget.foundations.protocol import State
+from rayforget.record.types import Score, Split
+from rayforget.space.recipe import Head
+from rayforget.tasks.images.pixels import PixelSet
+from rayforget.tasks.resolved import ResolvedTask
+
+if TYPE_CHECKING:  # what it works on comes as an argument; evaluation itself needs no model library
+    from rayforget.foundations.clip import ClipModel
+    from rayforget.foundations.clip_classes import ClassVectors
+
+
+class ZeroShotScorer:
+    """Scores models of one head (implements `Scorer`)."""
+
+    def __init__(
+        self,
+        model: "ClipModel",
+        vectors: "ClassVectors",
+        tasks: Mapping[str, ResolvedTask],
+        pixels: Callable[[str, Split], PixelSet],
+        *,
+        speciality: str,
+        head: Head | None,
+        batch_size: int,
+    ) -> None:
+        """Takes what was prepared.
+
+        Args:
+            model: theta_0.
+            vectors: its class vectors.
+            tasks: what is scored, by name.
+            pixels: the decoded split of a task; asked for when it is first scored.
+            speciality: name of the task that is trained on.
+            head: the recipe's; None scores models that no recipe trained.
+            batch_size: images per forward pass.
+        """
+        self.tasks: Sequence[str] = tuple(tasks)
+        self._model, self._vectors, self._resolved, self._pixels = model, vectors, tasks, pixels
+        self._speciality, self._head, self._batch_size = tasks[speciality], head, batch_size
+
+    @property
+    def identity(self) -> str:
+        """Hash over what besides weights and items decides a score: architecture, preprocessing, prompts, head."""
+        tasks = [
+            [name, task.class_ids, task.class_names, task.class_groups, task.templates]
+            for name, task in sorted(self._resolved.items())
+        ]
+        normalisation = self._model.normalisation
+        images = [self._model.decoder.key, normalisation.mean, normalisation.std, self._batch_size]
+        parts = [dict(self._model.config), images, tasks, self._speciality.name, self._head]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+    def items_hash(self, split: Split) -> str:
+        """One hash over all tasks' names and items, 32 hex digits."""
+        lines = (f"{name} {self._pixels(name, split).items_hash}\n" for name in sorted(self.tasks))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()[:32]
+
+    def score(self, thetas: Sequence[State], split: Split) -> list[dict[str, Score]]:
+        """Scores every model in one pass; every rank gets the whole result.
+
+        Raises:
+            TrainingError: on every rank, when a model's features are not finite.
+        """
+        sets = [self._pixels(name, split) for name in self.tasks]
+        classifiers = [self._classifiers(theta) for theta in thetas]
+        correct, broken = self._pass(sets, thetas, classifiers)
+        for position, count in enumerate(broken):
+            if count:
+                raise TrainingError(
+                    f"model {position + 1} of {len(thetas)} gives features that are not finite for {count} of "
+                    f"{num_items(sets)} images of {split}: its weights diverged, or alpha extrapolates too far"
+                )
+        ends = torch.tensor([len(each.labels) for each in sets]).cumsum(0).tolist()
+        return [
+            {
+                name: Score(
+                    rule="accuracy", items=hits[end - len(each.labels) : end].numpy(), items_hash=each.items_hash
+                )
+                for name, each, end in zip(self.tasks, sets, ends, strict=True)
+            }
+            for hits in correct
+        ]
+
+    @torch.inference_mode()
+    def _pass(
+        self, sets: Sequence[PixelSet], thetas: Sequence[State], classifiers: Sequence[Sequence[Classifier]]
+    ) -> tuple[Tensor, list[int]]:
+        """Per model and item whether it is right (bool, on CPU), and per model how many features are not finite."""
+        weights = [self._model.visual_weights(theta) for theta in thetas]
+        total = num_items(sets)
+        # One column more than items counts what is not finite, so that a single all-reduce tells all ranks everything.
+        results = torch.zeros(len(thetas), total + 1, dtype=torch.int32, device=self._model.device)
+        for batch in pixel_batches(sets, self._batch_size, rank=rank(), world_size=world_size()):
+            images = self._model.normalisation(batch.pixels.to(self._model.device))
+            labels = batch.labels.to(self._model.device)
+            for row, visual, of_tasks in zip(results, weights, classifiers, strict=True):
+                features = self._model.image_features(images, visual)
+                row[total] += (~features.isfinite().all(dim=1)).sum()
+                for index, items in batch.parts:
+                    right = of_tasks[index].predict(features[items]) == labels[items]
+                    row[batch.first + items.start : batch.first + items.stop] = right
+        all_reduce_sum(results)
+        return results[:, :total].bool().cpu(), results[:, total].tolist()
+
+    def _classifiers(self, theta: State) -> list[Classifier]:
+        """Per task, in the order of `tasks`."""
+        if HEAD in theta and self._head != "trained":
+            raise FoundationError(f"{HEAD} belongs to models trained with head: trained, not with {self._head}")
+        text_weights = self._model.text_weights(theta)
+        return [self._classifier(theta, text_weights, task) for task in self._resolved.values()]
+
+    def _classifier(self, theta: State, text_weights: Mapping[str, Tensor], task: ResolvedTask) -> Classifier:
+        groups = None if self._head == "text" else groups_within(task, self._speciality)
+        if groups is not None:
+            head = theta.get(HEAD) if self._head == "trained" else None
+            speciality = self._vectors.of_theta_0(self._speciality) if head is None else head.to(self._model.device)
+            return restrict(speciality, groups)
+        own = self._vectors.of(text_weights, task) if text_weights else self._vectors.of_theta_0(task)
+        return restrict(own, task.class_groups)

@@ -1,0 +1,94 @@
+"""What a space calls a CLIP model -> what open_clip is asked for; mistakes are found here, before anything loads."""
+
+import difflib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from rayforget.errors import FoundationError
+from rayforget.space.models import ClipFoundation
+
+_WEIGHT_ENDINGS = (".safetensors", ".bin", ".pth")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipSource:
+    """The arguments of open_clip's factory."""
+
+    name: str
+    """`ViT-B-16`, `hf-hub:OWNER/NAME` or `local-dir:FOLDER`."""
+    pretrained: str | None
+    """Tag or file of the weights, for a model name."""
+    quick_gelu: bool
+    """Whether the tag's weights want QuickGELU although the name may not say so (open_clip only warns)."""
+
+
+def clip_source(spec: ClipFoundation) -> ClipSource:
+    """Looks for the space's model and resolves `builtin`; the space itself has checked what goes with what.
+
+    Raises:
+        FoundationError: the folder, a file in it, the model name or the tag does not exist.
+    """
+    if spec.model == "builtin":
+        spec = spec.model_copy(update={"model": f"local-dir:{builtin_folder()}"})
+    prefix, found, place = spec.model.partition(":")
+    if not found:
+        return _by_name(spec.model, spec.pretrained or "")
+    if prefix not in ("local-dir", "hf-hub"):
+        raise FoundationError(
+            f"foundation.model {spec.model!r} begins with an unknown {prefix!r}; expected a model name, "
+            "hf-hub:OWNER/NAME, local-dir:FOLDER or builtin"
+        )
+    if prefix == "local-dir":
+        _check_folder(Path(place))
+    return ClipSource(name=spec.model, pretrained=None, quick_gelu=False)
+
+
+def builtin_folder() -> Path:
+    """The folder of the built-in model, in open_clip's local-folder format."""
+    return Path(str(files("rayforget.foundations.builtin") / "weights"))
+
+
+def _by_name(name: str, pretrained: str) -> ClipSource:
+    import open_clip
+    from open_clip.pretrained import get_pretrained_cfg
+
+    name = name.replace("/", "-")
+    models: list[str] = open_clip.list_models()
+    if name not in models:
+        raise FoundationError(
+            f"foundation.model {name!r} is no model of open_clip{_near(name, models)}; write one of its names, "
+            "hf-hub:OWNER/NAME, local-dir:FOLDER or builtin"
+        )
+    tags: list[str] = open_clip.list_pretrained_tags_by_model(name)
+    known = f"open_clip has for {name}: {', '.join(tags) or 'none'}; a file of weights is possible too"
+    tag: dict[str, Any] = get_pretrained_cfg(name, pretrained)
+    if not tag and not Path(pretrained).is_file():
+        raise FoundationError(f"foundation.pretrained {pretrained!r} is no tag{_near(pretrained, tags)}; {known}")
+    return ClipSource(name=name, pretrained=pretrained, quick_gelu=bool(tag.get("quick_gelu", False)))
+
+
+def _check_folder(folder: Path) -> None:
+    what = f"foundation.model local-dir:{folder}"
+    if not folder.is_dir():
+        raise FoundationError(f"{what}: no such folder; give the folder that holds open_clip_config.json")
+    config = folder / "open_clip_config.json"
+    if not config.is_file():
+        raise FoundationError(f"{what}: open_clip_config.json is missing; save the model in open_clip's folder format")
+    try:
+        complete = "model_cfg" in json.loads(config.read_text())
+    except ValueError as error:
+        raise FoundationError(f"{config} is no JSON ({error}); write it again") from error
+    if not complete:
+        raise FoundationError(f"{config} has no model_cfg; expected open_clip's folder format")
+    if not any(path.suffix in _WEIGHT_ENDINGS for path in folder.iterdir()):
+        raise FoundationError(f"{what}: no weights; expected open_clip_model.safetensors beside open_clip_config.json")
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    lowered = {candidate.lower(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.lower(), lowered, n=3)
+    return f" (did you mean {', '.join(lowered[match] for match in near)}?)" if near else ""

@@ -1,0 +1,142 @@
+"""Points with their per-item scores on `val` and `test` -> the summary that a report draws."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rayforget.errors import RecordError
+from rayforget.frontier.choose import (
+    MethodChoice,
+    choose_by_method,
+    choose_frontier,
+    is_plain_baseline,
+    points_to_report,
+)
+from rayforget.frontier.measured import Measured, baseline, measure
+from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint, PointKey, TaskRole
+from rayforget.frontier.summary import Measure, MethodSummary, Recovery, Summary
+from rayforget.record.types import Score
+
+Scores = Mapping[PointKey, Mapping[str, Score]]
+"""Per point, the score of every task."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """What every recovered value of a sweep is computed from."""
+
+    points: tuple[FrontierPoint, ...]
+    plain: tuple[int, ...]
+    on_val: Measured
+    on_test: Measured
+
+
+def summarise(
+    points: Sequence[FrontierPoint],
+    roles: Sequence[TaskRole],
+    *,
+    val: Scores,
+    test: Scores,
+    name: str,
+    seed: int,
+    num_resamples: int = 1000,
+    failed: Mapping[str, int] | None = None,
+) -> Summary:
+    """Chooses points on `val`, scores them on `test`, and says what each method recovers.
+
+    Args:
+        points: theta_0's own and every trial's, in any order (`gather.gather` makes them from records).
+        roles: what each task counts for.
+        val: scores of at least `choose.points_to_report`'s points.
+        test: scores of these points, or fewer, or none: what they do not cover stays None.
+        name: the sweep's.
+        seed: of the paired bootstrap.
+        num_resamples: 0 skips the bootstrap: no errors, no intervals, and recovered is undefined by sign alone.
+        failed: trainings without points, by method.
+
+    Raises:
+        RecordError: theta_0 has no point; a point repeats; scores are missing, of unknown points, or not paired.
+    """
+    ordered = tuple(sorted(points, key=lambda point: point.key))
+    index = {point.key: i for i, point in enumerate(ordered)}
+    if len(index) < len(ordered):
+        raise RecordError(f"{len(ordered) - len(index)} of {len(ordered)} points repeat a (trial, step, alpha)")
+    theta_0 = tuple(i for i, point in enumerate(ordered) if point.method == THETA_0)
+    if len(theta_0) != 1:
+        raise RecordError(f"expected one point of theta_0, found {len(theta_0)}; score theta_0 once before a report")
+    plain = tuple(i for i, point in enumerate(ordered) if is_plain_baseline(point))
+    needed = {ordered[i].key: i for i in points_to_report(ordered)}
+    for scores, known, what in ((needed, val, "have no val scores"), (test, index, "have test scores but no point")):
+        strays = [key for key in scores if key not in known]
+        if strays:
+            raise RecordError(f"{len(strays)} points {what}, the first is (trial, step, alpha) = {strays[0]}")
+    on_val = measure(
+        {i: val[key] for key, i in needed.items()},
+        roles,
+        theta_0=theta_0[0],
+        split="val",
+        num_resamples=num_resamples,
+        seed=seed,
+    )
+    on_test = measure(
+        {index[key]: scores for key, scores in test.items()},
+        roles,
+        theta_0=theta_0[0],
+        split="test",
+        num_resamples=num_resamples,
+        seed=seed,
+    )
+    ground = _Ground(points=ordered, plain=plain, on_val=on_val, on_test=on_test)
+    *methods, together = _describe_methods(ground, failed or {})
+    frontier = choose_frontier(ordered)
+    base = baseline(theta_0, on_val, on_test)
+    assert base is not None  # its val scores were asked for above
+    return Summary(
+        name=name,
+        roles=tuple(roles),
+        points=ordered,
+        frontier=frontier,
+        val=_measures(on_val),
+        test=_measures(on_test),
+        theta_0=base,
+        plain=baseline(plain, on_val, on_test),
+        recovery=_recover(frontier, ground),
+        methods=tuple(methods),
+        together=together,
+    )
+
+
+def _describe_methods(ground: _Ground, failed: Mapping[str, int]) -> list[MethodSummary]:
+    """Methods by name, those included whose trainings all failed; then `plain`; then all together."""
+    *choices, together = choose_by_method(ground.points)
+    known = {choice.method for choice in choices}
+    choices += [
+        MethodChoice(method=name, trainings=0, alpha_1=(), curve=()) for name in sorted(failed) if name not in known
+    ]
+    choices.sort(key=lambda choice: (choice.method == PLAIN, choice.method))
+    return [
+        MethodSummary(
+            method=choice.method,
+            trainings=choice.trainings,
+            failed=sum(failed.values()) if choice is together else failed.get(choice.method, 0),
+            alpha_1=_recover(choice.alpha_1, ground),
+            curve=_recover(choice.curve, ground),
+        )
+        for choice in (*choices, together)
+    ]
+
+
+def _recover(chosen: tuple[int, ...], ground: _Ground) -> Recovery:
+    honest, interval = ground.on_test.recovered(chosen, plain=ground.plain), None
+    if honest is not None and honest.value is not None:
+        interval = ground.on_test.interval(chosen, plain=ground.plain)
+    return Recovery(
+        chosen=chosen,
+        val=ground.on_val.recovered(chosen, plain=ground.plain),
+        test=honest,
+        interval=interval,
+        untested=sum(i not in ground.on_test.pairs for i in chosen),
+    )
+
+
+def _measures(split: Measured) -> dict[int, Measure]:
+    return {i: found for i in split.pairs if (found := split.mean([i])) is not None}

@@ -1,0 +1,60 @@
+"""The record's objects -> points, their `val` scores, and how many trainings of each method failed."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rayforget.frontier.points import THETA_0, FrontierPoint, PointKey, TaskRole, generality, speciality
+from rayforget.record.types import CheckpointRecord, Point, Score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """What `compare.summarise` takes from the record."""
+
+    points: tuple[FrontierPoint, ...]
+    val: Mapping[PointKey, Mapping[str, Score]]
+    failed: Mapping[str, int]
+    """Method -> trainings that failed before they had a point."""
+
+
+def gather(records: Iterable[CheckpointRecord], roles: Sequence[TaskRole]) -> Gathered:
+    """Every point of every checkpoint that is ok; theta_0's own record is the one with no recipe.
+
+    Raises:
+        RecordError: a point has no score for a task of `roles`.
+    """
+    points: list[FrontierPoint] = []
+    val: dict[PointKey, Mapping[str, Score]] = {}
+    failed: dict[str, str] = {}
+    for record in records:
+        if record.status == "failed":
+            failed[record.trial] = _method(record)
+            continue
+        for measured in record.points:
+            point = _point(record, measured, roles)
+            points.append(point)
+            val[point.key] = measured.scores
+    trials = {point.trial for point in points}
+    lost = Counter(method for trial, method in sorted(failed.items()) if trial not in trials)
+    return Gathered(points=tuple(points), val=val, failed=dict(lost))
+
+
+def _point(record: CheckpointRecord, measured: Point, roles: Sequence[TaskRole]) -> FrontierPoint:
+    values = {task: score.value for task, score in measured.scores.items()}
+    return FrontierPoint(
+        trial=record.trial,
+        step=record.step,
+        alpha=measured.alpha,
+        fraction=record.fraction,
+        method=_method(record),
+        coarse=measured.coarse,
+        speciality=speciality(values, roles),
+        generality=generality(values, roles),
+        tasks=values,
+        recipe=record.recipe,
+    )
+
+
+def _method(record: CheckpointRecord) -> str:
+    return str(record.recipe["method"]) if record.recipe else THETA_0

@@ -1,0 +1,121 @@
+"""Scores of some points on one split -> their (S, G) with paired errors, and what is asked of them together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rayforget.errors import RecordError
+from rayforget.frontier.points import TaskRole, generality, speciality
+from rayforget.frontier.recovered import Pair, Recovered, recovered
+from rayforget.frontier.summary import Baseline, Measure
+from rayforget.frontier.uncertainty import Interval, bootstrap, recovered_interval, stack_scores, standard_error
+from rayforget.record.types import Score, Split
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One split's (S, G), and the resamples from which errors of means and differences come.
+
+    Points are named by their indices in the summary. What is asked of points that were not measured is None.
+    """
+
+    pairs: Mapping[int, Pair]
+    """Point -> (S, G)."""
+    resampled: Mapping[int, NDArray[np.float64]] | None
+    """Point -> (S, G) in every resample, shape (num_resamples, 2); None where no bootstrap was asked for."""
+    theta_0: int
+    """theta_0's point, to which differences are taken."""
+
+    def mean(self, points: Sequence[int]) -> Measure | None:
+        """Mean of these models, with the error that their items leave (their seeds are taken as they are)."""
+        if not points or any(i not in self.pairs for i in points):
+            return None
+        special, general = _pair(np.mean([self.pairs[i] for i in points], axis=0))
+        if self.resampled is None:
+            return Measure(speciality=special, generality=general)
+        resampled = np.mean([self.resampled[i] for i in points], axis=0)
+        errors, differences = _pair(standard_error(resampled)), None
+        if self.theta_0 in self.resampled:
+            differences = _pair(standard_error(resampled - self.resampled[self.theta_0]))
+        return Measure(
+            speciality=special,
+            generality=general,
+            speciality_error=errors[0],
+            generality_error=errors[1],
+            difference_errors=differences,
+        )
+
+    def spread(self, points: Sequence[int]) -> Pair | None:
+        """Standard deviation of S and G over these models (n - 1 below); None for fewer than two."""
+        if len(points) < 2 or any(i not in self.pairs for i in points):
+            return None
+        return _pair(np.std([self.pairs[i] for i in points], axis=0, ddof=1))
+
+    def recovered(self, chosen: Sequence[int], *, plain: Sequence[int]) -> Recovered | None:
+        """What the chosen points recover against theta_0 and the mean of `plain`."""
+        base, tuned = self.mean([self.theta_0]), self.mean(plain)
+        if base is None or tuned is None or any(i not in self.pairs for i in chosen):
+            return None
+        values = np.array([self.pairs[i] for i in chosen]).reshape(-1, 2)
+        return recovered(values, theta_0=base.pair, plain=tuned.pair, errors=tuned.difference_errors or (0.0, 0.0))
+
+    def interval(self, chosen: Sequence[int], *, plain: Sequence[int]) -> Interval | None:
+        """The interval of what the chosen points recover."""
+        models = (self.theta_0, *plain, *chosen)
+        if self.resampled is None or not plain or any(i not in self.resampled for i in models):
+            return None
+        stacked = np.stack([self.resampled[i] for i in models], axis=1)
+        first = 1 + len(plain)
+        return recovered_interval(stacked, chosen=range(first, len(models)), theta_0=0, plain=range(1, first))
+
+
+def measure(
+    scores: Mapping[int, Mapping[str, Score]],
+    roles: Sequence[TaskRole],
+    *,
+    theta_0: int,
+    split: Split,
+    num_resamples: int,
+    seed: int,
+) -> Measured:
+    """(S, G) of every point, and resampled together: all points share the bootstrap's draws.
+
+    Args:
+        scores: per point, the score of every task.
+        roles: what each task counts for.
+        theta_0: theta_0's point, to which differences are taken.
+        split: whose scores they are, for messages.
+        num_resamples: 0 skips the bootstrap.
+        seed: of the bootstrap.
+
+    Raises:
+        RecordError: a point has no score for a task, or two points were not scored on the same items.
+    """
+    pairs = {}
+    for i, found in sorted(scores.items()):
+        missing = [role.name for role in roles if role.name not in found]
+        if missing:
+            raise RecordError(f"point {i} has no {split} score for task {', '.join(missing)}; score it again")
+        values = {role.name: found[role.name].value for role in roles}
+        pairs[i] = (speciality(values, roles), generality(values, roles))
+    if not num_resamples or not pairs:
+        return Measured(pairs=pairs, resampled=None, theta_0=theta_0)
+    tasks = {role.name: stack_scores([scores[i][role.name] for i in pairs], task=role.name) for role in roles}
+    resampled = bootstrap(tasks, roles, num_resamples=num_resamples, seed=seed)
+    by_point = {i: resampled[:, row] for row, i in enumerate(pairs)}
+    return Measured(pairs=pairs, resampled=by_point, theta_0=theta_0)
+
+
+def baseline(points: tuple[int, ...], on_val: Measured, on_test: Measured) -> Baseline | None:
+    """The baseline that these models are the mean of; None where there is none or `val` does not know one of them."""
+    val = on_val.mean(points)
+    if val is None:
+        return None
+    spread_val, spread_test = on_val.spread(points), on_test.spread(points)
+    return Baseline(points=points, val=val, test=on_test.mean(points), spread_val=spread_val, spread_test=spread_test)
+
+
+def _pair(values: NDArray[np.float64]) -> Pair:
+    return (float(values[0]), float(values[1]))

@@ -1,0 +1,121 @@
+"""Scores per task -> speciality S and generality G of one model, and the point that a frontier is made of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rayforget.errors import RecordError, SpaceError
+
+if TYPE_CHECKING:
+    from rayforget.space.models import Space
+
+THETA_0 = "theta_0"
+"""In the place of a method: the pretrained model's own point."""
+PLAIN = "plain"
+"""The method of the baseline, plain fine-tuning."""
+
+PointKey = tuple[str, int, float]
+"""(trial, step, alpha): names a point and orders points; the lowest wins a tie."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRole:
+    """What a task counts for."""
+
+    name: str
+    role: Literal["speciality", "generality"]
+    group: str
+    """Generality is the mean over groups of the mean over a group's tasks; speciality has no groups."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontierPoint:
+    """One (trial, step, alpha) as `val` sees it."""
+
+    trial: str
+    step: int
+    alpha: float
+    fraction: float
+    """Share of the training at which the checkpoint was taken; 0 for theta_0."""
+    method: str
+    """The recipe's method; `plain` for the baseline's trainings, `theta_0` for theta_0 itself."""
+    coarse: bool
+    """Whether alpha belongs to the grid common to all trials."""
+    speciality: float
+    generality: float
+    tasks: Mapping[str, float] = field(default_factory=dict)
+    """Score per task."""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """The trial's resolved recipe; empty for theta_0."""
+
+    @property
+    def key(self) -> PointKey:
+        """(trial, step, alpha)."""
+        return (self.trial, self.step, self.alpha)
+
+    @property
+    def is_copy_of_theta_0(self) -> bool:
+        """Whether this is a curve's start, which is theta_0 again: drawn with its curve, never chosen."""
+        return self.alpha == 0 and self.method != THETA_0
+
+
+def task_roles(space: "Space") -> tuple[TaskRole, ...]:
+    """What each of a space's tasks counts for, in the space's order."""
+    return tuple(TaskRole(name=name, role=task.role, group=task.group or "") for name, task in space.tasks.items())
+
+
+def speciality(values: Mapping[str, float], roles: Sequence[TaskRole]) -> float:
+    """S: the mean of the speciality tasks' scores, in [0, 1].
+
+    Raises:
+        SpaceError: there is no speciality or no generality task.
+        RecordError: a task of `roles` has no score.
+    """
+    return float(aggregate(_row(values, roles), roles)[0])
+
+
+def generality(values: Mapping[str, float], roles: Sequence[TaskRole]) -> float:
+    """G: the mean over groups of the mean over the group's generality tasks, in [0, 1]; raises as `speciality`."""
+    return float(aggregate(_row(values, roles), roles)[1])
+
+
+def aggregate(scores: NDArray[np.float64], roles: Sequence[TaskRole]) -> NDArray[np.float64]:
+    """(S, G) of many models at once.
+
+    Args:
+        scores: shape (..., num_tasks), columns in the order of `roles`.
+        roles: what each column counts for.
+
+    Returns:
+        Shape (..., 2): S = sum_t a_t x_t and G = sum_t b_t x_t, with a_t = 1 / num_speciality and
+        b_t = 1 / (num_groups * size of t's group).
+
+    Raises:
+        SpaceError: there is no speciality or no generality task, or the columns are not as many as `roles`.
+    """
+    if scores.shape[-1] != len(roles):
+        raise SpaceError(f"scores have {scores.shape[-1]} columns for {len(roles)} tasks; give one column per task")
+    return np.stack([(scores * weights).sum(axis=-1) for weights in _weights(roles)], axis=-1)
+
+
+def _weights(roles: Sequence[TaskRole]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    num_speciality = sum(role.role == "speciality" for role in roles)
+    groups = [role.group for role in roles if role.role == "generality"]
+    for count, role in ((num_speciality, "speciality"), (len(groups), "generality")):
+        if not count:
+            raise SpaceError(f"no task has the role {role}; a trade-off needs at least one task of each role")
+    num_groups = len(set(groups))
+    special = [float(role.role == "speciality") / num_speciality for role in roles]
+    group_share = [1 / (num_groups * max(groups.count(role.group), 1)) for role in roles]
+    general = [share * (role.role == "generality") for share, role in zip(group_share, roles, strict=True)]
+    return np.array(special), np.array(general)
+
+
+def _row(values: Mapping[str, float], roles: Sequence[TaskRole]) -> NDArray[np.float64]:
+    missing = [role.name for role in roles if role.name not in values]
+    if missing:
+        raise RecordError(f"no score for task {', '.join(missing)}; found {', '.join(sorted(values)) or 'none'}")
+    return np.array([values[role.name] for role in roles], dtype=np.float64)

@@ -1,0 +1,102 @@
+"""What a report says of a sweep, as values: points, frontier, baselines, recovered per method."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rayforget.frontier.points import FrontierPoint, TaskRole
+from rayforget.frontier.recovered import Pair, Recovered
+from rayforget.frontier.uncertainty import Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """(S, G) of one model, or of a mean of models, on one split."""
+
+    speciality: float
+    generality: float
+    speciality_error: float | None = None
+    """Standard error over items (paired bootstrap); None where no bootstrap was asked for."""
+    generality_error: float | None = None
+    difference_errors: Pair | None = None
+    """Standard errors of the differences to theta_0 in S and G: paired, so smaller than the two errors suggest.
+    None where theta_0 is not scored on the split."""
+
+    @property
+    def pair(self) -> Pair:
+        """(speciality, generality)."""
+        return (self.speciality, self.generality)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """theta_0, or plain fine-tuning as the mean of its seeds."""
+
+    points: tuple[int, ...]
+    """Indices into the summary's points: theta_0's own, or one per seed."""
+    val: Measure
+    test: Measure | None
+    spread_val: Pair | None
+    """Standard deviation of S and G over the seeds (n - 1 below); None for one model."""
+    spread_test: Pair | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What one set of chosen points recovers."""
+
+    chosen: tuple[int, ...]
+    """Indices into the summary's points: non-dominated on `val`, ascending in speciality."""
+    val: Recovered | None
+    """Optimistic: chosen and scored on the same items. None while plain fine-tuning is not measured."""
+    test: Recovered | None
+    """None where a chosen point or a baseline has no `test` score."""
+    interval: Interval | None
+    """Of `test`; None where that is None or undefined, or no bootstrap was asked for."""
+    untested: int
+    """How many of the chosen points have no `test` score."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodSummary:
+    """One method, or `plain`, or `all`."""
+
+    method: str
+    trainings: int
+    """Trainings that have points."""
+    failed: int
+    """Trainings that failed and have none."""
+    alpha_1: Recovery
+    """From the points with alpha = 1 alone."""
+    curve: Recovery
+    """From all alphas of the grid common to all trainings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Everything that table, picture and page draw."""
+
+    name: str
+    """The sweep's."""
+    roles: tuple[TaskRole, ...]
+    points: tuple[FrontierPoint, ...]
+    """Ascending by (trial, step, alpha), as `val` sees them."""
+    frontier: tuple[int, ...]
+    """Indices into `points`, ascending in speciality."""
+    val: Mapping[int, Measure]
+    """Every chosen point and the baselines' models, with their standard errors."""
+    test: Mapping[int, Measure]
+    """Points that have been scored on `test`, with their standard errors."""
+    theta_0: Baseline
+    plain: Baseline | None
+    """None while plain fine-tuning is not measured."""
+    recovery: Recovery
+    """Of the frontier, refined alphas included."""
+    methods: tuple[MethodSummary, ...]
+    """In the order of their names, then `plain`."""
+    together: MethodSummary
+    """All methods and `plain` on the common alphas."""
+
+    @property
+    def split(self) -> str:
+        """The split that the headline speaks of: `test` as soon as it is complete, else `val`."""
+        return "val" if self.recovery.test is None else "test"

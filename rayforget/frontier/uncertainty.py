@@ -1,0 +1,146 @@
+"""Per-item results of several models -> standard errors and intervals that use the pairing of the items."""
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rayforget.errors import RecordError
+from rayforget.frontier.hypervolume import hypervolumes
+from rayforget.frontier.points import TaskRole, aggregate
+from rayforget.record.types import Score
+
+_CHUNK = 1 << 22
+"""Resampled item counts held at a time (32 MiB)."""
+MAX_EMPTY_SHARE = 0.05
+"""An interval of recovered is undefined when more of the resamples than this have an empty box."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskItems:
+    """All models' results on one task's items."""
+
+    items: NDArray[np.float64]
+    """Shape (num_models, num_items)."""
+    weights: NDArray[np.float64] | None = None
+    """Shape (num_items,), positive; None where every item weighs 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A 95 % percentile interval of recovered."""
+
+    low: float | None
+    high: float | None
+    empty_share: float
+    """Share of the resamples in which plain fine-tuning gained or lost nothing."""
+    reason: str | None = None
+    """Why the interval is undefined."""
+
+
+def stack_scores(scores: Sequence[Score], *, task: str) -> TaskItems:
+    """The scores of several models on one task, as one matrix.
+
+    Raises:
+        RecordError: the models were not scored on the same items, so they cannot be paired.
+    """
+    first = scores[0]
+    for score in scores:
+        if score.items_hash != first.items_hash or score.items.shape != first.items.shape:
+            raise RecordError(
+                f"task {task}: one model was scored on items {first.items_hash} ({len(first.items)}), another on "
+                f"{score.items_hash} ({len(score.items)}); paired errors need the same items: score both again"
+            )
+    weights = None if first.weights is None else first.weights.astype(np.float64)
+    return TaskItems(items=np.stack([score.items for score in scores]).astype(np.float64), weights=weights)
+
+
+def bootstrap(
+    tasks: Mapping[str, TaskItems], roles: Sequence[TaskRole], *, num_resamples: int, seed: int
+) -> NDArray[np.float64]:
+    """(S, G) of every model in every resample: paired bootstrap over items (Efron & Tibshirani 1993).
+
+    Each resample draws every task's items anew, with replacement, within the task; the draws are the same for all
+    models, so differences between models keep their pairing. A task's draws depend on `seed` and its name alone.
+
+    Returns:
+        Shape (num_resamples, num_models, 2).
+
+    Raises:
+        RecordError: a task has no items or a weight that is not positive.
+    """
+    scores = []
+    for role in roles:
+        rng = np.random.default_rng([seed, zlib.crc32(role.name.encode())])
+        scores.append(_resampled_scores(tasks[role.name], num_resamples, rng, role.name))
+    return aggregate(np.stack(scores, axis=-1), roles)
+
+
+def _resampled_scores(task: TaskItems, num_resamples: int, rng: np.random.Generator, name: str) -> NDArray[np.float64]:
+    """Shape (num_resamples, num_models): sum_i c_i w_i x_i / sum_i c_i w_i, with c multinomial counts."""
+    num_models, num_items = task.items.shape
+    if num_items == 0:
+        raise RecordError(f"task {name} has no items; a score needs at least one")
+    weights = np.ones(num_items) if task.weights is None else task.weights
+    if not (weights > 0).all():
+        raise RecordError(f"task {name} has an item of weight {weights.min()}; weights must be positive")
+    columns = np.concatenate((task.items * weights, weights[None])).T
+    out = np.empty((num_resamples, num_models))
+    start = 0
+    for counts in _counts(num_items, num_resamples, rng):
+        sums = counts @ columns
+        out[start : start + len(counts)] = sums[:, :-1] / sums[:, -1:]
+        start += len(counts)
+    return out
+
+
+def _counts(num_items: int, num_resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+    """How often each item is drawn, shape (some resamples, num_items): uniform draws, counted.
+
+    This is the multinomial of equal probabilities; numpy's own draws one binomial per item, ten times slower.
+    """
+    rows = max(1, _CHUNK // num_items)
+    for start in range(0, num_resamples, rows):
+        size = min(rows, num_resamples - start)
+        draws = rng.integers(num_items, size=(size, num_items))
+        draws += np.arange(size)[:, None] * num_items
+        yield np.bincount(draws.ravel(), minlength=size * num_items).reshape(size, num_items).astype(np.float64)
+
+
+def standard_error(resampled: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard errors of S and G from `bootstrap`'s result: (num_resamples, ..., 2) -> (..., 2).
+
+    Of a difference: give the difference of two models' resamples.
+    """
+    error: NDArray[np.float64] = resampled.std(axis=0, ddof=1)
+    return error
+
+
+def recovered_interval(
+    resampled: NDArray[np.float64], *, chosen: Sequence[int], theta_0: int, plain: Sequence[int]
+) -> Interval:
+    """95 % percentile interval of recovered, over resamples of the items.
+
+    The chosen points stay fixed (they were chosen on other data), and so do the seeds of plain fine-tuning, whose
+    mean is the baseline: the interval is about items, not about what another training seed would give.
+
+    Args:
+        resampled: shape (num_resamples, num_models, 2), of all these models together.
+        chosen: models whose hypervolume it is.
+        theta_0: the pretrained model.
+        plain: plain fine-tuning's seeds, at least one.
+    """
+    base, tuned = resampled[:, theta_0], resampled[:, list(plain)].mean(axis=1)
+    gain, loss = tuned[:, 0] - base[:, 0], base[:, 1] - tuned[:, 1]
+    full = (gain > 0) & (loss > 0)
+    empty_share = float(1 - full.mean())
+    if empty_share > MAX_EMPTY_SHARE:
+        share = f"{100 * empty_share:.0f} %"
+        reason = f"plain fine-tuning gained no speciality or lost no generality in {share} of the resamples"
+        return Interval(low=None, high=None, empty_share=empty_share, reason=reason)
+    corner = np.stack((base[:, 0], tuned[:, 1]), axis=-1)
+    shares = hypervolumes(resampled[:, list(chosen)], corner)[full] / (gain * loss)[full]
+    low, high = np.percentile(shares, [2.5, 97.5])
+    return Interval(low=float(low), high=float(high), empty_share=empty_share)

@@ -1,0 +1,61 @@
+"""A curve scored on some alphas, and the frontier so far -> the alphas worth scoring next.
+
+Between two neighbouring alphas the curve is unknown. The best that may lie there is the corner that takes the higher
+speciality and the higher generality of the two ends, each raised by how far the curve bends there (a quarter of the
+larger second difference at the ends: the height of a parabola's bulge over its chord). What that corner would add to
+the frontier's hypervolume is the interval's promise. The most promising interval is halved; intervals whose corner
+the frontier already dominates, or that are narrower than `min_width`, are left alone.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rayforget.frontier.hypervolume import hypervolume
+
+_NOTHING = 1e-9
+"""Below this a promise is rounding."""
+
+
+def next_alphas(
+    curve: Sequence[tuple[float, float, float]],
+    frontier: NDArray[np.float64],
+    *,
+    budget: int,
+    min_width: float = 0.02,
+) -> list[float]:
+    """The alphas to score next, at most `budget`, most promising first; empty when nothing is worth a look.
+
+    Args:
+        curve: (alpha, speciality, generality) of what is scored, any order, at least two alphas.
+        frontier: shape (n, 2), speciality and generality of the frontier over all trainings so far; may be empty.
+        budget: how many alphas at most.
+        min_width: intervals of alpha up to this wide are not halved.
+    """
+    points = np.array(sorted(curve), dtype=np.float64)
+    alphas, values = points[:, 0], points[:, 1:]
+    known = np.concatenate([np.asarray(frontier, dtype=np.float64).reshape(-1, 2), values])
+    reference = known.min(axis=0)
+    base = hypervolume(known, reference)
+    bend = _bend(alphas, values)
+    promises = []
+    for left in range(len(alphas) - 1):
+        if alphas[left + 1] - alphas[left] <= min_width:
+            continue
+        corner = np.maximum(values[left], values[left + 1]) + np.maximum(bend[left], bend[left + 1])
+        promise = hypervolume(np.concatenate([known, corner[None]]), reference) - base
+        if promise > _NOTHING:
+            promises.append((-promise, round(float(alphas[left] + alphas[left + 1]) / 2, 4)))
+    return [alpha for _, alpha in sorted(promises)[:budget]]
+
+
+def _bend(alphas: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far each objective may rise over its chord near each alpha, shape (num_alphas, 2); 0 at the two ends."""
+    bend = np.zeros_like(values)
+    if len(alphas) < 3:
+        return bend
+    slopes = np.diff(values, axis=0) / np.diff(alphas)[:, None]
+    widths = (alphas[2:] - alphas[:-2]) / 2
+    bend[1:-1] = np.maximum(0.0, -(np.diff(slopes, axis=0))) * widths[:, None] / 4
+    return bend

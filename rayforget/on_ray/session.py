@@ -1,0 +1,66 @@
+"""A connection to Ray: a cluster of this machine's own on loopback, or one that is running."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rayforget.space.models import Resources
+
+logger = logging.getLogger(__name__)
+
+_ENVIRONMENT = {
+    # Under `uv run` Ray would upload the working directory and build another environment for its workers.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "600",
+    # An idle slot waits in a collective for its next job: no reason to warn every minute.
+    "RAY_TRAIN_COLLECTIVE_WARN_INTERVAL_S": "86400",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def prepare_environment() -> None:
+    """Settings that Ray reads when it is imported or started; what the user has set stays."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+def needed_cpus(resources: Resources) -> float:
+    """CPUs that the slots' workers take together."""
+    return resources.slots * resources.workers_per_slot * resources.cpus_per_worker
+
+
+@contextmanager
+def ray_session(resources: Resources, *, address: str | None, verbose: bool = False) -> Iterator[str]:
+    """Connects to `address`, or starts Ray on this machine alone, and leaves no process behind.
+
+    Yields:
+        The dashboard's URL, empty where there is none.
+    """
+    prepare_environment()
+    import ray
+
+    if address is None:
+        needed, there = needed_cpus(resources), os.cpu_count() or 1
+        if needed > there:
+            logger.warning("the slots ask for %g CPUs, this machine has %d: they will share them", needed, there)
+        context = ray.init(
+            num_cpus=int(max(needed, there)) + 1,
+            include_dashboard=True,
+            dashboard_host="127.0.0.1",
+            log_to_driver=verbose,
+            logging_level=logging.INFO if verbose else logging.ERROR,
+            configure_logging=True,
+            _node_ip_address="127.0.0.1",
+        )
+    else:
+        context = ray.init(address=address, log_to_driver=verbose, logging_level=logging.ERROR)
+    try:
+        yield context.dashboard_url or ""
+    finally:
+        ray.shutdown()

@@ -1,0 +1,109 @@
+"""A slot: a Ray Train worker group that stays alive and trains one trial after another."""
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+
+from rayforget.bench import BenchSpec
+from rayforget.on_ray.mailbox import Pulse, RemoteMailbox, Reply
+from rayforget.on_ray.worker import WorkerConfig, worker_loop
+
+logger = logging.getLogger(__name__)
+_POLL_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotSpec:
+    """Where and with what a slot's worker group runs."""
+
+    name: str
+    bench: BenchSpec
+    storage_path: str
+    """Where Ray Train keeps its own state; shared by all nodes."""
+
+
+class Slot:
+    """Starts a worker group in a thread and hands it jobs; belongs to one process."""
+
+    def __init__(self, spec: SlotSpec) -> None:
+        self._spec = spec
+        self._resources = spec.bench.space.resources
+        self._mailbox = RemoteMailbox.remote(self._resources.max_attempts)
+        self._starts = 0
+        self._error: BaseException | None = None
+        self._thread = self._start()
+
+    def run(self, job: Any) -> Reply:
+        """Does one job; blocks until it is answered. Never raises for what went wrong in the job."""
+        number = ray.get(self._mailbox.post.remote(job))
+        while True:
+            reply = ray.get(self._mailbox.reply.remote(number, _POLL_S))
+            if reply is not None:
+                return reply  # type: ignore[no-any-return]
+            if not self._thread.is_alive():
+                self._restart_or_answer(number)
+            pulse: Pulse = ray.get(self._mailbox.pulse.remote())
+            if pulse.attempts > 0 and pulse.idle_s > self._resources.trial_timeout_s:
+                self._end_stuck(number, pulse)
+
+    def close(self) -> None:
+        """Ends the worker group and waits for it."""
+        ray.get(self._mailbox.close.remote())
+        self._thread.join(timeout=30)
+        ray.kill(self._mailbox)
+
+    def _start(self) -> threading.Thread:
+        self._starts += 1
+        trainer = TorchTrainer(
+            worker_loop,
+            train_loop_config={"worker": WorkerConfig(mailbox=self._mailbox, bench=self._spec.bench)},
+            scaling_config=ScalingConfig(
+                num_workers=self._resources.workers_per_slot,
+                use_gpu=self._resources.gpus_per_worker > 0,
+                resources_per_worker=self._worker_resources(),
+            ),
+            run_config=RunConfig(
+                name=f"{self._spec.name}-{self._starts}",
+                storage_path=self._spec.storage_path,
+                failure_config=FailureConfig(max_failures=-1),
+            ),
+        )
+
+        def fit() -> None:
+            try:
+                trainer.fit()
+            except BaseException as error:
+                self._error = error
+
+        thread = threading.Thread(target=fit, name=self._spec.name, daemon=True)
+        thread.start()
+        return thread
+
+    def _worker_resources(self) -> dict[str, float]:
+        resources = {"CPU": self._resources.cpus_per_worker}
+        if self._resources.gpus_per_worker > 0:
+            resources["GPU"] = self._resources.gpus_per_worker
+        return resources
+
+    def _restart_or_answer(self, number: int) -> None:
+        error = self._error
+        logger.warning("the worker group of %s ended: %s", self._spec.name, error)
+        if self._starts >= self._resources.max_attempts:
+            reason = f"the worker group could not be started {self._starts} times; last: {error}"
+            ray.get(self._mailbox.answer.remote(number, Reply(error=reason)))
+            self._starts = 0
+        self._thread = self._start()
+
+    def _end_stuck(self, number: int, pulse: Pulse) -> None:
+        reason = (
+            f"no progress for {pulse.idle_s:.0f} s (resources.trial_timeout_s: "
+            f"{self._resources.trial_timeout_s:g}) in {pulse.stage or 'start'} {pulse.done}/{pulse.in_all}"
+        )
+        ray.get(self._mailbox.answer.remote(number, Reply(error=reason)))
+        for worker in pulse.workers:
+            ray.kill(worker, no_restart=True)

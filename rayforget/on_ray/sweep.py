@@ -1,0 +1,107 @@
+"""A loaded space and a sweep's record -> the sweep, run to its end by Ray Tune over warm slots."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rayforget.bench import BenchSpec
+from rayforget.on_ray.session import needed_cpus, prepare_environment, ray_session
+from rayforget.pipeline import failed_record
+from rayforget.record.jobs import TrialJob
+from rayforget.search.agenda import Agenda, NamedJob, Next
+
+logger = logging.getLogger(__name__)
+
+AfterJob = Callable[[NamedJob], None]
+"""Called in the driver after each job that is done, its result in the agenda."""
+
+
+def run_sweep(
+    agenda: Agenda,
+    *,
+    address: str | None = None,
+    verbose: bool = False,
+    started: Callable[[str], None] = lambda dashboard: None,
+    after: AfterJob = lambda job: None,
+) -> bool:
+    """Runs what is left on the agenda.
+
+    Args:
+        agenda: fresh, or replayed from the record.
+        address: of a running Ray cluster; None starts Ray on this machine alone.
+        verbose: lets Ray's own messages through.
+        started: called with the dashboard's URL when Ray is up.
+        after: called after each job, in the driver.
+
+    Returns:
+        Whether the agenda came to its end (False: interrupted).
+    """
+    prepare_environment()
+    space = agenda.space
+    with ray_session(space.resources, address=address, verbose=verbose) as dashboard:
+        from ray import tune
+
+        from rayforget.on_ray.searcher import AgendaSearcher
+        from rayforget.on_ray.slot import SlotSpec
+        from rayforget.on_ray.trainable import SlotTrainable
+
+        started(dashboard)
+        slots = _affordable_slots(space.resources.slots, needed_cpus(space.resources) / space.resources.slots)
+        state = _tune_folder(agenda)
+        spec = SlotSpec(
+            name=f"slot-{agenda.sweep.info.name}",
+            bench=BenchSpec(space=space, sweep_name=agenda.sweep.info.name),
+            storage_path=state,
+        )
+        tuner = tune.Tuner(
+            tune.with_resources(tune.with_parameters(SlotTrainable, spec=spec), {"CPU": 0.01}),
+            tune_config=tune.TuneConfig(
+                search_alg=AgendaSearcher(agenda, lambda job, result: _finish(agenda, job, result, after)),
+                num_samples=-1,
+                max_concurrent_trials=slots,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=state,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=2),
+            ),
+        )
+        tuner.fit()
+    return agenda.next() is Next.FINISHED
+
+
+def _finish(agenda: Agenda, named: NamedJob, result: dict[str, Any] | None, after: AfterJob) -> None:
+    """Takes a job's result: a failure that no worker could write down is written down here."""
+    error = "Ray Tune lost the trial; see its logs (--verbose)" if result is None else result["error"]
+    if error is None and result is not None:
+        agenda.done(named.name, result["value"])
+    elif isinstance(named.job, TrialJob):
+        record = failed_record(named.job, error, agenda.sweep.info.theta_0_hash or "")
+        agenda.sweep.add(record)
+        agenda.failed(named.name, record)
+    else:
+        logger.error("scoring on test failed: %s", error)
+        agenda.drop(named.name)
+    after(named)
+
+
+def _affordable_slots(slots: int, cpus_per_slot: float) -> int:
+    """As many slots as the cluster can hold at once: one more would wait for ever for its workers."""
+    import ray
+
+    cpus = ray.cluster_resources().get("CPU", 0)
+    fitting = max(1, int(cpus // cpus_per_slot))
+    if fitting < slots:
+        logger.warning("the cluster's %g CPUs hold %d of %d slots now; running with those", cpus, fitting, slots)
+    return min(slots, fitting)
+
+
+def _tune_folder(agenda: Agenda) -> str:
+    """Where Ray keeps its own state: beside the record, never read again."""
+    store = agenda.sweep.store
+    if store.local is not None:
+        return str(Path(store.local) / "ray")
+    return f"{agenda.space.storage.path.rstrip('/')}/{agenda.sweep.info.name}/ray"

@@ -1,0 +1,42 @@
+"""Tune's view of a slot: one actor that is reused for one trial after another."""
+
+from typing import Any
+
+from ray import tune
+
+from rayforget.on_ray.slot import Slot, SlotSpec
+
+OBJECTIVES = ("speciality", "generality")
+
+
+class SlotTrainable(tune.Trainable):  # type: ignore[misc]
+    """A trial is one call of `step`; the slot outlives it (`reuse_actors=True`).
+
+    A trial's failure is a result, never an exception: Tune throws away an actor whose `step` raised, and with it the
+    warm slot. Both objectives' keys are always there, since Tune insists; their values are told by the searcher.
+    """
+
+    def setup(self, config: dict[str, Any], spec: SlotSpec) -> None:
+        """Starts the slot; called once for many trials."""
+        self._job = config["job"]
+        self._slot = Slot(spec)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes the next trial's job."""
+        self._job = new_config["job"]
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Does the whole job."""
+        reply = self._slot.run(self._job)
+        return {"done": True, "error": reply.error, "value": reply.value, **dict.fromkeys(OBJECTIVES)}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: what a trial needs to go on lies in the record."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing, likewise."""
+
+    def cleanup(self) -> None:
+        """Ends the slot."""
+        self._slot.close()

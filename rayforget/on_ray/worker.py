@@ -1,0 +1,89 @@
+"""The loop of one Ray Train worker: set up once, then one job after another until the mailbox is closed."""
+
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+import torch
+from ray.train import get_context
+from ray.train.collective import broadcast_from_rank_zero
+
+from rayforget.bench import Bench, BenchSpec
+from rayforget.on_ray.mailbox import Reply
+from rayforget.pipeline import Heartbeat, run_trial, score_test
+from rayforget.record.jobs import TestJob, TrialJob
+
+logger = logging.getLogger(__name__)
+_BEAT_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerConfig:
+    """What a worker needs to know; travels to it once."""
+
+    mailbox: Any
+    bench: BenchSpec
+
+
+def worker_loop(config: dict[str, WorkerConfig]) -> None:
+    """Runs on every rank of a slot's worker group."""
+    worker: WorkerConfig = config["worker"]
+    context = get_context()
+    mailbox, rank = worker.mailbox, context.get_world_rank()
+    ray.get(mailbox.join.remote(rank, ray.get_runtime_context().current_actor))
+    threads = max(1, int(worker.bench.space.resources.cpus_per_worker))
+    torch.set_num_threads(threads)
+    bench = _set_up(worker, mailbox, context.get_local_rank())
+    while True:
+        number = broadcast_from_rank_zero(ray.get(mailbox.take.remote()) if rank == 0 else None)
+        if number is None:
+            return
+        _do(number, mailbox, rank, context.get_world_size(), bench)
+
+
+def _set_up(worker: WorkerConfig, mailbox: Any, local_rank: int) -> Bench:
+    try:
+        return Bench.open(worker.bench, local_rank=local_rank)
+    except Exception as error:
+        ray.get(mailbox.refuse.remote(f"a worker could not be set up: {type(error).__name__}: {error}"))
+        raise
+
+
+def _do(number: int, mailbox: Any, rank: int, world_size: int, bench: Bench) -> None:
+    """Does one job and answers it; a failure that this rank cannot be sure to share with the others restarts all."""
+    job = ray.get(mailbox.job.remote(number))
+    try:
+        value = run_job(job, bench, _heartbeat(number, mailbox, rank))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}"
+        logger.warning("job %d failed: %s", number, error)
+        ray.get(mailbox.answer.remote(number, Reply(error=reason)))
+        if world_size > 1 or isinstance(error, torch.AcceleratorError):
+            raise
+        return
+    if rank == 0:
+        ray.get(mailbox.answer.remote(number, Reply(value=value)))
+
+
+def run_job(job: TrialJob | tuple[TestJob, ...], bench: Bench, heartbeat: Heartbeat) -> Any:
+    """The steps at which a training was recorded, or the number of points scored on `test`."""
+    if isinstance(job, TrialJob):
+        return [record.step for record in run_trial(job, bench, heartbeat)]
+    return sum(len(score_test(part, bench, heartbeat).scores) for part in job)
+
+
+def _heartbeat(number: int, mailbox: Any, rank: int) -> Callable[[str, int, int], None]:
+    last = 0.0
+
+    def beat(stage: str, done: int, in_all: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if rank == 0 and now - last > _BEAT_EVERY_S:
+            last = now
+            mailbox.beat.remote(number, stage, done, in_all)
+
+    return beat

@@ -1,0 +1,64 @@
+"""What a worker is asked to do, and the note that the driver makes of a training before it hands it out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rayforget.record.envelope import open_sealed, seal
+from rayforget.record.store import Store
+from rayforget.space.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialJob:
+    """A recipe to train and the alpha curve to look at."""
+
+    name: str
+    recipe: Recipe
+    fraction: float = 1.0
+    """The searcher's fraction: its checkpoint is scored at `alpha` too."""
+    alpha: float = 1.0
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """The searcher's parameters; empty for a baseline."""
+    frontier: tuple[tuple[float, float], ...] = ()
+    """(speciality, generality) of the sweep's frontier when the trial was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestJob:
+    """Chosen points of one checkpoint, to be scored on `test`."""
+
+    __test__ = False  # not a test class, whatever pytest makes of its name
+
+    trial: str
+    step: int
+    alphas: tuple[float, ...]
+
+
+def save_asked(store: Store, job: TrialJob) -> None:
+    """Writes down a training that is about to be handed out."""
+    body = {
+        "recipe": job.recipe.model_dump(mode="json"),
+        "fraction": job.fraction,
+        "alpha": job.alpha,
+        "asked": dict(job.asked),
+        "frontier": [list(point) for point in job.frontier],
+    }
+    store.write_once(f"asked/{job.name}.json", seal("asked", body))
+
+
+def load_asked(store: Store) -> dict[str, TrialJob]:
+    """Every training that was ever handed out, by name, in order."""
+    jobs = {}
+    for file in store.files("asked"):
+        body = open_sealed("asked", store.read(f"asked/{file}"), f"{store}/asked/{file}")
+        name = file.removesuffix(".json")
+        jobs[name] = TrialJob(
+            name=name,
+            recipe=Recipe.model_validate(body["recipe"]),
+            fraction=body["fraction"],
+            alpha=body["alpha"],
+            asked=body["asked"],
+            frontier=tuple((s, g) for s, g in body["frontier"]),
+        )
+    return jobs

@@ -1,0 +1,137 @@
+"""The record's objects <-> the bytes of their files: checkpoints, test scores and cached scores."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rayforget.errors import RecordError
+from rayforget.record.envelope import open_sealed, seal
+from rayforget.record.score_json import WeightsTable, scores_from_json, scores_to_json
+from rayforget.record.types import CheckpointRecord, Point, Score, TestRecord
+
+
+def encode_checkpoint(record: CheckpointRecord) -> bytes:
+    """Equal records give equal bytes.
+
+    Raises:
+        RecordError: a score, an alpha or a time is not finite (facts may be: a loss that ended a trial is a fact).
+    """
+    table = WeightsTable()
+    points = [
+        {"alpha": point.alpha, "coarse": point.coarse, "scores": scores_to_json(point.scores, table)}
+        for point in record.points
+    ]
+    body = {
+        "trial": record.trial,
+        "step": record.step,
+        "fraction": record.fraction,
+        "status": record.status,
+        "reason": record.reason,
+        "recipe": record.recipe,
+        "asked": record.asked,
+        "points": points,
+        "weights": table.arrays,
+        "theta_0_hash": record.theta_0_hash,
+        "theta_1_hash": record.theta_1_hash,
+        "changed": record.changed,
+        "seconds": record.seconds,
+        "facts": _tag_nonfinite(record.facts),
+        "provenance": record.provenance,
+        "finished": record.finished,
+    }
+    return seal("checkpoint", body)
+
+
+def decode_checkpoint(data: bytes, name: str) -> CheckpointRecord:
+    """The reverse; sequences inside `recipe`, `facts` and their like come back as lists.
+
+    Raises:
+        RecordError: damaged, or not what its checksum and format promise; names the file and what to do.
+    """
+    body = open_sealed("checkpoint", data, name)
+    try:
+        arrays = body.pop("weights")
+        body["points"] = tuple(
+            Point(alpha=p["alpha"], coarse=p["coarse"], scores=scores_from_json(p["scores"], arrays))
+            for p in body["points"]
+        )
+        body["changed"] = tuple(body["changed"])
+        body["facts"] = _untag_nonfinite(body["facts"])
+        return CheckpointRecord(**body)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _inconsistent(name, error) from error
+
+
+def encode_test(record: TestRecord) -> bytes:
+    """Equal records give equal bytes; raises as `encode_checkpoint`."""
+    table = WeightsTable()
+    scores = [[alpha, scores_to_json(record.scores[alpha], table)] for alpha in sorted(record.scores)]
+    body = {
+        "trial": record.trial,
+        "step": record.step,
+        "theta_1_hash": record.theta_1_hash,
+        "scores": scores,
+        "weights": table.arrays,
+        "provenance": record.provenance,
+        "finished": record.finished,
+    }
+    return seal("test", body)
+
+
+def decode_test(data: bytes, name: str) -> TestRecord:
+    """The reverse; raises as `decode_checkpoint`."""
+    body = open_sealed("test", data, name)
+    try:
+        arrays = body.pop("weights")
+        body["scores"] = {float(alpha): scores_from_json(scores, arrays) for alpha, scores in body["scores"]}
+        return TestRecord(**body)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _inconsistent(name, error) from error
+
+
+def encode_scores(scores: Mapping[str, Score], key: Mapping[str, str]) -> bytes:
+    """Scores by task of one model, with what they were computed from; raises as `encode_checkpoint`."""
+    table = WeightsTable()
+    return seal("scores", {"key": key, "scores": scores_to_json(scores, table), "weights": table.arrays})
+
+
+def decode_scores(data: bytes, name: str) -> tuple[dict[str, Score], dict[str, str]]:
+    """The reverse: (scores, key); raises as `decode_checkpoint`."""
+    body = open_sealed("scores", data, name)
+    try:
+        return scores_from_json(body["scores"], body["weights"]), body["key"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise _inconsistent(name, error) from error
+
+
+def _inconsistent(name: str, error: Exception) -> RecordError:
+    return RecordError(
+        f"{name} is intact but does not hold what its format promises ({type(error).__name__}: {error}); "
+        "use the version of rayforget that wrote it"
+    )
+
+
+_TAG = "not_finite"
+
+
+def _tag_nonfinite(value: Any) -> Any:
+    """NaN and infinities as {"not_finite": "nan"}, since JSON has no word for them."""
+    if isinstance(value, float | np.floating) and not math.isfinite(value):
+        return {_TAG: repr(float(value))}
+    if isinstance(value, Mapping):
+        return {key: _tag_nonfinite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_tag_nonfinite(item) for item in value]
+    return value
+
+
+def _untag_nonfinite(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {_TAG}:
+            return float(value[_TAG])
+        return {key: _untag_nonfinite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_untag_nonfinite(item) for item in value]
+    return value

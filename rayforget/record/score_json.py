@@ -1,0 +1,110 @@
+"""A score <-> JSON: per-item results as base64 of packed bits or of float32, weights stored once per file."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rayforget.errors import RecordError
+from rayforget.record.types import Score
+
+
+@dataclass(slots=True)
+class WeightsTable:
+    """The weight arrays of one file, by hash: every point of a curve weighs its items alike."""
+
+    arrays: dict[str, str] = field(default_factory=dict)
+    """Hash -> base64 of little-endian float32."""
+
+    def add(self, weights: NDArray[np.float32]) -> str:
+        """Keeps the array and returns the name under which it is kept."""
+        data = weights.astype("<f4").tobytes()
+        name = hashlib.sha256(data).hexdigest()[:16]
+        self.arrays.setdefault(name, _text(data))
+        return name
+
+
+def scores_to_json(scores: Mapping[str, Score], table: WeightsTable) -> dict[str, Any]:
+    """Scores by task; weights go to `table`.
+
+    Raises:
+        RecordError: no items, an item or a weight that is not finite, or items and weights that differ in number;
+            names the task.
+    """
+    return {task: _score_to_json(task, score, table) for task, score in scores.items()}
+
+
+def scores_from_json(body: Mapping[str, Any], arrays: Mapping[str, str]) -> dict[str, Score]:
+    """The reverse; its arrays are read-only.
+
+    Args:
+        body: what `scores_to_json` returned.
+        arrays: the table of the same file.
+
+    Raises:
+        KeyError, ValueError: entries are missing or have another length; the reader of the file says which file.
+    """
+    return {task: _score_from_json(task, entry, arrays) for task, entry in body.items()}
+
+
+def _score_to_json(task: str, score: Score, table: WeightsTable) -> dict[str, Any]:
+    items, weights = score.items, score.weights
+    if items.ndim != 1:
+        raise RecordError(f"score of {task}: items must have shape (num_items,), got {items.shape}")
+    if len(items) == 0:
+        raise RecordError(f"score of {task}: no items; a score is a mean over at least one")
+    if not np.isfinite(items).all():
+        raise RecordError(f"score of {task}: an item is not finite; a failed evaluation is recorded as failed")
+    entry: dict[str, Any] = {
+        "rule": score.rule,
+        "items_hash": score.items_hash,
+        "num_items": len(items),
+        "total": score.total,
+        "count": score.count,
+    }
+    if items.dtype == np.bool_:
+        entry["bits"] = _text(np.packbits(items.astype(np.bool_, copy=False)).tobytes())
+    elif items.dtype == np.float32:
+        entry["float32"] = _text(items.astype("<f4").tobytes())
+    else:
+        raise RecordError(f"score of {task}: items must be bool or float32, got {items.dtype}")
+    if weights is not None:
+        if weights.shape != items.shape or weights.dtype != np.float32 or not np.isfinite(weights).all():
+            raise RecordError(
+                f"score of {task}: weights must be finite float32 of shape {items.shape}, "
+                f"got {weights.dtype} of shape {weights.shape}"
+            )
+        entry["weights"] = table.add(weights)
+    return entry
+
+
+def _score_from_json(task: str, entry: Mapping[str, Any], arrays: Mapping[str, str]) -> Score:
+    num_items = int(entry["num_items"])
+    items: NDArray[np.bool_] | NDArray[np.float32]
+    if "bits" in entry:
+        packed = np.frombuffer(_bytes(entry["bits"], (num_items + 7) // 8, task), dtype=np.uint8)
+        items = np.unpackbits(packed, count=num_items).view(np.bool_)
+        items.flags.writeable = False
+    else:
+        items = _floats(entry["float32"], num_items, task)
+    weights = _floats(arrays[entry["weights"]], num_items, task) if "weights" in entry else None
+    return Score(rule=entry["rule"], items=items, weights=weights, items_hash=entry["items_hash"])
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _bytes(text: str, length: int, task: str) -> bytes:
+    data = base64.b64decode(text, validate=True)
+    if len(data) != length:
+        raise ValueError(f"score of {task}: {len(data)} bytes where its number of items needs {length}")
+    return data
+
+
+def _floats(text: str, length: int, task: str) -> NDArray[np.float32]:
+    return np.frombuffer(_bytes(text, 4 * length, task), dtype="<f4").astype(np.float32, copy=False)

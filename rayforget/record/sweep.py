@@ -1,0 +1,241 @@
+"""One sweep's folder in the storage: what was asked, what was found, and the weights that are kept."""
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from rayforget.errors import RecordError
+from rayforget.record.envelope import canonical_json, open_sealed, seal
+from rayforget.record.objects import decode_checkpoint, decode_test, encode_checkpoint, encode_test
+from rayforget.record.store import Store
+from rayforget.record.types import CheckpointRecord, Score, TestRecord
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_READERS = 16
+"""Files read at a time: a remote store answers after tens of milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepInfo:
+    """What a sweep is, fixed when it starts."""
+
+    name: str
+    space_name: str
+    created: float
+    """Unix time."""
+    space_digest: str
+    """`space_digest` of the resolved space."""
+    theta_0_hash: str | None = None
+    """None where the driver did not load the foundation; every record holds its own."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """As in CheckpointRecord, of the driver."""
+
+
+class Sweep:
+    """The files of one sweep; several processes may read, one writes."""
+
+    def __init__(self, store: Store, info: SweepInfo) -> None:
+        self.store = store
+        """The sweep's folder."""
+        self.info = info
+
+    @classmethod
+    def create(cls, storage: Store, info: SweepInfo, *, space_text: str, space: Mapping[str, Any]) -> "Sweep":
+        """A new sweep: `space.yaml` as the user wrote it, `space.json` as it was resolved, last of all `sweep.json`.
+
+        Raises:
+            RecordError: the name is taken, or cannot be a folder's.
+        """
+        _check_name(info.name)
+        if storage.exists(info.name):
+            raise RecordError(
+                f"a sweep {info.name} exists in {storage}; choose another name, go on with it "
+                f"(rayforget sweep --resume {info.name}), or delete it (rayforget rm {info.name})"
+            )
+        store = storage.within(info.name)
+        store.write_once("space.yaml", space_text.encode())
+        store.write_once("space.json", canonical_json(space))
+        store.write_once("sweep.json", seal("sweep", dataclasses.asdict(info)))
+        return cls(store, info)
+
+    @classmethod
+    def open(cls, storage: Store, name: str) -> "Sweep":
+        """A sweep that exists.
+
+        Raises:
+            RecordError: there is none of this name, or its `sweep.json` is damaged.
+        """
+        _check_name(name)
+        store = storage.within(name)
+        if not store.exists("sweep.json"):
+            names = ", ".join(info.name for info in list_sweeps(storage)) or "none"
+            raise RecordError(f"no sweep {name} in {storage}; found: {names}")
+        return cls(store, _read_info(store))
+
+    def space_text(self) -> str:
+        """The space file as the user wrote it."""
+        return self.store.read("space.yaml").decode()
+
+    def space_json(self) -> bytes:
+        """The resolved space."""
+        return self.store.read("space.json")
+
+    def note_budget(self, trainings: int) -> None:
+        """Writes down that the sweep may have so many trainings."""
+        self.store.write_once(f"budget/{trainings}", b"")
+
+    def budgets(self) -> list[int]:
+        """Every number of trainings that the sweep was ever given."""
+        return sorted(int(name) for name in self.store.files("budget"))
+
+    def add(self, record: CheckpointRecord) -> None:
+        """Writes a checkpoint's record; the same again is no error.
+
+        Raises:
+            RecordError: this (trial, step) is recorded with other content.
+        """
+        self.store.write_once(f"points/{record.key}.json", encode_checkpoint(record))
+
+    def has(self, trial: str, step: int) -> bool:
+        """Whether this (trial, step) is recorded."""
+        return self.store.exists(f"points/{file_key(trial, step)}.json")
+
+    def record(self, trial: str, step: int) -> CheckpointRecord:
+        """One checkpoint's record.
+
+        Raises:
+            RecordError: there is none, or it is damaged.
+        """
+        return self._read_record(f"points/{file_key(trial, step)}.json")
+
+    def records(self) -> list[CheckpointRecord]:
+        """All records, sorted by (trial, step).
+
+        Raises:
+            RecordError: one is damaged.
+        """
+        names = [f"points/{name}" for name in self.store.files("points")]
+        with ThreadPoolExecutor(_READERS) as readers:
+            return sorted(readers.map(self._read_record, names), key=lambda record: (record.trial, record.step))
+
+    def trials(self) -> dict[str, list[int]]:
+        """Trial -> its recorded steps, ascending, from the file names alone."""
+        steps: dict[str, list[int]] = {}
+        for trial, step in sorted(_split_key(name) for name in self.store.files("points")):
+            steps.setdefault(trial, []).append(step)
+        return steps
+
+    def add_tests(self, record: TestRecord) -> None:
+        """Writes scores on `test`; further ones of the same (trial, step) get a file of their own."""
+        data = encode_test(record)
+        self.store.write_once(f"test/{record.key}-{hashlib.sha256(data).hexdigest()[:12]}.json", data)
+
+    def tests(self) -> list[TestRecord]:
+        """All scores on `test`, sorted by (trial, step), the latest last.
+
+        Raises:
+            RecordError: one is damaged.
+        """
+        names = [f"test/{name}" for name in self.store.files("test")]
+        found = [decode_test(self.store.read(name), f"{self.store}/{name}") for name in names]
+        return sorted(found, key=lambda record: (record.trial, record.step, record.finished))
+
+    def test_scores(self) -> dict[tuple[str, int, float], Mapping[str, Score]]:
+        """(trial, step, alpha) -> scores on `test` by task; the latest where a point was scored again."""
+        return {
+            (record.trial, record.step, alpha): scores
+            for record in self.tests()
+            for alpha, scores in record.scores.items()
+        }
+
+    def kept_weights(self) -> dict[tuple[str, int], int]:
+        """(trial, step) -> bytes of the weights that are kept (`rayforget.record.weights` reads and writes them)."""
+        return {_split_key(name): size for name, size in self.store.files("weights").items()}
+
+    def drop_weights(self, trial: str, step: int) -> None:
+        """Deletes weights; none there is no error."""
+        self.store.delete(f"weights/{file_key(trial, step)}.safetensors")
+
+    def resume_folder(self, trial: str) -> Store:
+        """Where a running trial keeps what it needs to go on after its workers died."""
+        return self.store.within(f"resume/{trial}")
+
+    def drop_resume(self, trial: str) -> None:
+        """Deletes that, once the trial is recorded."""
+        self.store.delete(f"resume/{trial}")
+
+    def clean(self, finished: set[str]) -> None:
+        """Deletes what a killed driver left; only for the one process that writes, before it starts trials.
+
+        Args:
+            finished: trials that are recorded in full: nothing of theirs is resumed.
+        """
+        self.store.delete_unfinished()
+        for trial in self.store.folders("resume"):
+            if trial in finished:
+                self.drop_resume(trial)
+        recorded = self.trials()
+        for trial, step in self.kept_weights():
+            if step not in recorded.get(trial, []):
+                self.drop_weights(trial, step)
+
+    def _read_record(self, name: str) -> CheckpointRecord:
+        return decode_checkpoint(self.store.read(name), f"{self.store}/{name}")
+
+
+def remove_sweep(storage: Store, name: str) -> None:
+    """Deletes a sweep, or what is left of one, `sweep.json` first, so that half a sweep is never listed.
+
+    Raises:
+        RecordError: there is no folder of this name, or it is not a sweep's.
+    """
+    _check_name(name)
+    if not {"sweep.json", "space.json", "space.yaml"} & storage.files(name).keys():
+        raise RecordError(f"no sweep {name} in {storage}; rayforget list shows what there is")
+    storage.delete(f"{name}/sweep.json")
+    storage.delete(name)
+
+
+def list_sweeps(storage: Store) -> list[SweepInfo]:
+    """All sweeps of a storage path, the oldest first."""
+    stores = [storage.within(name) for name in storage.folders()]
+    found = [_read_info(store) for store in stores if store.exists("sweep.json")]
+    return sorted(found, key=lambda info: (info.created, info.name))
+
+
+def unused_name(storage: Store, space_name: str, created: float) -> str:
+    """`SPACE-YYYYMMDD-HHMMSS` in local time, with -2, -3, ... where it is taken."""
+    base = f"{space_name}-{datetime.fromtimestamp(created):%Y%m%d-%H%M%S}"
+    name, number = base, 2
+    while storage.exists(name):
+        name, number = f"{base}-{number}", number + 1
+    return name
+
+
+def space_digest(space: Mapping[str, Any]) -> str:
+    """Twelve hex digits that name a resolved space (`model_dump(mode="json")`) by its content."""
+    return hashlib.sha256(canonical_json(space)).hexdigest()[:12]
+
+
+def file_key(trial: str, step: int) -> str:
+    """`trial-step`, with which a checkpoint's files are named."""
+    return f"{trial}-{step:06d}"
+
+
+def _split_key(name: str) -> tuple[str, int]:
+    trial, _, rest = name.rpartition("-")
+    return trial, int(rest.split(".")[0])
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise RecordError(f"{name!r} cannot name a sweep; expected letters, digits, dot, dash and underscore")
+
+
+def _read_info(store: Store) -> SweepInfo:
+    return SweepInfo(**open_sealed("sweep", store.read("sweep.json"), f"{store}/sweep.json"))

@@ -1,0 +1,125 @@
+"""A sweep while it runs: a live view on a terminal, plain lines anywhere else."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from rayforget.frontier.points import FrontierPoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a sweep is."""
+
+    done: int
+    failed: int
+    in_all: int
+    running: Sequence[str]
+    """Names of the jobs under way."""
+    recovered: float | None
+    """On `val`, optimistic; None while plain fine-tuning is not measured, or undefined."""
+    frontier: Sequence[FrontierPoint]
+    """The best points so far, ascending in speciality."""
+    last: str = ""
+    """What finished last, in a few words."""
+
+
+class LiveView:
+    """Shows progress until it is closed; a context manager."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._console, self._title = console, title
+        self._progress: Progress | None = None
+        self._note = "starting Ray and the first worker group"
+        self._started = time.monotonic()
+        self._first: tuple[int, float] | None = None
+        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> "LiveView":
+        if self._console.is_terminal:
+            self._live.start()
+        else:
+            self._console.print(f"{self._title}: {self._note}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def note(self, text: str) -> None:
+        """Says what is going on beside the trials."""
+        self._note = text
+        if not self._console.is_terminal:
+            self._console.print(text)
+
+    def show(self, progress: Progress) -> None:
+        """Takes the newest state."""
+        self._progress = progress
+        if self._first is None and progress.done:
+            self._first = (progress.done, time.monotonic())
+        if progress.done:
+            self._note = ""
+        if not self._console.is_terminal:
+            self._console.print(self._line(progress), highlight=False)
+
+    def _eta_s(self, progress: Progress) -> float | None:
+        if self._first is None or progress.done <= self._first[0]:
+            return None
+        pace = (time.monotonic() - self._first[1]) / (progress.done - self._first[0])
+        return pace * (progress.in_all - progress.done)
+
+    def _line(self, progress: Progress) -> str:
+        eta = self._eta_s(progress)
+        parts = [
+            f"[{_clock(time.monotonic() - self._started)}] {progress.done}/{progress.in_all} trainings",
+            f"{progress.failed} failed" if progress.failed else "",
+            progress.last,
+            f"recovered {progress.recovered:.2f} (val)" if progress.recovered is not None else "",
+            f"ETA {_clock(eta)}" if eta is not None else "",
+        ]
+        return "  ".join(part for part in parts if part)
+
+    def _render(self) -> RenderableType:
+        progress = self._progress
+        if progress is None:
+            return Text(f"{self._title}: {self._note}  {_clock(time.monotonic() - self._started)}")
+        eta = self._eta_s(progress)
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            Text(self._title, style="bold"),
+            ProgressBar(total=progress.in_all, completed=progress.done, width=30),
+            f"{progress.done}/{progress.in_all} done",
+            f"{len(progress.running)} running",
+            Text(f"{progress.failed} failed", style="red" if progress.failed else "dim"),
+            _clock(time.monotonic() - self._started),
+            f"ETA {_clock(eta)}" if eta is not None else "",
+        )
+        recovered = "" if progress.recovered is None else f"recovered so far {progress.recovered:.2f} (val, optimistic)"
+        under_way = f"running: {', '.join(progress.running)}" if progress.running else self._note
+        return Group(head, Text(f"{under_way}   {recovered}", style="dim"), self._best(progress.frontier))
+
+    @staticmethod
+    def _best(frontier: Sequence[FrontierPoint]) -> RenderableType:
+        table = Table(box=None, padding=(0, 2), header_style="dim")
+        for name in ("best so far", "α", "speciality", "generality"):
+            table.add_column(name, justify="left" if name == "best so far" else "right")
+        for point in list(frontier)[-8:]:
+            table.add_row(
+                point.trial, f"{point.alpha:g}", f"{100 * point.speciality:.1f}", f"{100 * point.generality:.1f}"
+            )
+        return table
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,266 @@
+"""A sweep's record -> the MLflow runs that show it: one for the sweep, one per trial, one per frontier point.
+
+Names of metrics: `val/speciality`, `val/generality` and `val/ROLE/TASK/RULE`, each a series over the alpha curve with
+step = 1000 * alpha (rounded; `val/alpha` holds the exact value); an earlier checkpoint has `val_0.5/...`, by fraction.
+Filter for MLflow's compare page: tags.`rayforget.kind` = 'point' and tags.superseded = 'false'.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from rayforget.frontier.points import FrontierPoint, PointKey, TaskRole
+from rayforget.frontier.recovered import Pair
+from rayforget.record.types import CheckpointRecord, Score
+
+MAX_POINTS = 100
+"""Point runs of one sweep: MLflow's compare page loads a hundred runs at a time."""
+COMPARE_FILTER = "tags.`rayforget.kind` = 'point' and tags.superseded = 'false'"
+"""What to type into MLflow's search box to compare the frontier's points."""
+
+_REFUSED = re.compile(r"[^\w./ -]", re.ASCII)
+_MAX_TEXT = 5000
+"""MLflow cuts longer parameters and tags."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepView:
+    """What of a sweep is shown."""
+
+    name: str
+    space_name: str
+    created: float
+    """Unix time; with the name it tells sweeps of the same name apart."""
+    running: bool
+    """Whether more trials are to come."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Anything to find the sweep by, e.g. the git commit."""
+    roles: Sequence[TaskRole]
+    records: Sequence[CheckpointRecord]
+    points: Sequence[FrontierPoint]
+    """All points of the records (`frontier.gather.gather`)."""
+    frontier: Sequence[PointKey] | None = None
+    """Points that get a run of their own; None (while a sweep runs) leaves point runs as they are."""
+    test: Mapping[PointKey, Pair] = field(default_factory=dict)
+    """(S, G) on `test` of frontier points that the report has scored."""
+    series: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
+    """Metric -> (number of finished trials, value), e.g. `val/hypervolume`. A pair that was once mirrored must not
+    change: MLflow cannot take a value back."""
+    artifacts: Mapping[str, bytes] = field(default_factory=dict)
+    """File name -> content: `frontier.png`, `frontier.html`, `frontier.json`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricPlan:
+    """One value of one metric."""
+
+    name: str
+    value: float
+    step: int
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """One run as it should be."""
+
+    key: str
+    """Tag `rayforget.key`: unique in its sweep."""
+    parent: str | None
+    """The parent's key."""
+    name: str
+    kind: Literal["sweep", "trial", "point"]
+    params: Mapping[str, str]
+    metrics: tuple[MetricPlan, ...]
+    tags: Mapping[str, str]
+    status: Literal["RUNNING", "FINISHED", "FAILED"]
+    start_ms: int
+    end_ms: int | None
+    artifacts: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hex digits over all of it: a run that carries this tag is complete and needs no writing."""
+        hashes = {name: hashlib.sha256(data).hexdigest() for name, data in self.artifacts.items()}
+        values = {**{name: getattr(self, name) for name in self.__dataclass_fields__}, "artifacts": hashes}
+        text = json.dumps(values, sort_keys=True, default=asdict)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def plan_runs(view: SweepView) -> list[RunPlan]:
+    """All runs of a sweep, parents before their children; equal views give equal plans."""
+    values = {point.key: point for point in view.points}
+    trials: dict[str, list[CheckpointRecord]] = {}
+    for record in sorted(view.records, key=lambda record: (record.trial, record.step)):
+        trials.setdefault(record.trial, []).append(record)
+    runs = [_plan_sweep(view, trials)]
+    runs += [_plan_trial(view, records, values) for records in trials.values()]
+    for key in _thin_out(view.frontier or (), values):
+        runs.append(_plan_point(view, key, trials[key[0]], values[key]))
+    return runs
+
+
+def flatten_recipe(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """A resolved recipe as MLflow parameters.
+
+    Nested names are joined by dots; a list of things with a kind is keyed by it (`penalties.l2.strength`), so that the
+    same parameter has the same name in every run; other lists are joined by commas.
+    """
+    return dict(sorted(_flatten("", recipe)))
+
+
+def safe_name(name: str) -> str:
+    """A metric's name with what MLflow refuses (`=`, `@`, `|`, ...) replaced; different names stay different."""
+    clean = _REFUSED.sub("_", name)
+    return clean if clean == name else f"{clean}-{hashlib.sha256(name.encode()).hexdigest()[:4]}"
+
+
+def _plan_sweep(view: SweepView, trials: Mapping[str, Sequence[CheckpointRecord]]) -> RunPlan:
+    ends = sorted(_ms(records[-1].finished) for records in trials.values())
+    start = _ms(view.created)
+
+    def time_after(num_trials: int) -> int:
+        return ends[min(num_trials, len(ends)) - 1] if ends and num_trials > 0 else start
+
+    metrics = tuple(
+        MetricPlan(name=safe_name(name), value=value, step=step, time_ms=time_after(step))
+        for name in sorted(view.series)
+        for step, value in sorted(view.series[name])
+    )
+    note = f"Frontier points: filter the experiment's runs by {COMPARE_FILTER}, select them, and compare."
+    return RunPlan(
+        key=view.name,
+        parent=None,
+        name=view.name,
+        kind="sweep",
+        params={},
+        metrics=metrics,
+        tags={**{name: text[:_MAX_TEXT] for name, text in view.tags.items()}, "mlflow.note.content": note},
+        status="RUNNING" if view.running else "FINISHED",
+        start_ms=start,
+        end_ms=None if view.running else max([start, *ends]),
+        artifacts=view.artifacts,
+    )
+
+
+def _plan_trial(
+    view: SweepView, records: Sequence[CheckpointRecord], values: Mapping[PointKey, FrontierPoint]
+) -> RunPlan:
+    last = records[-1]
+    failed = [record for record in records if record.status == "failed"]
+    status: Literal["RUNNING", "FINISHED", "FAILED"] = "FINISHED"
+    if failed:
+        status = "FAILED"
+    elif view.running and last.fraction not in (0, 1):
+        status = "RUNNING"
+    metrics = [metric for record in records for metric in _curve_metrics(record, view.roles, values)]
+    metrics += [
+        MetricPlan(name=safe_name(name), value=value, step=record.step, time_ms=_ms(record.finished))
+        for record in records
+        for name, value in _observations(record)
+    ]
+    return RunPlan(
+        key=f"{view.name}/{last.trial}",
+        parent=view.name,
+        name=last.trial,
+        kind="trial",
+        params=_params(last),
+        metrics=tuple(metrics),
+        tags={"mlflow.note.content": (failed[0].reason or "failed")[-_MAX_TEXT:]} if failed else {},
+        status=status,
+        start_ms=min(_ms(record.finished - sum(record.seconds.values())) for record in records),
+        end_ms=None if status == "RUNNING" else _ms(last.finished),
+    )
+
+
+def _plan_point(view: SweepView, key: PointKey, records: Sequence[CheckpointRecord], point: FrontierPoint) -> RunPlan:
+    record = next(record for record in records if record.step == point.step)
+    time_ms = _ms(record.finished)
+    scores = next(measured.scores for measured in record.points if measured.alpha == point.alpha)
+    figures = {"alpha": point.alpha, "step": float(point.step)}
+    figures.update({f"val/{name}": value for name, value in _scores(scores, view.roles, point)})
+    if key in view.test:
+        figures["test/speciality"], figures["test/generality"] = view.test[key]
+    return RunPlan(
+        key=f"{view.name}/{point.trial}/{point.step}/{point.alpha!r}",
+        parent=f"{view.name}/{point.trial}",
+        name=f"{point.trial} step {point.step} alpha {point.alpha:g}",
+        kind="point",
+        params={
+            **_params(record),
+            "alpha": repr(point.alpha),
+            "fraction": repr(point.fraction),
+            "step": str(point.step),
+        },
+        metrics=tuple(MetricPlan(name=n, value=v, step=0, time_ms=time_ms) for n, v in sorted(figures.items())),
+        tags={"superseded": "false"},
+        status="FINISHED",
+        start_ms=time_ms,
+        end_ms=time_ms,
+    )
+
+
+def _curve_metrics(
+    record: CheckpointRecord, roles: Sequence[TaskRole], values: Mapping[PointKey, FrontierPoint]
+) -> Iterator[MetricPlan]:
+    stage = "val" if record.fraction in (0, 1) else f"val_{record.fraction:g}"
+    for measured in record.points:
+        point = values[record.trial, record.step, measured.alpha]
+        figures = [("alpha", measured.alpha), *_scores(measured.scores, roles, point)]
+        for name, value in figures:
+            step, time_ms = round(1000 * measured.alpha), _ms(record.finished)
+            yield MetricPlan(name=f"{stage}/{name}", value=value, step=step, time_ms=time_ms)
+
+
+def _scores(
+    scores: Mapping[str, Score], roles: Sequence[TaskRole], point: FrontierPoint
+) -> Iterator[tuple[str, float]]:
+    yield "speciality", point.speciality
+    yield "generality", point.generality
+    for role in roles:
+        score = scores[role.name]
+        yield safe_name(f"{role.role}/{role.name}/{score.rule}"), score.value
+
+
+def _observations(record: CheckpointRecord) -> Iterator[tuple[str, float]]:
+    """Seconds and the facts that are finite numbers."""
+    for prefix, entries in (("seconds", record.seconds), ("facts", record.facts)):
+        for name, value in sorted(entries.items()):
+            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+                yield f"{prefix}/{name}", float(value)
+
+
+def _params(record: CheckpointRecord) -> dict[str, str]:
+    return flatten_recipe(record.recipe) if record.recipe else {"method": "theta_0"}
+
+
+def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _flatten(f"{prefix}.{name}" if prefix else name, item)
+    elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+        for index, item in enumerate(value):
+            kind = item.get("kind", index)
+            yield from _flatten(f"{prefix}.{kind}", {name: part for name, part in item.items() if name != "kind"})
+    elif isinstance(value, list | tuple):
+        yield prefix, ",".join(map(str, value))[:_MAX_TEXT]
+    else:
+        yield prefix, (value if isinstance(value, str) else json.dumps(value))[:_MAX_TEXT]
+
+
+def _thin_out(frontier: Sequence[PointKey], values: Mapping[PointKey, FrontierPoint]) -> list[PointKey]:
+    """At most MAX_POINTS of them, evenly spread along the frontier, both ends included."""
+    ordered = sorted(frontier, key=lambda key: (values[key].speciality, key))
+    if len(ordered) <= MAX_POINTS:
+        return ordered
+    return [ordered[i] for i in np.linspace(0, len(ordered) - 1, MAX_POINTS).round().astype(int)]
+
+
+def _ms(seconds: float) -> int:
+    return round(1000 * seconds)

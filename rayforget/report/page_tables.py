@@ -1,0 +1,119 @@
+"""A summary -> the tables of its page, as HTML."""
+
+from collections.abc import Sequence
+from html import escape
+
+from rayforget.frontier.points import PLAIN
+from rayforget.frontier.summary import Baseline, Measure, Summary
+from rayforget.report.look import assign_looks
+from rayforget.report.reading import footnotes, format_measure, name_method, percent, pick_point
+from rayforget.report.table import method_cells, recovery_cells
+
+_SPLITS = '<th class="group" colspan="2">val</th><th class="group" colspan="2">test</th>'
+_PAIR = "<th>speciality</th><th>generality</th>"
+
+
+def baselines_html(summary: Summary) -> str:
+    """theta_0 and the mean of plain fine-tuning, on both splits."""
+    rows = [_row(["θ0, pretrained", *_baseline_cells(summary.theta_0)], num_text=1)]
+    plain = summary.plain
+    if plain is not None:
+        num_seeds = len(plain.points)
+        name = f"plain fine-tuning, mean of {num_seeds} seeds" if num_seeds > 1 else "plain fine-tuning, one seed"
+        rows.append(_row([name, *_baseline_cells(plain)], num_text=1))
+        if num_seeds > 1:
+            cells = [
+                percent(value) if pair else "—"
+                for pair in (plain.spread_val, plain.spread_test)
+                for value in (pair or (0.0, 0.0))
+            ]
+            rows.append(_row(["spread (sd) over seeds", *cells], num_text=1, kind="quiet"))
+    head = f"<tr><th></th>{_SPLITS}</tr><tr><th></th>{_PAIR * 2}</tr>"
+    return _table("Baselines", "%, ± one standard error over items (paired bootstrap)", head, rows)
+
+
+def frontier_html(summary: Summary) -> str:
+    """The frontier, from the most general point to the most special one."""
+    looks = assign_looks(point.method for point in summary.points)
+    picked = pick_point(summary)
+    rows = []
+    for i in summary.frontier:
+        point = summary.points[i]
+        dot = f'<i style="background:{looks[point.method].color}"></i>'
+        text = [escape(point.trial), dot + escape(name_method(point.method))]
+        numbers = [f"{percent(point.fraction, 0)} %", f"{point.alpha:g}"]
+        numbers += [*_measure_cells(summary.val[i]), *_measure_cells(summary.test.get(i))]
+        kind = "picked" if picked is not None and picked.index == i else ""
+        rows.append(_row([*text, *numbers], num_text=2, kind=kind, escaped=True))
+    head = (
+        f'<tr><th colspan="4"></th>{_SPLITS}</tr><tr><th class="text">trial</th><th class="text">method</th>'
+        f"<th>training done</th><th>α</th>{_PAIR * 2}</tr>"
+    )
+    note = f"chosen on val among {len(summary.points)} points; %, ± one standard error"
+    if picked is not None:
+        note += "; shaded: the best speciality for at most 1 point of generality"
+    return _table("Frontier", note, head, rows)
+
+
+def recovered_html(summary: Summary) -> str:
+    """What each method recovers without interpolation and with it."""
+    rows = [_row(method_cells(method), num_text=1) for method in summary.methods]
+    rows.append(_row(method_cells(summary.together), num_text=1, kind="picked"))
+    if any(not point.coarse for point in summary.points):
+        rows.append(_row(["all, refined α too", "", "", "", *recovery_cells(summary.recovery)], num_text=1))
+    pair = "<th>test [95 %]</th><th>val*</th>"
+    head = (
+        '<tr><th colspan="2"></th><th class="group" colspan="2">α = 1 alone</th>'
+        '<th class="group" colspan="2">all α</th></tr>'
+        f'<tr><th class="text">method</th><th>trainings</th>{pair * 2}</tr>'
+    )
+    note = "1 = all the speciality of plain fine-tuning with none of its forgetting"
+    notes = "".join(f"<li>{escape(line)}</li>" for line in footnotes(summary))
+    return _table("Recovered", note, head, rows) + f"\n<ul>{notes}</ul>"
+
+
+def tasks_html(summary: Summary) -> str:
+    """Every task's score on `val`: theta_0, plain fine-tuning's mean, the picked point."""
+    models: list[tuple[str, Sequence[int]]] = [("θ0", summary.theta_0.points)]
+    if summary.plain is not None:
+        models.append((PLAIN, summary.plain.points))
+    picked = pick_point(summary)
+    if picked is not None:
+        point = summary.points[picked.index]
+        models.append((f"{name_method(point.method)}, α = {point.alpha:g}", [picked.index]))
+    rows = []
+    for role in summary.roles:
+        tasks = [[summary.points[i].tasks.get(role.name) for i in points] for _, points in models]
+        means = [
+            percent(sum(known) / len(known)) if (known := [v for v in one if v is not None]) else "—" for one in tasks
+        ]
+        rows.append(_row([role.name, role.role, role.group, *means], num_text=3))
+    heads = "".join(f"<th>{escape(name)}</th>" for name, _ in models)
+    head = f'<tr><th class="text">task</th><th class="text">role</th><th class="text">group</th>{heads}</tr>'
+    return _table("By task", "% on val", head, rows)
+
+
+def _baseline_cells(baseline: Baseline) -> list[str]:
+    return [*_measure_cells(baseline.val), *_measure_cells(baseline.test)]
+
+
+def _measure_cells(measure: Measure | None) -> list[str]:
+    if measure is None:
+        return ["—", "—"]
+    special = format_measure(measure.speciality, measure.speciality_error)
+    return [special, format_measure(measure.generality, measure.generality_error)]
+
+
+def _row(cells: Sequence[str], *, num_text: int, kind: str = "", escaped: bool = False) -> str:
+    """The first `num_text` cells are words, the others numbers."""
+    shown = cells if escaped else [escape(cell) for cell in cells]
+    tags = ["<td class=text>" if i < num_text else "<td>" for i in range(len(shown))]
+    return f'<tr class="{kind}">' + "".join(f"{t}{c}</td>" for t, c in zip(tags, shown, strict=True)) + "</tr>"
+
+
+def _table(title: str, note: str, head: str, rows: Sequence[str]) -> str:
+    body = "\n".join(rows)
+    return (
+        f'<h2>{title}</h2>\n<p class="note">{escape(note)}</p>\n<div class="wide"><table>\n<thead>{head}</thead>\n'
+        f"<tbody>\n{body}\n</tbody>\n</table></div>"
+    )

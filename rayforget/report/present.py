@@ -1,0 +1,162 @@
+"""A sweep's record -> its summary, shown in the terminal, drawn, and mirrored."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from rayforget.frontier.compare import Scores, summarise
+from rayforget.frontier.gather import Gathered, gather
+from rayforget.frontier.points import TaskRole, task_roles
+from rayforget.frontier.summary import Summary
+from rayforget.record.sweep import Sweep
+from rayforget.space.models import Space
+
+logger = logging.getLogger(__name__)
+
+
+def summary_of(
+    name: str, gathered: Gathered, tests: Scores, roles: Sequence[TaskRole], *, resamples: int = 1000
+) -> Summary:
+    """The summary of what is gathered; `resamples` of the bootstrap, 0 for none.
+
+    Raises:
+        RecordError: theta_0 is not scored yet.
+    """
+    known = {point.key for point in gathered.points}
+    return summarise(
+        gathered.points,
+        roles,
+        val=gathered.val,
+        test={key: scores for key, scores in tests.items() if key in known},
+        name=name,
+        seed=0,
+        num_resamples=resamples,
+        failed=gathered.failed,
+    )
+
+
+def summarise_sweep(sweep: Sweep, space: Space) -> Summary:
+    """The summary of a sweep as its record stands; raises RecordError where it holds too little."""
+    roles = task_roles(space)
+    return summary_of(sweep.info.name, gather(sweep.records(), roles), sweep.test_scores(), roles)
+
+
+def present(sweep: Sweep, space: Space, console: Console, out: Path | None = None) -> Summary:
+    """Prints the frontier and draws it as `frontier.png` and `frontier.html` into `out`, or beside the record.
+
+    Raises:
+        RecordError: the record holds too little for a frontier.
+    """
+    from rayforget.report.table import frontier_table
+
+    summary = summarise_sweep(sweep, space)
+    console.print(frontier_table(summary))
+    for name, data in drawings(summary).items():
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            (out / name).write_bytes(data)
+            console.print(f"{name}: {out / name}", highlight=False)
+        else:
+            sweep.store.write(f"report/{name}", data)
+            console.print(f"{name}: {sweep.store}/report/{name}", highlight=False)
+    return summary
+
+
+def drawings(summary: Summary) -> dict[str, bytes]:
+    """File name -> content of the picture, the page and the frontier as a table."""
+    from rayforget.report.page import write_page
+    from rayforget.report.picture import draw_frontier
+
+    with TemporaryDirectory() as folder:
+        picture, page = Path(folder) / "frontier.png", Path(folder) / "frontier.html"
+        draw_frontier(summary, picture)
+        write_page(summary, page)
+        return {
+            picture.name: picture.read_bytes(),
+            page.name: page.read_bytes(),
+            "frontier.json": _frontier_json(summary),
+        }
+
+
+def mirror_sweep(sweep: Sweep, space: Space, *, running: bool) -> str:
+    """Writes the record to MLflow; returns what was done in a few words. Raises MirrorError."""
+    from rayforget.report.mirror import find_tracking, mirror
+    from rayforget.report.mirror_plan import SweepView
+    from rayforget.record.store import Store
+
+    roles = task_roles(space)
+    records = sweep.records()
+    gathered = gather(records, roles)
+    summary = summary_of(sweep.info.name, gathered, sweep.test_scores(), roles)
+    view = SweepView(
+        name=sweep.info.name,
+        space_name=sweep.info.space_name,
+        created=sweep.info.created,
+        running=running,
+        tags={"git_commit": str(sweep.info.provenance.get("code", {}).get("commit"))},
+        roles=roles,
+        records=records,
+        points=gathered.points,
+        frontier=[summary.points[i].key for i in summary.frontier],
+        test={summary.points[i].key: measure.pair for i, measure in summary.test.items()},
+        series=_series(sweep.info.name, gathered, roles),
+        artifacts=drawings(summary),
+    )
+    tracking = find_tracking(space.tracking.uri, Store.open(space.storage.path))
+    done = mirror(view, tracking)
+    return f"{tracking.uri}: {done.created} runs new, {done.updated} changed, {done.unchanged} as they were"
+
+
+def mirror_quietly(sweep: Sweep, space: Space, console: Console, *, running: bool) -> None:
+    """Mirrors if the space says so; what goes wrong on MLflow's side is one line."""
+    from rayforget.errors import RecordError
+    from rayforget.report.mirror import MirrorError
+
+    if not space.tracking.enabled:
+        return
+    try:
+        console.print(f"MLflow {mirror_sweep(sweep, space, running=running)}", highlight=False)
+        console.print(f"look at it with: rayforget ui {sweep.info.name}", highlight=False)
+    except (MirrorError, RecordError) as error:
+        console.print(f"MLflow: {error}; later: rayforget mirror {sweep.info.name}", style="yellow", highlight=False)
+
+
+def _series(name: str, gathered: Gathered, roles: Sequence[TaskRole]) -> Mapping[str, Sequence[tuple[int, float]]]:
+    """Hypervolume and recovered on `val` after each finished trial, in the order of the trials."""
+    trials = sorted({point.trial for point in gathered.points if point.recipe})
+    series: dict[str, list[tuple[int, float]]] = {"val/hypervolume": [], "val/recovered": []}
+    for count in range(1, len(trials) + 1):
+        known = {*trials[:count]}
+        points = tuple(point for point in gathered.points if not point.recipe or point.trial in known)
+        part = Gathered(points=points, val=gathered.val, failed={})
+        recovered = summary_of(name, part, {}, roles, resamples=0).recovery.val
+        if recovered is not None:
+            series["val/hypervolume"].append((count, recovered.hypervolume))
+            if recovered.value is not None:
+                series["val/recovered"].append((count, recovered.value))
+    return series
+
+
+def _frontier_json(summary: Summary) -> bytes:
+    rows = []
+    for index in summary.frontier:
+        point = summary.points[index]
+        tested = summary.test.get(index)
+        rows.append(
+            {
+                "trial": point.trial,
+                "step": point.step,
+                "fraction": point.fraction,
+                "alpha": point.alpha,
+                "method": point.method,
+                "val": asdict(summary.val[index]),
+                "test": None if tested is None else asdict(tested),
+                "recipe": dict(point.recipe),
+            }
+        )
+    return json.dumps(rows, indent=2, default=str).encode()

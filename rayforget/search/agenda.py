@@ -1,0 +1,239 @@
+"""Which job comes next: the baselines, trainings left unfinished, what the study asks for, then the test scores.
+
+The agenda belongs to the driver. What it hands out is written down first, so that a new driver finds the trainings
+that were under way; what comes back is read from the record.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from rayforget.frontier.choose import choose_frontier, points_to_report
+from rayforget.frontier.gather import Gathered, gather
+from rayforget.frontier.points import PLAIN, task_roles
+from rayforget.record.jobs import TestJob, TrialJob, load_asked, save_asked
+from rayforget.record.sweep import Sweep
+from rayforget.record.types import CheckpointRecord
+from rayforget.search.study import Asked, CurvePoint, CurveStudy
+from rayforget.space.methods import methods_of, plain_of
+from rayforget.space.models import Space
+
+logger = logging.getLogger(__name__)
+_GIVE_UP_AFTER = 3
+"""Trainings that fail before any succeeds: then something is wrong with the space, not with a recipe."""
+
+
+class Next(Enum):
+    """What the agenda says when it has no job."""
+
+    WAIT = "wait"
+    """Nothing to do until a running job is done."""
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedJob:
+    """A job and the name under which it is reported."""
+
+    name: str
+    job: TrialJob | tuple[TestJob, ...]
+
+
+class Agenda:
+    """The order of a sweep's work, and what is known so far; made anew from the record on resume."""
+
+    def __init__(self, space: Space, sweep: Sweep, study: CurveStudy) -> None:
+        self.space, self.sweep, self.study = space, sweep, study
+        self.roles = task_roles(space)
+        self._methods = {method.name: method for method in methods_of(space)}
+        self.records: dict[str, list[CheckpointRecord]] = {}
+        self.running: dict[str, NamedJob] = {}
+        self._waiting: deque[TrialJob] = deque()
+        self._num_asked = 0
+        self._tests: deque[NamedJob] | None = None
+        self._replay()
+        if not any(job.recipe.method == PLAIN for job in self._handed_out.values()):
+            for seed in range(self.space.plain.seeds):
+                self._waiting.append(
+                    self._new_job(PLAIN, TrialJob(name="", recipe=plain_of(space).recipe({}, seed=seed)))
+                )
+
+    @property
+    def num_trainings(self) -> int:
+        """Trainings of the whole sweep, the baselines' included."""
+        return self.space.search.trainings + self.space.plain.seeds
+
+    def next(self) -> NamedJob | Next:
+        """The next job, or why there is none."""
+        if self._hopeless():
+            return Next.WAIT if self.running else Next.FINISHED
+        if self._waiting:
+            return self._start(self._waiting.popleft())
+        if self._num_asked < self.space.search.trainings:
+            return self._start(self._ask())
+        if self.running and self._tests is None:
+            return Next.WAIT
+        if self._tests is None:
+            self._tests = deque(self._plan_tests())
+        if self._tests:
+            named = self._tests.popleft()
+            self.running[named.name] = named
+            return named
+        return Next.WAIT if self.running else Next.FINISHED
+
+    def done(self, name: str, steps: Sequence[int]) -> None:
+        """Takes a finished job's result from the record: the trial's `steps`, or a test's scores."""
+        named = self.running.pop(name)
+        if isinstance(named.job, TrialJob):
+            self._take(named.job, [self.sweep.record(name, step) for step in steps])
+
+    def failed(self, name: str, record: CheckpointRecord) -> None:
+        """Takes a trial that did not come to its end; `record` says why and is in the record already."""
+        named = self.running.pop(name)
+        assert isinstance(named.job, TrialJob)
+        self._take(named.job, [record])
+
+    def drop(self, name: str) -> None:
+        """Forgets a running job that is neither done nor failed: a test that could not be scored."""
+        self.running.pop(name, None)
+
+    def known_records(self) -> list[CheckpointRecord]:
+        """All records so far, sorted by (trial, step)."""
+        return [record for name in sorted(self.records) for record in self.records[name]]
+
+    def gathered(self) -> Gathered:
+        """Every point so far with its scores."""
+        return gather(self.known_records(), self.roles)
+
+    def failures(self) -> dict[str, str]:
+        """Failed trial -> the first line of its reason."""
+        return {
+            name: (record.reason or "").split("\n", 1)[0]
+            for name, records in sorted(self.records.items())
+            for record in records
+            if record.status == "failed"
+        }
+
+    def finished_trainings(self) -> int:
+        """Trainings that are done or have failed."""
+        return sum(self.is_finished(records) for name, records in self.records.items() if name in self._handed_out)
+
+    def _replay(self) -> None:
+        """Reads the record: finished trainings go to the study in the order they were asked, others start again."""
+        self._handed_out: dict[str, TrialJob] = load_asked(self.sweep.store)
+        for record in self.sweep.records():
+            self.records.setdefault(record.trial, []).append(record)
+        finished, unfinished = [], []
+        for name, job in sorted(self._handed_out.items()):
+            if job.recipe.method != PLAIN:
+                self._num_asked += 1
+            if self.is_finished(self.records.get(name, [])):
+                if job.recipe.method != PLAIN:
+                    finished.append((_number(name), _asked(job), self._curve_points(self.records[name])))
+            else:
+                unfinished.append(job)
+        self.study.replay(finished)
+        for job in unfinished:
+            if job.recipe.method != PLAIN:
+                self.study.adopt(_number(job.name), _asked(job))
+            self._waiting.append(job)
+
+    def _ask(self) -> TrialJob:
+        asked = self.study.ask(len(self._handed_out))
+        recipe = self._methods[asked.method].recipe(asked.values, seed=asked.seed)
+        self._num_asked += 1
+        return self._new_job(
+            asked.method,
+            TrialJob(
+                name="",
+                recipe=recipe,
+                fraction=asked.fraction,
+                alpha=asked.alpha,
+                asked=asked.params,
+                frontier=self._frontier(),
+            ),
+        )
+
+    def _next_name_of(self, method: str) -> str:
+        return f"{len(self._handed_out):04d}-{method}"
+
+    def _new_job(self, method: str, job: TrialJob) -> TrialJob:
+        job = replace(job, name=self._next_name_of(method))
+        save_asked(self.sweep.store, job)
+        self._handed_out[job.name] = job
+        return job
+
+    def _start(self, job: TrialJob) -> NamedJob:
+        named = NamedJob(name=job.name, job=job)
+        self.running[job.name] = named
+        return named
+
+    def _take(self, job: TrialJob, records: list[CheckpointRecord]) -> None:
+        self.records[job.name] = sorted(records, key=lambda record: record.step)
+        if job.recipe.method == PLAIN:
+            return
+        if any(record.status == "failed" for record in records):
+            self.study.fail(_number(job.name))
+        else:
+            self.study.tell(_number(job.name), _asked(job), self._curve_points(records))
+
+    def _curve_points(self, records: Sequence[CheckpointRecord]) -> list[CurvePoint]:
+        return [
+            CurvePoint(
+                step=point.step,
+                fraction=point.fraction,
+                alpha=point.alpha,
+                speciality=point.speciality,
+                generality=point.generality,
+            )
+            for point in gather(records, self.roles).points
+        ]
+
+    def _frontier(self) -> tuple[tuple[float, float], ...]:
+        points = self.gathered().points
+        return tuple((points[i].speciality, points[i].generality) for i in choose_frontier(points))
+
+    def _hopeless(self) -> bool:
+        finished = [records for records in self.records.values() if any(r.recipe for r in records)]
+        failed = [records for records in finished if any(r.status == "failed" for r in records)]
+        return len(failed) >= _GIVE_UP_AFTER and len(failed) == len(finished)
+
+    def _plan_tests(self) -> list[NamedJob]:
+        """The chosen points that have no `test` score yet, shared out among the slots."""
+        points = self.gathered().points
+        tested = self.sweep.test_scores()
+        wanted: dict[tuple[str, int], list[float]] = {}
+        for index in points_to_report(points):
+            point = points[index]
+            if point.key not in tested:
+                wanted.setdefault((point.trial, point.step), []).append(point.alpha)
+        jobs = [
+            TestJob(trial=trial, step=step, alphas=tuple(sorted(alphas)))
+            for (trial, step), alphas in sorted(wanted.items())
+        ]
+        slots = self.space.resources.slots
+        shares = [tuple(jobs[slot::slots]) for slot in range(slots)]
+        return [NamedJob(name=f"test-{slot}", job=share) for slot, share in enumerate(shares) if share]
+
+    @staticmethod
+    def is_finished(records: Sequence[CheckpointRecord]) -> bool:
+        """Whether a trial with these records came to its end, good or bad."""
+        return any(record.status == "failed" or record.fraction == 1 for record in records)
+
+
+def _asked(job: TrialJob) -> Asked:
+    return Asked(
+        method=job.recipe.method,
+        params=dict(job.asked),
+        values={},
+        fraction=job.fraction,
+        alpha=job.alpha,
+        seed=job.recipe.seed,
+    )
+
+
+def _number(trial: str) -> int:
+    """A trial's number: `0007-lora` is the eighth training that was handed out."""
+    return int(trial.split("-", 1)[0])

@@ -1,0 +1,72 @@
+"""A space file, with what the command line overrides -> a checked space, its methods, and where each key stands."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from rayforget.errors import SpaceError
+from rayforget.space.checks import without_effect
+from rayforget.space.document import Document, read_document, read_file
+from rayforget.space.frozen import invalid
+from rayforget.space.messages import space_lines
+from rayforget.space.method import Method
+from rayforget.space.methods import methods_of, plain_of
+from rayforget.space.models import Space
+from rayforget.space.overrides import override
+from rayforget.space.variables import interpolate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedSpace:
+    """A space that passed every check that needs no data, and what is needed to speak of its file."""
+
+    path: Path
+    """The file it was read from."""
+    text: str
+    """The file as it was, for the record."""
+    overrides: tuple[str, ...]
+    """The `key.path=value` options that were laid over it, in order."""
+    space: Space
+    methods: tuple[Method, ...]
+    """The methods to compare, in the file's order."""
+    plain: Method
+    """The baseline; it has no domains: `plain.recipe(seed=...)`."""
+    document: Document
+
+    def where(self, key: str) -> str:
+        """Place of a key such as `tasks.photo.val`: `space.yaml:12`, or the option that set it."""
+        return self.document.where(tuple(key.split(".")))
+
+
+def load_space(path: Path, overrides: Sequence[str] = ()) -> LoadedSpace:
+    """Reads and checks a space file; raises SpaceError with one line for everything that is wrong.
+
+    Variables read this process's environment, and relative local paths become absolute against its working folder.
+    """
+    text = read_file(path)
+    document = interpolate(override(read_document(text, str(path)), overrides), os.environ)
+    space = _space(document)
+    return LoadedSpace(
+        path=path,
+        text=text,
+        overrides=tuple(overrides),
+        space=space,
+        methods=methods_of(space),
+        plain=plain_of(space),
+        document=document,
+    )
+
+
+def _space(document: Document) -> Space:
+    try:
+        # Strict JSON: 1 is no text, "1" no number and true no 1, while a list may be a tuple and a text a path.
+        space = Space.model_validate_json(json.dumps(document.tree), strict=True)
+        if problems := list(without_effect(space)):
+            raise invalid("Space", problems)
+    except ValidationError as error:
+        raise SpaceError("\n".join(space_lines(error, Space, document))) from None
+    return space

@@ -1,0 +1,103 @@
+"""Pydantic's errors -> lines for people: where, which key, what was found, what was expected, what to do."""
+
+import json
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from rayforget.space.document import Document, dotted
+from rayforget.space.frozen import Frozen
+from rayforget.space.locate import kinds, locate
+from rayforget.space.searchable import CONSTANT
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text, in quotes if it looks like something else",
+    "path_type": "a path",
+    "tuple_type": "a list, as [a, b]",
+    "dict_type": "a mapping of keys",
+    "model_type": "a mapping of keys",
+    "model_attributes_type": "a mapping of keys",
+    "greater_than": "a number above {gt:g}",
+    "greater_than_equal": "a number of at least {ge:g}",
+    "less_than": "a number below {lt:g}",
+    "less_than_equal": "a number of at most {le:g}",
+    "too_short": "a list or mapping of at least {min_length}",
+    "string_pattern_mismatch": "a name of lower-case letters, digits, _ and - that begins with a letter or a digit",
+}
+_OR_A_DOMAIN = {
+    "int_type": ", or a domain {low: ..., high: ...}",
+    "float_type": ", or a domain {low: ..., high: ...}",
+    "literal_error": ", or {choice: [...]}",
+}
+
+
+def space_lines(error: ValidationError, model: type[Frozen], document: Document) -> list[str]:
+    """One line for each error in a document that `model` refused, each once."""
+    return list(dict.fromkeys(_line(details, model, document) for details in error.errors()))
+
+
+def _line(details: ErrorDetails, model: type[Frozen], document: Document) -> str:
+    at, owner = locate(model, details["loc"], document.tree)
+    if details["type"] == "union_tag_invalid":
+        at = (*at, "kind")
+    return f"{document.where(at)}: {dotted((*at,)) or 'the file'}: {_text(details, at[-1] if at else '', owner)}"
+
+
+def _text(details: ErrorDetails, key: str | int, owner: type[Frozen] | None) -> str:
+    kind, context = details["type"], details.get("ctx", {})
+    match kind:
+        case "problem":
+            return details["msg"]
+        case "missing":
+            one_of = _constants(owner, key)
+            return f"is missing; add `{key}:`{f', one of {one_of}' if one_of else ''}{_about(owner, key)}"
+        case "extra_forbidden":
+            return f"unknown key; {_instead(str(key), owner.model_fields if owner else ())}"
+        case "union_tag_not_found":
+            return f"has no kind; add `kind:`, one of {_listed(kinds(owner, key) if owner else ())}"
+        case "union_tag_invalid":
+            tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
+            return f"found {_shown(details['input'].get('kind'))}; {_instead(str(context['tag']), tags)}"
+        case "literal_error":
+            expected = f"{'one of ' if ' or ' in context['expected'] else ''}{context['expected']}"
+        case _:
+            expected = _EXPECTED[kind].format_map(context) if kind in _EXPECTED else details["msg"]
+    if CONSTANT in details["loc"]:
+        expected += _OR_A_DOMAIN.get(kind, "")
+    return f"found {_shown(details['input'])}; write {expected}"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _instead(found: str, known: Iterable[str]) -> str:
+    close = get_close_matches(found, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"known here: {_listed(known)}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _constants(owner: type[Frozen] | None, key: str | int) -> str:
+    """What the field may be, where that is a few constants."""
+    info = owner.model_fields.get(str(key)) if owner else None
+    constants = get_args(info.annotation) if info and get_origin(info.annotation) is Literal else ()
+    return ", ".join(str(constant) for constant in constants)
+
+
+def _about(owner: type[Frozen] | None, key: str | int) -> str:
+    info = owner.model_fields.get(str(key)) if owner else None
+    return f" ({info.description.rstrip('.')})" if info and info.description else ""

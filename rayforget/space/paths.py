@@ -1,0 +1,48 @@
+"""Local paths of a space file -> absolute ones, since Ray's workers stand in another folder."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+LOCAL_FOLDER = "local-dir:"
+"""open_clip's prefix of a model in a local folder."""
+
+
+def is_uri(place: str) -> bool:
+    """Whether the place is not a path of this machine's file system: `s3://...`, `pipe:...`."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|pipe:", place) is not None
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def _absolute_path(path: Path) -> Path:
+    return Path(_absolute(str(path)))
+
+
+def _absolute_unless_uri(place: str) -> str:
+    return place if is_uri(place) else _absolute(place)
+
+
+def _absolute_if_folder(place: str) -> str:
+    looks_local = place.startswith(("/", "./", "../", "~")) or place in (".", "..")
+    return _absolute(place) if looks_local or os.path.isdir(place) else place
+
+
+def _absolute_model(model: str) -> str:
+    folder = model.removeprefix(LOCAL_FOLDER)
+    return LOCAL_FOLDER + _absolute(folder) if folder != model else model
+
+
+LocalPath = Annotated[Path, AfterValidator(_absolute_path)]
+"""A file or folder of this machine."""
+Place = Annotated[str, AfterValidator(_absolute_unless_uri)]
+"""A local path or a URI."""
+FolderOrHubName = Annotated[str, AfterValidator(_absolute_if_folder)]
+"""A local folder where one is there or the spelling says so (`./x`), else a name on the hub, as `datasets` has it."""
+ModelName = Annotated[str, AfterValidator(_absolute_model)]
+"""A model's name, in which the folder after `local-dir:` is made absolute."""

@@ -1,0 +1,63 @@
+"""`${name}`, `${NAME}` and `${NAME:-default}` in a document's strings -> their values."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rayforget.errors import SpaceError
+from rayforget.space.document import At, Document, dotted, item_key
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^${}]*))?\}")
+
+
+def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
+    """The document with every variable replaced.
+
+    A name is looked up in the file's own `vars`, then in the environment; the values of `vars` themselves read the
+    environment only. As in a shell, `:-default` stands in for what is not set or empty. Raises SpaceError with all
+    that is malformed, set nowhere, or never used.
+    """
+    problems: list[str] = []
+    used: set[str] = set()
+
+    def complain(at: At, text: str) -> None:
+        problems.append(f"{document.where(at)}: {dotted(at)}: {text}")
+
+    def filled(text: str, at: At, values: Mapping[str, Any]) -> str:
+        def value_of(match: re.Match[str]) -> str:
+            name, default = match.groups()
+            used.add(name)
+            value = values.get(name, default)
+            if value is None or isinstance(value, dict | list):
+                hint = "" if name in environment or at[0] != "vars" else " (variables do not read each other)"
+                text = f"found ${{{name}}}, which is set neither under vars nor in the environment{hint}"
+                complain(at, f"{text}; set it, or write ${{{name}:-a default}}")
+            return str(value)
+
+        if "${" in _VARIABLE.sub("", text):
+            complain(at, f"found {text!r}; a variable is written ${{name}} or ${{NAME:-default}}")
+        return _VARIABLE.sub(value_of, text)
+
+    own = document.tree.get("vars")
+    outside = {name: value for name, value in environment.items() if value}
+    variables = _each_string(own, ("vars",), lambda text, at: filled(text, at, outside))
+    used.clear()
+    inside = {**outside, **(variables if isinstance(variables, dict) else {})}
+    tree = {
+        key: variables if key == "vars" else _each_string(value, (key,), lambda text, at: filled(text, at, inside))
+        for key, value in document.tree.items()
+    }
+    for name in variables if isinstance(variables, dict) else ():
+        if name not in used:
+            complain(("vars", name), f"is used nowhere; write ${{{name}}} where it belongs, or remove it")
+    if problems:
+        raise SpaceError("\n".join(problems))
+    return Document(tree=tree, places=document.places)
+
+
+def _each_string(tree: Any, at: At, change: Callable[[str, At], str]) -> Any:
+    if isinstance(tree, dict):
+        return {key: _each_string(value, (*at, key), change) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_each_string(value, (*at, item_key(index, value)), change) for index, value in enumerate(tree)]
+    return change(tree, at) if isinstance(tree, str) else tree

@@ -1,0 +1,155 @@
+"""A source whose labels are a task's classes, and that remembers its items' content hashes."""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rayforget.errors import TaskError
+from rayforget.tasks.images.contents import HASH_BYTES, content_hash
+from rayforget.tasks.images.in_order import map_in_order
+from rayforget.tasks.images.sources import ImageSource, KnowsSizes
+from rayforget.tasks.images.suites import Suite
+
+logger = logging.getLogger(__name__)
+
+
+class LabelledImages:
+    """An `ImageSource` whose label -1 means that the item belongs to none of the task's classes."""
+
+    class_names: tuple[str, ...] | None
+
+    def __init__(self, source: ImageSource, *, classes: Sequence[int] | None = None, border: int = 0) -> None:
+        """Takes every label from `source`.
+
+        Args:
+            source: the items.
+            classes: source label -> task class or -1; None keeps the labels.
+            border: pixels to crop from each side of an image before it is decoded any further.
+        """
+        labels = np.fromiter((source.label(index) for index in range(len(source))), np.int64, len(source))
+        self.class_names = source.class_names
+        self.labels: NDArray[np.int64] = labels if classes is None else np.asarray(classes, dtype=np.int64)[labels]
+        self.prepare_key = f"crop {border}"
+        self._source = source
+        self._border = border
+        self._hashes = np.zeros((len(source), HASH_BYTES), dtype=np.uint8)
+        self._hashed = np.zeros(len(source), dtype=np.bool_)
+
+    def __len__(self) -> int:
+        """Number of items, those without a class included."""
+        return len(self.labels)
+
+    def name(self, index: int) -> str:
+        """Path or key of an item."""
+        return self._source.name(index)
+
+    def label(self, index: int) -> int:
+        """The task's class of an item, or -1."""
+        return int(self.labels[index])
+
+    def read(self, index: int) -> bytes:
+        """Encoded bytes of an image.
+
+        Raises:
+            TaskError: the item cannot be read at all (broken images are another matter: they can).
+        """
+        try:
+            return self._source.read(index)
+        except OSError as error:
+            raise TaskError(f"{self.name(index)}: cannot be read ({error})") from error
+
+    def size(self, index: int) -> int | None:
+        """Encoded bytes of an item, where the source knows without reading."""
+        return self._source.size(index) if isinstance(self._source, KnowsSizes) else None
+
+    def prepare(self, image: Image.Image) -> Image.Image:
+        """What the data set's own rules ask for before any decoder: the border cropped."""
+        if not self._border:
+            return image
+        width, height = image.size
+        return image.crop((self._border, self._border, width - self._border, height - self._border))
+
+    def content_hashes(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Content hashes of the items, shape (n, 16); each item is read once in this object's life."""
+        wanted = [int(index) for index in indices[~self._hashed[indices]]]
+        hashes = map_in_order(lambda index: content_hash(self.read(index)), wanted)
+        for index, value in zip(wanted, hashes, strict=True):
+            self._hashes[index] = np.frombuffer(value, dtype=np.uint8)
+            self._hashed[index] = True
+        return self._hashes[indices]
+
+
+def label_by_suite(source: ImageSource, suite: Suite, *, strict: bool) -> LabelledImages:
+    """A suite's items under the suite's classes.
+
+    Raises:
+        TaskError: see `label_by_name`.
+    """
+    return label_by_name(
+        source,
+        suite.folders,
+        num_classes=suite.num_classes,
+        ignored=suite.ignored,
+        border=suite.border,
+        strict=strict,
+    )
+
+
+def label_by_name(
+    source: ImageSource,
+    known: Mapping[str, int],
+    *,
+    num_classes: int,
+    strict: bool,
+    ignored: frozenset[str] = frozenset(),
+    border: int = 0,
+) -> LabelledImages:
+    """Maps the source's labels to the task's classes: by their names, else by index.
+
+    Args:
+        source: the items.
+        known: name -> class; _ and space are the same in names.
+        num_classes: the task's classes.
+        strict: names must all be known (folders); otherwise names that are not, but are as many as the classes, count
+            as another wording of them in the same order.
+        ignored: names that the data set has beside its classes; their items get label -1.
+        border: see `LabelledImages`.
+
+    Raises:
+        TaskError: a label without a class name.
+    """
+    if source.class_names is None:
+        return _in_range(LabelledImages(source, border=border), num_classes)
+    _in_range(LabelledImages(source), len(source.class_names))
+    spaced = {_spaced(name): index for name, index in known.items()}
+    dropped = {_spaced(name) for name in ignored}
+    unknown = [name for name in source.class_names if _spaced(name) not in spaced and _spaced(name) not in dropped]
+    if not unknown:
+        return LabelledImages(source, classes=[spaced.get(_spaced(n), -1) for n in source.class_names], border=border)
+    if not strict and len(source.class_names) == num_classes:
+        pairs = f"{source.class_names[0]!r} is class 0 of {num_classes}, ..., {source.class_names[-1]!r} the last"
+        logger.info("class names that differ from the data's are taken in the data's order: %s", pairs)
+        return LabelledImages(source, border=border)
+    example = ", ".join(sorted(known)[:3])
+    raise TaskError(
+        f"label without a class name: {unknown[0]!r} ({len(unknown)} of {len(source.class_names)} names are "
+        f"unknown); expected names such as {example}; add it to the classes or take it out of the data"
+    )
+
+
+def _in_range(images: LabelledImages, num_classes: int) -> LabelledImages:
+    outside = np.flatnonzero((images.labels < 0) | (images.labels >= num_classes))
+    if len(outside):
+        index = int(outside[0])
+        raise TaskError(
+            f"label without a class name: {images.label(index)} of {images.name(index)}, expected 0 to "
+            f"{num_classes - 1} ({len(outside)} such items)"
+        )
+    return images
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,49 @@
+"""A lock among the processes of one node, given back by the system when its holder dies, so that none goes stale."""
+
+import fcntl
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 0.1
+
+
+@contextmanager
+def node_lock(path: Path, what: str) -> Iterator[bool]:
+    """Holds the lock file while the block runs; others wait.
+
+    Args:
+        path: the lock file, made if need be and left where it is (removing it would let two holders in).
+        what: what others do meanwhile, for the log.
+
+    Yields:
+        Whether the lock is held: False on file systems without locks, where the block runs all the same.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        held = _acquire(file.fileno(), what)
+        try:
+            yield held
+        finally:
+            if held:
+                fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _acquire(descriptor: int, what: str) -> bool:
+    waiting = False
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if not waiting:
+                logger.info("waiting for another process of this node: %s", what)
+                waiting = True
+            time.sleep(POLL_S)
+        except OSError as error:
+            logger.warning("no file locks here (%s); %s may be done by several processes at once", error, what)
+            return False

@@ -1,0 +1,127 @@
+"""A split's items -> its decoded pixels, decoded once per node and then memory-mapped by everyone.
+
+The cache knows no names: its key is a hash of the items' contents, their labels, the decoder and the code's version.
+So a moved or renamed set is found again, and a changed image, label or decoder never is.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from rayforget.errors import TaskError
+from rayforget.tasks.images.contents import content_hash, items_hash
+from rayforget.tasks.images.decoding import Decoder, open_image
+from rayforget.tasks.images.in_order import map_in_order
+from rayforget.tasks.images.labelled import LabelledImages
+from rayforget.tasks.images.node_lock import node_lock
+from rayforget.tasks.images.pixel_files import read_pixels, remove_leftovers, write_pixels
+from rayforget.tasks.images.sources import ImageSource
+
+logger = logging.getLogger(__name__)
+
+CODE_VERSION = 1
+"""Raised whenever the same items and decoder would give other pixels."""
+_NUM_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelSet:
+    """One decoded split, kept on this node."""
+
+    pixels: NDArray[np.uint8]
+    """Shape (num_items, 3, H, W), memory-mapped read-only."""
+    labels: NDArray[np.int64]
+    """Shape (num_items,), index into the task's classes."""
+    items_hash: str
+    """Hash of the items' contents and labels, in order; broken ones left out."""
+    broken: tuple[str, ...]
+    """Names of the items that were skipped."""
+
+
+def pixel_set(
+    source: ImageSource,
+    indices: Sequence[int] | NDArray[np.int64],
+    decoder: Decoder,
+    cache: Path,
+    *,
+    max_broken: int,
+    what: str,
+) -> PixelSet:
+    """The decoded items of these indices, from the cache or decoded now; other processes of the node wait meanwhile.
+
+    Args:
+        source: the items.
+        indices: which of them, in this order.
+        decoder: image -> uint8 (3, H, W).
+        cache: a folder on this node.
+        max_broken: how many unreadable images may be skipped.
+        what: what this is, for messages: `tasks.photo.val`.
+
+    Raises:
+        TaskError: more broken images than allowed, none left, no room on the disk, or an item that changed meanwhile.
+    """
+    images = source if isinstance(source, LabelledImages) else LabelledImages(source)
+    wanted = np.asarray(indices, dtype=np.int64)
+    if not len(wanted):
+        raise TaskError(f"{what}: no items; expected at least one")
+    hashes, labels = images.content_hashes(wanted), images.labels[wanted]
+    folder = cache / cache_key(hashes, labels, decoder, images.prepare_key)
+
+    def decode(position: int) -> NDArray[np.uint8] | str:
+        return _decode(images, int(wanted[position]), hashes[position].tobytes(), decoder)
+
+    def check(broken: Mapping[int, str]) -> None:
+        if len(broken) > max_broken or len(broken) == len(wanted):
+            first = [f"{images.name(int(wanted[at]))} ({why})" for at, why in list(broken.items())[:_NUM_NAMED]]
+            raise TaskError(
+                f"{what}: {len(broken)} or more broken images of {len(wanted)}, allowed {max_broken} (and one whole): "
+                f"{', '.join(first)}; repair or remove them, or raise max_broken"
+            )
+
+    stored = read_pixels(folder)
+    if stored is None:
+        with node_lock(cache / "locks" / folder.name, f"decoding {what}") as held:
+            stored = read_pixels(folder)
+            if stored is None:
+                if held:
+                    remove_leftovers(folder)
+                logger.info("%s: decoding %d images, once for this node", what, len(wanted))
+                with closing(map_in_order(decode, range(len(wanted)))) as decoded:
+                    stored = write_pixels(folder, decoded, len(wanted), decoder.shape, check=check)
+    check(stored.broken)
+    kept = np.delete(np.arange(len(wanted)), list(stored.broken))
+    broken = tuple(images.name(int(wanted[at])) for at in stored.broken)
+    if broken:
+        logger.warning("%s: %d broken images skipped: %s", what, len(broken), ", ".join(broken))
+    return PixelSet(
+        pixels=stored.pixels, labels=labels[kept], items_hash=items_hash(hashes[kept], labels[kept]), broken=broken
+    )
+
+
+def cache_key(hashes: NDArray[np.uint8], labels: NDArray[np.int64], decoder: Decoder, prepare_key: str) -> str:
+    """32 hex digits over everything that decides the pixels, and the labels."""
+    code = f"pixels {CODE_VERSION}, Pillow {PIL.__version__}"
+    parts = (code, decoder.key, list(decoder.shape), prepare_key, items_hash(hashes, labels))
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _decode(images: LabelledImages, index: int, expected: bytes, decoder: Decoder) -> NDArray[np.uint8] | str:
+    """The item's pixels, or why it is broken."""
+    data = images.read(index)
+    if content_hash(data) != expected:
+        raise TaskError(f"{images.name(index)}: changed while it was read; leave the data alone and start again")
+    image = open_image(data)
+    if isinstance(image, str):
+        return image
+    pixels = decoder(images.prepare(image))
+    if pixels.shape != tuple(decoder.shape) or pixels.dtype != np.uint8:
+        raise TaskError(f"decoder gave {pixels.shape} of {pixels.dtype}, expected {tuple(decoder.shape)} of uint8")
+    return pixels

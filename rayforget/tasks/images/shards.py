@@ -1,0 +1,164 @@
+"""Tar shards in webdataset's layout -> random access to their images, without unpacking or copying them.
+
+The headers are walked once; then an item is one seek and one read. Loading the shards through `datasets` would write a
+second copy of all bytes into its cache, and `webdataset` itself only streams.
+"""
+
+import glob
+import itertools
+import re
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rayforget.errors import TaskError
+from rayforget.space.paths import is_uri
+
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """Where one file lies in its shard."""
+
+    shard: int
+    offset: int
+    size: int
+
+
+class ShardImages:
+    """Samples KEY.image beside KEY.label, in the shards' order and each shard's own order."""
+
+    class_names: tuple[str, ...] | None = None
+
+    def __init__(self, pattern: str, *, image: str, label: str) -> None:
+        """Walks the shards' headers and reads the labels.
+
+        Args:
+            pattern: path of the shards, with `{000..012}`, `{a,b}` and globs.
+            image: extension of the images, without the leading dot.
+            label: extension of the labels (class indices as text), likewise.
+
+        Raises:
+            TaskError: a shard is missing or compressed, or a sample lacks its image or its label.
+        """
+        self._shards = expand_shards(pattern)
+        self._image = image.lower()
+        self._keys: list[str] = []
+        self._images: list[_Member] = []
+        self._labels: list[int] = []
+        for number, shard in enumerate(self._shards):
+            images, labels, seen = _members(number, shard, self._image, label.lower())
+            if images.keys() != labels.keys():
+                key = sorted(images.keys() ^ labels.keys())[0]
+                lacking = label if key in images else image
+                raise TaskError(f"{shard}: sample {key} has no .{lacking}; extensions in this shard: {seen}")
+            if not images:
+                raise TaskError(f"{shard}: no sample with .{image} and .{label}; extensions in this shard: {seen}")
+            self._keys += images
+            self._images += images.values()
+            self._labels += [_class_index(shard, key, labels[key]) for key in images]
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self._keys)
+
+    def name(self, index: int) -> str:
+        """SHARD:KEY.EXTENSION."""
+        return f"{self._shards[self._images[index].shard]}:{self._keys[index]}.{self._image}"
+
+    def label(self, index: int) -> int:
+        """The class index beside the image."""
+        return self._labels[index]
+
+    def read(self, index: int) -> bytes:
+        """The image's bytes."""
+        member = self._images[index]
+        return _read(self._shards[member.shard], member)
+
+    def size(self, index: int) -> int:
+        """The image's length."""
+        return self._images[index].size
+
+
+def expand_shards(pattern: str) -> list[Path]:
+    """`val-{0..2}.tar` -> three paths; then globs, sorted.
+
+    Raises:
+        TaskError: a path that does not exist, a glob that matches nothing, or a URL.
+    """
+    if is_uri(pattern):
+        raise TaskError(f"shards {pattern}: only local files can be read at random; download them first")
+    paths: list[Path] = []
+    for expanded in _expand_braces(pattern):
+        found = sorted(glob.glob(expanded)) if glob.has_magic(expanded) else [expanded]
+        missing = [path for path in found if not Path(path).is_file()]
+        if missing or not found:
+            raise TaskError(f"shards {pattern}: no file at {(missing or [expanded])[0]}; correct the path or the range")
+        paths += map(Path, found)
+    return paths
+
+
+def _expand_braces(pattern: str) -> Iterator[str]:
+    """Every combination of the braces' alternatives, the last brace fastest; ranges keep their leading zeros."""
+    pieces = _BRACES.split(pattern)
+    choices = [[piece] if position % 2 == 0 else _alternatives(piece) for position, piece in enumerate(pieces)]
+    for combination in itertools.product(*choices):
+        yield "".join(combination)
+
+
+def _alternatives(inside: str) -> list[str]:
+    """`000..012` -> 13 numbers of three digits; `a,b` -> two words; `a` -> `{a}`, which is no brace expression."""
+    bounds = _RANGE.fullmatch(inside)
+    if bounds is None:
+        return inside.split(",") if "," in inside else ["{" + inside + "}"]
+    first, last = bounds.groups()
+    width = max(len(first), len(last)) if first.startswith("0") or last.startswith("0") else 0
+    step = 1 if int(first) <= int(last) else -1
+    return [str(number).zfill(width) for number in range(int(first), int(last) + step, step)]
+
+
+def _members(
+    number: int, shard: Path, image: str, label: str
+) -> tuple[dict[str, _Member], dict[str, _Member], list[str]]:
+    """Images and labels of a shard by key, and all extensions that were seen."""
+    images: dict[str, _Member] = {}
+    labels: dict[str, _Member] = {}
+    seen: set[str] = set()
+    try:
+        with tarfile.open(shard, mode="r:") as archive:
+            for info in archive:
+                folder, _, file = info.name.rpartition("/")
+                stem, _, extension = file.partition(".")
+                if not info.isreg() or file.startswith(".") or folder.startswith("__MACOSX"):
+                    continue
+                seen.add("." + extension.lower())
+                chosen = {image: images, label: labels}.get(extension.lower())
+                if chosen is None:
+                    continue
+                key = f"{folder}/{stem}" if folder else stem
+                if key in chosen:
+                    raise TaskError(f"{shard}: two files {key}.{extension}; expected one image and one label per key")
+                chosen[key] = _Member(number, info.offset_data, info.size)
+    except (tarfile.TarError, EOFError) as error:
+        raise TaskError(
+            f"{shard}: not an uncompressed tar file ({error}); unpack a .tar.gz, or copy it again"
+        ) from error
+    return images, labels, sorted(seen)
+
+
+def _class_index(shard: Path, key: str, member: _Member) -> int:
+    text = _read(shard, member)
+    try:
+        return int(text)
+    except ValueError:
+        raise TaskError(f"{shard}: label of {key} is {text[:40]!r}; expected a class index as text") from None
+
+
+def _read(shard: Path, member: _Member) -> bytes:
+    """One member's bytes; opened anew each time, so that threads and thousands of shards do not share handles."""
+    with shard.open("rb") as file:
+        file.seek(member.offset)
+        return file.read(member.size)

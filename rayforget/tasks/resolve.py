@@ -1,0 +1,111 @@
+"""Declared tasks -> resolved ones: sources opened, labels mapped to classes, prompts settled; nothing is decoded.
+
+Cheap: files are listed and labels read, no image is. What reads images (the halves of a cut, `check_overlaps`) runs
+when it is asked for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+from rayforget.errors import TaskError
+from rayforget.space.data import Cut, FolderSource, Source, Task
+from rayforget.tasks.images.labelled import LabelledImages, label_by_name
+from rayforget.tasks.images.sources import ImageSource, broken_limit, open_source
+from rayforget.tasks.images.suites import Suite, load_suite
+from rayforget.tasks.keys import at_key
+from rayforget.tasks.overlaps import check_overlaps
+from rayforget.tasks.resolved import HALVES, Half, ResolvedTask, SplitItems, SplitName
+
+Declared = Literal["train", "val", "test", "cut"]
+
+__all__ = ["Half", "ResolvedTask", "SplitItems", "check_overlaps", "resolve_tasks"]
+
+
+def resolve_tasks(tasks: Mapping[str, Task]) -> dict[str, ResolvedTask]:
+    """Opens every task's data and settles its classes and prompts.
+
+    Classes: the task's own, else the suite's, else what its first source (train, val, test) calls its labels, with _
+    read as a space. Prompts: the task's own, else the suite's, else the trained speciality's.
+
+    Raises:
+        TaskError: starts with the key in the space file, e.g. `tasks.photo.val: ...`.
+    """
+    suites = {name: _suite(name, task) for name, task in tasks.items()}
+    templates = {name: task.templates or _templates(suites[name]) for name, task in tasks.items()}
+    trained = next((templates[name] for name, task in tasks.items() if task.train is not None), None)
+    return {name: _resolve(name, task, suites[name], templates[name] or trained) for name, task in tasks.items()}
+
+
+def _suite(name: str, task: Task) -> Suite | None:
+    with at_key(f"tasks.{name}.suite"):
+        return load_suite(task.suite, next(iter(_declared(task).values()))) if task.suite else None
+
+
+def _templates(suite: Suite | None) -> tuple[str, ...] | None:
+    return suite.templates if suite else None
+
+
+def _declared(task: Task) -> dict[Declared, Source]:
+    """The task's sources by their key, in the order in which they name the classes."""
+    named: dict[Declared, Source | None] = {
+        "train": task.train,
+        "val": task.val,
+        "test": task.test,
+        "cut": task.cut.source if task.cut else None,
+    }
+    return {key: source for key, source in named.items() if source is not None}
+
+
+def _resolve(name: str, task: Task, suite: Suite | None, templates: tuple[str, ...] | None) -> ResolvedTask:
+    if templates is None:
+        raise TaskError(
+            f"tasks.{name}: no templates, and neither a suite nor the trained speciality brings any; add some"
+        )
+    opened: dict[Declared, ImageSource] = {}
+    for key, source in _declared(task).items():
+        with at_key(f"tasks.{name}.{key}"):
+            opened[key] = open_source(source, suite=task.suite)
+    with at_key(f"tasks.{name}.classes"):
+        names = suite.class_names if suite else _class_names(task, list(opened.values()))
+    known = {class_name: index for index, class_name in enumerate(names)}
+    splits: dict[SplitName, SplitItems] = {}
+    for key, source in _declared(task).items():
+        with at_key(f"tasks.{name}.{key}"):
+            images, strict = opened[key], isinstance(source, FolderSource)
+            if not isinstance(images, LabelledImages):
+                images = label_by_name(images, known, num_classes=len(names), strict=strict)
+            whole = SplitItems(key=f"tasks.{name}.{key}", source=images, max_broken=broken_limit(source))
+            splits |= {key: whole} if key != "cut" else _halves(whole, task.cut)
+    return ResolvedTask(
+        name=name,
+        role=task.role,
+        group=task.group,
+        class_ids=suite.class_ids if suite else names,
+        class_names=names,
+        templates=templates,
+        splits=splits,
+        class_groups=suite.class_groups if suite else None,
+    )
+
+
+def _class_names(task: Task, opened: list[ImageSource]) -> tuple[str, ...]:
+    """The task's own names, else those of its first source that has any."""
+    names = task.classes or next((source.class_names for source in opened if source.class_names), None)
+    if names is None:
+        raise TaskError("the data has only class indices; give the class names in their order")
+    if task.classes is None:
+        names = tuple(name.replace("_", " ") for name in names)
+    spaced = [name.replace("_", " ") for name in names]
+    repeated = sorted({name for name in spaced if spaced.count(name) > 1})
+    if repeated:
+        raise TaskError(
+            f"{repeated[0]!r} occurs {spaced.count(repeated[0])} times (_ and space are the same); rename one"
+        )
+    return names
+
+
+def _halves(whole: SplitItems, cut: Cut | None) -> dict[SplitName, SplitItems]:
+    assert cut is not None
+    halves = {side: Half(side=side, seed=cut.seed, val_share=cut.val_share) for side in HALVES}
+    return {side: replace(whole, half=half) for side, half in halves.items()}

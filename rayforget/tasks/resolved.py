@@ -1,0 +1,100 @@
+"""A task with its names, prompts and items settled: what foundations and scorers work from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rayforget.errors import TaskError
+from rayforget.space.data import Role
+from rayforget.tasks.images.cut import in_val
+from rayforget.tasks.images.labelled import LabelledImages
+from rayforget.tasks.keys import at_key
+
+SplitName = Literal["train", "val", "test"]
+Side = Literal["val", "test"]
+
+HALVES: tuple[Side, Side] = ("val", "test")
+"""What a cut makes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Half:
+    """One side of a cut."""
+
+    side: Side
+    seed: int
+    val_share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitItems:
+    """The items of one split: those of its source that have a class, or one half of them."""
+
+    key: str
+    """Where the space file declares them: `tasks.photo.val`, or `tasks.photo.cut` for both halves."""
+    source: LabelledImages
+    """`source.label(index)` is the item's class; see `ResolvedTask.num_classes`."""
+    max_broken: int
+    half: Half | None = None
+
+    @property
+    def indices(self) -> NDArray[np.int64]:
+        """Indices into `source`, ascending. A half reads every item of the source once, for its content hash.
+
+        Raises:
+            TaskError: the half is empty.
+        """
+        kept = np.flatnonzero(self.source.labels >= 0)
+        if self.half is None:
+            return kept
+        with at_key(self.key):
+            hashes = self.source.content_hashes(kept)
+        chosen = in_val(hashes, seed=self.half.seed, val_share=self.half.val_share)
+        indices = kept[chosen if self.half.side == "val" else ~chosen]
+        if not len(indices):
+            raise TaskError(f"{self.key}: {len(kept)} items leave none for {self.half.side}; change val_share or seed")
+        return indices
+
+    @property
+    def expected_count(self) -> int:
+        """Number of items, without reading any: of a half, what its share makes of them."""
+        kept = int(np.count_nonzero(self.source.labels >= 0))
+        if self.half is None:
+            return kept
+        share = self.half.val_share if self.half.side == "val" else 1 - self.half.val_share
+        return round(kept * share)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedTask:
+    """One task, ready to be decoded and scored."""
+
+    name: str
+    role: Role
+    group: str | None
+    """Of a generality task; None of a speciality."""
+    class_ids: tuple[str, ...]
+    """What says that two tasks mean the same class: WordNet ids for the suites, else the names. Unique."""
+    class_names: tuple[str, ...]
+    """What goes into the prompts; two ImageNet classes may share a name."""
+    templates: tuple[str, ...]
+    """Prompts with {} for the class name."""
+    splits: Mapping[SplitName, SplitItems]
+    """`val` and `test`, and `train` for the speciality that is learnt."""
+    class_groups: tuple[tuple[int, ...], ...] | None = None
+    """Label -> indices into `class_names`; a label's logit is the largest of theirs. None: labels are the indices."""
+
+    @property
+    def num_classes(self) -> int:
+        """Number of labels."""
+        return len(self.class_groups) if self.class_groups is not None else len(self.class_names)
+
+    def indices_within(self, other: "ResolvedTask") -> tuple[int, ...] | None:
+        """Where this task's classes stand among another's; None unless all of them are there."""
+        position = {class_id: index for index, class_id in enumerate(other.class_ids)}
+        if not position.keys() >= set(self.class_ids):
+            return None
+        return tuple(position[class_id] for class_id in self.class_ids)

@@ -1,0 +1,93 @@
+"""A learner and a recipe -> theta_1 at each chosen fraction of the training."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rayforget.distributed import rank
+from rayforget.foundations.protocol import Learner
+from rayforget.space.recipe import Recipe
+from rayforget.train.schedule import checkpoint_steps
+from rayforget.train.trainer import Trainer
+
+Progress = Callable[[int, int], None]
+"""Called with (steps done, steps in all) after every step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """theta_1 as it stands after some steps."""
+
+    step: int
+    fraction: float
+    theta_1: Mapping[str, Tensor]
+    """All canonical tensors, adapters merged, on CPU in fp32."""
+    facts: Mapping[str, Any]
+    """Loss of the last step, skipped steps, seconds of training so far."""
+
+
+def train(
+    learner: Learner,
+    recipe: Recipe,
+    *,
+    seed: int,
+    fractions: tuple[float, ...],
+    resume: Mapping[str, Any] | None = None,
+    save: Callable[[Mapping[str, Any]], None] | None = None,
+    save_every_s: float = 60.0,
+    progress: Progress | None = None,
+) -> Iterator[Snapshot]:
+    """Fine-tunes and yields a snapshot at each of `fractions`.
+
+    Runs alike in one process, under torchrun and in a Ray Train worker: every rank calls it with the same arguments.
+    Between two snapshots the caller may use the device; nothing random is drawn from the global generators except
+    what dropout needs, and that is seeded anew at every step.
+
+    Args:
+        learner: fresh, at theta_0; it is trained in place.
+        recipe: what to do.
+        seed: everything random in the training derives from it.
+        fractions: shares of the training in (0, 1].
+        resume: a state that `save` got from an earlier run of the same training; steps already done are not repeated,
+            and neither are snapshots before that state's step.
+        save: takes the state to resume from, on rank 0, about every `save_every_s` seconds and at each snapshot.
+        save_every_s: seconds between two saves.
+        progress: called on every rank after every step.
+
+    Raises:
+        TrainingError: on every rank alike, when a loss or a gradient is not finite.
+    """
+    trainer = Trainer(learner, recipe, seed=seed)
+    if resume is not None:
+        trainer.load_state_dict(resume)
+    snapshots = checkpoint_steps(fractions, trainer.total_steps)
+    last_save = time.monotonic()
+    with _deterministic_dropout(recipe, trainer.device):
+        if trainer.step in snapshots:
+            yield _snapshot(trainer, snapshots[trainer.step])
+        while trainer.step < trainer.total_steps:
+            trainer.take_step()
+            if progress is not None:
+                progress(trainer.step, trainer.total_steps)
+            due = trainer.step in snapshots
+            if save is not None and rank() == 0 and (due or time.monotonic() - last_save > save_every_s):
+                save(trainer.state_dict())
+                last_save = time.monotonic()
+            if due:
+                yield _snapshot(trainer, snapshots[trainer.step])
+
+
+def _snapshot(trainer: Trainer, fraction: float) -> Snapshot:
+    return Snapshot(step=trainer.step, fraction=fraction, theta_1=trainer.theta_1(), facts=trainer.facts())
+
+
+def _deterministic_dropout(recipe: Recipe, device: torch.device) -> Any:
+    uses_dropout = recipe.adapter.kind == "lora" and recipe.adapter.dropout > 0
+    if not uses_dropout:
+        return nullcontext()
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])

@@ -1,0 +1,114 @@
+"""LoRA (Hu et al. 2021) through peft: attached to a learner's linear layers, and merged back exactly.
+
+    W = W0 + scale * B @ A,   B (out x r) starts at 0, A (r x in) at random, scale constant over ranks
+
+At step 0 the merged model is theta_0 to the bit, since B = 0. peft's lora_alpha is scale * rank; the name appears in
+this file alone. The merge happens on CPU in fp32, so that it is the same on every machine with the same factors.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rayforget.errors import FoundationError
+from rayforget.space.recipe import LoraAdapter
+
+_ADAPTER = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoraFactors:
+    """One adapted linear layer."""
+
+    name: str
+    """Name of the adapted weight in the module without the adapter, e.g. `visual...q_proj.weight`."""
+    a: nn.Parameter
+    """Shape (rank, in)."""
+    b: nn.Parameter
+    """Shape (out, rank)."""
+    scale: float
+
+
+def attach_lora(module: nn.Module, adapter: LoraAdapter, *, seed: int) -> list[LoraFactors]:
+    """Puts an adapter on every linear layer whose name ends in one of `adapter.targets`; the rest is frozen.
+
+    Parameters that are trained without belonging to a linear layer inside the towers (a classifier's weights) stay
+    trained when they were.
+
+    Args:
+        module: changed in place.
+        adapter: rank, scale, dropout and targets.
+        seed: of A's random start.
+
+    Raises:
+        FoundationError: a target matches no linear layer; the message lists those that exist.
+    """
+    from peft import LoraConfig, inject_adapter_in_model
+    from peft.tuners.lora import LoraLayer
+
+    _check_targets(module, adapter.targets)
+    keep_trained = [parameter for name, parameter in module.named_parameters() if _is_head(name, parameter)]
+    config = LoraConfig(
+        r=adapter.rank,
+        lora_alpha=adapter.scale * adapter.rank,
+        lora_dropout=adapter.dropout,
+        target_modules=list(adapter.targets),
+        bias="none",
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        inject_adapter_in_model(config, module, adapter_name=_ADAPTER)
+    for parameter in keep_trained:
+        parameter.requires_grad_(True)
+    return [
+        LoraFactors(
+            name=f"{name}.weight",
+            a=layer.lora_A[_ADAPTER].weight,
+            b=layer.lora_B[_ADAPTER].weight,
+            scale=layer.scaling[_ADAPTER],
+        )
+        for name, layer in module.named_modules()
+        if isinstance(layer, LoraLayer)
+    ]
+
+
+def merged_weights(module: nn.Module, factors: list[LoraFactors]) -> dict[str, Tensor]:
+    """The module's parameters and buffers on CPU in fp32, adapters merged, under the names it has without them.
+
+    Returns:
+        name -> a tensor that shares no memory with the module.
+    """
+    weights = {
+        name.replace(".base_layer.", "."): tensor.detach().to("cpu", torch.float32, copy=True)
+        for name, tensor in _named_tensors(module).items()
+        if ".lora_A." not in name and ".lora_B." not in name
+    }
+    for lora in factors:
+        b, a = (factor.detach().to("cpu", torch.float32) for factor in (lora.b, lora.a))
+        weights[lora.name] += lora.scale * (b @ a)
+    return weights
+
+
+def _named_tensors(module: nn.Module) -> Mapping[str, Tensor]:
+    floating = {name: tensor for name, tensor in module.state_dict().items() if tensor.is_floating_point()}
+    return floating
+
+
+def _is_head(name: str, parameter: nn.Parameter) -> bool:
+    return name.startswith("head.") and parameter.requires_grad
+
+
+def _check_targets(module: nn.Module, targets: tuple[str, ...]) -> None:
+    linear = sorted({name.rsplit(".", 1)[-1] for name, part in module.named_modules() if isinstance(part, nn.Linear)})
+    for target in targets:
+        if not any(
+            name == target or name.endswith(f".{target}")
+            for name, part in module.named_modules()
+            if isinstance(part, nn.Linear)
+        ):
+            raise FoundationError(
+                f"adapter.targets names {target!r}, which matches no linear layer that is trained; "
+                f"there are: {', '.join(linear) or 'none'}. A text tower takes adapters with head: text only"
+            )

@@ -1,0 +1,30 @@
+"""The trained parameters -> AdamW over two groups, and the numbers that decide whether its step may be taken."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+def adamw(parameters: Iterable[nn.Parameter], *, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019) in its fused form; vectors and scalars are not decayed."""
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=learning_rate, fused=True)
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
+    """Gives all parameters the same learning rate."""
+    for group in optimiser.param_groups:
+        group["lr"] = learning_rate
+
+
+def clip_gradients(parameters: list[nn.Parameter], clip_norm: float | None) -> Tensor:
+    """Scales the whole gradient down to an L2 norm of `clip_norm` at most; returns the norm before, a scalar."""
+    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    if clip_norm is not None:
+        torch.nn.utils.clip_grads_with_norm_(parameters, clip_norm, norm)
+    return norm

@@ -1,0 +1,1 @@
+"""Penalties towards theta_0: one method a file."""

@@ -1,0 +1,206 @@
+"""One training under way: the module, its optimiser, and a single step with the recipe's penalties."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from rayforget.distributed import all_reduce_sum, any_rank, is_distributed, rank, world_size
+from rayforget.errors import TrainingError
+from rayforget.foundations.protocol import Batch, Learner
+from rayforget.space.recipe import (
+    CoupledL1Penalty,
+    CoupledL2Penalty,
+    Distillation,
+    L1Penalty,
+    L2Penalty,
+    Recipe,
+)
+from rayforget.space.seeds import derive_seed
+from rayforget.train.distillation import distillation_loss, teacher_logits
+from rayforget.train.lora import attach_lora, merged_weights
+from rayforget.train.optimiser import adamw, clip_gradients, set_learning_rate
+from rayforget.train.penalties.coupled import add_coupled_gradient, add_coupled_lora_gradient
+from rayforget.train.penalties.l1 import l1_proximal_step
+from rayforget.train.penalties.l2 import l2_proximal_step
+from rayforget.train.schedule import learning_rate_factor, num_steps, step_indices
+
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_MAX_SKIPPED_IN_A_ROW = 20
+
+
+class Trainer:
+    """A learner being trained by a recipe; `take_step` until `step == total_steps`."""
+
+    def __init__(self, learner: Learner, recipe: Recipe, *, seed: int) -> None:
+        self.learner, self.recipe, self.seed = learner, recipe, seed
+        self.total_steps = num_steps(num_items=learner.num_items, epochs=recipe.epochs, batch_size=recipe.batch_size)
+        self.step = 0
+        self._skipped, self._skipped_in_a_row, self._loss = 0, 0, float("nan")
+
+        module = learner.module
+        self._factors = (
+            attach_lora(module, recipe.adapter, seed=derive_seed(seed, "lora")) if recipe.adapter.kind == "lora" else []
+        )
+        self._trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        self.device = next(iter(self._trained.values())).device
+        self._start = {name: p.detach().clone() for name, p in self._trained.items()}
+        factor_ids = {id(factor) for lora in self._factors for factor in (lora.a, lora.b)}
+        dense = [name for name, p in self._trained.items() if id(p) not in factor_ids]
+        self._dense = [self._trained[name] for name in dense]
+        self._dense_start = [self._start[name] for name in dense]
+
+        self._penalties = [penalty for penalty in recipe.penalties if penalty.strength > 0]
+        self._distillation = next((p for p in self._penalties if isinstance(p, Distillation)), None)
+        self._optimiser = adamw(
+            self._trained.values(), learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
+        self._ddp = DistributedDataParallel(module, broadcast_buffers=False) if is_distributed() else None
+        wrapped: nn.Module = self._ddp or module
+        self._forward = torch.compile(wrapped) if recipe.compile else wrapped
+
+    def take_step(self) -> None:
+        """One optimiser step over `batch_size` items of all ranks together, then the proximal steps.
+
+        Raises:
+            TrainingError: on every rank, before the optimiser's step, when a loss is not finite on any rank, a
+                gradient is not finite without a scaler, or a scaler skipped 20 steps in a row.
+        """
+        learning_rate = self.recipe.learning_rate * learning_rate_factor(
+            self.step, total_steps=self.total_steps, warmup_fraction=self.recipe.warmup_fraction
+        )
+        set_learning_rate(self._optimiser, learning_rate)
+        self._loss = self._accumulate_gradients(self._micro_batches())
+        self._scaler.unscale_(self._optimiser)
+        self._add_coupled_gradients()
+        norm = clip_gradients(list(self._trained.values()), self.recipe.clip_norm)
+        finite = bool(torch.isfinite(norm))
+        self._refuse_non_finite(finite)
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
+        self._optimiser.zero_grad(set_to_none=True)
+        if finite:
+            self._proximal_steps(learning_rate)
+        self.step += 1
+
+    def _micro_batches(self) -> list[Batch]:
+        indices = step_indices(
+            self.step,
+            num_items=self.learner.num_items,
+            batch_size=self.recipe.batch_size,
+            seed=derive_seed(self.seed, "order"),
+        )
+        mine = torch.from_numpy(indices[rank() :: world_size()])
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "augment", str(self.step), str(rank())))
+        if self.recipe.adapter.kind == "lora" and self.recipe.adapter.dropout > 0:
+            torch.manual_seed(derive_seed(self.seed, "dropout", str(self.step), str(rank())))
+        return [self.learner.batch(part, generator) for part in mine.chunk(self.recipe.accumulation)]
+
+    def _accumulate_gradients(self, batches: list[Batch]) -> float:
+        count = sum(len(batch.targets) for batch in batches)
+        num_targets = all_reduce_sum(torch.tensor(count, dtype=torch.float64, device=self.device))
+        loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        for position, batch in enumerate(batches):
+            last = position == len(batches) - 1
+            loss = self._loss_of(batch, last=last)
+            # DDP averages over ranks what should be summed: undo it, then divide by the targets of all ranks.
+            self._scaler.scale(loss * (world_size() / num_targets.item())).backward()  # type: ignore[no-untyped-call]
+            loss_sum += loss.detach()
+        if any_rank(not bool(torch.isfinite(loss_sum)), self.device):
+            raise TrainingError(
+                f"the loss is not finite at step {self.step + 1} of {self.total_steps}; lower learning_rate "
+                f"(now {self.recipe.learning_rate:g}) or use precision fp32"
+            )
+        return float(all_reduce_sum(loss_sum) / num_targets.item())
+
+    def _loss_of(self, batch: Batch, *, last: bool) -> Tensor:
+        """Sum of the loss over the batch's targets, a scalar in fp32."""
+        dtype = _AUTOCAST.get(self.recipe.precision)
+        with torch.autocast(self.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+            teacher = None
+            if self._distillation is not None:
+                teacher = teacher_logits(self.learner.module, self._start, batch.inputs)
+            if self._ddp is not None:
+                self._ddp.require_backward_grad_sync = last
+            logits = self._forward(**batch.inputs)
+        loss = F.cross_entropy(
+            logits.float(), batch.targets, reduction="sum", label_smoothing=self.recipe.label_smoothing
+        )
+        if self._distillation is not None and teacher is not None:
+            loss = loss + self._distillation.strength * distillation_loss(
+                logits, teacher, self._distillation.temperature
+            )
+        return loss
+
+    def _add_coupled_gradients(self) -> None:
+        for penalty in self._penalties:
+            match penalty:
+                case CoupledL1Penalty(strength=strength):
+                    add_coupled_gradient(self._dense, self._dense_start, strength, "l1")
+                    add_coupled_lora_gradient(self._factors, strength, "l1")
+                case CoupledL2Penalty(strength=strength):
+                    add_coupled_gradient(self._dense, self._dense_start, strength, "l2")
+                    add_coupled_lora_gradient(self._factors, strength, "l2")
+                case L1Penalty() | L2Penalty() | Distillation():
+                    pass
+
+    def _proximal_steps(self, learning_rate: float) -> None:
+        for penalty in self._penalties:
+            match penalty:
+                case L1Penalty(strength=strength):
+                    l1_proximal_step(self._dense, self._dense_start, learning_rate * strength)
+                case L2Penalty(strength=strength):
+                    l2_proximal_step(self._dense, self._dense_start, learning_rate * strength)
+                case CoupledL1Penalty() | CoupledL2Penalty() | Distillation():
+                    pass
+
+    def _refuse_non_finite(self, finite: bool) -> None:
+        if finite:
+            self._skipped_in_a_row = 0
+            return
+        if not self._scaler.is_enabled():
+            raise TrainingError(
+                f"a gradient is not finite at step {self.step + 1} of {self.total_steps}; lower learning_rate "
+                f"(now {self.recipe.learning_rate:g}) or use precision fp32"
+            )
+        self._skipped += 1
+        self._skipped_in_a_row += 1
+        if self._skipped_in_a_row >= _MAX_SKIPPED_IN_A_ROW:
+            raise TrainingError(
+                f"fp16's gradient scaler skipped {self._skipped_in_a_row} steps in a row up to step {self.step + 1}; "
+                "use precision bf16 or fp32"
+            )
+
+    def theta_1(self) -> dict[str, Tensor]:
+        """The weights as they are now, adapters merged, under canonical names, on CPU in fp32."""
+        return self.learner.canonical(merged_weights(self.learner.module, self._factors))
+
+    def facts(self) -> dict[str, Any]:
+        """What is worth recording of the training so far."""
+        return {"loss": self._loss, "skipped_steps": self._skipped, "steps": self.step, "total_steps": self.total_steps}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` of a fresh trainer needs to go on as if nothing had happened."""
+        return {
+            "step": self.step,
+            "trained": {name: p.detach().cpu().clone() for name, p in self._trained.items()},
+            "optimiser": self._optimiser.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "skipped": [self._skipped, self._skipped_in_a_row],
+            "loss": self._loss,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes over a state of the same recipe and seed."""
+        self.step = state["step"]
+        with torch.no_grad():
+            for name, parameter in self._trained.items():
+                parameter.copy_(state["trained"][name])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._scaler.load_state_dict(state["scaler"])
+        self._skipped, self._skipped_in_a_row = state["skipped"]
+        self._loss = state["loss"]

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from rayforget.errors import RecordError, SpaceError
+from rayforget.frontier.points import TaskRole, aggregate, generality, speciality
+
+ROLES = (
+    TaskRole(name="s1", role="speciality", group="x"),
+    TaskRole(name="s2", role="speciality", group="y"),
+    TaskRole(name="a1", role="generality", group="a"),
+    TaskRole(name="a2", role="generality", group="a"),
+    TaskRole(name="a3", role="generality", group="a"),
+    TaskRole(name="b1", role="generality", group="b"),
+)
+VALUES = {"s1": 0.2, "s2": 0.8, "a1": 0.1, "a2": 0.2, "a3": 0.6, "b1": 0.9}
+
+
+def test_speciality_is_the_mean_of_its_tasks() -> None:
+    assert speciality(VALUES, ROLES) == pytest.approx((0.2 + 0.8) / 2, abs=1e-15)
+
+
+def test_generality_weighs_groups_equally_whatever_their_sizes() -> None:
+    assert generality(VALUES, ROLES) == pytest.approx(((0.1 + 0.2 + 0.6) / 3 + 0.9) / 2, abs=1e-15)
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (3, 5), (2, 0)])
+def test_arrays_agree_with_one_model_at_a_time(shape: tuple[int, ...]) -> None:
+    scores = np.random.default_rng(0).random((*shape, len(ROLES)))
+    together = aggregate(scores, ROLES)
+    assert together.shape == (*shape, 2)
+    for index in np.ndindex(*shape):
+        values = {role.name: float(x) for role, x in zip(ROLES, scores[index], strict=True)}
+        assert tuple(together[index]) == (speciality(values, ROLES), generality(values, ROLES))
+
+
+def test_speciality_ignores_generality_tasks_and_the_other_way_round() -> None:
+    other = {**VALUES, "a1": 1.0, "b1": 0.0}
+    assert speciality(other, ROLES) == speciality(VALUES, ROLES)
+    assert generality({**VALUES, "s1": 1.0}, ROLES) == generality(VALUES, ROLES)
+
+
+@pytest.mark.parametrize("role", ["speciality", "generality"])
+def test_a_missing_role_is_named(role: str) -> None:
+    others = [one for one in ROLES if one.role != role]
+    with pytest.raises(SpaceError, match=f"no task has the role {role}"):
+        aggregate(np.zeros((1, len(others))), others)
+
+
+def test_a_missing_score_is_named() -> None:
+    with pytest.raises(RecordError, match="no score for task b1"):
+        generality({name: x for name, x in VALUES.items() if name != "b1"}, ROLES)
+
+
+def test_columns_must_match_the_tasks() -> None:
+    with pytest.raises(SpaceError, match="5 columns for 6 tasks"):
+        aggregate(np.zeros((2, 5)), ROLES)

@@ -1,0 +1,151 @@
+"""A sweep's folder gives back what was put into it, whatever else lies there."""
+
+from dataclasses import replace
+
+import pyarrow.fs as fs
+import pytest
+
+from rayforget.errors import RecordError
+from rayforget.record.store import Store
+from rayforget.record.sweep import Sweep, SweepInfo, list_sweeps, remove_sweep, space_digest, unused_name
+from rayforget.record.types import TestRecord
+
+SPACE = {"name": "tiny", "recipe": {"learning_rate": 1e-4}}
+
+
+@pytest.fixture(params=["local", "remote"])
+def storage(request, tmp_path):
+    if request.param == "local":
+        return Store.open(tmp_path)
+    return Store(fs._MockFileSystem(), "bucket")
+
+
+def info(name="tiny-1", created=1.5):
+    return SweepInfo(
+        name=name, space_name="tiny", created=created, space_digest=space_digest(SPACE), provenance={"seeds": {"a": 1}}
+    )
+
+
+def create(storage, name="tiny-1", created=1.5):
+    return Sweep.create(storage, info(name, created), space_text="name: tiny\n", space=SPACE)
+
+
+def test_a_sweep_is_opened_as_it_was_created(storage):
+    create(storage)
+    sweep = Sweep.open(storage, "tiny-1")
+    assert sweep.info == info()
+    assert sweep.space_text() == "name: tiny\n"
+    assert sweep.space_json() == b'{"name":"tiny","recipe":{"learning_rate":0.0001}}'
+    assert (sweep.records(), sweep.trials(), sweep.tests(), sweep.kept_weights()) == ([], {}, [], {})
+
+
+def test_a_name_is_taken_once(storage):
+    create(storage)
+    with pytest.raises(RecordError, match=r"a sweep tiny-1 exists .* --resume tiny-1.* rm tiny-1"):
+        create(storage, created=2.0)
+    with pytest.raises(RecordError, match="cannot name a sweep"):
+        create(storage, name="../tiny")
+    with pytest.raises(RecordError, match=r"no sweep other in .*; found: tiny-1"):
+        Sweep.open(storage, "other")
+
+
+def test_sweeps_are_listed_by_age_and_half_made_ones_are_not(storage):
+    for name, created in (("c", 1.0), ("a", 3.0), ("b", 2.0)):
+        create(storage, name, created)
+    storage.write("half/space.yaml", b"")
+    storage.write("cache/scores/x.json", b"")
+    assert [found.name for found in list_sweeps(storage)] == ["c", "b", "a"]
+    assert list_sweeps(storage.within("nowhere")) == []
+
+
+def test_unused_names_count_up(storage):
+    first = unused_name(storage, "tiny", 1.7e9)
+    assert first.startswith("tiny-2023111")
+    create(storage, first)
+    second = unused_name(storage, "tiny", 1.7e9)
+    assert second == f"{first}-2"
+    create(storage, second)
+    assert unused_name(storage, "tiny", 1.7e9) == f"{first}-3"
+
+
+def test_records_come_back_sorted_by_trial_and_step(storage, make_record, assert_same):
+    sweep = create(storage)
+    records = [make_record(trial=trial, step=step) for trial in ("a", "b-c") for step in (9, 80, 1_000_000)]
+    for record in reversed(records):
+        sweep.add(record)
+        sweep.add(record)
+    assert_same(sweep.records(), records)
+    assert sweep.trials() == {"a": [9, 80, 1_000_000], "b-c": [9, 80, 1_000_000]}
+    assert_same(sweep.record("b-c", 80), records[4])
+    assert sweep.has("a", 9)
+    assert not sweep.has("a", 10)
+
+
+def test_a_recorded_checkpoint_never_changes(storage, make_record):
+    sweep = create(storage)
+    sweep.add(make_record(seed=0))
+    with pytest.raises(RecordError, match=r"0003-l2-000080.json .*other content"):
+        sweep.add(make_record(seed=1))
+
+
+def test_a_damaged_record_is_named(storage, make_record):
+    sweep = create(storage)
+    sweep.add(make_record())
+    sweep.store.write("points/0003-l2-000080.json", b"{}")
+    with pytest.raises(RecordError, match=r"tiny-1/points/0003-l2-000080.json is damaged"):
+        sweep.records()
+
+
+def test_half_written_files_are_not_read_and_are_cleaned(storage, make_record):
+    sweep = create(storage)
+    sweep.add(make_record(trial="a", step=1))
+    sweep.store.write("points/.writing-b-000001.json-00", b"{")
+    sweep.store.write("weights/a-000001.safetensors", b"kept")
+    sweep.store.write("weights/b-000001.safetensors", b"its record was never written")
+    for trial in ("a", "b"):
+        sweep.resume_folder(trial).write("state", b"1")
+    assert len(sweep.records()) == 1
+    sweep.clean(finished={"a"})
+    assert sweep.store.files("points").keys() == {"a-000001.json"}
+    assert sweep.kept_weights() == {("a", 1): 4}
+    assert sweep.store.folders("resume") == ["b"]
+    sweep.drop_weights("a", 1)
+    sweep.drop_weights("a", 1)
+    assert sweep.kept_weights() == {}
+
+
+def test_the_latest_test_score_of_a_point_counts(storage, make_record, assert_same):
+    sweep = create(storage)
+    first, second = make_record(seed=1, num_points=3), make_record(seed=2, num_points=2)
+    early = TestRecord(
+        trial="a", step=1, theta_1_hash="x", scores={p.alpha: p.scores for p in first.points}, finished=2.0
+    )
+    late = replace(early, scores={p.alpha: p.scores for p in second.points}, finished=3.0)
+    for record in (late, early, late):
+        sweep.add_tests(record)
+    assert_same(sweep.tests(), [early, late])
+    scores = sweep.test_scores()
+    assert scores.keys() == {("a", 1, 0.0), ("a", 1, 0.5), ("a", 1, 1.0)}
+    assert_same(scores["a", 1, 0.5], early.scores[0.5])
+    assert_same(scores["a", 1, 1.0], late.scores[1.0])
+
+
+def test_a_removed_sweep_is_gone_and_its_neighbour_is_not(storage, make_record):
+    sweep = create(storage)
+    create(storage, "tiny-2")
+    sweep.add(make_record())
+    remove_sweep(storage, "tiny-1")
+    assert not storage.exists("tiny-1")
+    assert [found.name for found in list_sweeps(storage)] == ["tiny-2"]
+    storage.write("half/space.yaml", b"")
+    remove_sweep(storage, "half")
+    storage.write("cache/scores/x.json", b"")
+    for name in ("half", "tiny-1", "cache"):
+        with pytest.raises(RecordError, match=f"no sweep {name}"):
+            remove_sweep(storage, name)
+    assert storage.exists("cache/scores/x.json")
+
+
+def test_the_digest_knows_content_and_not_order():
+    assert space_digest({"a": 1, "b": [2.0, None]}) == space_digest({"b": [2.0, None], "a": 1})
+    assert space_digest({"a": 1}) != space_digest({"a": 2})

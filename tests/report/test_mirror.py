@@ -1,0 +1,258 @@
+"""MLflow shows the record, however often and from wherever it is mirrored."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic_sweep import ROLES, make_records
+
+from rayforget.frontier.choose import choose_frontier
+from rayforget.frontier.gather import gather
+from rayforget.record.store import Store
+from rayforget.report.mirror import MirrorError, Tracking, find_tracking, mirror
+from rayforget.report.mirror_plan import COMPARE_FILTER, SweepView
+
+pytestmark = pytest.mark.slow  # MLflow's import and a new database take seconds
+
+
+def make_view(trials: int = 3, name: str = "tiny-1", **changes: Any) -> SweepView:
+    records, _ = make_records(trials=trials, seeds=1, scale=0.1)
+    records = [replace(r, finished=1000.0 + i, seconds={"train": 2.5}) for i, r in enumerate(records)]
+    points = gather(records, ROLES).points
+    view = SweepView(
+        name=name, space_name="tiny", created=990.0, running=False, roles=ROLES, records=records, points=points,
+        frontier=[points[i].key for i in choose_frontier(points)], tags={"commit": "abc"},
+        series={"val/hypervolume": [(n, 0.01 * n) for n in range(1, 4)]},
+        artifacts={"frontier.json": b"{}", "frontier.png": b"png"},
+    )  # fmt: skip
+    return replace(view, **changes)
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory) -> Path:
+    """MLflow needs seconds to lay out a database; the tests copy this one."""
+    storage = Store.open(tmp_path_factory.mktemp("empty"))
+    tracking = find_tracking(None, storage)
+    mirror(make_view(trials=1, name="other", space_name="other"), tracking)
+    assert storage.local is not None
+    return storage.local / "mlflow.db"
+
+
+@pytest.fixture
+def tracking(empty_database, tmp_path, monkeypatch) -> Tracking:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    return find_tracking(None, Store.open(tmp_path))
+
+
+def contents(tracking: Tracking, space_name: str = "tiny") -> dict[str, Any]:
+    """Everything that MLflow holds of an experiment, by the runs' keys and without their ids."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=tracking.uri)
+    experiment = client.get_experiment_by_name(space_name)
+    runs = client.search_runs([experiment.experiment_id], max_results=5000)
+    keys = {run.info.run_id: run.data.tags["rayforget.key"] for run in runs}
+    assert len(set(keys.values())) == len(keys)
+    found = {}
+    for run in runs:
+        tags = {k: v for k, v in run.data.tags.items() if k != "mlflow.parentRunId"}
+        found[keys[run.info.run_id]] = {
+            "parent": keys.get(run.data.tags.get("mlflow.parentRunId", "")),
+            "tags": tags,
+            "params": run.data.params,
+            "info": (run.info.run_name, run.info.status, run.info.start_time, run.info.end_time),
+            "metrics": {
+                name: sorted((m.step, m.value, m.timestamp) for m in client.get_metric_history(run.info.run_id, name))
+                for name in run.data.metrics
+            },
+            "artifacts": sorted(item.path for item in client.list_artifacts(run.info.run_id)),
+        }
+    return found
+
+
+def test_mirroring_twice_gives_the_same(tracking):
+    view = make_view()
+    first = mirror(view, tracking)
+    before = contents(tracking)
+    second = mirror(view, tracking)
+    assert first.created == len(before) > 5
+    assert (second.created, second.updated, second.unchanged) == (0, 0, first.created)
+    assert (second.experiment, second.run) == (first.experiment, first.run)
+    assert contents(tracking) == before
+
+
+def test_mlflow_holds_what_the_record_says(tracking):
+    view = make_view()
+    mirror(view, tracking)
+    held = contents(tracking)
+    values = {point.key: point for point in view.points}
+    assert held["tiny-1"]["artifacts"] == ["frontier.json", "frontier.png"]
+    assert [value for _, value, _ in held["tiny-1"]["metrics"]["val/hypervolume"]] == [0.01, 0.02, 0.03]
+    record = view.records[-2]
+    run = held[f"tiny-1/{record.trial}"]
+    assert run["parent"] == "tiny-1"
+    assert run["params"]["learning_rate"] == repr(record.recipe["learning_rate"])
+    curve = [(step, value) for step, value, _ in run["metrics"]["val/generality"]]
+    assert curve == [
+        (round(1000 * p.alpha), values[record.trial, record.step, p.alpha].generality) for p in record.points
+    ]
+    assert {held[key]["info"][1] for key in held if held[key]["tags"]["rayforget.kind"] == "trial"} == {
+        "FINISHED", "FAILED",
+    }  # fmt: skip
+
+
+def test_the_filter_of_the_readme_finds_exactly_the_frontier(tracking):
+    from mlflow import MlflowClient
+
+    view = make_view()
+    assert view.frontier is not None
+    dropped = view.frontier[-1]
+    mirrored = mirror(view, tracking)
+    fewer = mirror(replace(view, frontier=view.frontier[:-1]), tracking)
+    assert fewer.superseded == 1
+    again = mirror(replace(view, frontier=view.frontier[:-1]), tracking)
+    assert (again.superseded, again.updated) == (0, 0)
+
+    def found() -> set[tuple[str, str]]:
+        client = MlflowClient(tracking_uri=tracking.uri)
+        runs = client.search_runs([mirrored.experiment], COMPARE_FILTER)
+        return {(run.info.run_name.split()[0], run.data.params["alpha"]) for run in runs}
+
+    assert found() == {(trial, repr(alpha)) for trial, _, alpha in view.frontier[:-1]}
+    back = mirror(view, tracking)
+    assert (back.created, back.updated) == (0, 1)
+    assert (dropped[0], repr(dropped[2])) in found()
+
+
+def test_a_sweep_that_grows_is_mirrored_as_if_it_had_been_mirrored_once(tracking, tmp_path):
+    view = make_view()
+    half = view.records[:3]
+    points = gather(half, ROLES).points
+    live = replace(view, running=True, records=half, points=points, frontier=None, artifacts={}, series={})
+    mirror(live, tracking)
+    assert contents(tracking)["tiny-1"]["info"][1] == "RUNNING"
+    mirror(view, tracking)
+    grown = contents(tracking)
+    (tmp_path / "mlflow.db").unlink()
+    mirror(view, tracking)
+    assert grown == contents(tracking)
+
+
+def test_while_a_sweep_runs_its_point_runs_are_left_alone(tracking):
+    view = make_view()
+    mirror(view, tracking)
+    before = contents(tracking)
+    assert mirror(replace(view, frontier=None), tracking).superseded == 0
+    assert contents(tracking) == before
+
+
+@pytest.mark.parametrize("calls", [0, 1, 4, 8])
+def test_a_mirror_that_failed_midway_is_completed_by_the_next(tracking, monkeypatch, tmp_path, calls):
+    from mlflow import MlflowClient
+
+    view, left = make_view(), calls
+    write = MlflowClient.log_batch
+
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        nonlocal left
+        if left == 0:
+            raise OSError("connection lost")
+        left -= 1
+        return write(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_batch", failing)
+        with pytest.raises(MirrorError, match=r"OSError: connection lost\); the record is complete: run `rayforget mi"):
+            mirror(view, tracking)
+    mirror(view, tracking)
+    completed = contents(tracking)
+    (tmp_path / "mlflow.db").unlink()
+    mirror(view, tracking)
+    assert completed == contents(tracking)
+
+
+def test_doubles_of_two_mirrors_at_once_are_deleted(tracking):
+    from mlflow import MlflowClient
+
+    view = make_view()
+    mirrored = mirror(view, tracking)
+    before = contents(tracking)
+    client = MlflowClient(tracking_uri=tracking.uri)
+    tags = {k: v for k, v in client.get_run(mirrored.run).data.tags.items() if k.startswith("rayforget")}
+    client.create_run(mirrored.experiment, start_time=0, tags=tags | {"rayforget.mirrored": "no"})
+    mirror(view, tracking)
+    held = contents(tracking)
+    held["tiny-1"]["info"] = before["tiny-1"]["info"]
+    assert held.keys() == before.keys()
+    assert held["tiny-1"]["metrics"] == before["tiny-1"]["metrics"]
+
+
+def test_sweeps_of_one_name_and_different_times_do_not_mix(tracking):
+    from mlflow import MlflowClient
+
+    first = mirror(make_view(), tracking)
+    second = mirror(make_view(created=2000.0), tracking)
+    assert second.created == first.created
+    assert first.run != second.run
+    runs = MlflowClient(tracking_uri=tracking.uri).search_runs([first.experiment], max_results=5000)
+    assert len(runs) == 2 * first.created
+
+
+def test_a_deleted_experiment_says_how_to_restore_it(tracking):
+    from mlflow import MlflowClient
+
+    mirrored = mirror(make_view(), tracking)
+    MlflowClient(tracking_uri=tracking.uri).delete_experiment(mirrored.experiment)
+    with pytest.raises(MirrorError, match=f"mlflow experiments restore -x {mirrored.experiment}"):
+        mirror(make_view(), tracking)
+
+
+def test_a_broken_database_is_a_mirror_error(tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(MirrorError, match="rayforget mirror"):
+        mirror(make_view(), find_tracking(None, Store.open(tmp_path)))
+
+
+def test_a_server_that_is_down_is_reported_soon_and_without_its_password(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = (
+        "import sys\nfrom test_mirror import make_view\nfrom rayforget.report.mirror import Tracking, mirror\n"
+        "mirror(make_view(), Tracking(uri=sys.argv[1], artifacts=None))"
+    )
+    paths = {"PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[1]}", "PATH": "/usr/bin:/bin"}
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", script, f"http://me:secret@127.0.0.1:{port}"],
+        capture_output=True, text=True, env=paths, cwd=tmp_path,
+    )  # fmt: skip
+    last = done.stderr.strip().splitlines()[-1]
+    assert "MirrorError: MLflow at http://me:***@127.0.0.1" in last
+    assert "secret" not in last
+    assert time.monotonic() - started < 30
+
+
+def test_telemetry_is_off_and_nothing_is_written_beside_the_storage(tmp_path):
+    script = (
+        "import os, sys\nfor name in ('CI', 'PYTEST_CURRENT_TEST'): os.environ.pop(name, None)\n"
+        "from test_mirror import make_view\nfrom rayforget.record.store import Store\n"
+        "from rayforget.report.mirror import find_tracking, mirror\n"
+        "mirror(make_view(), find_tracking(None, Store.open('storage')))\n"
+        "import mlflow.telemetry.utils as utils\nfrom mlflow.telemetry import get_telemetry_client\n"
+        "print(utils.is_telemetry_disabled(), get_telemetry_client())"
+    )
+    paths = {"PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[1]}", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=paths, cwd=tmp_path, check=True
+    )
+    assert done.stdout.split() == ["True", "None"]
+    assert done.stderr == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["storage"]

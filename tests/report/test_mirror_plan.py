@@ -1,0 +1,165 @@
+"""The planned runs say what the record says, under names that MLflow takes."""
+
+import math
+import re
+from dataclasses import replace
+
+import pytest
+from synthetic_sweep import ROLES, make_records
+
+from rayforget.frontier.choose import choose_frontier
+from rayforget.frontier.gather import gather
+from rayforget.report.mirror_plan import MAX_POINTS, RunPlan, SweepView, flatten_recipe, plan_runs, safe_name
+
+
+def make_view(*, running: bool = False, trials: int = 4, **changes) -> SweepView:
+    records, _ = make_records(trials=trials, seeds=1, scale=0.1)
+    records = [replace(r, finished=1000.0 + i, seconds={"train": 2.5}) for i, r in enumerate(records)]
+    points = gather(records, ROLES).points
+    frontier = [points[i].key for i in choose_frontier(points)]
+    view = SweepView(
+        name="tiny-1", space_name="tiny", created=990.0, running=running, roles=ROLES, records=records, points=points,
+        frontier=frontier, series={"val/hypervolume": [(1, 0.0), (2, 0.01), (99, 0.02)]},
+        artifacts={"frontier.json": b"{}"},
+    )  # fmt: skip
+    return replace(view, **changes)
+
+
+def by_kind(runs: list[RunPlan], kind: str) -> list[RunPlan]:
+    return [run for run in runs if run.kind == kind]
+
+
+def series(run: RunPlan, name: str) -> dict[int, float]:
+    return {metric.step: metric.value for metric in run.metrics if metric.name == name}
+
+
+def test_there_is_one_run_per_trial_and_per_frontier_point_and_parents_come_first():
+    view = make_view()
+    runs = plan_runs(view)
+    assert view.frontier is not None
+    assert [run.key for run in by_kind(runs, "sweep")] == ["tiny-1"]
+    assert len(by_kind(runs, "trial")) == len({record.trial for record in view.records})
+    assert len(by_kind(runs, "point")) == len(view.frontier)
+    seen: set[str | None] = {None}
+    for run in runs:
+        assert run.parent in seen
+        assert run.key not in seen
+        seen.add(run.key)
+
+
+def test_curves_are_series_over_a_thousand_alphas_and_earlier_checkpoints_have_their_own():
+    view = make_view()
+    values = {point.key: point for point in view.points}
+    record = view.records[-2]
+    run = next(run for run in plan_runs(view) if run.key == f"tiny-1/{record.trial}")
+    for stage, step in (("val", 80), ("val_0.5", 40)):
+        for name in ("speciality", "generality"):
+            expected = {
+                round(1000 * alpha): getattr(point, name)
+                for (trial, at, alpha), point in values.items()
+                if (trial, at) == (record.trial, step)
+            }
+            assert series(run, f"{stage}/{name}") == expected
+        assert len(series(run, f"{stage}/generality/sketch/accuracy")) == len(expected)
+        assert all(step == round(1000 * alpha) for step, alpha in series(run, f"{stage}/alpha").items())
+
+
+def test_points_repeat_their_trials_params_and_have_alpha_as_param_and_metric():
+    runs = plan_runs(make_view())
+    trials = {run.key: run for run in by_kind(runs, "trial")}
+    for run in by_kind(runs, "point"):
+        assert run.params.items() >= trials[str(run.parent)].params.items()
+        assert series(run, "alpha") == {0: float(run.params["alpha"])}
+        assert run.tags["superseded"] == "false"
+
+
+def test_test_scores_are_shown_where_the_report_has_them():
+    view = make_view()
+    assert view.frontier is not None
+    key = view.frontier[-1]
+    runs = by_kind(plan_runs(replace(view, test={key: (0.5, 0.25)})), "point")
+    found = [(series(run, "test/speciality"), series(run, "test/generality")) for run in runs]
+    assert found.count(({0: 0.5}, {0: 0.25})) == 1
+    assert found.count(({}, {})) == len(runs) - 1
+
+
+def test_a_failed_trial_says_why():
+    failed = [run for run in plan_runs(make_view()) if run.status == "FAILED"]
+    assert [run.tags["mlflow.note.content"] for run in failed] == ["loss is nan"]
+    assert not [metric for metric in failed[0].metrics if metric.name.startswith("val")]
+
+
+def test_a_running_sweep_has_no_end_and_a_trial_runs_until_its_last_checkpoint():
+    view = make_view()
+    first = [record for record in view.records if record.fraction < 1]
+    points = gather(first, ROLES).points
+    for running, status in ((True, "RUNNING"), (False, "FINISHED")):
+        half = replace(view, running=running, records=first, points=points, frontier=None)
+        sweep, *trials = plan_runs(half)
+        assert (sweep.status, sweep.end_ms is None) == (status, running)
+        assert {run.status for run in trials if run.name.startswith("plain")} == {status}
+        assert not by_kind(trials, "point")
+
+
+def test_values_of_a_series_are_dated_by_the_trial_that_completed_them():
+    view = make_view()
+    ends = sorted({record.trial: record.finished for record in view.records}.values())
+    times = {metric.step: metric.time_ms for metric in plan_runs(view)[0].metrics}
+    assert times == {1: 1000 * ends[0], 2: 1000 * ends[1], 99: 1000 * ends[-1]}
+
+
+@pytest.mark.parametrize("count", [1, 99, 100, 101, 1000])
+def test_at_most_a_hundred_points_and_both_ends_among_them(count):
+    view = make_view()
+    template = view.points[-1]
+    record = replace(view.records[-2], points=())
+    curve = view.records[-2].points[-1]
+    alphas = [i / 1000 for i in range(count)]
+    points = [
+        replace(template, trial=record.trial, step=record.step, alpha=a, speciality=a, generality=1 - a) for a in alphas
+    ]
+    record = replace(record, points=tuple(replace(curve, alpha=a) for a in alphas))
+    frontier = [point.key for point in points]
+    runs = by_kind(plan_runs(replace(view, records=[record], points=points, frontier=frontier)), "point")
+    assert len({run.key for run in runs}) == len(runs) == min(count, MAX_POINTS)
+    assert (runs[0].params["alpha"], runs[-1].params["alpha"]) == (repr(alphas[0]), repr(alphas[-1]))
+
+
+def test_recipes_are_flattened_by_kind_and_keep_every_digit():
+    recipe = {
+        "method": "l2", "adapter": {"kind": "lora", "rank": 4, "targets": ["q_proj", "k_proj"]}, "clip_norm": None,
+        "penalties": [{"kind": "kd", "strength": 0.1 + 0.2}, {"kind": "l2", "strength": 1.0}], "compile": False,
+    }  # fmt: skip
+    assert flatten_recipe(recipe) == {
+        "method": "l2", "adapter.kind": "lora", "adapter.rank": "4", "adapter.targets": "q_proj,k_proj",
+        "clip_norm": "null", "penalties.kd.strength": "0.30000000000000004", "penalties.l2.strength": "1.0",
+        "compile": "false",
+    }  # fmt: skip
+
+
+def test_names_are_made_of_what_mlflow_takes_and_stay_different():
+    names = ["a=b", "a@b", "a|b", "a_b", "größe", "val/ok-1.0 x"]
+    clean = [safe_name(name) for name in names]
+    assert len(set(clean)) == len(names)
+    assert all(re.fullmatch(r"[A-Za-z0-9_./ -]+", name) for name in clean)
+    assert clean[-1] == names[-1]
+
+
+def test_a_plan_and_its_digests_are_functions_of_the_record():
+    view = make_view()
+    shuffled = replace(view, records=view.records[::-1], points=view.points[::-1])
+    assert plan_runs(view) == plan_runs(shuffled)
+    digests = [run.digest for run in plan_runs(view)]
+    assert digests == [run.digest for run in plan_runs(shuffled)]
+    assert len(set(digests)) == len(digests)
+    changed = replace(view, artifacts={"frontier.json": b"[]"})
+    assert [a == b.digest for a, b in zip(digests, plan_runs(changed), strict=True)] == [False] + [True] * (
+        len(digests) - 1
+    )
+
+
+def test_numbers_that_are_not_finite_are_left_out():
+    view = make_view()
+    records = [replace(record, facts={"loss": math.nan, "ok": 1, "text": "x", "flag": True}) for record in view.records]
+    names = {metric.name for run in plan_runs(replace(view, records=records)) for metric in run.metrics}
+    assert {name for name in names if name.startswith("facts")} == {"facts/ok"}

@@ -1,0 +1,97 @@
+import dataclasses
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from summaries import make_summary
+
+from rayforget.report.chart import build_chart
+from rayforget.report.page import write_page
+from rayforget.report.reading import percent
+
+
+class Outside(HTMLParser):
+    """Collects whatever would be loaded from elsewhere, the visible text, and tags that were not closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.text: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.loaded += [f"{tag} {value}" for name, value in attrs if name in ("src", "href", "data", "action")]
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "script" not in self.open and "style" not in self.open:
+            self.text.append(data)
+
+
+def parse(kind: str, folder: Path) -> tuple[Outside, str]:
+    write_page(make_summary(kind), folder / "frontier.html")
+    html = (folder / "frontier.html").read_text(encoding="utf-8")
+    parser = Outside()
+    parser.feed(html)
+    return parser, html
+
+
+@pytest.mark.parametrize("kind", ["full", "half tested", "theta_0 alone"])
+def test_page_loads_nothing_from_elsewhere(kind: str, tmp_path: Path) -> None:
+    parser, html = parse(kind, tmp_path)
+    assert parser.loaded == []
+    assert parser.open == []
+    assert not re.search(r"@import|url\(\s*['\"]?http", re.sub(r"<script.*?</script>", "", html, flags=re.S))
+    assert "Plotly.newPlot" in html
+    assert len(html) > 3_000_000  # the script is inside
+
+
+def test_page_shows_the_tables_and_names_as_they_are(tmp_path: Path) -> None:
+    parser, html = parse("full", tmp_path)
+    text, summary = " ".join(parser.text), make_summary("full")
+    assert "tiny-<1>" in text
+    assert "tiny-<1>" not in html
+    for i in summary.frontier:
+        assert percent(summary.points[i].speciality) in text
+        assert summary.points[i].trial in text
+    for role in summary.roles:
+        assert role.name in text
+
+
+def test_hover_tells_recipe_trial_step_alpha_and_every_task() -> None:
+    summary = make_summary("full")
+    hovers = [str(text) for trace in build_chart(summary).data for text in (trace.customdata or ())]
+    point = next(p for p in summary.points if p.method == "l1" and p.alpha == 0.7 and p.fraction == 1)
+    found = next(h for h in hovers if f"trial {point.trial}," in h and f"step {point.step} " in h and "α = 0.7" in h)
+    for role in summary.roles:
+        assert f"{role.name} {percent(point.tasks[role.name])}" in found
+    assert f"learning_rate: {point.recipe['learning_rate']:.3g}" in found
+    assert "penalties.l1.strength" in found
+    assert "epochs" not in found  # all trials have the same
+
+
+def test_every_point_is_drawn_once_under_its_methods_legend() -> None:
+    summary = make_summary("full")
+    traces = build_chart(summary).data
+    for method in {point.method for point in summary.points} - {"theta_0"}:
+        mine = [t for t in traces if t.legendgroup == method]
+        assert sum(t.showlegend is not False for t in mine) == 1
+        drawn = sum(len(t.x) for t in mine if t.mode == "markers" and t.customdata is not None)
+        assert drawn == sum(point.method == method and point.alpha != 0 for point in summary.points)
+
+
+def test_names_with_markup_are_escaped_in_hovers() -> None:
+    summary = make_summary("full")
+    points = tuple(dataclasses.replace(point, trial=f"<i>{point.trial}") for point in summary.points)
+    hovers = [
+        str(t)
+        for trace in build_chart(dataclasses.replace(summary, points=points)).data
+        for t in trace.customdata or ()
+    ]
+    assert hovers
+    assert not any("<i>" in hover for hover in hovers)

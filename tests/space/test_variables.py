@@ -1,0 +1,56 @@
+"""Variables of the file and of the environment are replaced in strings, and each has its place in an error."""
+
+from typing import Any
+
+import pytest
+
+from rayforget.errors import SpaceError
+from rayforget.space.document import read_document
+from rayforget.space.variables import interpolate
+
+ENVIRONMENT = {"HOME": "/home/me", "EMPTY": "", "both": "outside"}
+
+
+def _read(text: str) -> Any:
+    return interpolate(read_document(text, "x"), ENVIRONMENT).tree
+
+
+def test_a_variable_of_the_file_comes_before_the_environment() -> None:
+    assert _read("vars: {both: inside}\na: [{b: '${both}/x/${both}'}]")["a"] == [{"b": "inside/x/inside"}]
+
+
+def test_a_variable_may_read_the_environment() -> None:
+    assert _read("vars: {both: '${both}/${HOME}'}\na: ${both}")["a"] == "outside//home/me"
+
+
+@pytest.mark.parametrize("name", ["UNSET", "EMPTY"])
+def test_a_default_stands_in_for_what_is_unset_or_empty(name: str) -> None:
+    assert _read(f"a: ${{{name}:-../x y}}")["a"] == "../x y"
+    assert _read(f"a: z${{{name}:-}}")["a"] == "z"
+
+
+def test_a_default_is_not_used_when_there_is_a_value() -> None:
+    assert _read("a: ${HOME:-/nowhere}")["a"] == "/home/me"
+
+
+def test_what_is_replaced_stays_text() -> None:
+    assert _read("vars: {n: '5'}\na: ${n}")["a"] == "5"
+
+
+def test_what_is_no_variable_is_left_alone() -> None:
+    assert _read("a: 'x-{000..012}.tar $HOME {}'")["a"] == "x-{000..012}.tar $HOME {}"
+
+
+def test_variables_do_not_read_each_other() -> None:
+    with pytest.raises(SpaceError, match=r"x:3: vars\.b: found \$\{a\}.*do not read each other"):
+        _read("vars:\n  a: '1'\n  b: ${a}\nc: ${a}${b}")
+
+
+def test_all_that_is_unset_or_unused_is_told_at_once() -> None:
+    with pytest.raises(SpaceError) as caught:
+        _read("vars:\n  lost: a\nb:\n  - ${ONE}\n  - c: ${TWO}\n")
+    assert [line.split(": ")[:2] for line in str(caught.value).splitlines()] == [
+        ["x:4", "b.0"],
+        ["x:5", "b.1.c"],
+        ["x:2", "vars.lost"],
+    ]

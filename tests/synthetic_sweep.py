@@ -1,0 +1,118 @@
+"""A sweep's records drawn from a simple model of fine-tuning: paired items, curves that bend, methods that differ."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rayforget.frontier.points import PointKey, TaskRole
+from rayforget.record.types import CheckpointRecord, Point, Score
+
+ROLES = (
+    TaskRole(name="photo", role="speciality", group="photo"),
+    TaskRole(name="art_painting", role="generality", group="distribution"),
+    TaskRole(name="cartoon", role="generality", group="distribution"),
+    TaskRole(name="sketch", role="generality", group="distribution"),
+    TaskRole(name="counting", role="generality", group="task"),
+)
+BASE = {"photo": 0.58, "art_painting": 0.36, "cartoon": 0.54, "sketch": 0.53, "counting": 0.60}
+NUM_ITEMS = {"photo": 251, "art_painting": 301, "cartoon": 353, "sketch": 499, "counting": 401}
+# method -> (gain of speciality at alpha 1, loss of generality at alpha 1, bump in the middle), in logits
+METHODS = {
+    "full": (0.55, 0.62, 0.45),
+    "kd": (0.50, 0.36, 0.35),
+    "l1": (0.42, 0.24, 0.25),
+    "l2": (0.47, 0.33, 0.40),
+    "lora": (0.40, 0.30, 0.30),
+    "lora_kd": (0.36, 0.20, 0.25),
+}
+ALPHAS = tuple(round(0.1 * i, 1) for i in range(11))
+
+
+class World:
+    """Items with fixed difficulties, so that all models are scored on the same ones."""
+
+    def __init__(self, split: str, scale: float = 1.0) -> None:
+        rng = np.random.default_rng([7, len(split)])
+        self.split = split
+        self.noise = {task: rng.logistic(size=max(1, int(n * scale))) for task, n in NUM_ITEMS.items()}
+
+    def scores(self, special: float, general: float, alpha: float, training: int) -> dict[str, Score]:
+        """Scores of a model moved by these logits; every training also moves each item in its own way."""
+        found = {}
+        for task, noise in self.noise.items():
+            logit = math.log(BASE[task] / (1 - BASE[task])) + (special if task == "photo" else general)
+            own = alpha * np.random.default_rng([training, len(task)]).normal(scale=0.4, size=len(noise))
+            found[task] = Score(rule="accuracy", items=logit + own + noise > 0, items_hash=f"{self.split}/{task}")
+        return found
+
+
+def curve(gain: float, loss: float, bump: float, alpha: float) -> tuple[float, float]:
+    """Logit shifts (speciality, generality) at alpha: concave, back to 0 at alpha = 0."""
+    middle = bump * alpha * (1 - alpha)
+    return gain * math.sin(math.pi / 2 * min(alpha, 1.0)) + middle, -loss * alpha**1.7 + middle * 0.8
+
+
+def make_records(
+    *,
+    trials: int = 24,
+    seeds: int = 3,
+    scale: float = 1.0,
+    failures: int = 1,
+    fractions: tuple[float, ...] = (0.5, 1.0),
+) -> tuple[list[CheckpointRecord], dict[PointKey, Mapping[str, Score]]]:
+    """A sweep's records with their `val` scores, and the `test` scores of every point."""
+    rng = np.random.default_rng(3)
+    worlds = World("val", scale), World("test", scale)
+    test: dict[PointKey, Mapping[str, Score]] = {}
+    records: list[CheckpointRecord] = []
+
+    def add(trial: str, fraction: float, recipe: Mapping[str, Any], shifts: dict[float, tuple[float, float]]) -> None:
+        step = round(80 * fraction)
+        points = []
+        for alpha, shift in shifts.items():
+            scores = [world.scores(*shift, alpha, recipe.get("seed", 0)) for world in worlds]
+            points.append(Point(alpha=alpha, coarse=alpha in ALPHAS, scores=scores[0]))
+            test[(trial, step, alpha)] = scores[1]
+        records.append(
+            CheckpointRecord(
+                trial=trial,
+                step=step,
+                fraction=fraction,
+                status="ok",
+                recipe=recipe,
+                points=tuple(points),
+                theta_0_hash="0" * 32,
+            )
+        )
+
+    add("theta_0", 0.0, {}, {0.0: (0.0, 0.0)})
+    for index in range(seeds + trials):
+        plain = index < seeds
+        method = "plain" if plain else sorted(METHODS)[(index - seeds) % len(METHODS)]
+        trial = f"plain-{index}" if plain else f"t{index - seeds:04d}"
+        gain, loss, bump = METHODS["full" if plain else method] * (1 + rng.normal(scale=0.03 if plain else 0.3, size=3))
+        rate = 3e-4 if plain else float(10 ** rng.uniform(-5, -3))
+        recipe: dict[str, Any] = {"method": method, "learning_rate": rate, "epochs": 10, "seed": index}
+        if method in ("l1", "l2"):
+            recipe["penalties"] = [{"kind": method, "strength": float(10 ** rng.uniform(-3, 0))}]
+        if not plain and trials - (index - seeds) <= failures:
+            records.append(
+                CheckpointRecord(
+                    trial=trial,
+                    step=0,
+                    fraction=0.0,
+                    status="failed",
+                    reason="loss is nan",
+                    recipe=recipe,
+                    theta_0_hash="0" * 32,
+                )
+            )
+            continue
+        for fraction in fractions:
+            alphas = ALPHAS if index % 4 else sorted((*ALPHAS, 0.35, 0.45))
+            drift = fraction**0.7
+            shifts = {a: curve(gain * drift, loss * fraction, bump, a) for a in alphas}
+            add(trial, fraction, recipe, shifts)
+    return records, test

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from rayforget.errors import TaskError
+from rayforget.space.data import FolderSource
+from rayforget.tasks.images.folder import FolderImages
+from rayforget.tasks.images.sources import open_source
+
+
+def test_classes_and_files_come_sorted_by_name(image_folder, picture):
+    root = image_folder("set", {"zebra": [2, 1], "Ape": [9], "cat": [5]})
+    images = FolderImages(root)
+    assert images.class_names == ("Ape", "cat", "zebra")
+    assert [Path(images.name(i)).name for i in range(len(images))] == [f"{n:06d}.png" for n in (9, 5, 1, 2)]
+    assert [images.label(i) for i in range(4)] == [0, 1, 2, 2]
+    assert images.read(3) == picture(2)
+    assert images.size(3) == len(picture(2))
+
+
+def test_hidden_files_other_files_and_files_beside_the_classes_do_not_count(image_folder):
+    root = image_folder("set", {"a": 1, "b": 1})
+    (root / "a" / ".hidden.png").write_bytes(b"x")
+    (root / "a" / "notes.txt").write_bytes(b"x")
+    (root / ".cache").mkdir()
+    (root / "README.txt").write_bytes(b"x")
+    assert len(FolderImages(root)) == 2
+    assert FolderImages(root).class_names == ("a", "b")
+
+
+@pytest.mark.parametrize("extension", ["jpg", "jpeg", "JPEG", "PNG", "webp", "bmp"])
+def test_extensions_of_any_case_count(tmp_path, extension):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / f"x.{extension}").write_bytes(b"x")
+    assert len(FolderImages(tmp_path)) == 1
+
+
+def test_images_in_sub_folders_of_a_class_belong_to_it(image_folder):
+    root = image_folder("set", {"a/deep": [3], "b": [4]})
+    images = FolderImages(root)
+    assert images.class_names == ("a", "b")
+    assert images.name(0).endswith("a/deep/000003.png")
+
+
+def test_a_missing_folder_a_folder_without_classes_and_an_empty_class_are_named(tmp_path):
+    with pytest.raises(TaskError, match=f"{tmp_path}/none.*found nothing"):
+        open_source(FolderSource(kind="folder", path=tmp_path / "none"))
+    with pytest.raises(TaskError, match=f"{tmp_path}: expected one sub-folder per class"):
+        open_source(FolderSource(kind="folder", path=tmp_path))
+    (tmp_path / "a").mkdir()
+    with pytest.raises(TaskError, match=f"{tmp_path}/a: no image"):
+        open_source(FolderSource(kind="folder", path=tmp_path))

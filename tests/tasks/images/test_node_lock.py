@@ -1,0 +1,53 @@
+import subprocess
+import sys
+import threading
+import time
+
+from rayforget.tasks.images.node_lock import node_lock
+
+HOLDER = """
+import fcntl, sys, time
+file = open(sys.argv[1], "a")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_only_one_holds_it_at_a_time(tmp_path):
+    inside, most = [], []
+
+    def enter() -> None:
+        with node_lock(tmp_path / "locks" / "a", "counting") as held:
+            assert held
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.01)
+            inside.pop()
+
+    threads = [threading.Thread(target=enter) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1, 1]
+
+
+def test_a_killed_holder_leaves_no_stale_lock(tmp_path):
+    path = tmp_path / "a"
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    entered = threading.Event()
+
+    def enter() -> None:
+        with node_lock(path, "waiting"):
+            entered.set()
+
+    waiter = threading.Thread(target=enter)
+    waiter.start()
+    assert not entered.wait(0.2)
+    holder.kill()
+    holder.wait()
+    assert entered.wait(5)
+    waiter.join()

@@ -1,0 +1,85 @@
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from rayforget.errors import TaskError
+from rayforget.space.data import WebdatasetSource
+from rayforget.tasks.images.shards import ShardImages, expand_shards
+from rayforget.tasks.images.sources import open_source
+
+
+def write_shard(path: Path, files: dict[str, bytes], mode: str = "w") -> None:
+    with tarfile.open(path, mode) as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+
+
+def test_items_of_several_shards_are_read_at_random(tmp_path, picture):
+    for shard in range(2):
+        samples = {}
+        for item in range(3):
+            samples[f"train/{shard}{item}.jpg"] = picture(10 * shard + item, kind="jpeg")
+            samples[f"train/{shard}{item}.cls"] = str(item).encode()
+            samples[f"train/{shard}{item}.json"] = b"{}"
+        write_shard(tmp_path / f"val-{shard:03d}.tar", samples)
+    images = open_source(WebdatasetSource(kind="webdataset", shards=str(tmp_path / "val-{000..001}.tar")))
+    assert len(images) == 6
+    assert images.class_names is None
+    assert [images.label(i) for i in range(6)] == [0, 1, 2, 0, 1, 2]
+    assert [images.read(i) for i in (5, 0)] == [picture(12, kind="jpeg"), picture(0, kind="jpeg")]
+    assert images.name(4) == f"{tmp_path}/val-001.tar:train/11.jpg"
+
+
+def test_label_and_image_may_come_in_any_order_and_under_other_extensions(tmp_path, picture):
+    write_shard(
+        tmp_path / "a.tar", {"x.label.txt": b" 7\n", "y.PNG": picture(1), "x.png": picture(0), "y.label.txt": b"8"}
+    )
+    images = ShardImages(str(tmp_path / "a.tar"), image="png", label="label.txt")
+    assert {images.read(i): images.label(i) for i in range(2)} == {picture(0): 7, picture(1): 8}
+    assert images.size(0) == len(images.read(0))
+
+
+def test_braces_expand_to_every_combination_and_keep_zeros(tmp_path):
+    for name in ("a-08", "a-09", "a-10", "b-08", "b-09", "b-10"):
+        (tmp_path / name).touch()
+    found = expand_shards(f"{tmp_path}/{{a,b}}-{{08..10}}")
+    assert [path.name for path in found] == ["a-08", "a-09", "a-10", "b-08", "b-09", "b-10"]
+    assert [path.name for path in expand_shards(f"{tmp_path}/a-*")] == ["a-08", "a-09", "a-10"]
+    (tmp_path / "c-9").touch()
+    (tmp_path / "c-10").touch()
+    assert [path.name for path in expand_shards(f"{tmp_path}/c-{{10..9}}")] == ["c-10", "c-9"]
+
+
+def test_missing_shards_and_urls_are_refused(tmp_path):
+    (tmp_path / "a-0.tar").touch()
+    with pytest.raises(TaskError, match=r"no file at .*a-1\.tar"):
+        expand_shards(f"{tmp_path}/a-{{0..1}}.tar")
+    with pytest.raises(TaskError, match=r"no file at .*b-\*\.tar"):
+        expand_shards(f"{tmp_path}/b-*.tar")
+    with pytest.raises(TaskError, match="only local files"):
+        expand_shards("s3://bucket/a.tar")
+
+
+def test_a_sample_without_label_or_image_or_with_another_label_is_named(tmp_path, picture):
+    path = tmp_path / "a.tar"
+    for files, message in [
+        ({"x.jpg": picture(0)}, r"sample x has no \.cls"),
+        ({"x.cls": b"0"}, r"sample x has no \.jpg"),
+        ({"x.png": picture(0), "x.txt": b"0"}, r"no sample with .jpg and .cls; .*\.png"),
+        ({"x.jpg": picture(0), "x.cls": b"dog"}, "label of x is b'dog'"),
+    ]:
+        write_shard(path, files)
+        with pytest.raises(TaskError, match=message):
+            ShardImages(str(path), image="jpg", label="cls")
+
+
+def test_compressed_and_damaged_shards_are_refused(tmp_path, picture):
+    write_shard(tmp_path / "a.tar", {"x.jpg": picture(0), "x.cls": b"0"}, mode="w:gz")
+    (tmp_path / "b.tar").write_bytes(b"no tar at all" * 100)
+    for name in ("a.tar", "b.tar"):
+        with pytest.raises(TaskError, match=f"{name}: not an uncompressed tar"):
+            ShardImages(str(tmp_path / name), image="jpg", label="cls")

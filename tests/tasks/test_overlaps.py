@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+
+from rayforget.errors import TaskError
+from rayforget.space.data import Cut, FolderSource, ZeroShotTask
+from rayforget.tasks.overlaps import check_overlaps
+from rayforget.tasks.resolve import ResolvedTask, resolve_tasks
+
+
+def folder(path: Path) -> FolderSource:
+    return FolderSource(kind="folder", path=path)
+
+
+def resolved(**data: object) -> ResolvedTask:
+    task = ZeroShotTask(kind="zero_shot", role="speciality", templates=("{}",), **data)  # type: ignore[arg-type]
+    return resolve_tasks({"photo": task})["photo"]
+
+
+def test_disjoint_splits_pass(image_folder):
+    check_overlaps(
+        resolved(**{split: folder(image_folder(split, {"a": 5, "b": 1})) for split in ("train", "val", "test")})
+    )
+
+
+@pytest.mark.parametrize(("one", "other"), [("train", "val"), ("train", "test"), ("val", "test")])
+def test_two_equal_images_under_other_names_and_classes_are_named(image_folder, one, other):
+    roots = {split: image_folder(split, {"a": 3, "b": 3}) for split in ("train", "val", "test")}
+    copied = next((roots[one] / "a").iterdir())
+    target = roots[other] / "b" / "renamed.png"
+    target.write_bytes(copied.read_bytes())
+    with pytest.raises(TaskError) as found:
+        check_overlaps(resolved(**{split: folder(root) for split, root in roots.items()}))
+    message = str(found.value)
+    assert message.startswith("tasks.photo: the same image in two splits")
+    assert f"{copied} ({one}) and {target} ({other}); 1 such images" in message
+
+
+def test_only_items_whose_size_occurs_in_two_splits_are_read(image_folder):
+    roots = {split: image_folder(split, {"a": 1}) for split in ("val", "test")}
+    for number, root in enumerate(roots.values()):
+        next(root.glob("*/*")).write_bytes(b"x" * (10 + number))
+    task = resolved(**{split: folder(root) for split, root in roots.items()})
+    for root in roots.values():  # the sizes are known from now on; reading would fail
+        next(root.glob("*/*")).chmod(0o000)
+    check_overlaps(task)
+    assert not any(items.source._hashed.any() for items in task.splits.values())
+
+
+def test_copies_within_a_split_and_within_a_cut_pass(image_folder):
+    check_overlaps(
+        resolved(val=folder(image_folder("val", {"a": [1], "b": [1]})), test=folder(image_folder("t", {"a": [2]})))
+    )
+    check_overlaps(resolved(cut=Cut(source=folder(image_folder("cut", {"a": [1, 2], "b": [1, 3]})))))
+
+
+def test_training_images_in_a_cut_are_found(image_folder):
+    data = {
+        "train": folder(image_folder("train", {"a": [1, 2]})),
+        "cut": Cut(source=folder(image_folder("c", {"a": [2]}))),
+    }
+    with pytest.raises(TaskError, match=r"\(train\) and .*000002.png \(cut\)"):
+        check_overlaps(resolved(**data))

@@ -1,0 +1,150 @@
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rayforget.errors import TaskError
+from rayforget.space.data import Cut, FolderSource, WebdatasetSource, WorldSource, ZeroShotTask
+from rayforget.tasks.resolve import resolve_tasks
+
+PROMPTS = ("a photo of a {}.",)
+
+
+def folder(path: Path, max_broken: int = 0) -> FolderSource:
+    return FolderSource(kind="folder", path=path, max_broken=max_broken)
+
+
+def task(role="generality", **others) -> ZeroShotTask:
+    group = "distribution" if role == "generality" else None
+    return ZeroShotTask(kind="zero_shot", role=role, group=group, **others)
+
+
+@pytest.fixture
+def speciality(image_folder) -> ZeroShotTask:
+    splits = {split: folder(image_folder(f"photo/{split}", {"guinea_pig": 2, "cat": 1})) for split in _SPLITS}
+    return task("speciality", templates=PROMPTS, **splits)
+
+
+_SPLITS = ("train", "val", "test")
+
+
+def test_folders_name_the_classes_sorted_and_with_spaces(speciality):
+    photo = resolve_tasks({"photo": speciality})["photo"]
+    assert photo.class_names == photo.class_ids == ("cat", "guinea pig")
+    assert photo.num_classes == 2
+    for split in _SPLITS:
+        assert photo.splits[split].indices.tolist() == [0, 1, 2]
+        assert photo.splits[split].source.labels.tolist() == [0, 1, 1]
+        assert photo.splits[split].expected_count == 3
+    assert photo.group is None
+
+
+def test_labels_follow_the_given_order_of_names(speciality):
+    named = speciality.model_copy(update={"classes": ("guinea pig", "dog", "cat")})
+    photo = resolve_tasks({"photo": named})["photo"]
+    assert photo.class_names == ("guinea pig", "dog", "cat")
+    assert photo.splits["val"].source.labels.tolist() == [2, 0, 0]
+
+
+def test_a_folder_without_a_class_name_is_an_error_at_its_key(speciality, image_folder):
+    missing = speciality.model_copy(update={"classes": ("cat", "dog")})
+    with pytest.raises(TaskError, match=r"^tasks.photo.train: label without a class name: 'guinea_pig'"):
+        resolve_tasks({"photo": missing})
+    typo = speciality.model_copy(update={"test": folder(image_folder("typo", {"cta": 1}))})
+    with pytest.raises(TaskError, match=r"^tasks.photo.test: label without a class name: 'cta'"):
+        resolve_tasks({"photo": typo})
+
+
+def test_a_missing_folder_is_an_error_at_its_key(speciality, tmp_path):
+    with pytest.raises(TaskError, match=rf"^tasks.photo.val: {tmp_path}/none"):
+        resolve_tasks({"photo": speciality.model_copy(update={"val": folder(tmp_path / "none")})})
+
+
+def test_templates_are_the_tasks_own_else_the_suites_else_the_specialitys(speciality, image_folder):
+    data = {"val": folder(image_folder("one", {"cat": 1})), "test": folder(image_folder("two", {"cat": 1}))}
+    wordnet = Cut(source=folder(image_folder("three", {"n01443537": 1, "n01484850": 1})))
+    tasks = {
+        "own": task(templates=("a sketch of a {}.",), **data),
+        "suite": task(suite="imagenet_r", cut=wordnet),
+        "inherited": task(**data),
+        "photo": speciality,
+    }
+    resolved = resolve_tasks(tasks)
+    assert list(resolved) == list(tasks)
+    assert resolved["own"].templates == ("a sketch of a {}.",)
+    assert len(resolved["suite"].templates) == 80
+    assert resolved["inherited"].templates == PROMPTS
+    with pytest.raises(TaskError, match=r"^tasks.inherited: no templates"):
+        resolve_tasks({"inherited": tasks["inherited"]})
+
+
+def test_a_cut_gives_two_disjoint_halves_that_follow_the_content(speciality, image_folder):
+    root = image_folder("sketch", {"cat": list(range(40)), "dog": list(range(20, 60))})  # 20 images are in both
+    halves = {"photo": speciality, "sketch": task(cut=Cut(source=folder(root, 7), seed=1, val_share=0.3))}
+    sketch = resolve_tasks(halves)["sketch"]
+    val, test = sketch.splits["val"], sketch.splits["test"]
+    assert sorted([*val.indices, *test.indices]) == list(range(80))
+    assert val.source is test.source
+    assert (val.expected_count, test.expected_count) == (24, 56)
+    assert val.max_broken == 7
+    seeds = {
+        split: {int(Path(items.source.name(i)).stem) for i in items.indices} for split, items in sketch.splits.items()
+    }
+    assert not seeds["val"] & seeds["test"]
+    again = resolve_tasks(halves)["sketch"]
+    assert np.array_equal(again.splits["val"].indices, val.indices)
+
+
+def test_an_empty_half_is_an_error(image_folder):
+    lonely = task(templates=PROMPTS, cut=Cut(source=folder(image_folder("one", {"a": 1}))))
+    splits = resolve_tasks({"lonely": lonely})["lonely"].splits
+    with pytest.raises(TaskError, match=r"^tasks.lonely.cut: 1 items leave none for"):
+        [items.indices for items in splits.values()]
+
+
+def test_shards_need_class_names_and_their_labels_a_name(tmp_path, picture):
+    for split, labels in (("val", (0, 1)), ("test", (1, 2))):
+        with tarfile.open(tmp_path / f"{split}.tar", "w") as archive:
+            for number, label in enumerate(labels):
+                for name, data in ((f"{number}.jpg", picture(label, kind="jpeg")), (f"{number}.cls", b"%d" % label)):
+                    info = tarfile.TarInfo(name)
+                    info.size = len(data)
+                    archive.addfile(info, io.BytesIO(data))
+    shards = {s: WebdatasetSource(kind="webdataset", shards=str(tmp_path / f"{s}.tar")) for s in ("val", "test")}
+    with pytest.raises(TaskError, match=r"^tasks.t.classes: the data has only class indices"):
+        resolve_tasks({"t": task(templates=PROMPTS, **shards)})
+    with pytest.raises(TaskError, match=r"^tasks.t.test: label without a class name: 2 of .*test.tar:1.jpg"):
+        resolve_tasks({"t": task(templates=PROMPTS, classes=("a", "b"), **shards)})
+    resolved = resolve_tasks({"t": task(templates=PROMPTS, classes=("a", "b", "c"), **shards)})["t"]
+    assert resolved.splits["test"].source.labels.tolist() == [1, 2]
+
+
+def test_classes_that_differ_by_an_underscore_are_refused(image_folder):
+    data = {split: folder(image_folder(split, {"a_b": 1, "a b": 1})) for split in ("val", "test")}
+    with pytest.raises(TaskError, match=r"^tasks.t.classes: 'a b' occurs 2 times"):
+        resolve_tasks({"t": task(templates=PROMPTS, **data)})
+
+
+def test_drawn_images_bring_their_names():
+    drawn = {
+        split: WorldSource(kind="world", style="sketch", naming="count", split=split, count=9)
+        for split in ("val", "test")
+    }
+    world = resolve_tasks({"counting": task(templates=PROMPTS, **drawn)})["counting"]
+    assert len(world.class_names) >= 2
+    assert world.splits["val"].source.labels.max() < world.num_classes
+    assert world.splits["val"].max_broken == 0
+
+
+def test_classes_of_a_subset_are_found_in_the_whole_by_id_though_names_repeat(image_folder):
+    whole = task(suite="imagenet", cut=Cut(source=folder(image_folder("in", {"n01440764": 2}))))
+    subset = task(suite="imagenet_r", cut=Cut(source=folder(image_folder("r", {"n03773504": 2}))))  # missile
+    resolved = resolve_tasks({"in": whole, "r": subset})
+    within = resolved["r"].indices_within(resolved["in"])
+    assert within is not None
+    assert [resolved["in"].class_ids[index] for index in within] == list(resolved["r"].class_ids)
+    assert resolved["in"].indices_within(resolved["r"]) is None
+    names = resolved["in"].class_names
+    assert names[657] == names[744] == "missile"

@@ -1,0 +1,60 @@
+"""Distillation: its equation, its limit at theta_0, and a teacher that disturbs nothing."""
+
+import pytest
+import torch
+from train.learners import VectorLearner
+
+from rayforget.space.recipe import LoraAdapter
+from rayforget.train.distillation import distillation_loss, teacher_logits
+from rayforget.train.lora import attach_lora
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+@pytest.mark.parametrize("shape", [(1, 2), (7, 3)])
+def test_loss_is_the_equation(temperature: float, shape: tuple[int, int]) -> None:
+    student, teacher = torch.randn(shape, dtype=torch.float64), torch.randn(shape, dtype=torch.float64)
+    p, q = (teacher / temperature).softmax(-1), (student / temperature).softmax(-1)
+    expected = temperature**2 * (p * (p.log() - q.log())).sum()
+    torch.testing.assert_close(
+        distillation_loss(student, teacher, temperature).double(), expected, atol=1e-5, rtol=1e-5
+    )
+
+
+def test_at_theta_0_loss_and_gradient_are_zero() -> None:
+    logits = torch.randn(7, 3, requires_grad=True)
+    loss = distillation_loss(logits, logits.detach().clone(), 2.0)
+    loss.backward()
+    assert abs(loss.item()) < 1e-6
+    assert logits.grad is not None
+    assert logits.grad.abs().max() < 1e-6
+
+
+def test_gradient_keeps_its_size_when_the_temperature_changes() -> None:
+    student, teacher = torch.randn(64, 5), torch.randn(64, 5)
+    norms = []
+    for temperature in (20.0, 40.0):
+        logits = student.clone().requires_grad_()
+        distillation_loss(logits, teacher, temperature).backward()
+        assert logits.grad is not None
+        norms.append(logits.grad.norm().item())
+    assert norms[0] == pytest.approx(norms[1], rel=0.05)
+
+
+@pytest.mark.parametrize("lora", [False, True])
+def test_teacher_answers_as_theta_0_whatever_was_trained_since(lora: bool) -> None:
+    learner = VectorLearner()
+    inputs = {"features": learner.features}
+    expected = learner.module(**inputs).detach()
+    if lora:
+        attach_lora(learner.module, LoraAdapter(rank=3, targets=("q_proj", "out_proj"), dropout=0.5), seed=1)
+    trained = {name: p for name, p in learner.module.named_parameters() if p.requires_grad}
+    start = {name: p.detach().clone() for name, p in trained.items()}
+    with torch.no_grad():
+        for parameter in trained.values():
+            parameter.add_(torch.randn_like(parameter))
+    learner.module.train()
+    rng = torch.get_rng_state()
+    torch.testing.assert_close(teacher_logits(learner.module, start, inputs), expected, atol=0, rtol=0)
+    assert torch.equal(rng, torch.get_rng_state())
+    assert all(part.training for part in learner.module.modules())
+    assert not torch.allclose(learner.module(**inputs), expected)
