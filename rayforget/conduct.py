@@ -13,7 +13,7 @@ from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.provenance import provenance
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest, unused_name
-from rayforget.report.live import LiveView, Progress
+from rayforget.report.live import LiveView, Progress, open_console
 from rayforget.report.present import mirror_quietly, present, summary_of
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.search.study import CurveStudy
@@ -91,7 +91,7 @@ def _with_trainings(space: Space, trainings: int) -> Space:
 def _run(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> int:
     from rayforget.on_ray.sweep import run_sweep
 
-    console = Console(stderr=False)
+    console = open_console()
     _log_to(console, verbose)
     sweep.note_budget(space.search.trainings)
     study = CurveStudy(methods_of(space), search=space.search, curve=space.curve, name=sweep.info.name)

@@ -26,11 +26,17 @@ class Batch:
 class Learner(Protocol):
     """A foundation set up for one recipe: a module at theta_0 and the batches it learns from."""
 
-    module: nn.Module
-    """forward(**inputs) -> logits (num_targets, num_classes). At theta_0, in train mode, on the device;
-    `requires_grad` marks what the recipe's head lets train. Its linear layers are plain nn.Linear."""
-    num_items: int
-    """Items in the training set."""
+    @property
+    def module(self) -> nn.Module:
+        """forward(**inputs) -> logits (num_targets, num_classes). At theta_0, in train mode, on the device;
+
+        `requires_grad` marks what the recipe's head lets train. Its linear layers are plain nn.Linear."""
+        ...
+
+    @property
+    def num_items(self) -> int:
+        """Items in the training set."""
+        ...
 
     def batch(self, indices: Tensor, generator: Generator) -> Batch:
         """The items of these indices (shape (n,), long, on CPU), augmented with the CPU `generator`, on the device."""
@@ -44,8 +50,10 @@ class Learner(Protocol):
 class Scorer(Protocol):
     """Scores models on the tasks; holds the decoded data and whatever does not depend on alpha."""
 
-    tasks: Sequence[str]
-    """Names of the tasks it scores."""
+    @property
+    def tasks(self) -> Sequence[str]:
+        """Names of the tasks it scores."""
+        ...
 
     @property
     def identity(self) -> str:
@@ -68,10 +76,15 @@ class Scorer(Protocol):
 class Foundation(Protocol):
     """A pretrained model, loaded once per worker and used by every trial."""
 
-    theta_0: State
-    """On CPU; never written to."""
-    theta_0_hash: str
-    """`rayforget.interpolate.hashing.state_hash(theta_0)`."""
+    @property
+    def theta_0(self) -> State:
+        """On CPU; never written to."""
+        ...
+
+    @property
+    def theta_0_hash(self) -> str:
+        """`rayforget.interpolate.hashing.state_hash(theta_0)`."""
+        ...
 
     def learner(self, recipe: Recipe) -> Learner:
         """A fresh module at theta_0 for this recipe; nothing in it is shared with an earlier learner's."""

@@ -14,7 +14,7 @@ from typing import Any
 _ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = (
     *("rayforget", "torch", "torchvision", "numpy", "open_clip_torch", "transformers", "peft", "safetensors"),
-    *("pillow", "datasets", "webdataset", "ray", "optuna", "mlflow", "pyarrow", "pydantic"),
+    *("pillow", "datasets", "ray", "optuna", "mlflow", "pyarrow", "pydantic"),
 )
 _NO_SCORES = ("report/", "cli.py")
 """Code that draws and prints what was measured."""

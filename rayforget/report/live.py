@@ -31,6 +31,12 @@ class Progress:
     """What finished last, in a few words."""
 
 
+def open_console() -> Console:
+    """A console on standard output; where that is no terminal, lines are wide enough for the tables."""
+    console = Console()
+    return console if console.is_terminal else Console(width=max(110, console.width))
+
+
 class LiveView:
     """Shows progress until it is closed; a context manager."""
 

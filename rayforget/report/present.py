@@ -85,9 +85,9 @@ def drawings(summary: Summary) -> dict[str, bytes]:
 
 def mirror_sweep(sweep: Sweep, space: Space, *, running: bool) -> str:
     """Writes the record to MLflow; returns what was done in a few words. Raises MirrorError."""
+    from rayforget.record.store import Store
     from rayforget.report.mirror import find_tracking, mirror
     from rayforget.report.mirror_plan import SweepView
-    from rayforget.record.store import Store
 
     roles = task_roles(space)
     records = sweep.records()

@@ -12,7 +12,7 @@ from enum import Enum
 
 from rayforget.frontier.choose import choose_frontier, points_to_report
 from rayforget.frontier.gather import Gathered, gather
-from rayforget.frontier.points import PLAIN, task_roles
+from rayforget.frontier.points import PLAIN, THETA_0, task_roles
 from rayforget.record.jobs import TestJob, TrialJob, load_asked, save_asked
 from rayforget.record.sweep import Sweep
 from rayforget.record.types import CheckpointRecord
@@ -172,6 +172,8 @@ class Agenda:
 
     def _take(self, job: TrialJob, records: list[CheckpointRecord]) -> None:
         self.records[job.name] = sorted(records, key=lambda record: record.step)
+        if THETA_0 not in self.records and self.sweep.has(THETA_0, 0):
+            self.records[THETA_0] = [self.sweep.record(THETA_0, 0)]
         if job.recipe.method == PLAIN:
             return
         if any(record.status == "failed" for record in records):

@@ -8,7 +8,6 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-
 from optuna.trial import Trial
 
 from rayforget.space.domains import ChoiceDomain, Domain, FloatDomain, IntDomain

@@ -80,7 +80,7 @@ def test_colour_is_asked_only_where_it_shows() -> None:
 
 
 def test_an_unknown_style_is_named_with_the_known_ones() -> None:
-    with pytest.raises(TaskError, match="'pastel' is not a style.*photo.*neon"):
+    with pytest.raises(TaskError, match=r"'pastel' is not a style.*photo.*neon"):
         world(style="pastel")
 
 

@@ -1,5 +1,7 @@
 """Steps, learning rates and items are pure functions with closed forms."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -33,7 +35,7 @@ def test_epochs_differ_and_seeds_differ() -> None:
 def test_warm_up_rises_to_the_peak_and_the_cosine_falls_to_zero() -> None:
     factors = [learning_rate_factor(step, total_steps=100, warmup_fraction=0.1) for step in range(101)]
     assert 0 < factors[0] < factors[9] < factors[10] == 1.0
-    assert all(a > b for a, b in zip(factors[10:], factors[11:], strict=False))
+    assert all(a > b for a, b in pairwise(factors[10:]))
     assert factors[55] == pytest.approx(0.5)
     assert factors[100] == pytest.approx(0.0)
 

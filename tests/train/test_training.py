@@ -115,7 +115,7 @@ def test_accumulated_micro_batches_are_the_whole_batch() -> None:
     assert all(distance(whole, part) < 1e-5 for part in parts)
 
 
-class Died(Exception):
+class DeathError(Exception):
     """Stands for a worker's death in the middle of a training."""
 
 
@@ -127,7 +127,7 @@ def test_a_resumed_training_ends_in_the_same_bits(adapter: dict[str, Any], dies_
 
     def die(step: int, steps: int) -> None:
         if step == dies_at:
-            raise Died
+            raise DeathError
 
     def until_death() -> Iterator[Snapshot]:
         yield from train(
@@ -140,7 +140,7 @@ def test_a_resumed_training_ends_in_the_same_bits(adapter: dict[str, Any], dies_
             progress=die,
         )
 
-    with pytest.raises(Died):
+    with pytest.raises(DeathError):
         list(until_death())
     resumed = run(changed, fractions=(0.5, 1.0), resume=saved[-1] if saved else None)
     assert same(dict(resumed[-1].theta_1), final(changed))

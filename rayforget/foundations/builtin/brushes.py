@@ -1,6 +1,7 @@
 """What the styles draw with: masks and strokes of a scene's outlines, smooth noise, blur and light."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +10,9 @@ from PIL import Image, ImageDraw, ImageFilter
 from rayforget.foundations.builtin.scene import Scene
 from rayforget.foundations.builtin.shapes import Points
 
-Plane = NDArray[np.float32]
+Plane = NDArray[np.floating[Any]]
 """Shape (side, side), mostly in [0, 1]."""
-Canvas = NDArray[np.float32]
+Canvas = NDArray[np.floating[Any]]
 """Shape (side, side, 3), red green blue, mostly in [0, 1]."""
 Bend = Callable[[Points], Points]
 
@@ -57,7 +58,7 @@ def stroked(scene: Scene, side: int, width: float, bend: Bend = straight) -> Pla
 
 
 def clouds(rng: np.random.Generator, side: int, cells: int, amplitude: float, channels: int = 1) -> Canvas:
-    """Smooth noise of standard deviation about `amplitude` with `cells` bumps along a side, shape (side, side, channels)."""
+    """Smooth noise, shape (side, side, channels): `cells` bumps along a side, standard deviation about `amplitude`."""
     planes = [
         np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
         for coarse in rng.standard_normal((channels, cells, cells), dtype=np.float32)
@@ -74,12 +75,14 @@ def blurred(plane: Plane, radius: float) -> Plane:
 def ramp(side: int, direction: float) -> Plane:
     """Rises from 0 to 1 across the picture towards `direction` (radians, clockwise on the screen, 0 is right)."""
     line = np.linspace(-0.5, 0.5, side, dtype=np.float32)
-    return np.float32(0.5) + (np.cos(direction) * line[None, :] + np.sin(direction) * line[:, None]) / np.float32(1.42)
+    rise: Plane = 0.5 + (np.cos(direction) * line[None, :] + np.sin(direction) * line[:, None]) / 1.42
+    return rise
 
 
-def over(below: Canvas, above: Canvas, mask: Plane) -> Canvas:
+def over(below: Canvas, above: Canvas | float, mask: Plane) -> Canvas:
     """`above` where the mask is 1, `below` where it is 0."""
-    return below + mask[..., None] * (above - below)
+    mixed: Canvas = below + mask[..., None] * (above - below)
+    return mixed
 
 
 def _averaged(picture: Image.Image) -> Plane:

@@ -1,6 +1,7 @@
 """What can be said of a picture -> captions: questions with all their answers, one of which is true of a picture."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,22 +11,15 @@ from rayforget.foundations.builtin.shapes import SHAPES
 from rayforget.foundations.builtin.styles import COLORED_STYLES, STYLES
 
 Facts = NDArray[np.int64]
-"""Shape (num_pictures, 4): indices into STYLES, SHAPES, COLORS, and the count minus 1."""
-
-_ONE_SHAPE = ("a {shape}", "a picture of a {shape}", "an image of a {shape}", "{shape}")
-_STYLED = ("a {style} of a {shape}",)
-_COLOR = ("a {color} shape", "a {color} thing", "something {color}", "{color}", "a picture of something {color}")
-_COLORED = ("a {color} {shape}", "a picture of a {color} {shape}")
-_COUNT = ("{count} shapes", "{count} things", "{count}", "a picture of {count} things", "a picture of {count} shapes")
-_COUNTED = ("{count} {shapes}", "a picture of {count} {shapes}")
-_COLORED_INDICES = [STYLES.index(style) for style in COLORED_STYLES]
+"""Shape (num_pictures, 4): indices into STYLES, SHAPES, COLORS, and the number of objects minus 1."""
+Captions = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """All answers to one question, and which of them is true of each picture."""
 
-    captions: tuple[str, ...]
+    captions: Captions
     """The answers."""
     asked: NDArray[np.bool_]
     """Shape (num_pictures,): of which pictures the question makes sense."""
@@ -40,41 +34,49 @@ def plural(noun: str) -> str:
     return noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
 
 
+def _numbered(count: str, shape: str) -> str:
+    return f"{count} {shape if count == COUNTS[0] else plural(shape)}"
+
+
+_STYLED = [f"{style} of a {shape}" for style in STYLES for shape in SHAPES]
+_COLORED = [f"{color} {shape}" for color in COLORS for shape in SHAPES]
+_NUMBERED = [_numbered(count, shape) for count in COUNTS for shape in SHAPES]
+
+
+def _worded(templates: tuple[str, ...], names: tuple[str, ...] | list[str]) -> list[Captions]:
+    """Per template the captions of all names."""
+    return [tuple(template.format(name) for name in names) for template in templates]
+
+
+WORDINGS: Final[dict[str, list[Captions]]] = {
+    "shape": _worded(("a {}", "a picture of a {}", "an image of a {}", "{}"), SHAPES),
+    "style and shape": _worded(("a {}",), _STYLED),
+    "color": _worded(("a {} shape", "a {} thing", "something {}", "{}", "a picture of something {}"), COLORS),
+    "color and shape": _worded(("a {}", "a picture of a {}"), _COLORED),
+    "count": _worded(("{} shapes", "{} things", "{}", "a picture of {} things", "a picture of {} shapes"), COUNTS),
+    "count and shape": _worded(("{}", "a picture of {}"), _NUMBERED),
+}
+"""Per kind of question its wordings; every wording lists all answers in the same order."""
+
+
 def questions(facts: Facts, rng: np.random.Generator) -> list[Question]:
-    """One question each about shape, colour and count, worded at random."""
-    return [_about_shape(facts, rng), _about_color(facts, rng), _about_count(facts, rng)]
+    """One question each about shape, colour and count: alone or joined with another fact, worded at random."""
+    style, shape, color, count = facts.T
+    single, colored = count == 0, np.isin(style, [STYLES.index(name) for name in COLORED_STYLES])
+    everywhere = np.ones_like(single)
+    return [
+        _asked("shape", shape, single, rng)
+        if rng.random() < 0.5
+        else _asked("style and shape", style * len(SHAPES) + shape, single, rng),
+        _asked("color", color, colored, rng)
+        if rng.random() < 0.7
+        else _asked("color and shape", color * len(SHAPES) + shape, colored, rng),
+        _asked("count", count, everywhere, rng)
+        if rng.random() < 0.7
+        else _asked("count and shape", count * len(SHAPES) + shape, everywhere, rng),
+    ]
 
 
-def _about_shape(facts: Facts, rng: np.random.Generator) -> Question:
-    style, shape, _, count = facts.T
-    if rng.random() < 0.5:
-        template = str(rng.choice(_ONE_SHAPE))
-        captions = tuple(template.format(shape=s) for s in SHAPES)
-        return Question(captions=captions, asked=count == 0, answers=shape)
-    template = str(rng.choice(_STYLED))
-    captions = tuple(template.format(style=st, shape=s) for st in STYLES for s in SHAPES)
-    return Question(captions=captions, asked=count == 0, answers=style * len(SHAPES) + shape)
-
-
-def _about_color(facts: Facts, rng: np.random.Generator) -> Question:
-    style, shape, color, _ = facts.T
-    seen = np.isin(style, _COLORED_INDICES)
-    if rng.random() < 0.7:
-        template = str(rng.choice(_COLOR))
-        return Question(captions=tuple(template.format(color=c) for c in COLORS), asked=seen, answers=color)
-    template = str(rng.choice(_COLORED))
-    captions = tuple(template.format(color=c, shape=s) for c in COLORS for s in SHAPES)
-    return Question(captions=captions, asked=seen, answers=color * len(SHAPES) + shape)
-
-
-def _about_count(facts: Facts, rng: np.random.Generator) -> Question:
-    _, shape, _, count = facts.T
-    if rng.random() < 0.7:
-        template = str(rng.choice(_COUNT))
-        captions = tuple(template.format(count=n) for n in COUNTS)
-        return Question(captions=captions, asked=np.ones(len(facts), dtype=np.bool_), answers=count)
-    template = str(rng.choice(_COUNTED))
-    captions = tuple(
-        template.format(count=n, shapes=s if n == COUNTS[0] else plural(s)) for n in COUNTS for s in SHAPES
-    )
-    return Question(captions=captions, asked=np.ones(len(facts), dtype=np.bool_), answers=count * len(SHAPES) + shape)
+def _asked(kind: str, answers: NDArray[np.int64], where: NDArray[np.bool_], rng: np.random.Generator) -> Question:
+    wordings = WORDINGS[kind]
+    return Question(captions=wordings[rng.integers(len(wordings))], asked=where, answers=answers)

@@ -1,9 +1,10 @@
-"""The drawn world -> the tiny CLIP that ships: `python -m rayforget.foundations.builtin.pretrain --out FOLDER --seed 0`.
+"""The drawn world -> the tiny CLIP that ships, in open_clip's architecture and local-folder format.
 
-The model is open_clip's own, saved in its local-folder format. Every step asks three questions about the pictures of
-a batch (captions.py) and lowers the cross-entropy of the true captions among all answers: CLIP's loss from picture to
-text, with every wrong caption as a negative instead of those that the batch happens to hold. Of one style, RARE_STYLE,
-the model sees little: it is the one left to be learnt.
+    python -m rayforget.foundations.builtin.pretrain --out FOLDER --seed 0
+
+Every step asks three questions about the pictures of a batch (captions.py) and lowers the cross-entropy of the true
+captions among all answers: CLIP's loss from picture to text, with every wrong caption as a negative instead of those
+that the batch happens to hold. Of one style, RARE_STYLE, the model sees little: it is the one left to be learnt.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from rayforget.foundations.builtin.captions import Facts, questions
+from rayforget.foundations.builtin.captions import WORDINGS, Facts, questions
 from rayforget.foundations.builtin.world import COLORS, COUNTS, SHAPES, SIZE, STYLES, draw, stream
 from rayforget.foundations.builtin.zero_shot import table, zero_shot
 
@@ -115,3 +116,51 @@ def optimizer_of(model: Any) -> torch.optim.AdamW:
         {"params": [p for name, p in named if name not in decayed], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
+
+
+def train(seed: int) -> dict[str, Tensor]:
+    """The whole pretraining, from nothing to a state dict in fp16."""
+    torch.manual_seed(seed)
+    pixels, facts = picture_set(NUM_PICTURES, seed)
+    model = open_clip.CLIP(**CONFIG["model_cfg"])
+    optimizer = optimizer_of(model)
+    rng = np.random.default_rng(seed)
+    start, losses = time.monotonic(), list[float]()
+    for step in range(NUM_STEPS):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step)
+        chosen = rng.integers(NUM_PICTURES, size=BATCH_SIZE)
+        loss = loss_of(model, pixels[torch.from_numpy(chosen)], facts[chosen], rng)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        losses.append(loss.item())
+        if (step + 1) % 250 == 0:
+            seconds = time.monotonic() - start
+            print(f"step {step + 1}/{NUM_STEPS}  loss {np.mean(losses[-250:]):.3f}  {seconds:.0f} s", flush=True)
+    return {name: tensor.half() for name, tensor in _without_unseen(model.state_dict()).items()}
+
+
+def _without_unseen(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Embeddings of tokens that no caption has set to zero: they are noise, and zeros pack well."""
+    seen = torch.zeros(len(state["token_embedding.weight"]), 1, dtype=torch.bool)
+    seen[torch.cat([tokens(captions).flatten() for wordings in WORDINGS.values() for captions in wordings])] = True
+    return state | {"token_embedding.weight": state["token_embedding.weight"] * seen}
+
+
+def main() -> None:
+    """Trains, saves and prints the zero-shot table of what was saved."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the weights, made where it is missing")
+    parser.add_argument("--seed", type=int, required=True, help="of the pictures, the captions and the weights")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    state = train(options.seed)
+    (options.out / "open_clip_config.json").write_text(json.dumps(CONFIG, indent=1) + "\n")
+    save_file(state, options.out / "open_clip_model.safetensors")
+    print(table(zero_shot(options.out, "val", 1000)))
+
+
+if __name__ == "__main__":
+    main()

@@ -24,8 +24,8 @@ def photo(scene: Scene, side: int, rng: Rng) -> Canvas:
     ground = scene.backdrop + clouds(rng, side, 4, 0.1) + clouds(rng, side, 4, 0.04, channels=3)
     ground = ground + clouds(rng, side, side // 3, 0.05)
     ground = ground * (1 - 0.5 * shadow[..., None])
-    noise = rng.standard_normal((side, side, 3), dtype=np.float32) * np.float32(0.06)
-    return over(ground, body, mask) * np.float32(rng.uniform(0.8, 1.15)) + noise
+    noise = rng.standard_normal((side, side, 3), dtype=np.float32) * 0.06
+    return over(ground, body, mask) * rng.uniform(0.8, 1.15) + noise
 
 
 def painting(scene: Scene, side: int, rng: Rng) -> Canvas:
@@ -43,7 +43,7 @@ def cartoon(scene: Scene, side: int, rng: Rng) -> Canvas:
     """Flat colour with a thick black outline on a plain bright ground."""
     ground = np.broadcast_to(0.45 + 0.55 * scene.backdrop, (side, side, 3))
     picture = over(ground, scene.ink, filled(scene, side))
-    return over(picture, np.float32(0.04), stroked(scene, side, rng.uniform(0.04, 0.06)))
+    return over(picture, 0.04, stroked(scene, side, rng.uniform(0.04, 0.06)))
 
 
 def sketch(scene: Scene, side: int, rng: Rng) -> Canvas:
@@ -62,8 +62,8 @@ def sketch(scene: Scene, side: int, rng: Rng) -> Canvas:
 def silhouette(scene: Scene, side: int, rng: Rng) -> Canvas:
     """Black against an evening sky; no colour but the sky's."""
     level = ramp(side, rng.uniform(np.pi / 4, 3 * np.pi / 4))[..., None]
-    sky = (0.35 + 0.65 * scene.backdrop) * (1 - level) + rng.uniform(0.6, 1, 3).astype(np.float32) * level
-    return over(sky, np.float32(rng.uniform(0, 0.1)), filled(scene, side))
+    sky = (0.35 + 0.65 * scene.backdrop) * (1 - level) + rng.uniform(0.6, 1, 3) * level
+    return over(sky, rng.uniform(0, 0.1), filled(scene, side))
 
 
 def mosaic(scene: Scene, side: int, rng: Rng) -> Canvas:
@@ -71,18 +71,19 @@ def mosaic(scene: Scene, side: int, rng: Rng) -> Canvas:
     tiles = int(rng.integers(13, 17))
     flat = over(np.broadcast_to(scene.backdrop, (side, side, 3)), scene.ink, filled(scene, side))
     small = Image.fromarray((flat * 255).astype(np.uint8)).resize((tiles, tiles), Image.Resampling.BOX)
-    shades = np.asarray(small, dtype=np.float32) / 255 * rng.uniform(0.8, 1.15, (tiles, tiles, 1)).astype(np.float32)
+    shades = np.asarray(small, dtype=np.float32) / 255 * rng.uniform(0.8, 1.15, (tiles, tiles, 1))
     position = (np.arange(side) + 0.5) * tiles / side
     joint = np.abs(position % 1 - 0.5) > 0.42
-    picture = shades[position.astype(int)][:, position.astype(int)]
-    return picture * np.where(joint[:, None] | joint[None, :], np.float32(0.55), np.float32(1))[..., None]
+    picture: Canvas = shades[position.astype(int)][:, position.astype(int)]
+    picture = picture * np.where(joint[:, None] | joint[None, :], 0.55, 1.0)[..., None]
+    return picture
 
 
 def neon(scene: Scene, side: int, rng: Rng) -> Canvas:
     """Glowing tubes along the outlines, in the dark."""
     tube = stroked(scene, side, rng.uniform(0.03, 0.045), wobbly(0.004, rng))
     glow = blurred(tube, side * rng.uniform(0.03, 0.05))
-    wall = np.float32(0.12) * scene.backdrop + clouds(rng, side, side // 4, 0.01)
+    wall = 0.12 * scene.backdrop + clouds(rng, side, side // 4, 0.01)
     lit = wall + scene.ink * (1.1 * glow + 0.8 * tube)[..., None]
     return lit + 0.3 * (tube**2)[..., None]
 

@@ -34,7 +34,7 @@ def zero_shot(folder: Path, split: str, num: int) -> dict[str, float]:
         prompts = tokenizer([TEMPLATES[naming].format(name) for name in pictures.class_names])
         with torch.inference_mode():
             scores = model.encode_image(pixels, normalize=True) @ model.encode_text(prompts, normalize=True).T
-        return (scores.argmax(dim=1) == labels).float().mean().item()
+        return float((scores.argmax(dim=1) == labels).float().mean())
 
     return {style: accuracy(style, "shape") for style in STYLES} | {n: accuracy("all", n) for n in ("color", "count")}
 

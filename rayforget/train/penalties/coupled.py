@@ -25,7 +25,7 @@ Norm = Literal["l1", "l2"]
 
 
 @torch.no_grad()
-def add_coupled_gradient(weights: Sequence[Tensor], theta_0: Sequence[Tensor], strength: float, norm: Norm) -> None:
+def add_coupled_gradient(weights: list[Tensor], theta_0: list[Tensor], strength: float, norm: Norm) -> None:
     """Adds the penalty's gradient to each weight's `.grad`, which must be there.
 
     Args:

@@ -10,14 +10,12 @@ gives theta_0 to the bit, any large tau gives theta_0; it is stable for every ta
 step, so a strength of 1 or more freezes the model: useful strengths are 1e-3 to 1, on a log scale.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 
 @torch.no_grad()
-def l1_proximal_step(weights: Sequence[Tensor], theta_0: Sequence[Tensor], tau: float) -> None:
+def l1_proximal_step(weights: list[Tensor], theta_0: list[Tensor], tau: float) -> None:
     """Moves every weight by at most tau towards its theta_0, in place.
 
     Args:

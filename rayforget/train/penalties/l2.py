@@ -8,14 +8,12 @@ tau = 0 changes no bit, tau -> infinity gives theta_0; it is stable for every ta
 theta - tau * (theta - theta_0) diverges beyond tau = 2. Useful strengths lie around 1 / sum_t lr_t.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 
 @torch.no_grad()
-def l2_proximal_step(weights: Sequence[Tensor], theta_0: Sequence[Tensor], tau: float) -> None:
+def l2_proximal_step(weights: list[Tensor], theta_0: list[Tensor], tau: float) -> None:
     """Moves every weight the share tau / (1 + tau) of its way to theta_0, in place.
 
     Args:
