@@ -4,13 +4,13 @@ import logging
 import signal
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Console
 
 from rayforget.errors import RecordError, SpaceError
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.provenance import provenance
+from rayforget.record.space_of import space_of, with_trainings
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest, unused_name
 from rayforget.report.live import LiveView, Progress, open_console
@@ -62,12 +62,6 @@ def resume_sweep(name: str, storage: str, overrides: Sequence[str], *, address: 
     return _run(space, sweep, address=address, verbose=verbose)
 
 
-def space_of(sweep: Sweep) -> Space:
-    """The resolved space that a sweep was started with, its budget the largest it was ever given."""
-    space = Space.model_validate_json(sweep.space_json())
-    return _with_trainings(space, max([space.search.trainings, *sweep.budgets()]))
-
-
 def _with_budget(space: Space, overrides: Sequence[str]) -> Space:
     for override in overrides:
         key, _, value = override.partition("=")
@@ -78,14 +72,8 @@ def _with_budget(space: Space, overrides: Sequence[str]) -> Space:
             )
         if int(value) < space.search.trainings:
             raise SpaceError(f"--trials {value} is less than the sweep's {space.search.trainings}; give more, or none")
-        space = _with_trainings(space, int(value))
+        space = with_trainings(space, int(value))
     return space
-
-
-def _with_trainings(space: Space, trainings: int) -> Space:
-    tree: dict[str, Any] = space.model_dump(mode="json")
-    tree["search"]["trainings"] = trainings
-    return Space.model_validate(tree)
 
 
 def _run(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> int:

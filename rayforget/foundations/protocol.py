@@ -43,7 +43,10 @@ class Learner(Protocol):
         ...
 
     def canonical(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The module's own parameter and buffer names -> canonical ones, values unchanged (an exact mapping)."""
+        """The module's own parameter and buffer names -> all names of `Foundation.initial(recipe)`, values unchanged.
+
+        What the module does not hold (a frozen text tower) is the initial tensor itself.
+        """
         ...
 
 

@@ -147,4 +147,4 @@ class Mailbox:
         self._changed.notify_all()
 
 
-RemoteMailbox = ray.remote(num_cpus=0, max_concurrency=64)(Mailbox)
+RemoteMailbox: Any = ray.remote(num_cpus=0)(Mailbox)

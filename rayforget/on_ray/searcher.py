@@ -20,21 +20,22 @@ Done = Callable[[NamedJob, dict[str, Any] | None], None]
 _AGENDAS: dict[int, tuple[Agenda, Done]] = {}
 
 
-class AgendaSearcher(Searcher):  # type: ignore[misc]
+class AgendaSearcher(Searcher):
     """Lives in the driver. Tune copies and pickles searchers; every copy speaks for the same agenda."""
 
     def __init__(self, agenda: Agenda, done: Done) -> None:
-        super().__init__(metric=list(OBJECTIVES), mode=["max"] * len(OBJECTIVES))
+        # Several objectives come as lists, whatever Searcher's annotations say.
+        super().__init__(metric=list(OBJECTIVES), mode=["max"] * len(OBJECTIVES))  # type: ignore[arg-type]
         self._key = id(agenda)
         self._jobs: dict[str, NamedJob] = {}
         _AGENDAS[self._key] = (agenda, done)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
         """The next job, None to wait, or FINISHED."""
         agenda, _ = _AGENDAS[self._key]
         upcoming = agenda.next()
         if isinstance(upcoming, Next):
-            return Searcher.FINISHED if upcoming is Next.FINISHED else None  # type: ignore[no-any-return]
+            return Searcher.FINISHED if upcoming is Next.FINISHED else None
         self._jobs[trial_id] = upcoming
         return {"job": upcoming.job}
 

@@ -9,7 +9,7 @@ from rayforget.bench import BenchSpec
 from rayforget.on_ray.session import needed_cpus, prepare_environment, ray_session
 from rayforget.pipeline import failed_record
 from rayforget.record.jobs import TrialJob
-from rayforget.search.agenda import Agenda, NamedJob, Next
+from rayforget.search.agenda import Agenda, NamedJob
 
 logger = logging.getLogger(__name__)
 
@@ -61,16 +61,19 @@ def run_sweep(
                 num_samples=-1,
                 max_concurrent_trials=slots,
                 reuse_actors=True,
+                trial_dirname_creator=lambda trial: trial.trial_id,
             ),
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=state,
                 verbose=0,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=2),
             ),
         )
         tuner.fit()
-    return agenda.next() is Next.FINISHED
+    agenda.sweep.store.delete("ray")
+    return agenda.finished
 
 
 def _finish(agenda: Agenda, named: NamedJob, result: dict[str, Any] | None, after: AfterJob) -> None:
@@ -92,7 +95,7 @@ def _affordable_slots(slots: int, cpus_per_slot: float) -> int:
     """As many slots as the cluster can hold at once: one more would wait for ever for its workers."""
     import ray
 
-    cpus = ray.cluster_resources().get("CPU", 0)
+    cpus = ray.cluster_resources().get("CPU", 0)  # type: ignore[no-untyped-call]
     fitting = max(1, int(cpus // cpus_per_slot))
     if fitting < slots:
         logger.warning("the cluster's %g CPUs hold %d of %d slots now; running with those", cpus, fitting, slots)

@@ -9,14 +9,14 @@ from rayforget.on_ray.slot import Slot, SlotSpec
 OBJECTIVES = ("speciality", "generality")
 
 
-class SlotTrainable(tune.Trainable):  # type: ignore[misc]
+class SlotTrainable(tune.Trainable):
     """A trial is one call of `step`; the slot outlives it (`reuse_actors=True`).
 
     A trial's failure is a result, never an exception: Tune throws away an actor whose `step` raised, and with it the
     warm slot. Both objectives' keys are always there, since Tune insists; their values are told by the searcher.
     """
 
-    def setup(self, config: dict[str, Any], spec: SlotSpec) -> None:
+    def setup(self, config: dict[str, Any], spec: SlotSpec) -> None:  # type: ignore[override]  # with_parameters' way
         """Starts the slot; called once for many trials."""
         self._job = config["job"]
         self._slot = Slot(spec)

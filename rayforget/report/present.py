@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -14,7 +15,9 @@ from rayforget.frontier.gather import Gathered, gather
 from rayforget.frontier.points import TaskRole, task_roles
 from rayforget.frontier.summary import Summary
 from rayforget.record.sweep import Sweep
-from rayforget.space.models import Space
+
+if TYPE_CHECKING:  # a summary needs the tasks' roles alone, and building the space's models takes half a second
+    from rayforget.space.models import Space
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +43,13 @@ def summary_of(
     )
 
 
-def summarise_sweep(sweep: Sweep, space: Space) -> Summary:
+def summarise_sweep(sweep: Sweep, space: "Space") -> Summary:
     """The summary of a sweep as its record stands; raises RecordError where it holds too little."""
     roles = task_roles(space)
     return summary_of(sweep.info.name, gather(sweep.records(), roles), sweep.test_scores(), roles)
 
 
-def present(sweep: Sweep, space: Space, console: Console, out: Path | None = None) -> Summary:
+def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = None) -> Summary:
     """Prints the frontier and draws it as `frontier.png` and `frontier.html` into `out`, or beside the record.
 
     Raises:
@@ -83,7 +86,7 @@ def drawings(summary: Summary) -> dict[str, bytes]:
         }
 
 
-def mirror_sweep(sweep: Sweep, space: Space, *, running: bool) -> str:
+def mirror_sweep(sweep: Sweep, space: "Space", *, running: bool) -> str:
     """Writes the record to MLflow; returns what was done in a few words. Raises MirrorError."""
     from rayforget.record.store import Store
     from rayforget.report.mirror import find_tracking, mirror
@@ -112,7 +115,7 @@ def mirror_sweep(sweep: Sweep, space: Space, *, running: bool) -> str:
     return f"{tracking.uri}: {done.created} runs new, {done.updated} changed, {done.unchanged} as they were"
 
 
-def mirror_quietly(sweep: Sweep, space: Space, console: Console, *, running: bool) -> None:
+def mirror_quietly(sweep: Sweep, space: "Space", console: Console, *, running: bool) -> None:
     """Mirrors if the space says so; what goes wrong on MLflow's side is one line."""
     from rayforget.errors import RecordError
     from rayforget.report.mirror import MirrorError

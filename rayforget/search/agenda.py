@@ -65,6 +65,11 @@ class Agenda:
         """Trainings of the whole sweep, the baselines' included."""
         return self.space.search.trainings + self.space.plain.seeds
 
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return not self.running and (self._tests is not None and not self._tests or self._hopeless())
+
     def next(self) -> NamedJob | Next:
         """The next job, or why there is none."""
         if self._hopeless():

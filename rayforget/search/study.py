@@ -174,7 +174,7 @@ class CurveStudy:
                 self._add(number, asked, point, {**asked.params, **changed})
 
     def _add(self, number: int, asked: Asked, point: CurvePoint, params: dict[str, Any]) -> None:
-        distributions = {"method": CategoricalDistribution(tuple(self._methods))}
+        distributions: dict[str, BaseDistribution] = {"method": CategoricalDistribution(tuple(self._methods))}
         distributions |= {name: dist for name, _, dist in self._method_parameters(asked.method)}
         key = _point_key(number, point)
         self.study.add_trial(

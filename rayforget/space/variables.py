@@ -1,7 +1,7 @@
 """`${name}`, `${NAME}` and `${NAME:-default}` in a document's strings -> their values."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rayforget.errors import SpaceError
@@ -53,6 +53,11 @@ def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
     if problems:
         raise SpaceError("\n".join(problems))
     return Document(tree=tree, places=document.places)
+
+
+def names_in(texts: Iterable[str]) -> set[str]:
+    """Names of all variables that the texts read, wherever their values come from."""
+    return {match.group(1) for text in texts for match in _VARIABLE.finditer(text)}
 
 
 def _each_string(tree: Any, at: At, change: Callable[[str, At], str]) -> Any:

@@ -8,6 +8,7 @@ this file alone. The merge happens on CPU in fp32, so that it is the same on eve
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +53,7 @@ def attach_lora(module: nn.Module, adapter: LoraAdapter, *, seed: int) -> list[L
     keep_trained = [parameter for name, parameter in module.named_parameters() if _is_head(name, parameter)]
     config = LoraConfig(
         r=adapter.rank,
-        lora_alpha=adapter.scale * adapter.rank,
+        lora_alpha=adapter.scale * adapter.rank,  # type: ignore[arg-type]  # peft divides it by the rank again
         lora_dropout=adapter.dropout,
         target_modules=list(adapter.targets),
         bias="none",
@@ -65,8 +66,8 @@ def attach_lora(module: nn.Module, adapter: LoraAdapter, *, seed: int) -> list[L
     return [
         LoraFactors(
             name=f"{name}.weight",
-            a=layer.lora_A[_ADAPTER].weight,
-            b=layer.lora_B[_ADAPTER].weight,
+            a=cast(nn.Parameter, layer.lora_A[_ADAPTER].weight),
+            b=cast(nn.Parameter, layer.lora_B[_ADAPTER].weight),
             scale=layer.scaling[_ADAPTER],
         )
         for name, layer in module.named_modules()

@@ -38,7 +38,7 @@ class Trainer:
     def __init__(self, learner: Learner, recipe: Recipe, *, seed: int) -> None:
         self.learner, self.recipe, self.seed = learner, recipe, seed
         self.total_steps = num_steps(num_items=learner.num_items, epochs=recipe.epochs, batch_size=recipe.batch_size)
-        self.step = 0
+        self.step, self._resumed_from = 0, 0
         self._skipped, self._skipped_in_a_row, self._loss = 0, 0, float("nan")
 
         module = learner.module
@@ -50,7 +50,7 @@ class Trainer:
         self._start = {name: p.detach().clone() for name, p in self._trained.items()}
         factor_ids = {id(factor) for lora in self._factors for factor in (lora.a, lora.b)}
         dense = [name for name, p in self._trained.items() if id(p) not in factor_ids]
-        self._dense = [self._trained[name] for name in dense]
+        self._dense: list[Tensor] = [self._trained[name] for name in dense]
         self._dense_start = [self._start[name] for name in dense]
 
         self._penalties = [penalty for penalty in recipe.penalties if penalty.strength > 0]
@@ -181,7 +181,13 @@ class Trainer:
 
     def facts(self) -> dict[str, Any]:
         """What is worth recording of the training so far."""
-        return {"loss": self._loss, "skipped_steps": self._skipped, "steps": self.step, "total_steps": self.total_steps}
+        return {
+            "loss": self._loss,
+            "skipped_steps": self._skipped,
+            "steps": self.step,
+            "total_steps": self.total_steps,
+            "resumed_from": self._resumed_from,
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` of a fresh trainer needs to go on as if nothing had happened."""
@@ -196,7 +202,7 @@ class Trainer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes over a state of the same recipe and seed."""
-        self.step = state["step"]
+        self.step = self._resumed_from = state["step"]
         with torch.no_grad():
             for name, parameter in self._trained.items():
                 parameter.copy_(state["trained"][name])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rayforget.train.penalties.l1 import l1_proximal_step
+from rayforget.train.penalties.l1 import few_kernels_step, l1_proximal_step
 from rayforget.train.penalties.l2 import l2_proximal_step
 
 SHAPES = [(1,), (7,), (3, 5), (64, 33)]
@@ -65,6 +65,17 @@ def test_l1_dead_zone_is_theta_0_to_the_bit() -> None:
     weights, theta_0 = pair((1001,), spread=0.01)
     l1_proximal_step([weights], [theta_0], 0.1)
     assert torch.equal(weights, theta_0)
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (1031, 257), (1, 2**18 + 1)])
+def test_l1_step_is_the_same_to_the_bit_in_pieces_and_in_one(shape: tuple[int, ...]) -> None:
+    weights, theta_0 = pair(shape)
+    at_once = weights.clone()
+    expected = torch.minimum(torch.maximum(theta_0, weights - 0.3), weights + 0.3)
+    l1_proximal_step([weights], [theta_0], 0.3)
+    few_kernels_step([at_once], [theta_0], 0.3)
+    assert torch.equal(weights, expected)
+    assert torch.equal(at_once, expected)
 
 
 def test_steps_contract_for_every_tau() -> None:

@@ -1,0 +1,271 @@
+"""An alpha curve in one pass over the images, against one evaluation per alpha that reads them all again.
+
+The other side does what the WiSE-FT authors' script does: for every alpha, interpolate the state dict, load it into
+open_clip's own model, build the data set (an ImageFolder under open_clip's evaluation transform) and read it with
+a DataLoader. Same images, same weights, same batch size, same class vectors; the scores must be equal, item by item.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from verdict import print_machine, print_target
+
+from rayforget.bench import Bench
+from rayforget.foundations.clip_prepared import PreparedClip, prepare_clip
+from rayforget.foundations.clip_source import builtin_folder, clip_source
+from rayforget.foundations.protocol import State
+from rayforget.interpolate.lerp import changed_tensors
+from rayforget.pipeline import score_alphas
+from rayforget.record.scores_cache import ScoresCache
+from rayforget.record.store import Store
+from rayforget.record.sweep import Sweep, SweepInfo, space_digest
+from rayforget.space.models import ClipFoundation, Space
+from rayforget.tasks.resolve import resolve_tasks
+
+CLASSES = ("circle", "square", "triangle", "star", "cross", "heart", "ring", "arrow")
+TASK = "photos"
+SIZE = (500, 375)
+QUALITY = 90
+Hits = Mapping[float, NDArray[np.bool_]]
+"""alpha -> per image whether it is right."""
+
+
+def draw_images(folder: Path, count: int, seed: int) -> None:
+    """JPEGs of ImageNet's usual size in one folder per class: noise at all scales, as photographs have, and shapes."""
+    generator = np.random.default_rng(seed)
+    for index in range(count):
+        width, height = SIZE
+        pixels = np.full((height, width, 3), generator.uniform(60, 200, 3))
+        for cells in (3, 8, 24, 72, 200):
+            coarse = generator.normal(0, 1, (cells * height // width + 1, cells, 3)).astype(np.float32)
+            for channel in range(3):
+                layer = Image.fromarray(coarse[:, :, channel]).resize(SIZE, Image.Resampling.BICUBIC)
+                pixels[:, :, channel] += 60 / cells**0.45 * np.asarray(layer)
+        image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+        pen = ImageDraw.Draw(image)
+        for _ in range(int(generator.integers(2, 8))):
+            x, y = generator.integers(0, width), generator.integers(0, height)
+            reach = int(generator.integers(10, 120))
+            colour = tuple(int(value) for value in generator.integers(0, 256, 3))
+            (pen.ellipse if generator.random() < 0.5 else pen.rectangle)((x, y, x + reach, y + reach), fill=colour)
+        name = CLASSES[index % len(CLASSES)]
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        image.save(folder / name / f"{index:05d}.jpg", quality=QUALITY)
+
+
+def space_of(folder: Path, model: str, batch_size: int) -> Space:
+    """A space over the drawn images; only `val` is read."""
+    tree: dict[str, Any] = {
+        "name": "alpha_curve",
+        "foundation": {"kind": "clip", "model": model},
+        "tasks": {
+            TASK: {
+                "kind": "zero_shot",
+                "role": "speciality",
+                "templates": ["a photo of a {}"],
+                **{split: {"kind": "folder", "path": str(folder / split)} for split in ("train", "val", "test")},
+            },
+            "others": {
+                "kind": "zero_shot",
+                "role": "generality",
+                "group": "distribution",
+                **{split: {"kind": "folder", "path": str(folder / split)} for split in ("val", "test")},
+            },
+        },
+        "recipe": {"learning_rate": 1e-4, "epochs": 1, "batch_size": 8},
+        "methods": {"full": {}},
+        "plain": {},
+        "search": {"trainings": 1, "seed": 0},
+        "resources": {"evaluation_batch": batch_size, "cache": str(folder / "cache")},
+        "storage": {"path": str(folder / "runs")},
+    }
+    return Space.model_validate(tree)
+
+
+def open_bench(space: Space, cache: Path) -> tuple[Bench, PreparedClip]:
+    """A worker's bench with one task, nothing decoded yet."""
+    storage = Store.open(space.storage.path)
+    resolved = space.model_dump(mode="json")
+    info = SweepInfo(name=cache.name, space_name=space.name, created=0.0, space_digest=space_digest(resolved))
+    device = torch.device("cpu")
+    foundation = prepare_clip(
+        space.foundation,
+        {TASK: resolve_tasks(space.tasks)[TASK]},
+        cache=cache,
+        device=device,
+        evaluation_batch=space.resources.evaluation_batch,
+    )
+    bench = Bench(
+        space=space,
+        foundation=foundation,
+        sweep=Sweep.create(storage, info, space_text="", space=resolved),
+        device=device,
+        provenance={},
+        scores_cache=ScoresCache(storage),
+    )
+    return bench, foundation
+
+
+def perturbed(theta_0: State, seed: int, share: float) -> dict[str, Tensor]:
+    """theta_1: every weight of the image tower moved by a `share` of its tensor's spread."""
+    generator = torch.Generator().manual_seed(seed)
+    moved = {}
+    for name, tensor in theta_0.items():
+        spread = float(tensor.std()) if tensor.numel() > 1 else 0.0
+        noise = torch.randn(tensor.shape, generator=generator) * (share * spread)
+        moved[name] = tensor + noise if name.startswith("visual.") else tensor
+    return moved
+
+
+def one_pass(bench: Bench, theta_1: State, alphas: Sequence[float]) -> tuple[float, Hits]:
+    """Seconds and hits of our curve."""
+    began = time.perf_counter()
+    theta_0 = bench.foundation.theta_0
+    changed = changed_tensors(theta_0, theta_1)
+    scores = score_alphas(
+        theta_0, changed, alphas, bench.foundation.scorer(None), "val", bench, lambda stage, done, in_all: None
+    )
+    seconds = time.perf_counter() - began
+    return seconds, {alpha: np.asarray(scores[alpha][TASK].items, dtype=bool) for alpha in alphas}
+
+
+class SeparateEvaluations:
+    """open_clip's own model, loaded and evaluated anew for every alpha."""
+
+    def __init__(self, model: str, folder: Path, batch_size: int, threads: int) -> None:
+        import open_clip
+
+        source = clip_source(ClipFoundation(kind="clip", model=model))
+        self.clip: nn.Module
+        self.clip, _, self.transform = open_clip.create_model_and_transforms(source.name, precision="fp32")
+        self.clip.eval()
+        self._folder, self._batch_size, self._threads = folder, batch_size, threads
+        tokens = open_clip.get_tokenizer(source.name)([f"a photo of a {name}" for name in sorted(CLASSES)])
+        with torch.inference_mode():
+            features: Tensor = self.clip.encode_text(tokens, normalize=True)  # type: ignore[operator]
+            # As CLIP's zero-shot classifier: the mean over prompts (here one), of unit length again.
+            self._classes = nn.functional.normalize(features, dim=-1)
+
+    def curve(
+        self, theta_0: State, theta_1: State, alphas: Sequence[float], num_workers: int
+    ) -> tuple[float, Hits, list[float]]:
+        """Seconds, hits, and the seconds of each evaluation."""
+        began, hits, each = time.perf_counter(), {}, []
+        for alpha in alphas:
+            start = time.perf_counter()
+            theta = {name: torch.lerp(theta_0[name], theta_1[name], alpha) for name in theta_0}
+            self.clip.load_state_dict({**self.clip.state_dict(), **theta})
+            hits[alpha] = self._evaluate(num_workers)
+            each.append(time.perf_counter() - start)
+        return time.perf_counter() - began, hits, each
+
+    @torch.inference_mode()
+    def _evaluate(self, num_workers: int) -> NDArray[np.bool_]:
+        from torchvision.datasets import ImageFolder
+
+        images = ImageFolder(str(self._folder), transform=self.transform)
+        loader = DataLoader(images, batch_size=self._batch_size, shuffle=False, num_workers=num_workers)
+        right = []
+        for batch, labels in loader:
+            features: Tensor = self.clip.encode_image(batch, normalize=True)  # type: ignore[operator]
+            right.append((features @ self._classes.T).argmax(dim=1) == labels)
+        found: NDArray[np.bool_] = torch.cat(right).numpy()
+        return found
+
+
+def compare(ours: Hits, theirs: Hits) -> None:
+    """Asserts that both found the same, item by item, and prints the curve."""
+    for alpha, hits in ours.items():
+        same = bool(np.array_equal(hits, theirs[alpha]))
+        assert same, f"alpha {alpha:g}: {int((hits != theirs[alpha]).sum())} of {len(hits)} items differ"
+    curve = "  ".join(f"{alpha:g}: {hits.mean():.6f}" for alpha, hits in ours.items())
+    print(f"  accuracy at alpha {curve}\n  the same on both sides to the last digit, item by item", flush=True)
+
+
+def chosen_model(asked: str) -> str:
+    """The model asked for; clip_real of the shared data where the built-in one has no weights."""
+    if asked != "builtin" or builtin_folder().is_dir():
+        return asked
+    shared = Path(os.environ.get("RAYFORGET_SHARED", "../shared")).resolve() / "data" / "clip_real"
+    print(f"no built-in weights at {builtin_folder()}: {shared} instead")
+    return f"local-dir:{shared}"
+
+
+def main() -> None:
+    """Runs it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--model", default="builtin", help="builtin, or local-dir:FOLDER in open_clip's format")
+    parser.add_argument("--images", type=int, default=400, help="JPEGs of 500 x 375")
+    parser.add_argument("--points", type=int, default=11, help="alphas from 0 to 1")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--move", type=float, default=0.1, help="how far theta_1 is, in spreads of each tensor")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="torch threads")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    print_machine(given.threads)
+    alphas = [round(float(alpha), 6) for alpha in np.linspace(0, 1, given.points)]
+    with tempfile.TemporaryDirectory(prefix="rayforget-alpha-") as temporary:
+        folder, model = Path(temporary), chosen_model(given.model)
+        for split, count in (("train", 8), ("val", given.images), ("test", 8)):
+            draw_images(folder / split, max(count, len(CLASSES)), seed=len(split) + count)
+        kib = [path.stat().st_size / 1024 for path in (folder / "val").rglob("*.jpg")]
+        print(
+            f"{len(kib)} JPEGs of {SIZE[0]} x {SIZE[1]}, {statistics.mean(kib):.0f} KiB on average, {len(alphas)} "
+            f"alphas, {model}, batch {given.batch}; the files are in the system's page cache for both sides"
+        )
+        began = time.perf_counter()
+        peer = SeparateEvaluations(model, folder / "val", given.batch, given.threads)
+        print(
+            f"loading the model, which both sides do once and no figure below holds: {time.perf_counter() - began:.1f} s"
+        )
+        run(space_of(folder, model, given.batch), folder, peer, alphas, given.move)
+
+
+def run(space: Space, folder: Path, peer: SeparateEvaluations, alphas: Sequence[float], move: float) -> None:
+    """Both sides on a first and a second theta_1."""
+    warm_up, _ = open_bench(space, folder / "warm-up")
+    theta_0 = warm_up.foundation.theta_0
+    first, second = (perturbed(theta_0, seed, move) for seed in (1, 2))
+    one_pass(warm_up, first, alphas[:1])  # kernels, threads and imports; its cache is thrown away
+    shutil.rmtree(folder / "warm-up")
+
+    tried = {}
+    for num_workers in (0, 2):
+        tried[num_workers], _, _ = peer.curve(theta_0, first, alphas[:1], num_workers)
+    best = min(tried, key=lambda num_workers: tried[num_workers])
+    print(
+        f"one separate evaluation: {tried[0]:.2f} s with num_workers 0, {tried[2]:.2f} s with 2; "
+        f"the faster for them is used: {best}"
+    )
+
+    bench, _ = open_bench(space, folder / "cache")
+    print(f"\nfirst trial's curve, {len(alphas)} points, nothing decoded yet")
+    ours, hits = one_pass(bench, first, alphas)
+    theirs, expected, each = peer.curve(theta_0, first, alphas, best)
+    print(f"  one pass: {ours:.2f} s; separate: {theirs:.2f} s (median {statistics.median(each):.2f} s each)")
+    compare(hits, expected)
+    print_target("separate evaluations over one pass", theirs / ours, at_least=3)
+
+    print(f"\nsecond trial's curve, another theta_1, {len(alphas)} points, the set cached by the first")
+    ours, hits = one_pass(bench, second, alphas)
+    theirs, expected, each = peer.curve(theta_0, second, alphas, best)
+    print(f"  one pass: {ours:.2f} s; separate: {theirs:.2f} s (median {statistics.median(each):.2f} s each)")
+    compare(hits, expected)
+    print_target("separate evaluations over one pass", theirs / ours, at_least=5)
+
+
+if __name__ == "__main__":
+    main()

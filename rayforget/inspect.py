@@ -1,0 +1,193 @@
+"""What is recorded -> tables in the terminal: which sweeps there are, how far one is, its frontier, its mirror."""
+
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rayforget.errors import RecordError
+from rayforget.frontier.gather import gather
+from rayforget.frontier.summary import Recovery
+from rayforget.record.standing import Standing, roles_of, standing_of
+from rayforget.record.store import Store
+from rayforget.record.sweep import Sweep, list_sweeps
+from rayforget.report.live import open_console
+from rayforget.report.present import summary_of
+from rayforget.report.reading import format_recovered
+
+if TYPE_CHECKING:
+    from rayforget.space.models import Space
+
+
+def print_sweeps(storage: str) -> None:
+    """Lists the sweeps of a storage path, the oldest first."""
+    console, store = open_console(), Store.open(storage)
+    found = list_sweeps(store)
+    if not found:
+        console.print(f"no sweep in {store}; start one: rayforget sweep SPACE.yaml", highlight=False)
+        return
+    table = Table(box=SIMPLE_HEAD, header_style="dim", pad_edge=False)
+    for name in ("sweep", "space", "started"):
+        table.add_column(name, no_wrap=True)
+    for name in ("done", "failed", "in all"):
+        table.add_column(name, justify="right")
+    for name in ("recovered", "state"):
+        table.add_column(name)
+    optimistic = False
+    for info in found:
+        sweep = Sweep.open(store, info.name)
+        standing, recovered = _look(sweep)
+        table.add_row(
+            Text(info.name),
+            Text(info.space_name),
+            _date(info.created),
+            str(len(standing.done)),
+            Text(str(len(standing.failed)), style="red" if standing.failed else ""),
+            str(standing.in_all),
+            Text(recovered),
+            "finished" if standing.finished else f"not finished; {_last(standing)}",
+        )
+        optimistic = optimistic or recovered.endswith("*")
+    console.print(table)
+    if optimistic:
+        console.print("* optimistic: scored on the items on which the points were chosen", style="dim")
+
+
+def print_status(storage: str, name: str) -> None:
+    """Shows how far a sweep is, what is unfinished, what failed and why, and how to go on.
+
+    Raises:
+        RecordError: there is no such sweep, or its record is damaged.
+    """
+    console = open_console()
+    sweep = Sweep.open(Store.open(storage), name)
+    standing, recovered = _look(sweep)
+    weights = sweep.kept_weights()
+    option = "" if Path(storage).absolute() == Path("runs").absolute() else f" --storage {storage}"
+    lines = [
+        f"space {sweep.info.space_name}, started {_date(sweep.info.created)}; {_last(standing)}",
+        f"{len(standing.done)} of {standing.in_all} trainings done, {len(standing.failed)} failed, "
+        f"{len(standing.unfinished)} unfinished, {standing.in_all - _handed_out(standing)} not begun",
+        f"{standing.num_points} points; test scores for {standing.reported - len(standing.untested)} of "
+        f"{standing.reported} that the report wants now",
+        f"weights of {len(weights)} checkpoints kept, {sum(weights.values()) / 2**20:.1f} MiB",
+        f"recovered {recovered.replace('val*', 'val (optimistic)')}",
+    ]
+    console.print(Text(name, style="bold"))
+    for line in lines:
+        console.print(Text(f"  {line}"))
+    for trial, fraction in standing.unfinished.items():
+        scored = f"recorded up to {100 * fraction:g} % of its training" if fraction else "no checkpoint recorded yet"
+        console.print(Text(f"unfinished: {trial}: {scored}", style="yellow"))
+    for trial, record in standing.failed.items():
+        reason = (record.reason or "no reason recorded").split("\n", 1)[0]
+        console.print(Text(f"failed: {trial}: {reason}", style="red"))
+        console.print(Text(f'  traceback: "reason" in {sweep.store}/points/{record.key}.json'))
+    if standing.finished:
+        console.print(Text(f"finished; look at it: rayforget frontier {name}{option}"))
+    else:
+        console.print(Text("not finished; the record does not tell whether a process is at work on it"))
+        console.print(Text(f"if none is, go on with: rayforget sweep --resume {name}{option}"))
+
+
+def show_frontier(storage: str, name: str, out: Path | None) -> None:
+    """Prints the frontier and draws it into `out`, or beside the record.
+
+    Raises:
+        RecordError: there is no such sweep, or it holds too little for a frontier.
+    """
+    from rayforget.report.present import present
+
+    sweep = Sweep.open(Store.open(storage), name)
+    present(sweep, _space_here(sweep, storage), open_console(), out)
+
+
+def mirror_sweep(storage: str, name: str) -> None:
+    """Writes a sweep's record to MLflow and says where.
+
+    Raises:
+        RecordError: there is no such sweep, or theta_0 is not scored yet.
+        MirrorError: MLflow does not take it.
+    """
+    from rayforget.report import present
+
+    sweep = Sweep.open(Store.open(storage), name)
+    space = _space_here(sweep, storage)
+    done = present.mirror_sweep(sweep, space, running=not _look(sweep)[0].finished)
+    open_console().print(f"MLflow {done}", highlight=False)
+
+
+def open_ui(storage: str, name: str, port: int) -> int:
+    """Runs MLflow's UI on a sweep's store until Ctrl-C; returns the exit code.
+
+    Raises:
+        RecordError: there is no such sweep, or nothing is mirrored yet.
+        MirrorError: there is no store that MLflow could open.
+    """
+    from rayforget.report.ui import run_ui
+
+    sweep = Sweep.open(Store.open(storage), name)
+    return run_ui(name, _space_here(sweep, storage), port, Console())
+
+
+def remove_sweep(storage: str, name: str) -> None:
+    """Deletes a sweep; raises RecordError where there is none."""
+    from rayforget.record import sweep
+
+    store = Store.open(storage)
+    sweep.remove_sweep(store, name)
+    open_console().print(f"deleted {name} from {store}; what MLflow holds of it stays", highlight=False)
+
+
+def _space_here(sweep: Sweep, storage: str) -> "Space":
+    """The sweep's space with the storage that the user names: its folder may have moved since."""
+    from rayforget.record.space_of import space_of
+
+    space = space_of(sweep)
+    path = storage if "://" in storage else str(Path(storage).expanduser().absolute())
+    return space.model_copy(update={"storage": space.storage.model_copy(update={"path": path})})
+
+
+def _look(sweep: Sweep) -> tuple[Standing, str]:
+    """How far a sweep is and what it recovers, in one reading of its record."""
+    roles, records = roles_of(sweep), sweep.records()
+    gathered = gather(records, roles)
+    try:
+        recovery = summary_of(sweep.info.name, gathered, sweep.test_scores(), roles).recovery
+    except RecordError:  # theta_0 is not scored yet
+        recovery = None
+    return standing_of(sweep, records, gathered), _words(recovery)
+
+
+def _handed_out(standing: Standing) -> int:
+    return len(standing.done) + len(standing.failed) + len(standing.unfinished)
+
+
+def _words(recovery: Recovery | None) -> str:
+    """`0.91 [0.80, 1.02] on test`, the value that `rayforget frontier` gives too."""
+    if recovery is None or recovery.val is None:
+        return "—"
+    if recovery.test is not None:
+        return f"{format_recovered(recovery.test, recovery.interval)} on test"
+    return f"{format_recovered(recovery.val)} on val*"
+
+
+def _last(standing: Standing) -> str:
+    """When something was last recorded, in words."""
+    if standing.last_record is None:
+        return "nothing recorded yet"
+    seconds = max(0.0, time.time() - standing.last_record)
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        if seconds >= length or unit == "second":
+            count = int(seconds // length)
+            return f"last record {count} {unit}{'' if count == 1 else 's'} ago"
+    raise AssertionError
+
+
+def _date(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"

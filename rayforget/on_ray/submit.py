@@ -1,0 +1,162 @@
+"""A space file and a cluster's dashboard -> the same sweep as a job of that cluster, followed to its end from here."""
+
+import asyncio
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rayforget.errors import RayforgetError, SpaceError
+from rayforget.on_ray.session import prepare_environment
+from rayforget.space.elsewhere import carried_variables, check_elsewhere
+from rayforget.space.load import load_space
+from rayforget.space.paths import is_uri
+from rayforget.space.shipped import quickstart
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, which ends the following and not the job."""
+
+_JOB_ENVIRONMENT = {
+    # `ray job stop` is then what Ctrl-C is: the sweep ends cleanly and says how to resume.
+    "RAY_JOB_STOP_SIGNAL": "SIGINT",
+    "RAY_JOB_STOP_WAIT_TIME_S": "120",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+def submit_sweep(
+    address: str,
+    *,
+    space: Path | None,
+    overrides: Sequence[str],
+    name: str | None,
+    resume: str | None,
+    storage: str | None = None,
+    paths_on_cluster: bool = False,
+) -> int:
+    """Submits a sweep to a cluster and prints what it prints.
+
+    The cluster's nodes must have rayforget installed, as cluster.yaml does it; only the space file travels, and the
+    environment variables that it reads.
+
+    Args:
+        address: of the dashboard, `http://HOST:8265`; usually the near end of an SSH tunnel.
+        space: the space file; None takes the quickstart's.
+        overrides: `key.path=value` options.
+        name: of the sweep; None lets the job choose one.
+        resume: name of a sweep to go on with instead.
+        storage: where that sweep's record is; for a new sweep the space says it.
+        paths_on_cluster: every node has the absolute paths that the space names.
+
+    Returns:
+        The job's exit code; 130 where the user left it with Ctrl-C.
+
+    Raises:
+        SpaceError: the space names what only this machine has; nothing was submitted.
+        RayforgetError: no cluster answers there, or it refuses.
+    """
+    options = [word for override in overrides for word in ("--set", override)]
+    environment = dict(_JOB_ENVIRONMENT)
+    with tempfile.TemporaryDirectory(prefix="rayforget-job-") as folder:
+        if resume is not None:
+            options += ["--resume", resume, "--storage", _reachable(storage, paths_on_cluster)]
+            if space is not None:
+                raise SpaceError("--resume takes the space from the record; leave the space file out")
+        else:
+            path = space or quickstart()
+            loaded = load_space(path, overrides)
+            check_elsewhere(loaded, paths_on_cluster=paths_on_cluster)
+            environment |= carried_variables(loaded, os.environ)
+            shutil.copy(path, Path(folder) / path.name)
+            options = [path.name, *options, *(["--name", name] if name else [])]
+        client = _connect(address)
+        try:
+            job = client.submit_job(
+                entrypoint=shlex.join(["rayforget", "sweep", *options, "--address", "auto"]),
+                runtime_env={"working_dir": folder, "env_vars": environment},
+            )
+        except RuntimeError as error:
+            raise RayforgetError(f"the cluster at {address} refuses the job: {error}") from None
+    return _follow(client, job, address)
+
+
+def _reachable(storage: str | None, paths_on_cluster: bool) -> str:
+    """The storage of a sweep to go on with, as the cluster sees it."""
+    if storage is not None and (is_uri(storage) or (paths_on_cluster and os.path.isabs(storage))):
+        return storage
+    raise SpaceError(
+        f"--storage {storage or 'runs'} is a folder of this machine, which the cluster cannot reach; give the one that "
+        "the sweep was started with: a URI, or with --paths-on-cluster an absolute path"
+    )
+
+
+def _connect(address: str) -> "JobSubmissionClient":
+    prepare_environment()
+    if _has_token():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    from ray.exceptions import AuthenticationError
+    from ray.job_submission import JobSubmissionClient
+
+    try:
+        return JobSubmissionClient(address)
+    except ConnectionError:
+        raise RayforgetError(
+            f"no Ray dashboard answers at {address}; is the tunnel open (`ray dashboard cluster.yaml`) and the cluster "
+            "up (`ray up cluster.yaml`)?"
+        ) from None
+    except (AuthenticationError, RuntimeError) as error:
+        raise RayforgetError(
+            f"the Ray dashboard at {address} does not let us in; the cluster's token must lie in ~/.ray/auth_token, or "
+            f"in RAY_AUTH_TOKEN: {error}"
+        ) from None
+
+
+def _has_token() -> bool:
+    """Whether this user has a token to show; Ray shows one only when RAY_AUTH_MODE says so."""
+    named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return bool(named) or (Path.home() / ".ray" / "auth_token").is_file()
+
+
+def _follow(client: "JobSubmissionClient", job: str, address: str) -> int:
+    """Prints the job's output until it ends, or until the user or the connection ends the following."""
+    from aiohttp import ClientError
+
+    at = f"--address {address} {job}"
+    hints = f"  follow it:  ray job logs --follow {at}\n  end it:     ray job stop {at}"
+    _say(f"submitted to {address} as job {job}; it goes on when this command ends\n{hints}")
+    try:
+        asyncio.run(_print_logs(client, job))
+        return _exit_code(client, job)
+    except KeyboardInterrupt:
+        _say(f"\nno longer following; job {job} goes on\n{hints}")
+        return INTERRUPTED
+    except (RuntimeError, OSError, ClientError) as error:
+        raise RayforgetError(f"the connection to {address} is lost ({error}); job {job} goes on\n{hints}") from None
+
+
+async def _print_logs(client: "JobSubmissionClient", job: str) -> None:
+    async for lines in client.tail_job_logs(job):
+        print(lines, end="", flush=True)
+
+
+def _exit_code(client: "JobSubmissionClient", job: str) -> int:
+    from ray.job_submission import JobStatus
+
+    while not (info := client.get_job_info(job)).status.is_terminal():
+        time.sleep(0.5)  # the end of the output comes a moment before the end of the job
+    if info.status == JobStatus.SUCCEEDED:
+        return 0
+    _say(f"job {job}: {info.status}: {info.message}")
+    return info.driver_exit_code or (INTERRUPTED if info.status == JobStatus.STOPPED else 1)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

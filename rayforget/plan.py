@@ -1,0 +1,133 @@
+"""A loaded space -> its data and model checked and the plan of a sweep printed; nothing is started or written."""
+
+import math
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rayforget.planning.counts import Counts, count
+from rayforget.planning.strengths import strength_warnings
+from rayforget.report.live import open_console
+from rayforget.space.load import LoadedSpace
+from rayforget.space.notes import notes
+from rayforget.tasks.check import check_data
+
+if TYPE_CHECKING:
+    from rayforget.planning.probe import Probe
+
+Line = tuple[str, str]
+"""What it is about, and what is to be said."""
+
+
+def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
+    """Checks the data, and with `probe` the model and every method on it; prints what a sweep takes.
+
+    Raises:
+        SpaceError: with the file and line of what cannot be used.
+    """
+    tasks = check_data(loaded)
+    counts = count(loaded, tasks)
+    lines = [*_counted(counts)]
+    if probe:
+        from rayforget.planning.probe import probe_space
+
+        found = probe_space(loaded, tasks, counts)
+        lines += _probed(loaded, counts, found)
+    else:
+        lines.append(("not looked at", "the model, memory, disk and time: leave --no-probe out"))
+    _print(open_console(), loaded, lines, [*notes(loaded), *strength_warnings(loaded, counts)])
+
+
+def _counted(counts: Counts) -> Iterator[Line]:
+    *methods, plain = counts.methods
+    shares = ", ".join(f"{each.method.name} {each.trainings:.3g}" for each in methods)
+    yield "trainings", f"{counts.trainings}: {shares}; baseline: plain {plain.trainings:g}"
+    steps = {_range(*each.steps) for each in counts.methods}
+    names = ", ".join(f"{each.method.name} {_range(*each.steps)}" for each in counts.methods)
+    yield "steps", f"{steps.pop() if len(steps) == 1 else names} in each training ({counts.train_items} images)"
+    in_all = counts.trainings * counts.checkpoints
+    yield "checkpoints", f"{counts.checkpoints} in each training, {in_all} in all"
+    refine = f" and at most {counts.refine} between" if counts.refine else ""
+    yield (
+        "evaluations",
+        f"{_range(*counts.models)} models in each training (per checkpoint {counts.coarse} alphas{refine}), "
+        f"each on {counts.val_items} images of val",
+    )
+    yield "points", f"{_range(*counts.points)}; those that the report shows are scored on {counts.test_items} of test"
+
+
+def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Line]:
+    from rayforget.planning.estimate import START_UP_S, estimate, training_s
+
+    space, cores = loaded.space, os.cpu_count() or 1
+    plan = estimate(space, counts, found, cores=cores)
+    memory, workers = plan.memory, space.resources.slots * space.resources.workers_per_slot
+    yield "model", f"theta_0 {_size(found.theta_0_bytes)}, an image {_size(found.image_bytes)} decoded"
+    yield (
+        "memory",
+        f"{_size(memory.total)} in {'the worker' if workers == 1 else f'each of {workers} workers'}: theta_0 "
+        f"{_size(memory.theta_0)}, the trained copy {_size(memory.module)}, its gradients, moments and start "
+        f"{_size(memory.training)}, resident models {_size(memory.resident)}; activations and libraries come on top "
+        f"(this check peaked at {_size(found.peak_bytes)} in all)",
+    )
+    yield "cache", f"{_size(plan.cache_bytes)} on each node: {counts.items} decoded images"
+    yield (
+        "weights",
+        f"{_size(plan.weights_bytes)} for all checkpoints; of these the frontier's stay, "
+        f"at most {_size(plan.kept_bytes)} (storage.keep.max_gib: {space.storage.keep.max_gib:g})",
+    )
+    if plan.seconds is None:
+        yield "time", "unknown: this machine has no GPU and the space asks for one"
+        return
+    low, high = (_duration(seconds) for seconds in plan.seconds)
+    slots = space.resources.slots
+    side = f"{plan.slots} of {slots} slots fit its {cores} cores" if plan.slots < slots else f"{slots} at a time"
+    yield (
+        "time",
+        f"{low if low == high else f'{low} to {high}'} on this machine ({found.device}; {side}): "
+        f"{START_UP_S:g} s for Ray assumed, {found.load_s:.1f} s to load, {1e3 * found.decode_s:.2g} ms "
+        "to decode an image",
+    )
+    for counted in counts.methods:
+        recipe = found.recipes[counted.method.name]
+        if recipe.step_s is None or recipe.item_s is None:
+            yield "", f"{counted.method.name}: not timed, taken as the slowest"
+            continue
+        yield (
+            "",
+            f"{counted.method.name}: {1e3 * recipe.step_s:.3g} ms a step, {1e3 * recipe.item_s:.2g} ms for one model "
+            f"on one image, {_duration(training_s(space.resources, counts, counted, recipe, 1))} a training at most",
+        )
+
+
+def _print(console: Console, loaded: LoadedSpace, lines: list[Line], warnings: list[str]) -> None:
+    console.print(Text.assemble((loaded.space.name, "bold"), f"   {loaded.path}: nothing wrong found"))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for about, text in lines:
+        table.add_row(Text(about), Text(text))
+    console.print(table)
+    for warning in warnings:
+        console.print(Text(f"note: {warning}", style="yellow"))
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def _size(num_bytes: float) -> str:
+    power = min(4, int(math.log(max(num_bytes, 1), 1024)))
+    return f"{num_bytes / 1024**power:.4g} {('bytes', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.2g} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,1 @@
+"""A checked space to what running it would take."""

@@ -1,0 +1,142 @@
+"""A loaded space and its tasks -> how many trainings, steps, evaluations and items a sweep of it has."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+from rayforget.space.domains import ChoiceDomain, Domain, Scalar
+from rayforget.space.load import LoadedSpace
+from rayforget.space.method import Method
+from rayforget.space.recipe import Recipe
+from rayforget.tasks.resolved import ResolvedTask
+from rayforget.train.schedule import num_steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodCount:
+    """One method, or the baseline."""
+
+    method: Method
+    trainings: float
+    """How many it gets; the mean share where the sampler chooses the method."""
+    steps: tuple[int, int]
+    """Fewest and most optimiser steps of a training."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What a sweep consists of."""
+
+    methods: tuple[MethodCount, ...]
+    """In the space's order, the baseline last."""
+    trainings: int
+    """The baselines' included."""
+    checkpoints: int
+    """Per training."""
+    coarse: int
+    """Models scored per checkpoint in any case; alpha 0 is theta_0, scored once for all."""
+    refine: int
+    """Further models per checkpoint at most."""
+    train_items: int
+    val_items: int
+    """Images that one model is scored on, all tasks together."""
+    test_items: int
+    classes: int
+
+    @property
+    def models(self) -> tuple[int, int]:
+        """Fewest and most models scored on `val` in one training: the grid, the asked alpha, what is refined."""
+        return self.checkpoints * self.coarse, self.checkpoints * (self.coarse + self.refine) + 1
+
+    @property
+    def points(self) -> tuple[int, int]:
+        """Fewest and most points of the sweep, theta_0's among them and each curve's start with it."""
+        low, high = (self.trainings * (models + self.checkpoints) + 1 for models in self.models)
+        return low, high
+
+    @property
+    def items(self) -> int:
+        """Images that are decoded and kept on each node."""
+        return self.train_items + self.val_items + self.test_items
+
+
+def count(loaded: LoadedSpace, tasks: Mapping[str, ResolvedTask]) -> Counts:
+    """Counts what the space asks for; reads no image."""
+    space = loaded.space
+    train_items = sum(task.splits["train"].expected_count for task in tasks.values() if "train" in task.splits)
+    share = space.search.trainings / len(loaded.methods)
+    if space.search.balance == "method":
+        recipes, methods = divmod(space.search.trainings // space.search.seeds, len(loaded.methods))
+        shares = [space.search.seeds * (recipes + (place < methods)) for place in range(len(loaded.methods))]
+    else:
+        shares = []
+    counted = [
+        MethodCount(method=method, trainings=shares[i] if shares else share, steps=_steps(method, train_items))
+        for i, method in enumerate(loaded.methods)
+    ]
+    plain = MethodCount(method=loaded.plain, trainings=space.plain.seeds, steps=_steps(loaded.plain, train_items))
+    return Counts(
+        methods=(*counted, plain),
+        trainings=space.search.trainings + space.plain.seeds,
+        checkpoints=len(space.curve.fractions),
+        coarse=len(space.curve.coarse) - 1,
+        refine=space.curve.refine,
+        train_items=train_items,
+        val_items=sum(task.splits["val"].expected_count for task in tasks.values()),
+        test_items=sum(task.splits["test"].expected_count for task in tasks.values()),
+        classes=next(task.num_classes for task in tasks.values() if "train" in task.splits),
+    )
+
+
+def typical_recipes(method: Method) -> tuple[Recipe, ...]:
+    """Recipes that stand for the method's trainings in cost: one for each combination of what changes the program.
+
+    Each choice of words is tried (heads, precisions); of numbers the costliest is taken, of learning rates the lowest.
+    """
+    each = {path: _typical_values(path, domain) for path, domain in method.domains.items()}
+    return tuple(method.recipe(dict(zip(each, values, strict=True)), seed=0) for values in product(*each.values()))
+
+
+def extremes(method: Method, path: str) -> tuple[float, float]:
+    """Smallest and largest number that a recipe of the method has at this path of its own fields."""
+    if path in method.domains:
+        low, high = _bounds(method.domains[path])
+        return low, high
+    value = getattr(typical_recipes(method)[0], path)
+    return float(value), float(value)
+
+
+def _typical_values(path: str, domain: Domain) -> tuple[Scalar, ...]:
+    if isinstance(domain, ChoiceDomain) and not all(_is_number(value) for value in domain.choice):
+        return tuple(domain.choice)
+    low, high = _bounds(domain)
+    chosen = low if path == "learning_rate" else high
+    return (chosen,) if isinstance(domain, ChoiceDomain) else (type(domain.low)(chosen),)
+
+
+def _bounds(domain: Domain) -> tuple[float, float]:
+    if isinstance(domain, ChoiceDomain):
+        numbers = [value for value in domain.choice if isinstance(value, int | float)]
+        return min(numbers), max(numbers)
+    return domain.low, domain.high
+
+
+def _steps(method: Method, train_items: int) -> tuple[int, int]:
+    epochs, batches = extremes(method, "epochs"), extremes(method, "batch_size")
+    low, high = (
+        num_steps(num_items=train_items, epochs=int(epoch), batch_size=int(batch))
+        for epoch, batch in zip(epochs, reversed(batches), strict=True)
+    )
+    return low, high
+
+
+def _is_number(value: Scalar) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def penalty_bounds(method: Method) -> Iterator[tuple[str, float, float]]:
+    """(kind, smallest, largest strength) of each of the method's penalties."""
+    for penalty in typical_recipes(method)[0].penalties:
+        path = f"penalties.{penalty.kind}.strength"
+        low, high = _bounds(method.domains[path]) if path in method.domains else (penalty.strength, penalty.strength)
+        yield penalty.kind, low, high

@@ -1,0 +1,239 @@
+"""A checked space -> what its model needs and how long its parts take here: a few real steps on a few real images.
+
+Everything decoded goes to a temporary folder that is deleted again.
+"""
+
+import copy
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rayforget.errors import FoundationError, SpaceError, TaskError, TrainingError
+from rayforget.foundations.clip import load_clip
+from rayforget.foundations.clip_prepared import PreparedClip
+from rayforget.interpolate.lerp import changed_tensors
+from rayforget.planning.counts import Counts, MethodCount, typical_recipes
+from rayforget.space.load import LoadedSpace
+from rayforget.space.recipe import Recipe
+from rayforget.tasks.resolved import ResolvedTask, SplitItems
+from rayforget.train.trainer import Trainer
+
+if TYPE_CHECKING:
+    from rayforget.space.models import Resources
+
+_BATCH = 64
+"""Images of a timed step or evaluation; a larger batch is taken to cost in proportion."""
+_STEPS = 2
+"""Timed steps, after one that is not."""
+_LIMIT_S = 12.0
+"""After so long no further kind of recipe is timed; it counts like the one before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeProbe:
+    """What one kind of recipe takes."""
+
+    step_s: float | None
+    """Seconds per optimiser step; None where the machine lacks the space's GPU."""
+    trained_bytes: int
+    """Weights that are trained, in fp32."""
+    module_bytes: int
+    """The trained copy of the model, trained weights included."""
+    checkpoint_bytes: int
+    """A checkpoint's weights on disk: the tensors that differ from theta_0's, merged, in fp32."""
+    model_s: float | None
+    """Seconds to score one model beyond what its images take: its class vectors, where its text tower differs."""
+    item_s: float | None
+    """Seconds to score one model on one image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What was found on this machine."""
+
+    device: str
+    threads: int
+    load_s: float
+    decode_s: float
+    """Per image."""
+    image_bytes: int
+    """A decoded image."""
+    theta_0_bytes: int
+    peak_bytes: int
+    """Of this process, Python and its libraries included."""
+    recipes: Mapping[str, RecipeProbe]
+    """By method."""
+
+
+def probe_space(loaded: LoadedSpace, tasks: Mapping[str, ResolvedTask], counts: Counts) -> Probe:
+    """Loads the foundation, sets every method up, and times what differs.
+
+    Raises:
+        SpaceError: with the file and line of what cannot be loaded, trained or decoded.
+    """
+    resources = loaded.space.resources
+    wants_gpu = resources.gpus_per_worker > 0
+    timed = torch.cuda.is_available() or not wants_gpu
+    device = torch.device("cuda", 0) if wants_gpu and timed else torch.device("cpu")
+    threads_before, threads = torch.get_num_threads(), _threads(resources)
+    torch.set_num_threads(threads)
+    try:
+        with TemporaryDirectory(prefix="rayforget-check-") as folder:
+            started = time.perf_counter()
+            try:
+                model = load_clip(loaded.space.foundation, device)
+            except FoundationError as error:
+                raise SpaceError(f"{loaded.where('foundation.model')}: foundation: {error}") from None
+            load_s = time.perf_counter() - started
+
+            def prepared(items: int, place: str) -> PreparedClip:
+                few = {name: _few(task, items) for name, task in tasks.items()}
+                return PreparedClip(model, few, cache=Path(folder, place), evaluation_batch=_BATCH)
+
+            per_task = max(2, _BATCH // len(tasks))
+            many, one = prepared(per_task, "many"), prepared(1, "one")
+            try:
+                decode_s = _seconds(lambda: many.scorer(None).items_hash("val")) / (len(tasks) * per_task)
+                recipes = _probe_methods(loaded, counts, many, one, timed=timed)
+            except TaskError as error:
+                raise SpaceError(f"{loaded.where(str(error).split(':', 1)[0])}: {error}") from None
+    finally:
+        torch.set_num_threads(threads_before)
+    return Probe(
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {_plural(threads, 'thread')}",
+        threads=threads,
+        load_s=load_s,
+        decode_s=decode_s,
+        image_bytes=int(np.prod(model.decoder.shape)),
+        theta_0_bytes=sum(_nbytes(tensor) for tensor in model.theta_0.values()),
+        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        recipes=recipes,
+    )
+
+
+def _probe_methods(
+    loaded: LoadedSpace, counts: Counts, many: PreparedClip, one: PreparedClip, *, timed: bool
+) -> dict[str, RecipeProbe]:
+    """The costliest recipe of each method; recipes that run the same program are tried once."""
+    started = time.perf_counter()
+    known: dict[object, RecipeProbe] = {}
+    found: dict[str, RecipeProbe] = {}
+    for counted in counts.methods:
+        of_method = []
+        for recipe in typical_recipes(counted.method):
+            kind = _kind(recipe)
+            if kind not in known:
+                in_time = timed and time.perf_counter() - started < _LIMIT_S
+                try:
+                    known[kind] = _probe_recipe(recipe, loaded.space.resources, many, one, timed=in_time)
+                except (FoundationError, TrainingError) as error:
+                    raise SpaceError(f"{_place(loaded, counted)}: methods.{counted.method.name}: {error}") from None
+            of_method.append(known[kind])
+        found[counted.method.name] = max(of_method, key=lambda each: (each.step_s or 0, each.trained_bytes))
+    return found
+
+
+def _probe_recipe(
+    recipe: Recipe, resources: "Resources", many: PreparedClip, one: PreparedClip, *, timed: bool
+) -> RecipeProbe:
+    local_batch = max(1, -(-recipe.batch_size // resources.workers_per_slot))
+    batch = min(_BATCH, local_batch)
+    few = recipe.model_copy(update={"batch_size": batch, "accumulation": 1, "compile": False, "warmup_fraction": 0.0})
+    trainer = Trainer(many.learner(few), few, seed=0)
+    module = trainer.learner.module
+    step_s = model_s = item_s = None
+    if timed:
+        trainer.take_step()
+        step_s = min(_seconds(trainer.take_step) for _ in range(_STEPS)) * local_batch / batch
+        theta_1 = changed_tensors(many.initial(recipe), trainer.theta_1())
+        model_s, item_s = _time_scores(recipe, theta_1, many, one)
+    return RecipeProbe(
+        step_s=step_s,
+        trained_bytes=sum(_nbytes(p) for p in module.parameters() if p.requires_grad),
+        module_bytes=sum(_nbytes(tensor) for tensor in (*module.parameters(), *module.buffers())),
+        checkpoint_bytes=sum(_nbytes(p) for name, p in module.named_parameters() if _is_saved(name, p)),
+        model_s=model_s,
+        item_s=item_s,
+    )
+
+
+def _time_scores(
+    recipe: Recipe, theta_1: Mapping[str, Tensor], many: PreparedClip, one: PreparedClip
+) -> tuple[float, float]:
+    """(seconds per model, seconds per model and image); where text towers differ, two sizes tell the two apart."""
+    thetas = [{name: tensor.to(many.model.device) for name, tensor in theta_1.items()}] * 2
+    seconds, items = [], []
+    for prepared in (one, many) if recipe.head == "text" else (many,):
+        scorer = prepared.scorer(recipe)
+        scores = scorer.score(thetas[:1], "val")[0]  # theta_0's class vectors are made once
+        items.append(sum(len(score.items) for score in scores.values()))
+        seconds.append(_seconds(lambda scorer=scorer: scorer.score(thetas, "val")) / len(thetas))  # type: ignore[misc]
+    if len(items) == 1 or items[1] <= items[0] or seconds[1] <= seconds[0]:
+        return 0.0, seconds[-1] / items[-1]
+    item_s = (seconds[1] - seconds[0]) / (items[1] - items[0])
+    return max(0.0, seconds[0] - items[0] * item_s), item_s
+
+
+def _kind(recipe: Recipe) -> object:
+    """What decides the cost of a training and whether it can be set up; a penalty on weights costs next to nothing."""
+    teacher = any(penalty.kind == "kd" for penalty in recipe.penalties)
+    coupled = any(penalty.kind.endswith("_coupled") for penalty in recipe.penalties)
+    adapter = recipe.adapter.model_dump_json()
+    switches = (recipe.precision, recipe.gradient_checkpointing, recipe.augmentation, recipe.batch_size)
+    return (recipe.head, adapter, teacher, coupled, *switches)
+
+
+def _few(task: ResolvedTask, count: int) -> ResolvedTask:
+    """The task with the first `count` items of each split; halves of a cut begin alike, which no timing minds."""
+    return replace(task, splits={name: _first(items, count) for name, items in task.splits.items()})
+
+
+def _first(items: SplitItems, count: int) -> SplitItems:
+    source = copy.copy(items.source)
+    kept = np.flatnonzero(source.labels >= 0)
+    # Spread over the whole set: files of one class may be of one size.
+    chosen = kept[np.unique(np.linspace(0, len(kept) - 1, min(count, len(kept))).astype(np.int64))]
+    source.labels = np.full_like(source.labels, -1)
+    source.labels[chosen] = items.source.labels[chosen]
+    return replace(items, source=source, half=None)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _is_saved(name: str, parameter: Tensor) -> bool:
+    """Whether a checkpoint holds the parameter: what is trained, and what an adapter is merged into."""
+    if ".lora_A." in name or ".lora_B." in name:
+        return False
+    return parameter.requires_grad or name.endswith(".base_layer.weight")
+
+
+def _place(loaded: LoadedSpace, counted: MethodCount) -> str:
+    """Where the file speaks of what the method adapts."""
+    name = counted.method.name
+    return loaded.where(f"methods.{name}" if name in loaded.space.methods else "plain")
+
+
+def _threads(resources: "Resources") -> int:
+    return max(1, min(int(resources.cpus_per_worker), os.cpu_count() or 1))
+
+
+def _nbytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"

@@ -1,0 +1,89 @@
+"""A sweep's record -> how far the sweep is: trainings done, failed and unfinished, and what has no `test` score."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rayforget.frontier.choose import points_to_report
+from rayforget.frontier.gather import Gathered
+from rayforget.frontier.points import PointKey, TaskRole
+from rayforget.record.types import CheckpointRecord
+
+if TYPE_CHECKING:
+    from rayforget.record.sweep import Sweep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How far a sweep is, from its record alone."""
+
+    in_all: int
+    """Trainings of the whole sweep, the baselines' included."""
+    done: tuple[str, ...]
+    """Trainings that came to their end, sorted."""
+    failed: Mapping[str, CheckpointRecord]
+    """Failed training -> the record that says why."""
+    unfinished: Mapping[str, float]
+    """Training that was handed out and did not end -> the largest fraction of it that is recorded, 0 for none."""
+    num_points: int
+    """Points on `val`."""
+    reported: int
+    """Points that the report wants on `test`, of those that are known now."""
+    untested: tuple[PointKey, ...]
+    """Those of them that have no `test` score."""
+    last_record: float | None
+    """Unix time at which the newest checkpoint was recorded; None before the first."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether every training ended, good or bad, and the report is complete."""
+        ended = len(self.done) + len(self.failed)
+        return ended >= self.in_all and not self.unfinished and not self.untested
+
+
+def roles_of(sweep: "Sweep") -> tuple[TaskRole, ...]:
+    """What each task counts for, read off the resolved space without building its models: quick to import and run."""
+    tasks = json.loads(sweep.space_json())["tasks"]
+    return tuple(TaskRole(name=name, role=task["role"], group=task.get("group") or "") for name, task in tasks.items())
+
+
+def trainings_of(sweep: "Sweep") -> int:
+    """Trainings of the whole sweep, the baselines' included; its budget is the largest it was ever given."""
+    space = json.loads(sweep.space_json())
+    return int(max([space["search"]["trainings"], *sweep.budgets()]) + space["plain"]["seeds"])
+
+
+def standing_of(sweep: "Sweep", records: Sequence[CheckpointRecord], gathered: Gathered) -> Standing:
+    """How far a sweep is.
+
+    Args:
+        sweep: where it is recorded.
+        records: all its records.
+        gathered: their points.
+
+    Raises:
+        RecordError: a file of the record is damaged.
+    """
+    trials: dict[str, list[CheckpointRecord]] = {}
+    for record in records:
+        if record.recipe:
+            trials.setdefault(record.trial, []).append(record)
+    handed_out = {name.removesuffix(".json") for name in sweep.store.files("asked")} | trials.keys()
+    failed = {name: found[0] for name, of in trials.items() if (found := [r for r in of if r.status == "failed"])}
+    done = {name for name, of in trials.items() if name not in failed and any(r.fraction == 1 for r in of)}
+    tested = sweep.test_scores()
+    wanted = [gathered.points[i].key for i in points_to_report(gathered.points)]
+    return Standing(
+        in_all=trainings_of(sweep),
+        done=tuple(sorted(done)),
+        failed=dict(sorted(failed.items())),
+        unfinished={
+            name: max((record.fraction for record in trials.get(name, [])), default=0.0)
+            for name in sorted(handed_out - done - failed.keys())
+        },
+        num_points=len(gathered.points),
+        reported=len(wanted),
+        untested=tuple(key for key in wanted if key not in tested),
+        last_record=max((record.finished for record in records if record.finished), default=None),
+    )

@@ -1,0 +1,112 @@
+"""A loaded space -> the files and folders that it names, and whether a cluster elsewhere has them."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rayforget.errors import SpaceError
+from rayforget.space.data import DatasetSource, FolderSource, Source, Task, WebdatasetSource
+from rayforget.space.document import At, dotted
+from rayforget.space.load import LoadedSpace
+from rayforget.space.paths import LOCAL_FOLDER, is_uri
+from rayforget.space.variables import names_in
+
+_DATABASE_FILE = "sqlite:///"
+_OF_A_MACHINE = frozenset(
+    {"HOME", "HOSTNAME", "LANG", "LOGNAME", "PATH", "PWD", "SHELL", "TERM", "TMPDIR", "USER", "VIRTUAL_ENV"}
+)
+"""Variables that every machine sets for itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalPlace:
+    """A path in some machine's file system, named by a space."""
+
+    at: At
+    """The key that names it."""
+    written: str
+    """The path as the space file has it, its variables filled in; the default where the file says nothing."""
+
+
+def local_places(loaded: LoadedSpace) -> Iterator[LocalPlace]:
+    """Every path that is no URI and no hub name; each node's own cache folder is among them."""
+    space = loaded.space
+    found: list[tuple[At, str]] = []
+    if space.foundation.model.startswith(LOCAL_FOLDER):
+        found.append((("foundation", "model"), space.foundation.model))
+    for name, task in space.tasks.items():
+        for at, source in _sources(task):
+            if place := _place(source):
+                found.append((("tasks", name, *at, place[0]), place[1]))
+    if space.resources.cache is not None:
+        found.append((("resources", "cache"), str(space.resources.cache)))
+    if not is_uri(space.storage.path):
+        found.append((("storage", "path"), space.storage.path))
+    if (uri := space.tracking.uri) and (not is_uri(uri) or uri.startswith(_DATABASE_FILE)):
+        found.append((("tracking", "uri"), uri))
+    for at, value in found:
+        written = _written(loaded.document.tree, at) or value
+        yield LocalPlace(at=at, written=written.removeprefix(LOCAL_FOLDER).removeprefix(_DATABASE_FILE))
+
+
+def check_elsewhere(loaded: LoadedSpace, *, paths_on_cluster: bool) -> None:
+    """Refuses a space that cannot run on another machine as it does here.
+
+    Args:
+        loaded: the space.
+        paths_on_cluster: the user says that every node of the cluster has these paths; they must be absolute then,
+            since a relative one would be sought in another folder.
+
+    Raises:
+        SpaceError: one line for each such path.
+    """
+    lines = []
+    for place in local_places(loaded):
+        if os.path.isabs(place.written) and (paths_on_cluster or place.at == ("resources", "cache")):
+            continue  # the cache is made where it is missing, on each node
+        if paths_on_cluster or place.at == ("resources", "cache"):
+            text = "is relative, and the cluster's folder is another one: write it from / on"
+        elif place.at == ("storage", "path"):
+            text = "is a folder of this machine, which the cluster cannot reach: give a URI, --storage s3://BUCKET/runs"
+        elif place.at == ("tracking", "uri"):
+            text = "is a file of this machine, which the cluster cannot reach: leave it out, or name a server"
+        else:
+            text = "exists only on this machine: use a URI or a name on the hub, or copy the data to every node"
+        lines.append(f"{loaded.document.where(place.at)}: {dotted(place.at)}: {place.written} {text}")
+    if lines and not paths_on_cluster:
+        lines.append("If every node of the cluster has these very paths (a shared disk), say --paths-on-cluster.")
+    if lines:
+        raise SpaceError("\n".join(lines))
+
+
+def carried_variables(loaded: LoadedSpace, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment variables that the space reads here and must find there; not those of the machine itself."""
+    names = names_in([loaded.text, *loaded.overrides])
+    return {name: environment[name] for name in sorted(names - _OF_A_MACHINE) if environment.get(name)}
+
+
+def _sources(task: Task) -> Iterator[tuple[At, Source]]:
+    for split, source in (("train", task.train), ("val", task.val), ("test", task.test)):
+        if source is not None:
+            yield (split,), source
+    if task.cut is not None:
+        yield ("cut", "source"), task.cut.source
+
+
+def _place(source: Source) -> tuple[str, str] | None:
+    """The key and the value of the source's path, where it has one on a machine."""
+    match source:
+        case FolderSource():
+            return "path", str(source.path)
+        case WebdatasetSource() if not is_uri(source.shards):
+            return "shards", source.shards
+        case DatasetSource() if os.path.isabs(source.path):  # made absolute where it is a folder, see paths.py
+            return "path", source.path
+        case _:
+            return None
+
+
+def _written(tree: object, at: Sequence[str | int]) -> str | None:
+    for key in at:
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree if isinstance(tree, str) else None

@@ -1,0 +1,190 @@
+"""A warm slot: nothing leaks from job to job, and every kind of death costs one job or none."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+
+from rayforget.bench import Bench, BenchSpec
+from rayforget.on_ray.session import ray_session
+from rayforget.pipeline import run_trial
+from rayforget.record.jobs import TrialJob
+from rayforget.record.store import Store
+from rayforget.record.sweep import Sweep, SweepInfo
+from rayforget.record.weights import load_theta_1
+from rayforget.space.models import Resources, Space
+from rayforget.space.recipe import Recipe
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[None]:
+    with ray_session(Resources(slots=1, workers_per_slot=2, cpus_per_worker=1), address=None):
+        yield
+    assert not workers()
+
+
+@pytest.fixture
+def slot(session: None, space: Callable[..., Space]) -> Iterator[Callable[..., tuple[Any, Sweep, Space]]]:
+    from rayforget.on_ray.slot import Slot, SlotSpec
+
+    started = []
+
+    def start(**resources: Any) -> tuple[Any, Sweep, Space]:
+        small = space(resources={"cpus_per_worker": 1, "checkpoint_every_s": 0.2, **resources})
+        sweep = new_sweep(small, "warm")
+        spec = SlotSpec(
+            name=f"slot-{time.time_ns()}",
+            bench=BenchSpec(space=small, sweep_name="warm"),
+            storage_path=str(Path(small.storage.path) / "ray"),
+        )
+        started.append(Slot(spec))
+        return started[-1], sweep, small
+
+    yield start
+    for each in started:
+        each.close()
+
+
+def new_sweep(space: Space, name: str) -> Sweep:
+    info = SweepInfo(name=name, space_name=space.name, created=0.0, space_digest="")
+    return Sweep.create(Store.open(space.storage.path), info, space_text="", space=space.model_dump(mode="json"))
+
+
+def job(name: str, **changed: Any) -> TrialJob:
+    base = {"method": "full", "head": "frozen", "learning_rate": 1e-3, "epochs": 4, "batch_size": 8, "seed": 0}
+    return TrialJob(name=name, recipe=Recipe.model_validate({**base, **changed}))
+
+
+def alone(space: Space, name: str, trial: TrialJob) -> list[str | None]:
+    """The hashes that a fresh process-wide bench arrives at, without Ray."""
+    new_sweep(space, name)
+    bench = Bench.open(BenchSpec(space=space, sweep_name=name))
+    return [record.theta_1_hash for record in run_trial(trial, bench, lambda *_: None)]
+
+
+def hashes(sweep: Sweep, trial: str) -> list[str | None]:
+    return [sweep.record(trial, step).theta_1_hash for step in sweep.trials()[trial]]
+
+
+def workers() -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if any("RayTrainWorker" in part for part in process.info["cmdline"] or []):
+            found.append(process)
+    return found
+
+
+def wait_for(condition: Callable[[], Any], timeout_s: float = 120) -> Any:
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        if result := condition():
+            return result
+        time.sleep(0.02)
+    raise AssertionError("waited in vain")
+
+
+def in_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    result: list[Any] = []
+    thread = threading.Thread(target=lambda: result.append(call()))
+    thread.start()
+    return thread, result
+
+
+def test_the_third_job_of_a_warm_slot_is_the_first_of_a_fresh_one(slot: Any) -> None:
+    warm, sweep, space = slot()
+    lora = {"kind": "lora", "rank": 2}
+    assert warm.run(job("0-lora", method="lora", adapter=lora)).error is None
+    assert warm.run(job("1-bf16", precision="bf16")).error is None
+    assert warm.run(job("2-fails", learning_rate=1e30, clip_norm=None, weight_decay=0)).error is None
+    (failed,) = [sweep.record("2-fails", step) for step in sweep.trials()["2-fails"] if step == 0]
+    assert failed.status == "failed"
+    assert "not finite" in (failed.reason or "")
+    reply = warm.run(job("3-again"))
+    assert reply.error is None
+    assert hashes(sweep, "3-again") == alone(space, "alone", job("3-again"))
+    assert len(workers()) == 1
+
+
+def test_a_killed_worker_costs_time_and_no_bit(slot: Any) -> None:
+    warm, sweep, space = slot()
+    long = job("0-long", epochs=150)
+    thread, replies = in_thread(lambda: warm.run(long))
+    wait_for(lambda: sweep.resume_folder("0-long").exists("state.pt"))
+    (worker,) = workers()
+    worker.kill()
+    thread.join(timeout=300)
+    (reply,) = replies
+    assert reply.error is None
+    records = [sweep.record("0-long", step) for step in reply.value]
+    assert [record.fraction for record in records] == [0.5, 1.0]
+    assert records[-1].facts["resumed_from"] > 0
+    assert [record.theta_1_hash for record in records] == alone(space, "alone", long)
+    assert not sweep.resume_folder("0-long").exists("state.pt")
+
+
+def test_a_job_that_kills_its_workers_is_given_up_and_the_slot_goes_on(slot: Any) -> None:
+    warm, sweep, _ = slot(max_attempts=2)
+    poison = job("0-poison", epochs=100_000)
+    thread, replies = in_thread(lambda: warm.run(poison))
+    killed: set[int] = set()
+
+    def kill_a_working_worker() -> bool:
+        if sweep.resume_folder("0-poison").exists("state.pt"):
+            sweep.drop_resume("0-poison")
+            for process in workers():
+                if process.pid not in killed:
+                    killed.add(process.pid)
+                    process.kill()
+        return not thread.is_alive()
+
+    wait_for(kill_a_working_worker, timeout_s=400)
+    (reply,) = replies
+    assert "died 2 times" in reply.error
+    assert len(killed) == 2
+    assert warm.run(job("1-after")).error is None
+
+
+def test_a_job_without_progress_is_ended_and_the_slot_goes_on(slot: Any) -> None:
+    warm, sweep, _ = slot(trial_timeout_s=8)
+    thread, replies = in_thread(lambda: warm.run(job("0-stuck", epochs=100_000)))
+    wait_for(lambda: sweep.resume_folder("0-stuck").exists("state.pt"))
+    (worker,) = workers()
+    os.kill(worker.pid, signal.SIGSTOP)
+    thread.join(timeout=120)
+    (reply,) = replies
+    assert "no progress for" in reply.error
+    assert "train" in reply.error
+    assert warm.run(job("1-after")).error is None
+    assert worker.pid not in {process.pid for process in workers()}
+
+
+def test_two_workers_train_what_one_trains_and_share_a_failure(slot: Any) -> None:
+    warm, sweep, space = slot(workers_per_slot=2)
+    assert warm.run(job("0-fails", learning_rate=1e30, clip_norm=None, weight_decay=0)).error is None
+    assert sweep.record("0-fails", 0).status == "failed"
+    lora = {"kind": "lora", "rank": 2}
+    for name, changed in (("1-full", {}), ("2-lora", {"adapter": lora}), ("3-kd", {"penalties": [KD]})):
+        assert warm.run(job(name, **changed)).error is None
+        new_sweep(space, name)
+        bench = Bench.open(BenchSpec(space=space, sweep_name=name))
+        run_trial(job(name, **changed), bench, lambda *_: None)
+        (step, *_) = sweep.trials()[name]
+        theta_0 = bench.foundation.theta_0
+        ours = load_theta_1(sweep.store, sweep.record(name, step), theta_0)
+        theirs = load_theta_1(bench.sweep.store, bench.sweep.record(name, step), theta_0)
+        moved = max(float((theirs[key] - theta_0[key]).abs().max()) for key in theta_0)
+        for key in theta_0:
+            torch.testing.assert_close(ours[key], theirs[key], atol=0.02 * moved, rtol=0)
+    assert len(workers()) == 2
+
+
+KD = {"kind": "kd", "strength": 0.5}

@@ -1,0 +1,232 @@
+"""A sweep sent to a cluster's dashboard: refused here when it cannot run there, else run there and followed."""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from rayforget.errors import RayforgetError, SpaceError
+
+SPACE = """\
+name: tiny
+foundation: {{kind: clip, model: local-dir:{data}/model}}
+tasks:
+  own:
+    kind: zero_shot
+    role: speciality
+    templates: ["a {{}}"]
+    train: {{kind: folder, path: {data}/own/train}}
+    val: {{kind: folder, path: {data}/own/val}}
+    test: {{kind: folder, path: {data}/own/test}}
+  other:
+    kind: zero_shot
+    role: generality
+    group: distribution
+    val: {{kind: folder, path: {data}/other/val}}
+    test: {{kind: folder, path: {data}/other/test}}
+recipe: {{learning_rate: 1e-3, epochs: 1, batch_size: 4}}
+methods:
+  full: {{}}
+plain: {{seeds: 1}}
+search: {{trainings: 1, seed: 0, startup: 1}}
+curve: {{coarse: [0, 1], refine: 0}}
+resources: {{cpus_per_worker: 1, cache: {data}/cache}}
+storage: {{path: {data}/runs}}
+tracking: {{enabled: false}}
+"""
+
+SUBMIT = """\
+import sys
+from pathlib import Path
+from rayforget.errors import RayforgetError
+from rayforget.on_ray.submit import submit_sweep
+address, space = sys.argv[1:]
+try:
+    code = submit_sweep(
+        address, space=Path(space), overrides=["search.seed=3"], name="sent", resume=None, paths_on_cluster=True
+    )
+except RayforgetError as error:
+    sys.exit(f"{type(error).__name__}: {error}")
+sys.exit(code)
+"""
+
+
+@pytest.fixture
+def space_file(tmp_path: Path) -> Path:
+    path = tmp_path / "space.yaml"
+    path.write_text(SPACE.format(data=tmp_path))
+    return path
+
+
+def test_local_paths_are_refused_before_anything_is_asked_of_the_cluster(space_file: Path) -> None:
+    from rayforget.on_ray.submit import submit_sweep
+
+    with pytest.raises(SpaceError, match="only on this machine"):
+        submit_sweep("http://127.0.0.1:1", space=space_file, overrides=(), name=None, resume=None)
+
+
+def test_a_sweep_kept_on_this_machine_is_not_resumed_elsewhere() -> None:
+    from rayforget.on_ray.submit import submit_sweep
+
+    for storage in (None, "runs", "/runs"):
+        with pytest.raises(SpaceError, match="folder of this machine"):
+            submit_sweep("http://127.0.0.1:1", space=None, overrides=(), name=None, resume="x", storage=storage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    address: str
+    environment: dict[str, str]
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A cluster of one node on loopback that asks for a token; its processes are gone afterwards, and only its own."""
+    gcs, dashboard, client, agent, agent_grpc, metrics = free_ports(6)
+    temporary = tempfile.mkdtemp(prefix="r-", dir="/tmp")  # Ray's sockets lie in it: their paths must stay short
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(16),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+        "OMP_NUM_THREADS": "1",
+    }
+    options = {
+        "port": gcs,
+        "dashboard-port": dashboard,
+        "dashboard-host": "127.0.0.1",
+        "node-ip-address": "127.0.0.1",
+        "ray-client-server-port": client,
+        "dashboard-agent-listen-port": agent,
+        "dashboard-agent-grpc-port": agent_grpc,
+        "metrics-export-port": metrics,
+        "num-cpus": 3,
+        "temp-dir": temporary,
+    }
+    command = ["ray", "start", "--head", "--block", *(f"--{name}={value}" for name, value in options.items())]
+    with (Path(temporary) / "start.log").open("w") as log:
+        head = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        wait_for(dashboard, head)
+        yield Cluster(address=f"http://127.0.0.1:{dashboard}", environment=environment)
+    finally:
+        end_with_descendants(psutil.Process(head.pid), temporary)
+        head.wait()
+        left = [process for process in psutil.process_iter(["cmdline"]) if belongs(process, temporary)]
+        shutil.rmtree(temporary, ignore_errors=True)
+    assert not left
+
+
+def free_ports(number: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(number)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def wait_for(port: int, head: subprocess.Popen[bytes]) -> None:
+    for _ in range(240):
+        assert head.poll() is None, "ray start ended"
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.5)
+    pytest.fail("the dashboard does not answer")
+
+
+def belongs(process: psutil.Process, temporary: str) -> bool:
+    return temporary in " ".join(process.info["cmdline"] or ())
+
+
+def end_with_descendants(head: psutil.Process, temporary: str) -> None:
+    ours = [head, *head.children(recursive=True)]
+    head.terminate()
+    _, alive = psutil.wait_procs(ours, timeout=20)
+    alive += [process for process in psutil.process_iter(["cmdline"]) if belongs(process, temporary)]
+    for process in alive:
+        if process.is_running():
+            process.kill()
+    psutil.wait_procs(alive, timeout=10)
+
+
+def save_images(folder: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for label in ("dark", "light"):
+        (folder / label).mkdir(parents=True)
+        for index in range(4):
+            pixels = rng.integers(0, 128, (24, 24, 3), dtype=np.uint8) + (128 if label == "light" else 0)
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / label / f"{index}.png")
+
+
+def submit(cluster: Cluster, space: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", SUBMIT, cluster.address, str(space)],
+        env={**cluster.environment, **environment},
+        cwd=space.parent,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_sweep_runs_as_a_job_and_its_output_and_exit_code_come_back(
+    cluster: Cluster, space_file: Path, tmp_path: Path
+) -> None:
+    from tiny_clip import save_clip
+
+    save_clip(tmp_path / "model")
+    for seed, split in enumerate(("own/train", "own/val", "own/test", "other/val", "other/test")):
+        save_images(tmp_path / split, seed)
+
+    stranger = submit(cluster, space_file, RAY_AUTH_TOKEN="wrong")
+    assert "does not let us in" in stranger.stderr, stranger.stderr
+    assert not (tmp_path / "runs").exists()
+
+    done = submit(cluster, space_file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ray job stop" in done.stderr
+    assert "sweep sent" in done.stdout
+    assert (tmp_path / "runs" / "sent").is_dir()
+
+    again = submit(cluster, space_file)  # the name is taken: the job's own exit code
+    assert again.returncode == 2, again.stdout + again.stderr
+    assert "sent" in again.stdout
+
+
+def test_a_cluster_that_is_not_there_is_said_to_be_so(space_file: Path) -> None:
+    (port,) = free_ports(1)
+    environment = {"RAY_AUTH_MODE": "disabled"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        from rayforget.on_ray.submit import submit_sweep
+
+        with pytest.raises(RayforgetError, match="no Ray dashboard answers"):
+            submit_sweep(
+                f"http://127.0.0.1:{port}",
+                space=space_file,
+                overrides=(),
+                name=None,
+                resume=None,
+                paths_on_cluster=True,
+            )

@@ -1,0 +1,330 @@
+"""The command line: quick to answer, one message for a mistake, nothing written by what only looks."""
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from synthetic_sweep import make_records
+from typer.testing import CliRunner
+
+from rayforget.cli import app, main
+from rayforget.errors import RayforgetError
+from rayforget.frontier.choose import points_to_report
+from rayforget.frontier.gather import gather
+from rayforget.record.standing import roles_of, trainings_of
+from rayforget.record.store import Store
+from rayforget.record.sweep import Sweep, SweepInfo
+from rayforget.record.types import TestRecord
+from rayforget.space.load import load_space
+
+HEAD = """\
+name: small
+foundation: {kind: clip, model: builtin}
+"""
+TAIL = """\
+recipe:
+  learning_rate: {low: 1e-5, high: 1e-3, log: true}
+  epochs: 2
+  batch_size: 4
+methods:
+  full: {}
+plain:
+  set: {learning_rate: 1e-4}
+search: {trainings: 24, seed: 0}
+"""
+WORLD = """\
+tasks:
+  photo:
+    kind: zero_shot
+    role: speciality
+    templates: ["a {}"]
+    train: {kind: world, style: photo, split: train, count: 8}
+    val: {kind: world, style: photo, split: val, count: 8}
+    test: {kind: world, style: photo, split: test, count: 8}
+""" + "".join(
+    f"""\
+  {name}:
+    kind: zero_shot
+    role: generality
+    group: {group}
+    val: {{kind: world, style: sketch, split: val, count: {8 + index}}}
+    test: {{kind: world, style: sketch, split: test, count: {8 + index}}}
+"""
+    for index, (name, group) in enumerate(
+        [
+            ("art_painting", "distribution"),
+            ("cartoon", "distribution"),
+            ("sketch", "distribution"),
+            ("counting", "task"),
+        ]
+    )
+)
+FOLDERS = "tasks:\n" + "".join(
+    f"""\
+  {name}:
+    kind: zero_shot
+    role: {role}
+"""
+    + "".join(f"    {split}: {{kind: folder, path: {name}/{split}}}\n" for split in splits)
+    for name, role, splits in [
+        ("photo", 'speciality\n    templates: ["a {}"]', ("train", "val", "test")),
+        ("sketch", "generality\n    group: distribution", ("val", "test")),
+    ]
+)
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command in an empty folder; gives the exit code that `main` would give, and the output or message."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RAYFORGET_STORAGE", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run_command(*arguments: object) -> tuple[int, str]:
+        result = CliRunner().invoke(app, [str(each) for each in arguments])
+        if isinstance(result.exception, RayforgetError):
+            return 2, str(result.exception)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.output
+
+    return run_command
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """Image folders of two tasks, every image another, and the space file that names them."""
+    random = np.random.default_rng(0)
+    for task, splits in (("photo", ("train", "val", "test")), ("sketch", ("val", "test"))):
+        for split in splits:
+            for label in ("cat", "dog"):
+                folder = tmp_path / task / split / label
+                folder.mkdir(parents=True)
+                for index in range(3):
+                    pixels = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+                    Image.fromarray(pixels).save(folder / f"{index}.png")
+    path = tmp_path / "space.yaml"
+    path.write_text(HEAD + FOLDERS + TAIL)
+    return path
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A storage path with one whole sweep, `whole`, and one that lacks its last trainings, `half`."""
+    folder = tmp_path_factory.mktemp("recorded")
+    (folder / "space.yaml").write_text(HEAD + WORLD + TAIL)
+    loaded = load_space(folder / "space.yaml")
+    records, tests = make_records(scale=0.2)
+    for name, some in (("whole", records), ("half", records[: len(records) // 2])):
+        info = SweepInfo(name=name, space_name="small", created=1.7e9, space_digest="0" * 12)
+        storage = Store.open(folder / "runs")
+        sweep = Sweep.create(storage, info, space_text=loaded.text, space=loaded.space.model_dump(mode="json"))
+        for record in some:
+            sweep.add(record)
+        if name == "half":
+            continue
+        points = gather(some, roles_of(sweep)).points
+        for key in (points[index].key for index in points_to_report(points)):
+            trial, step, alpha = key
+            scores = {alpha: tests[key]}
+            sweep.add_tests(TestRecord(trial=trial, step=step, theta_1_hash="", scores=scores, finished=1.7e9))
+    return folder / "runs"
+
+
+def files_below(folder: Path) -> set[Path]:
+    return set(folder.rglob("*"))
+
+
+def test_help_is_answered_without_any_heavy_import() -> None:
+    heavy = {"torch", "ray", "pydantic", "numpy", "optuna", "mlflow", "open_clip", "rich", "pyarrow"}
+    code = (
+        "import sys, time; started = time.perf_counter(); sys.argv = ['rayforget', '--help']\n"
+        "from rayforget.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"print(sorted({heavy} & sys.modules.keys()), time.process_time())"
+    )
+    seconds = []
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        found, _, spent = done.stdout.splitlines()[-1].rpartition(" ")
+        assert found == "[]"
+        seconds.append(float(spent))  # of the processor: a busy machine does not change it much
+    assert statistics.median(seconds) < 0.5
+
+
+@pytest.mark.parametrize("command", ["list", "status"])
+def test_looking_at_the_record_imports_no_model_library(command: str, recorded: Path) -> None:
+    arguments = [command, *(["whole"] if command == "status" else []), "--storage", str(recorded)]
+    code = (
+        f"import sys; sys.argv = ['rayforget', *{arguments}]\n"
+        "from rayforget.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'ray', 'optuna', 'mlflow', 'pydantic', 'matplotlib', 'plotly'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_mistake_is_one_message_on_standard_error_and_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["rayforget", "status", "none", "--storage", "runs"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    captured = capsys.readouterr()
+    assert ended.value.code == 2
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert "no sweep none" in captured.err
+    assert files_below(tmp_path) == set()
+
+
+@pytest.mark.parametrize("command", ["check", "sweep"])
+@pytest.mark.parametrize(
+    ("spoil", "line", "text"),
+    [
+        (lambda root: (root / "space.yaml").write_text(HEAD + "colour: red\n" + FOLDERS + TAIL), 3, "unknown key"),
+        (lambda root: (root / "photo/val").rename(root / "photo/elsewhere"), 9, "expected a folder"),
+        (
+            lambda root: (root / "photo/test/cat/9.png").write_bytes((root / "photo/val/dog/0.png").read_bytes()),
+            None,
+            "the same image in two splits",
+        ),
+        (lambda root: (root / "sketch/test/cat").rename(root / "sketch/test/unicorn"), None, "unicorn"),
+    ],
+    ids=["unknown key", "missing folder", "overlapping splits", "label without class name"],
+)
+def test_a_space_that_cannot_be_used_is_refused_before_anything_is_written(
+    command: str, spoil: Callable[[Path], object], line: int | None, text: str, run: Run, folders: Path
+) -> None:
+    spoil(folders.parent)
+    before = files_below(folders.parent)
+    code, message = run(command, folders)
+    assert code == 2
+    assert text in message
+    assert message.startswith(f"{folders}:{'' if line is None else line}")
+    assert len(message.splitlines()) == 1
+    assert files_below(folders.parent) == before
+
+
+def test_schema_prints_json(run: Run) -> None:
+    code, output = run("schema")
+    assert code == 0
+    assert {"foundation", "tasks", "methods"} <= json.loads(output)["properties"].keys()
+
+
+def test_check_prints_the_plan_and_writes_nothing(run: Run, folders: Path) -> None:
+    before = files_below(folders.parent)
+    code, output = run("check", folders, "--no-probe", "--trials", "5", "--set", "curve.fractions=[0.5, 1.0]")
+    assert code == 0
+    assert "8: full 5; baseline: plain 3" in output
+    assert "3 in each training (6 images)" in output  # 6 images, 2 epochs, batches of 4
+    assert "2 in each training, 16 in all" in output
+    assert "20 to 29 models" in output
+    assert files_below(folders.parent) == before
+
+
+@pytest.mark.parametrize(
+    ("penalty", "warns"),
+    [
+        ("{kind: l1, strength: {low: 1, high: 10}}", "freezes the model"),
+        ("{kind: l1, strength: {low: 1e-3, high: 1, log: true}}", None),
+        ("{kind: l2, strength: {low: 1e9, high: 1e10, log: true}}", "leaves the model at theta_0"),
+        ("{kind: l2, strength: 1e-9}", "does next to nothing"),
+        ("{kind: l2, strength: 0}", None),
+        ("{kind: l2_coupled, strength: 1e9}", None),
+    ],
+)
+def test_a_proximal_strength_out_of_all_proportion_is_noted(
+    penalty: str, warns: str | None, run: Run, folders: Path
+) -> None:
+    folders.write_text(folders.read_text().replace("  full: {}", f"  some:\n    penalties:\n      - {penalty}"))
+    code, output = run("check", folders, "--no-probe")
+    assert code == 0
+    assert ("methods.some: " in output) == (warns is not None)
+    assert warns is None or warns in output
+
+
+def test_list_shows_every_sweep_and_how_far_it_is(run: Run, recorded: Path) -> None:
+    code, output = run("list", "--storage", recorded)
+    assert code == 0
+    rows = {line.split()[0]: line for line in output.splitlines() if line.split()[:1] in (["whole"], ["half"])}
+    assert "on test" in rows["whole"]
+    assert "finished" in rows["whole"]
+    assert "not finished" in rows["half"]
+    assert "on val" in rows["half"]
+
+
+def test_status_tells_failures_and_how_to_go_on(run: Run, recorded: Path) -> None:
+    code, output = run("status", "whole", "--storage", recorded)
+    assert code == 0
+    assert "26 of 27 trainings done, 1 failed, 0 unfinished, 0 not begun" in output
+    assert "failed: t0023: loss is nan" in output
+    assert str(recorded / "whole" / "points" / "t0023-000000.json") in output
+    code, output = run("status", "half", "--storage", recorded)
+    assert code == 0
+    assert f"rayforget sweep --resume half --storage {recorded}" in output
+
+
+def test_a_training_that_was_handed_out_and_not_recorded_is_unfinished(run: Run, recorded: Path) -> None:
+    (recorded / "half" / "asked").mkdir()
+    (recorded / "half" / "asked" / "t0099.json").write_text("{}")
+    code, output = run("status", "half", "--storage", recorded)
+    assert code == 0
+    assert "unfinished: t0099: no checkpoint recorded yet" in output
+
+
+def test_the_budget_of_a_resumed_sweep_counts(recorded: Path) -> None:
+    sweep = Sweep.open(Store.open(recorded), "whole")
+    assert trainings_of(sweep) == 24 + 3
+    sweep.note_budget(30)
+    try:
+        assert trainings_of(sweep) == 30 + 3
+    finally:
+        sweep.store.delete("budget")
+
+
+@pytest.mark.parametrize("command", ["status", "frontier", "mirror", "ui"])
+def test_a_sweep_that_does_not_exist_is_named_beside_those_that_do(command: str, run: Run, recorded: Path) -> None:
+    before = files_below(recorded)
+    code, message = run(command, "none", "--storage", recorded)
+    assert (code, message) == (2, f"no sweep none in {recorded}; found: half, whole")
+    assert files_below(recorded) == before
+
+
+@pytest.mark.slow
+def test_frontier_draws_into_the_folder_it_is_given(run: Run, recorded: Path, tmp_path: Path) -> None:
+    before = files_below(recorded)
+    code, output = run("frontier", "whole", "--storage", recorded, "--out", tmp_path / "out")
+    assert code == 0
+    assert "Frontier" in output
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"frontier.png", "frontier.html", "frontier.json"}
+    assert files_below(recorded) == before
+
+
+def test_rm_asks_and_deletes_one_sweep_alone(run: Run, recorded: Path) -> None:
+    info = SweepInfo(name="third", space_name="small", created=1.8e9, space_digest="0" * 12)
+    Sweep.create(Store.open(recorded), info, space_text="", space={})
+    assert run("rm", "third", "--storage", recorded)[0] == 1  # nobody said yes
+    assert (recorded / "third").is_dir()
+    code, _ = run("rm", "third", "--storage", recorded, "--yes")
+    assert code == 0
+    assert sorted(path.name for path in recorded.iterdir()) == ["half", "whole"]
+    assert run("rm", "third", "--storage", recorded, "--yes")[0] == 2
+
+
+def test_ui_without_a_mirror_says_how_to_make_one(run: Run, recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    code, message = run("ui", "whole", "--storage", recorded)
+    assert code == 2
+    assert "rayforget mirror whole" in message

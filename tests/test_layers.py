@@ -1,0 +1,83 @@
+"""Who may import whom: proven in fresh interpreters that lack the forbidden packages, and by reading the imports."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import rayforget
+
+ROOT = Path(rayforget.__file__).parent
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked}:
+            raise ImportError(name + " is blocked")
+
+sys.meta_path.insert(0, Blocker())
+for top in {names}:
+    module = importlib.import_module("rayforget." + top)
+    for found in pkgutil.walk_packages(getattr(module, "__path__", []), module.__name__ + "."):
+        importlib.import_module(found.name)
+"""
+
+
+def import_without(blocked: set[str], names: list[str]) -> None:
+    """Imports these parts of rayforget, every module in them, where the blocked packages do not exist."""
+    code = IMPORT_ALL.format(blocked=sorted(blocked), names=names)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Every module that a file imports anywhere in it, inside functions and for type checkers too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def importers(package: str) -> list[str]:
+    """Files below rayforget that import a package or module, relative to it."""
+    return sorted(
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.rglob("*.py")
+        if any(name == package or name.startswith(f"{package}.") for name in imports_of(path))
+    )
+
+
+def test_values_need_neither_torch_nor_ray_nor_any_model_library() -> None:
+    heavy = {"torch", "ray", "optuna", "mlflow", "open_clip", "transformers", "peft"}
+    import_without(heavy, ["space", "frontier", "record.types", "errors"])
+
+
+@pytest.mark.slow
+def test_the_core_needs_neither_ray_nor_optuna_nor_mlflow() -> None:
+    core = ["train", "interpolate", "evaluate", "tasks", "foundations", "pipeline", "bench", "record"]
+    import_without({"ray", "optuna", "mlflow"}, core)
+
+
+@pytest.mark.parametrize(("package", "home"), [("ray", "on_ray/"), ("optuna", "search/"), ("mlflow", "report/mirror")])
+def test_a_library_is_imported_in_its_one_place_only(package: str, home: str) -> None:
+    found = importers(package)
+    assert found, f"nothing imports {package}: does this test look in the right place?"
+    assert [path for path in found if not path.startswith(home)] == []
+
+
+@pytest.mark.parametrize("part", ["train", "interpolate", "evaluate"])
+def test_train_interpolate_and_evaluate_never_import_each_other(part: str) -> None:
+    others = {"train", "interpolate", "evaluate"} - {part}
+    assert [path for other in others for path in importers(f"rayforget.{other}") if path.startswith(f"{part}/")] == []
+
+
+def test_only_the_edges_import_the_ray_folder() -> None:
+    assert set(importers("rayforget.on_ray")) - {"cli.py", "conduct.py"} <= {
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "on_ray").rglob("*.py")
+    }
