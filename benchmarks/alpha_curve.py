@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from verdict import print_machine, print_target
 
 from rayforget.bench import Bench
+from rayforget.foundations.builtin.world import COLORS, SHAPES, STYLES, draw
 from rayforget.foundations.clip_prepared import PreparedClip, prepare_clip
 from rayforget.foundations.clip_source import builtin_folder, clip_source
 from rayforget.foundations.protocol import State
@@ -35,7 +36,6 @@ from rayforget.record.sweep import Sweep, SweepInfo, space_digest
 from rayforget.space.models import ClipFoundation, Space
 from rayforget.tasks.resolve import resolve_tasks
 
-CLASSES = ("circle", "square", "triangle", "star", "cross", "heart", "ring", "arrow")
 TASK = "photos"
 SIZE = (500, 375)
 QUALITY = 90
@@ -44,26 +44,24 @@ Hits = Mapping[float, NDArray[np.bool_]]
 
 
 def draw_images(folder: Path, count: int, seed: int) -> None:
-    """JPEGs of ImageNet's usual size in one folder per class: noise at all scales, as photographs have, and shapes."""
-    generator = np.random.default_rng(seed)
+    """JPEGs of ImageNet's usual size in one folder per class: pictures of the built-in world under noise.
+
+    The noise has all scales, as photographs have, and makes the files about as large as ImageNet's.
+    """
+    width, height = SIZE
     for index in range(count):
-        width, height = SIZE
-        pixels = np.full((height, width, 3), generator.uniform(60, 200, 3))
-        for cells in (3, 8, 24, 72, 200):
-            coarse = generator.normal(0, 1, (cells * height // width + 1, cells, 3)).astype(np.float32)
-            for channel in range(3):
-                layer = Image.fromarray(coarse[:, :, channel]).resize(SIZE, Image.Resampling.BICUBIC)
-                pixels[:, :, channel] += 60 / cells**0.45 * np.asarray(layer)
-        image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
-        pen = ImageDraw.Draw(image)
-        for _ in range(int(generator.integers(2, 8))):
-            x, y = generator.integers(0, width), generator.integers(0, height)
-            reach = int(generator.integers(10, 120))
-            colour = tuple(int(value) for value in generator.integers(0, 256, 3))
-            (pen.ellipse if generator.random() < 0.5 else pen.rectangle)((x, y, x + reach, y + reach), fill=colour)
-        name = CLASSES[index % len(CLASSES)]
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        image.save(folder / name / f"{index:05d}.jpg", quality=QUALITY)
+        generator = np.random.default_rng([seed, index])
+        shape, color = SHAPES[index % len(SHAPES)], str(generator.choice(COLORS))
+        style = STYLES[index // len(SHAPES) % len(STYLES)]
+        picture = Image.new("RGB", SIZE, (128, 128, 128))
+        picture.paste(draw(shape, color, 1, style, generator, size=height), ((width - height) // 2, 0))
+        pixels = np.asarray(picture, dtype=np.float32)
+        for cells in (8, 24, 72, 200, width):
+            coarse = generator.normal(0, 20 / cells**0.2, (cells * height // width, cells)).astype(np.float32)
+            layer = Image.fromarray(coarse).resize(SIZE, Image.Resampling.BICUBIC)
+            pixels = pixels + np.asarray(layer)[:, :, None]
+        (folder / shape).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / shape / f"{index:05d}.jpg", quality=QUALITY)
 
 
 def space_of(folder: Path, model: str, batch_size: int) -> Space:
@@ -145,15 +143,15 @@ def one_pass(bench: Bench, theta_1: State, alphas: Sequence[float]) -> tuple[flo
 class SeparateEvaluations:
     """open_clip's own model, loaded and evaluated anew for every alpha."""
 
-    def __init__(self, model: str, folder: Path, batch_size: int, threads: int) -> None:
+    def __init__(self, model: str, folder: Path, batch_size: int) -> None:
         import open_clip
 
         source = clip_source(ClipFoundation(kind="clip", model=model))
         self.clip: nn.Module
         self.clip, _, self.transform = open_clip.create_model_and_transforms(source.name, precision="fp32")
         self.clip.eval()
-        self._folder, self._batch_size, self._threads = folder, batch_size, threads
-        tokens = open_clip.get_tokenizer(source.name)([f"a photo of a {name}" for name in sorted(CLASSES)])
+        self._folder, self._batch_size = folder, batch_size
+        tokens = open_clip.get_tokenizer(source.name)([f"a photo of a {name}" for name in sorted(SHAPES)])
         with torch.inference_mode():
             features: Tensor = self.clip.encode_text(tokens, normalize=True)  # type: ignore[operator]
             # As CLIP's zero-shot classifier: the mean over prompts (here one), of unit length again.
@@ -219,18 +217,17 @@ def main() -> None:
     alphas = [round(float(alpha), 6) for alpha in np.linspace(0, 1, given.points)]
     with tempfile.TemporaryDirectory(prefix="rayforget-alpha-") as temporary:
         folder, model = Path(temporary), chosen_model(given.model)
-        for split, count in (("train", 8), ("val", given.images), ("test", 8)):
-            draw_images(folder / split, max(count, len(CLASSES)), seed=len(split) + count)
+        for seed, (split, count) in enumerate((("train", 0), ("val", given.images), ("test", 0))):
+            draw_images(folder / split, max(count, len(SHAPES)), seed=seed)
         kib = [path.stat().st_size / 1024 for path in (folder / "val").rglob("*.jpg")]
         print(
             f"{len(kib)} JPEGs of {SIZE[0]} x {SIZE[1]}, {statistics.mean(kib):.0f} KiB on average, {len(alphas)} "
             f"alphas, {model}, batch {given.batch}; the files are in the system's page cache for both sides"
         )
         began = time.perf_counter()
-        peer = SeparateEvaluations(model, folder / "val", given.batch, given.threads)
-        print(
-            f"loading the model, which both sides do once and no figure below holds: {time.perf_counter() - began:.1f} s"
-        )
+        peer = SeparateEvaluations(model, folder / "val", given.batch)
+        took = time.perf_counter() - began
+        print(f"loading the model takes {took:.1f} s; both sides do it once, and no figure below holds it")
         run(space_of(folder, model, given.batch), folder, peer, alphas, given.move)
 
 

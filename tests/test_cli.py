@@ -1,6 +1,7 @@
 """The command line: quick to answer, one message for a mistake, nothing written by what only looks."""
 
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -160,17 +161,19 @@ def test_help_is_answered_without_any_heavy_import() -> None:
     assert statistics.median(seconds) < 0.5
 
 
-@pytest.mark.parametrize("command", ["list", "status"])
-def test_looking_at_the_record_imports_no_model_library(command: str, recorded: Path) -> None:
-    arguments = [command, *(["whole"] if command == "status" else []), "--storage", str(recorded)]
+def test_looking_at_the_record_imports_no_model_library(recorded: Path) -> None:
+    heavy = {"torch", "ray", "optuna", "mlflow", "matplotlib", "plotly", "rayforget.space.models"}
     code = (
-        f"import sys; sys.argv = ['rayforget', *{arguments}]\n"
+        "import sys\n"
         "from rayforget.cli import main\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "print(sorted({'torch', 'ray', 'optuna', 'mlflow', 'pydantic', 'matplotlib', 'plotly'} & sys.modules.keys()))"
+        f"for command in (['list'], ['status', 'whole']):\n"
+        f"    sys.argv = ['rayforget', *command, '--storage', {str(recorded)!r}]\n"
+        "    try: main()\n"
+        "    except SystemExit as end: assert not end.code\n"
+        f"print(sorted({heavy} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "26 of 27 trainings done" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
 
 
@@ -232,6 +235,33 @@ def test_check_prints_the_plan_and_writes_nothing(run: Run, folders: Path) -> No
     assert "2 in each training, 16 in all" in output
     assert "20 to 29 models" in output
     assert files_below(folders.parent) == before
+
+
+@pytest.mark.slow
+def test_the_probe_sets_every_method_up_and_leaves_nothing(run: Run, folders: Path) -> None:
+    from tiny_clip import save_clip
+
+    text = folders.read_text().replace("builtin", save_clip(folders.parent / "model").model)
+    methods = "  full: {}\n  text: {head: text}\n  lora:\n    adapter: {kind: lora, rank: 2}\n"
+    folders.write_text(text.replace("  full: {}\n", methods))
+    before = files_below(folders.parent)
+    code, output = run("check", folders, "--set", "resources.cpus_per_worker=1")
+    assert code == 0
+    for name in ("full", "text", "lora", "plain"):
+        assert re.search(rf"{name}: (\S+ ms a step|not timed)", output), output
+    assert "on this machine" in output
+    assert files_below(folders.parent) == before
+
+    folders.write_text(folders.read_text().replace("rank: 2", "rank: 2, targets: [q_proj, nothing]"))
+    line = next(number for number, line in enumerate(folders.read_text().splitlines(), 1) if "lora:" in line)
+    code, message = run("check", folders)
+    assert code == 2
+    assert message.startswith(f"{folders}:{line}: methods.lora: adapter.targets names 'nothing'")
+
+    (folders.parent / "model" / "open_clip_config.json").unlink()
+    code, message = run("check", folders)
+    assert code == 2
+    assert message.startswith(f"{folders}:2: foundation: ")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rayforget.errors import RayforgetError, SpaceError
 from rayforget.on_ray.session import prepare_environment
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, which ends the following and not the job."""
+_PATIENCE_S = 180.0
+"""How long a cluster may take to accept a job."""
 
 _JOB_ENVIRONMENT = {
     # `ray job stop` is then what Ctrl-C is: the sweep ends cleanly and says how to resume.
@@ -78,13 +80,8 @@ def submit_sweep(
             shutil.copy(path, Path(folder) / path.name)
             options = [path.name, *options, *(["--name", name] if name else [])]
         client = _connect(address)
-        try:
-            job = client.submit_job(
-                entrypoint=shlex.join(["rayforget", "sweep", *options, "--address", "auto"]),
-                runtime_env={"working_dir": folder, "env_vars": environment},
-            )
-        except RuntimeError as error:
-            raise RayforgetError(f"the cluster at {address} refuses the job: {error}") from None
+        entrypoint = shlex.join(["rayforget", "sweep", *options, "--address", "auto"])
+        job = _submit(client, entrypoint, {"working_dir": folder, "env_vars": environment}, address)
     return _follow(client, job, address)
 
 
@@ -123,6 +120,18 @@ def _has_token() -> bool:
     """Whether this user has a token to show; Ray shows one only when RAY_AUTH_MODE says so."""
     named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
     return bool(named) or (Path.home() / ".ray" / "auth_token").is_file()
+
+
+def _submit(client: "JobSubmissionClient", entrypoint: str, runtime_env: dict[str, Any], address: str) -> str:
+    """The new job's id; a cluster that has just started has a dashboard before it can take jobs."""
+    patience_ends = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return client.submit_job(entrypoint=entrypoint, runtime_env=runtime_env)
+        except RuntimeError as error:
+            if "No available agent" not in str(error) or time.monotonic() > patience_ends:
+                raise RayforgetError(f"the cluster at {address} refuses the job: {error}") from None
+        time.sleep(1)
 
 
 def _follow(client: "JobSubmissionClient", job: str, address: str) -> int:

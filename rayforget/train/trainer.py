@@ -59,7 +59,7 @@ class Trainer:
             self._trained.values(), learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
-        self._ddp = DistributedDataParallel(module, broadcast_buffers=False) if is_distributed() else None
+        self._ddp = DistributedDataParallel(module, forward_sync_buffers=False) if is_distributed() else None
         wrapped: nn.Module = self._ddp or module
         self._forward = torch.compile(wrapped) if recipe.compile else wrapped
 

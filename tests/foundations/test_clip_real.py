@@ -1,5 +1,10 @@
 """The real model on real images gives the known figures, and a model of full size goes the whole way."""
 
+import shutil
+import tempfile
+from pathlib import Path
+
+import open_clip
 import pytest
 import torch
 from tiny_clip import save_clip
@@ -62,15 +67,21 @@ def few_images(shared, folder):
     return resolve_tasks({"photo": ZeroShotTask(kind="zero_shot", role="speciality", templates=TEMPLATES, **sources)})
 
 
+@pytest.fixture(scope="module")
+def vit_b_32():
+    """A folder of its own, since pytest would keep its 600 MB for three sessions."""
+    config = open_clip.get_model_config("ViT-B-32")
+    with tempfile.TemporaryDirectory() as folder:
+        yield save_clip(
+            Path(folder), vision=config["vision_cfg"], text=config["text_cfg"], embed_dim=config["embed_dim"]
+        )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("head", ["frozen", "trained", "text"])
-def test_vit_b_32_of_random_weights_loads_learns_and_is_scored(shared, tmp_path, head):
-    config = open_clip.get_model_config("ViT-B-32")
-    spec = save_clip(
-        tmp_path / "model", vision=config["vision_cfg"], text=config["text_cfg"], embed_dim=config["embed_dim"]
-    )
+def test_vit_b_32_of_random_weights_loads_learns_and_is_scored(shared, tmp_path, head, vit_b_32):
     tasks = few_images(shared, tmp_path / "images")
-    prepared = prepare_clip(spec, tasks, cache=tmp_path, device=torch.device("cpu"), evaluation_batch=16)
+    prepared = prepare_clip(vit_b_32, tasks, cache=tmp_path, device=torch.device("cpu"), evaluation_batch=16)
     learner = prepared.learner(recipe(head, gradient_checkpointing=True))
     optimiser = torch.optim.SGD([p for p in learner.module.parameters() if p.requires_grad], lr=1e-3)
     batch = learner.batch(torch.arange(4), torch.Generator().manual_seed(0))

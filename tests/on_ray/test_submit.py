@@ -124,9 +124,9 @@ def cluster() -> Iterator[Cluster]:
         wait_for(dashboard, head)
         yield Cluster(address=f"http://127.0.0.1:{dashboard}", environment=environment)
     finally:
-        end_with_descendants(psutil.Process(head.pid), temporary)
+        left = end_with_descendants(psutil.Process(head.pid), temporary)
         head.wait()
-        left = [process for process in psutil.process_iter(["cmdline"]) if belongs(process, temporary)]
+        left += [process for process in psutil.process_iter(["cmdline"]) if belongs(process, temporary)]
         shutil.rmtree(temporary, ignore_errors=True)
     assert not left
 
@@ -155,15 +155,16 @@ def belongs(process: psutil.Process, temporary: str) -> bool:
     return temporary in " ".join(process.info["cmdline"] or ())
 
 
-def end_with_descendants(head: psutil.Process, temporary: str) -> None:
+def end_with_descendants(head: psutil.Process, temporary: str) -> list[psutil.Process]:
+    """Ends them, by force if need be, and returns those that live on all the same."""
     ours = [head, *head.children(recursive=True)]
     head.terminate()
-    _, alive = psutil.wait_procs(ours, timeout=20)
+    _, alive = psutil.wait_procs(ours, timeout=5)
     alive += [process for process in psutil.process_iter(["cmdline"]) if belongs(process, temporary)]
     for process in alive:
         if process.is_running():
             process.kill()
-    psutil.wait_procs(alive, timeout=10)
+    return psutil.wait_procs(alive, timeout=10)[1]
 
 
 def save_images(folder: Path, seed: int) -> None:
@@ -182,13 +183,13 @@ def submit(cluster: Cluster, space: Path, **environment: str) -> subprocess.Comp
         cwd=space.parent,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=420,
         check=False,
     )
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_sweep_runs_as_a_job_and_its_output_and_exit_code_come_back(
     cluster: Cluster, space_file: Path, tmp_path: Path
 ) -> None:
