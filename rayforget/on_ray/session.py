@@ -24,6 +24,13 @@ _ENVIRONMENT = {
 }
 
 
+_LOCAL_ENVIRONMENT = {
+    # Ray's switch for "this machine alone": its node address becomes 127.0.0.1, and so do the addresses of its ports.
+    # Without it `_node_ip_address="127.0.0.1"` is turned into the machine's address on the network.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+}
+
+
 def prepare_environment() -> None:
     """Settings that Ray reads when it is imported or started; what the user has set stays."""
     for name, value in _ENVIRONMENT.items():
@@ -43,6 +50,8 @@ def ray_session(resources: Resources, *, address: str | None, verbose: bool = Fa
         The dashboard's URL, empty where there is none.
     """
     prepare_environment()
+    if address is None:
+        os.environ.update(_LOCAL_ENVIRONMENT)
     import ray
 
     if address is None:
