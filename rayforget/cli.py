@@ -40,6 +40,9 @@ def sweep(
         typer.Option(help="Ray cluster: `auto` or HOST:PORT joins it; http://HOST:8265 submits the sweep as a job."),
     ] = None,
     storage: Storage = "runs",
+    paths_on_cluster: Annotated[
+        bool, typer.Option("--paths-on-cluster", help="Of a submitted job: the space's local paths exist there.")
+    ] = False,
     verbose: Verbose = False,
 ) -> None:
     """Fine-tune in many ways, walk from each result back to the pretrained model, and show the frontier."""
@@ -49,9 +52,16 @@ def sweep(
     if address is not None and address.startswith(("http://", "https://")):
         from rayforget.on_ray.submit import submit_sweep
 
-        raise typer.Exit(
-            submit_sweep(address, space=space, overrides=_overrides(set_, trials), name=name, resume=resume)
+        code = submit_sweep(
+            address,
+            space=space,
+            overrides=_overrides(set_, trials, storage),
+            name=name,
+            resume=resume,
+            storage=storage,
+            paths_on_cluster=paths_on_cluster,
         )
+        raise typer.Exit(code)
     if resume is not None:
         if space is not None:
             _refuse("--resume takes the space from the record; leave the space file out")

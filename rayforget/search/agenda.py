@@ -5,7 +5,7 @@ that were under way; what comes back is read from the record.
 """
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -50,15 +50,15 @@ class Agenda:
         self._methods = {method.name: method for method in methods_of(space)}
         self.records: dict[str, list[CheckpointRecord]] = {}
         self.running: dict[str, NamedJob] = {}
+        self._gathered: dict[str, tuple[int, Gathered]] = {}
         self._waiting: deque[TrialJob] = deque()
         self._num_asked = 0
         self._tests: deque[NamedJob] | None = None
         self._replay()
-        if not any(job.recipe.method == PLAIN for job in self._handed_out.values()):
-            for seed in range(self.space.plain.seeds):
-                self._waiting.append(
-                    self._new_job(PLAIN, TrialJob(name="", recipe=plain_of(space).recipe({}, seed=seed)))
-                )
+        handed_out = {job.recipe.seed for job in self._handed_out.values() if job.recipe.method == PLAIN}
+        for seed in set(range(space.plain.seeds)) - handed_out:
+            recipe = plain_of(space).recipe({}, seed=seed)
+            self._waiting.append(self._new_job(PLAIN, TrialJob(name="", recipe=recipe)))
 
     @property
     def num_trainings(self) -> int:
@@ -68,7 +68,7 @@ class Agenda:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do."""
-        return not self.running and (self._tests is not None and not self._tests or self._hopeless())
+        return not self.running and ((self._tests is not None and not self._tests) or self._hopeless())
 
     def next(self) -> NamedJob | Next:
         """The next job, or why there is none."""
@@ -104,13 +104,14 @@ class Agenda:
         """Forgets a running job that is neither done nor failed: a test that could not be scored."""
         self.running.pop(name, None)
 
-    def known_records(self) -> list[CheckpointRecord]:
-        """All records so far, sorted by (trial, step)."""
-        return [record for name in sorted(self.records) for record in self.records[name]]
-
     def gathered(self) -> Gathered:
-        """Every point so far with its scores."""
-        return gather(self.known_records(), self.roles)
+        """Every point so far with its scores; a trial's items are summed once."""
+        parts = [self._gathered_of(name) for name in sorted(self.records)]
+        return Gathered(
+            points=tuple(point for part in parts for point in part.points),
+            val={key: scores for part in parts for key, scores in part.val.items()},
+            failed=dict(sum((Counter(part.failed) for part in parts), Counter())),
+        )
 
     def failures(self) -> dict[str, str]:
         """Failed trial -> the first line of its reason."""
@@ -124,6 +125,13 @@ class Agenda:
     def finished_trainings(self) -> int:
         """Trainings that are done or have failed."""
         return sum(self.is_finished(records) for name, records in self.records.items() if name in self._handed_out)
+
+    def _gathered_of(self, name: str) -> Gathered:
+        records = self.records[name]
+        known = self._gathered.get(name)
+        if known is None or known[0] != len(records):
+            known = self._gathered[name] = (len(records), gather(records, self.roles))
+        return known[1]
 
     def _replay(self) -> None:
         """Reads the record: finished trainings go to the study in the order they were asked, others start again."""
@@ -187,6 +195,9 @@ class Agenda:
             self.study.tell(_number(job.name), _asked(job), self._curve_points(records))
 
     def _curve_points(self, records: Sequence[CheckpointRecord]) -> list[CurvePoint]:
+        """What the study is told of a trial: nothing of a failed one."""
+        if any(record.status == "failed" for record in records):
+            return []
         return [
             CurvePoint(
                 step=point.step,

@@ -43,7 +43,7 @@ def stream(split: Literal["train", "val", "test", "pretraining"], seed: int, *pl
 
 
 class WorldImages:
-    """The pictures of one world source, drawn when they are read.
+    """The pictures of one world source, each drawn when it is first read.
 
     Labels are balanced: in every run of num_classes pictures each class comes once. With style `all` so are the pairs
     of class and style, over num_classes * num_styles pictures. The first pictures of a larger source are a smaller
@@ -63,6 +63,7 @@ class WorldImages:
             len(STYLES) if source.style == "all" else STYLES.index(source.style),
         )
 
+        self._files: dict[int, bytes] = {}
         num_blocks = -(-source.count // len(self.class_names))
         streams = (stream(source.split, source.seed, *self._place, 0, block) for block in range(num_blocks))
         self._labels = np.concatenate([rng.permutation(len(self.class_names)) for rng in streams])
@@ -100,10 +101,12 @@ class WorldImages:
         )
 
     def read(self, index: int) -> bytes:
-        """The picture as a PNG file."""
-        file = io.BytesIO()
-        self.image(index).save(file, format="png", compress_level=1)
-        return file.getvalue()
+        """The picture as a PNG file (about 2 kB), drawn once and kept."""
+        if index not in self._files:
+            file = io.BytesIO()
+            self.image(index).save(file, format="png", compress_level=1)
+            self._files[index] = file.getvalue()
+        return self._files[index]
 
     def _checked(self, index: int) -> int:
         if not 0 <= index < len(self):

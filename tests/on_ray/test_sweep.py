@@ -1,0 +1,126 @@
+"""A whole sweep from the command line: through Ctrl-C and SIGKILL to the same frontier, with no process left."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from rayforget.record.store import Store
+from rayforget.record.sweep import Sweep
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def space_file(tree: Callable[..., dict[str, Any]], tmp_path: Path) -> Path:
+    long = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "epochs": 60, "batch_size": 8}
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(tree(tmp_path / "runs", recipe=long)))
+    return path
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "rayforget.cli", "sweep", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def finish(driver: subprocess.Popen[str]) -> str:
+    output, _ = driver.communicate(timeout=400)
+    return output
+
+
+def wait_until(condition: Callable[[], bool], driver: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 300
+    while not condition():
+        assert driver.poll() is None, driver.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def rays_processes() -> list[str]:
+    def mark(command: list[str]) -> bool:
+        return any("ray::" in part or "raylet" in part or "gcs_server" in part for part in command)
+
+    return [" ".join(p.info["cmdline"])[:80] for p in psutil.process_iter(["cmdline"]) if mark(p.info["cmdline"] or [])]
+
+
+def assert_nothing_of_ray_is_left(timeout_s: float = 40) -> None:
+    end = time.monotonic() + timeout_s
+    while left := rays_processes():
+        assert time.monotonic() < end, left
+        time.sleep(0.5)
+
+
+def frontier(storage: Path, name: str) -> Any:
+    rows = json.loads((storage / name / "report" / "frontier.json").read_text())
+    return [(row["trial"], row["step"], row["alpha"], row["val"], row["test"]) for row in rows]
+
+
+def test_a_sweep_that_is_interrupted_and_killed_ends_as_one_that_was_not(space_file: Path, tmp_path: Path) -> None:
+    storage = tmp_path / "runs"
+    whole = start(str(space_file), "--name", "whole")
+    output = finish(whole)
+    assert whole.returncode == 0, output
+    assert "6/6 trainings" in output
+    assert_nothing_of_ray_is_left()
+
+    first = start(str(space_file), "--name", "broken")
+    wait_until(lambda: len(list((storage / "broken" / "points").glob("*.json"))) >= 4, first)
+    first.send_signal(signal.SIGINT)
+    output = finish(first)
+    assert first.returncode == 130, output
+    assert f"rayforget sweep --resume broken --storage {storage}" in output
+    assert_nothing_of_ray_is_left()
+    kept = {path: path.read_bytes() for path in (storage / "broken" / "points").glob("*.json")}
+
+    second = start("--resume", "broken", "--storage", str(storage))
+    wait_until(lambda: len(list((storage / "broken" / "points").glob("*.json"))) >= len(kept) + 2, second)
+    second.kill()
+    second.communicate()
+    assert_nothing_of_ray_is_left()
+    kept |= {path: path.read_bytes() for path in (storage / "broken" / "points").glob("*.json")}
+
+    third = start("--resume", "broken", "--storage", str(storage))
+    output = finish(third)
+    assert third.returncode == 0, output
+    assert all(path.read_bytes() == data for path, data in kept.items())
+    assert frontier(storage, "broken") == frontier(storage, "whole")
+    names = {name: Sweep.open(Store.open(storage), name) for name in ("whole", "broken")}
+    hashes = [{r.key: r.theta_1_hash for r in sweep.records()} for sweep in names.values()]
+    assert hashes[0] == hashes[1]
+    assert_nothing_of_ray_is_left()
+
+
+def test_under_uv_run_the_workers_have_the_drivers_interpreter(tmp_path: Path) -> None:
+    script = tmp_path / "who.py"
+    script.write_text(
+        "import sys\n"
+        "from rayforget.on_ray.session import ray_session\n"
+        "from rayforget.space.models import Resources\n"
+        "with ray_session(Resources(cpus_per_worker=1), address=None):\n"
+        "    import ray\n"
+        "    theirs = ray.get(ray.remote(lambda: sys.executable).remote())\n"
+        "    assert theirs == sys.executable, (theirs, sys.executable)\n"
+        "    print('same interpreter')\n"
+    )
+    project = Path(__file__).parents[2]
+    done = subprocess.run(
+        ["uv", "run", "python", str(script)], cwd=project, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert "same interpreter" in done.stdout, done.stdout + done.stderr
+    assert_nothing_of_ray_is_left()
