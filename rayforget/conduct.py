@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from rayforget.errors import RecordError, SpaceError
+from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.provenance import provenance
 from rayforget.record.space_of import space_of, with_trainings
@@ -77,6 +78,11 @@ def _with_budget(space: Space, overrides: Sequence[str]) -> Space:
 
 
 def _run(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> int:
+    with sole_driver(sweep):
+        return _drive(space, sweep, address=address, verbose=verbose)
+
+
+def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> int:
     from rayforget.on_ray.sweep import run_sweep
 
     console = open_console()
@@ -86,7 +92,7 @@ def _run(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> i
     agenda = Agenda(space, sweep, study)
     sweep.clean({name for name, records in agenda.records.items() if Agenda.is_finished(records)})
     console.print(f"sweep {sweep.info.name}: {agenda.num_trainings} trainings, record in {sweep.store}")
-    with LiveView(console, sweep.info.name) as view:
+    with LiveView(console, sweep.info.name, running=lambda: sorted(agenda.running)) as view:
 
         def after(named: NamedJob) -> None:
             tidy_weights(sweep, agenda.gathered(), agenda.roles, space.storage.keep)
@@ -143,7 +149,6 @@ def _progress(agenda: Agenda, named: NamedJob) -> Progress:
         done=agenda.finished_trainings(),
         failed=len(failures),
         in_all=agenda.num_trainings,
-        running=sorted(agenda.running),
         recovered=recovered,
         frontier=best,
         last=last,

@@ -1,7 +1,7 @@
 """A sweep while it runs: a live view on a terminal, plain lines anywhere else."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -21,8 +21,6 @@ class Progress:
     done: int
     failed: int
     in_all: int
-    running: Sequence[str]
-    """Names of the jobs under way."""
     recovered: float | None
     """On `val`, optimistic; None while plain fine-tuning is not measured, or undefined."""
     frontier: Sequence[FrontierPoint]
@@ -40,8 +38,9 @@ def open_console() -> Console:
 class LiveView:
     """Shows progress until it is closed; a context manager."""
 
-    def __init__(self, console: Console, title: str) -> None:
-        self._console, self._title = console, title
+    def __init__(self, console: Console, title: str, *, running: Callable[[], Sequence[str]]) -> None:
+        """`running` gives the names of the jobs under way whenever the view is drawn."""
+        self._console, self._title, self._running = console, title, running
         self._progress: Progress | None = None
         self._note = "starting Ray and the first worker group"
         self._started = time.monotonic()
@@ -104,13 +103,13 @@ class LiveView:
             Text(self._title, style="bold"),
             ProgressBar(total=progress.in_all, completed=progress.done, width=30),
             f"{progress.done}/{progress.in_all} done",
-            f"{len(progress.running)} running",
+            f"{len(self._running())} running",
             Text(f"{progress.failed} failed", style="red" if progress.failed else "dim"),
             _clock(time.monotonic() - self._started),
             f"ETA {_clock(eta)}" if eta is not None else "",
         )
         recovered = "" if progress.recovered is None else f"recovered so far {progress.recovered:.2f} (val, optimistic)"
-        under_way = f"running: {', '.join(progress.running)}" if progress.running else self._note
+        under_way = f"running: {', '.join(self._running())}" if self._running() else self._note
         return Group(head, Text(f"{under_way}   {recovered}", style="dim"), self._best(progress.frontier))
 
     @staticmethod

@@ -162,7 +162,8 @@ class CurveStudy:
         return optuna.samplers.TPESampler(seed=seed, n_startup_trials=1)
 
     def _feed(self, number: int, asked: Asked, curve: Sequence[CurvePoint]) -> None:
-        points = sorted((p for p in curve if p.alpha != 0), key=lambda p: (p.step, p.alpha))
+        known = (p for p in curve if p.alpha != 0 and np.isfinite([p.speciality, p.generality]).all())
+        points = sorted(known, key=lambda p: (p.step, p.alpha))
         if self._search.feed == "none" or self._search.sampler == "nsga2" or not points:
             return
         chosen = np.ones(len(points), dtype=bool)

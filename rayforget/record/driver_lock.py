@@ -1,0 +1,28 @@
+"""One driver at a time: a sweep in a local folder is locked while a driver has it; the lock dies with its process."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rayforget.errors import RecordError
+from rayforget.record.sweep import Sweep
+
+
+@contextmanager
+def sole_driver(sweep: Sweep) -> Iterator[None]:
+    """Holds the sweep; remote storage has no locks, so there the user must see to it.
+
+    Raises:
+        RecordError: another driver has it.
+    """
+    if sweep.store.local is None:
+        yield
+        return
+    with (sweep.store.local / ".driver").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RecordError(
+                f"sweep {sweep.info.name} is running in another process; wait for it or end it with Ctrl-C"
+            ) from None
+        yield

@@ -1,0 +1,121 @@
+"""The study: conditional, balanced, told whole curves without repeating itself, and made again from the record."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from rayforget.search.study import POINT_KEY, Asked, CurvePoint, CurveStudy
+from rayforget.space.domains import ChoiceDomain, FloatDomain
+from rayforget.space.frozen import FrozenDict
+from rayforget.space.method import Method
+from rayforget.space.models import Curve, Search
+
+RATE = FloatDomain(low=1e-5, high=1e-3, log=True)
+METHODS = (
+    Method(name="full", constants=FrozenDict(), domains=FrozenDict({"learning_rate": RATE})),
+    Method(
+        name="lora",
+        constants=FrozenDict(),
+        domains=FrozenDict({"learning_rate": RATE, "adapter.rank": ChoiceDomain(choice=(2, 8))}),
+    ),
+)
+CURVE = Curve(coarse=(0.0, 0.5, 1.0), fractions=(0.5, 1.0))
+
+
+def study(**search: Any) -> CurveStudy:
+    return CurveStudy(
+        METHODS, search=Search.model_validate({"trainings": 24, "seed": 3, **search}), curve=CURVE, name="s"
+    )
+
+
+def curve(asked: Asked, best: float) -> list[CurvePoint]:
+    """Three points of the asked checkpoint, the asked one among them, and theta_0."""
+    values = {0.0: (0.5, 0.5), 0.5: (0.6 * best, 0.48), 1.0: (0.55 * best, 0.3), asked.alpha: (0.58 * best, 0.4)}
+    step = round(10 * asked.fraction)
+    return [
+        CurvePoint(step=step, fraction=asked.fraction, alpha=alpha, speciality=s, generality=g)
+        for alpha, (s, g) in sorted(values.items())
+    ]
+
+
+def run(some: CurveStudy, count: int) -> list[tuple[int, Asked, list[CurvePoint]]]:
+    done = []
+    for number in range(count):
+        asked = some.ask(number)
+        points = curve(asked, 1 + asked.values["learning_rate"])
+        some.tell(number, asked, points)
+        done.append((number, asked, points))
+    return done
+
+
+def test_every_method_gets_its_share_and_only_its_own_parameters() -> None:
+    done = run(study(), 12)
+    assert Counter(asked.method for _, asked, _ in done) == {"full": 6, "lora": 6}
+    for _, asked, _ in done:
+        assert ("adapter.rank" in asked.values) == (asked.method == "lora")
+        assert all(name == "method" or name.startswith(f"{asked.method}.") for name in asked.params)
+        assert RATE.contains(asked.values["learning_rate"])
+        assert 0 <= asked.alpha <= 1
+        assert asked.fraction in CURVE.fractions
+
+
+def test_left_alone_the_sampler_chooses_the_method() -> None:
+    methods = [asked.method for _, asked, _ in run(study(balance="none", startup=20), 12)]
+    assert methods != ["full", "lora"] * 6
+    assert set(methods) == {"full", "lora"}
+
+
+@pytest.mark.parametrize(("feed", "per_trial"), [("none", {1}), ("nondominated", {2}), ("all", {3})])
+def test_a_curve_is_fed_as_the_space_says_and_never_alpha_0(feed: str, per_trial: set[int]) -> None:
+    some = study(feed=feed)
+    run(some, 6)
+    keys = [trial.user_attrs[POINT_KEY] for trial in some.trials()]
+    assert len(keys) == len(set(keys))
+    assert set(Counter(key.split("-")[0] for key in keys).values()) == per_trial
+    assert not any(key.endswith("@0") for key in keys)
+    assert all(trial.state == TrialState.COMPLETE for trial in some.trials())
+
+
+def test_a_failed_trial_is_told_as_failed_and_leaves_none_running() -> None:
+    some = study()
+    asked = some.ask(0)
+    some.fail(0)
+    other = some.ask(1)
+    broken = [CurvePoint(step=1, fraction=other.fraction, alpha=other.alpha, speciality=float("nan"), generality=0.1)]
+    some.tell(1, other, broken)
+    assert asked.method != other.method
+    assert [trial.state for trial in some.trials()][:2] == [TrialState.FAIL, TrialState.FAIL]
+    assert not any(trial.state == TrialState.RUNNING for trial in some.trials())
+
+
+def test_a_recipe_has_all_its_seeds() -> None:
+    some = study(seeds=3)
+    asked = [some.ask(number) for number in range(6)]
+    assert [each.seed for each in asked] == [0, 1, 2, 0, 1, 2]
+    assert asked[0].params == asked[1].params == asked[2].params != asked[3].params
+    assert [each.method for each in asked] == ["full"] * 3 + ["lora"] * 3
+
+
+def test_replayed_from_the_record_it_asks_what_the_living_one_asks() -> None:
+    living, again = study(startup=3), study(startup=3)
+    again.replay(run(living, 7))
+
+    def content(some: CurveStudy) -> set[Any]:
+        return {
+            (trial.user_attrs[POINT_KEY], tuple(trial.values), str(sorted(trial.params))) for trial in some.trials()
+        }
+
+    assert content(again) == content(living)
+    assert again.ask(7).method == living.ask(7).method
+
+
+def test_an_adopted_trial_keeps_its_parameters() -> None:
+    living, again = study(), study()
+    asked = living.ask(0)
+    again.adopt(0, asked)
+    again.tell(0, asked, curve(asked, 1.1))
+    (first, *_) = again.trials()
+    assert first.params == dict(asked.params)
+    assert again.ask(1).method == living.ask(1).method
