@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from rayforget.distributed import any_rank, rank
+from rayforget.errors import RecordError, SpaceError
 from rayforget.foundations.prepare import prepare_foundation
 from rayforget.foundations.protocol import Foundation
 from rayforget.frontier.points import THETA_0, TaskRole, generality, speciality, task_roles
@@ -52,9 +53,7 @@ class Bench:
             provenance=provenance(seeds={"search": spec.space.search.seed}),
             scores_cache=ScoresCache(storage),
         )
-        record = bench.theta_0_record()
-        if rank() == 0:
-            bench.sweep.add(record)
+        bench.settle_theta_0()
         return bench
 
     @property
@@ -72,21 +71,47 @@ class Bench:
 
         Every rank calls it: where the scores are not known they are measured together.
         """
+        key = self._theta_0_key(split)
+        if key not in self._theta_0_scores:
+            known = self.scores_cache.get(key) if rank() == 0 else None
+            if any_rank(rank() == 0 and known is None, self.device):
+                (known,) = self.foundation.scorer(None).score([{}], split)
+                if rank() == 0:
+                    self.scores_cache.put(key, known)
+            found = known or self.scores_cache.get(key)
+            if found is None:
+                raise RecordError(f"the scores of theta_0 vanished from {self.sweep.store} while they were read")
+            self._theta_0_scores[key] = found
+        return self._theta_0_scores[key]
+
+    def _theta_0_key(self, split: Split) -> ScoresKey:
         scorer = self.foundation.scorer(None)
-        key = ScoresKey(
+        return ScoresKey(
             weights_hash=self.foundation.theta_0_hash,
             items_hash=scorer.items_hash(split),
             classifier=scorer.identity,
             code_version=code_version(),
         )
-        if key not in self._theta_0_scores:
-            known = self.scores_cache.get(key) if rank() == 0 else None
-            if any_rank(rank() == 0 and known is None, self.device):
-                (known,) = scorer.score([{}], split)
-                if rank() == 0:
-                    self.scores_cache.put(key, known)
-            self._theta_0_scores[key] = known or self.scores_cache.get(key) or {}
-        return self._theta_0_scores[key]
+
+    def settle_theta_0(self) -> None:
+        """Measures theta_0 on `val` for the sweep's record, or takes what the record has; every rank calls it.
+
+        Raises:
+            RecordError: the sweep was started from another model.
+        """
+        missing = any_rank(rank() == 0 and not self.sweep.has(THETA_0, 0), self.device)
+        if missing:
+            record = self.theta_0_record()
+            if rank() == 0 and not self.sweep.has(THETA_0, 0):
+                self.sweep.add(record)
+            return
+        record = self.sweep.record(THETA_0, 0)
+        if record.theta_0_hash != self.foundation.theta_0_hash:
+            raise RecordError(
+                f"sweep {self.sweep.info.name} was started from a model with hash {record.theta_0_hash}, "
+                f"foundation.model has {self.foundation.theta_0_hash} now; restore it, or start another sweep"
+            )
+        self._theta_0_scores[self._theta_0_key("val")] = dict(record.points[0].scores)
 
     def theta_0_record(self) -> CheckpointRecord:
         """theta_0 as a record of its own; the same bytes whoever makes it."""
@@ -114,5 +139,8 @@ def device_of(resources: Resources, local_rank: int) -> torch.device:
     """The GPU of this rank where the space asks for GPUs, else the CPU."""
     if resources.gpus_per_worker == 0:
         return torch.device("cpu")
-    # Ray shows a worker its own GPUs only; under torchrun every rank sees all of them.
+    if torch.cuda.device_count() == 0:
+        raise SpaceError("resources.gpus_per_worker asks for GPUs, this machine shows none; set it to 0 for the CPU")
+    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32; bf16 and fp16 are asked for by the recipe
+    # A Ray Train worker sees the GPUs of its slot on this node, under torchrun a rank sees all of them.
     return torch.device("cuda", local_rank % torch.cuda.device_count())

@@ -65,6 +65,8 @@ def sweep(
     if resume is not None:
         if space is not None:
             _refuse("--resume takes the space from the record; leave the space file out")
+        if name is not None:
+            _refuse(f"--resume {resume} goes on under that name; leave --name out")
         raise typer.Exit(resume_sweep(resume, storage, _overrides(set_, trials), address=address, verbose=verbose))
     loaded = load_space(_path(space), _overrides(set_, trials, storage))
     raise typer.Exit(start_sweep(loaded, name=name, address=address, verbose=verbose))

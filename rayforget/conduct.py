@@ -11,7 +11,7 @@ from rayforget.errors import RecordError, SpaceError
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.provenance import provenance
-from rayforget.record.space_of import space_of, with_trainings
+from rayforget.record.space_of import space_here, with_trainings
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest, unused_name
 from rayforget.report.live import LiveView, Progress, open_console
@@ -21,7 +21,7 @@ from rayforget.search.study import CurveStudy
 from rayforget.space.load import LoadedSpace
 from rayforget.space.methods import methods_of
 from rayforget.space.models import Space
-from rayforget.tasks.check import check_data
+from rayforget.tasks.check import check_data, check_tasks
 
 logger = logging.getLogger(__name__)
 INTERRUPTED = 130
@@ -59,7 +59,8 @@ def resume_sweep(name: str, storage: str, overrides: Sequence[str], *, address: 
         SpaceError: something other than a larger budget is overridden.
     """
     sweep = Sweep.open(Store.open(storage), name)
-    space = _with_budget(space_of(sweep), overrides)
+    space = _with_budget(space_here(sweep, storage), overrides)
+    check_tasks(space)
     return _run(space, sweep, address=address, verbose=verbose)
 
 
@@ -71,8 +72,10 @@ def _with_budget(space: Space, overrides: Sequence[str]) -> Space:
                 f"--resume goes on with the space as it was, found --set {override}; only a larger search.trainings "
                 "(--trials) may change: start another sweep for other settings"
             )
-        if int(value) < space.search.trainings:
-            raise SpaceError(f"--trials {value} is less than the sweep's {space.search.trainings}; give more, or none")
+        if not value.isdigit() or int(value) < space.search.trainings:
+            raise SpaceError(
+                f"--trials {value} is not more than the sweep's {space.search.trainings}; give a larger number, or none"
+            )
         space = with_trainings(space, int(value))
     return space
 
@@ -122,9 +125,12 @@ def _close(agenda: Agenda, console: Console, finished: bool) -> int:
     except RecordError as error:
         console.print(f"no frontier yet: {error}", highlight=False)
     mirror_quietly(sweep, space, console, running=not finished)
+    if agenda.halted is not None:
+        console.print(f"halted: {agenda.halted}", style="red", highlight=False)
     if not finished:
-        console.print(f"interrupted; go on with: rayforget sweep --resume {sweep.info.name}{_storage_option(space)}")
-        return INTERRUPTED
+        what = "halted" if agenda.halted else "interrupted"
+        console.print(f"{what}; go on with: rayforget sweep --resume {sweep.info.name}{_storage_option(space)}")
+        return 1 if agenda.halted else INTERRUPTED
     return 1 if failures and len(failures) == agenda.finished_trainings() else 0
 
 

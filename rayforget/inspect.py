@@ -21,7 +21,7 @@ from rayforget.report.present import summary_of
 from rayforget.report.reading import format_recovered
 
 if TYPE_CHECKING:
-    from rayforget.space.models import Space
+    pass
 
 
 def print_sweeps(storage: str) -> None:
@@ -101,10 +101,11 @@ def show_frontier(storage: str, name: str, out: Path | None) -> None:
     Raises:
         RecordError: there is no such sweep, or it holds too little for a frontier.
     """
+    from rayforget.record.space_of import space_here
     from rayforget.report.present import present
 
     sweep = Sweep.open(Store.open(storage), name)
-    present(sweep, _space_here(sweep, storage), open_console(), out)
+    present(sweep, space_here(sweep, storage), open_console(), out)
 
 
 def mirror_sweep(storage: str, name: str) -> None:
@@ -114,10 +115,11 @@ def mirror_sweep(storage: str, name: str) -> None:
         RecordError: there is no such sweep, or theta_0 is not scored yet.
         MirrorError: MLflow does not take it.
     """
+    from rayforget.record.space_of import space_here
     from rayforget.report import present
 
     sweep = Sweep.open(Store.open(storage), name)
-    space = _space_here(sweep, storage)
+    space = space_here(sweep, storage)
     done = present.mirror_sweep(sweep, space, running=not _look(sweep)[0].finished)
     open_console().print(f"MLflow {done}", highlight=False)
 
@@ -129,10 +131,11 @@ def open_ui(storage: str, name: str, port: int) -> int:
         RecordError: there is no such sweep, or nothing is mirrored yet.
         MirrorError: there is no store that MLflow could open.
     """
+    from rayforget.record.space_of import space_here
     from rayforget.report.ui import run_ui
 
     sweep = Sweep.open(Store.open(storage), name)
-    return run_ui(name, _space_here(sweep, storage), port, Console())
+    return run_ui(name, space_here(sweep, storage), port, Console())
 
 
 def remove_sweep(storage: str, name: str) -> None:
@@ -142,15 +145,6 @@ def remove_sweep(storage: str, name: str) -> None:
     store = Store.open(storage)
     sweep.remove_sweep(store, name)
     open_console().print(f"deleted {name} from {store}; what MLflow holds of it stays", highlight=False)
-
-
-def _space_here(sweep: Sweep, storage: str) -> "Space":
-    """The sweep's space with the storage that the user names: its folder may have moved since."""
-    from rayforget.record.space_of import space_of
-
-    space = space_of(sweep)
-    path = storage if "://" in storage else str(Path(storage).expanduser().absolute())
-    return space.model_copy(update={"storage": space.storage.model_copy(update={"path": path})})
 
 
 def _look(sweep: Sweep) -> tuple[Standing, str]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rayforget.bench import Bench
 from rayforget.distributed import rank
-from rayforget.errors import RayforgetError
+from rayforget.errors import FoundationError, TrainingError
 from rayforget.foundations.protocol import Scorer
 from rayforget.frontier.points import THETA_0
 from rayforget.interpolate.adaptive import next_alphas
@@ -44,6 +44,8 @@ def run_trial(job: TrialJob, bench: Bench, heartbeat: Heartbeat) -> list[Checkpo
     resume = bench.sweep.resume_folder(job.name)
     done = {step: bench.sweep.record(job.name, step) for step in bench.sweep.trials().get(job.name, [])}
     records = list(done.values())
+    if any(record.status == "failed" or record.fraction == 1 for record in records):
+        return records  # its workers died between the last record and the answer
     started = time.monotonic()
     try:
         learner = bench.foundation.learner(job.recipe)
@@ -63,7 +65,7 @@ def run_trial(job: TrialJob, bench: Bench, heartbeat: Heartbeat) -> list[Checkpo
                 record = _record_snapshot(job, snapshot, records, bench, heartbeat, trained - started)
                 records.append(record)
             started += time.monotonic() - trained
-    except RayforgetError as error:
+    except (TrainingError, FoundationError) as error:  # raised by all ranks alike; others restart the worker group
         records.append(_failed(job, error, bench))
     if rank() == 0:
         bench.sweep.drop_resume(job.name)
@@ -175,7 +177,8 @@ def _curve(
     """The common coarse grid and the asked alpha, then further alphas where they promise most."""
     scorer = bench.foundation.scorer(job.recipe)
     coarse = set(bench.space.curve.coarse)
-    asked = {job.alpha} if snapshot.fraction == job.fraction else set()
+    is_asked = snapshot.fraction >= job.fraction and all(record.fraction < job.fraction for record in earlier)
+    asked = {job.alpha} if is_asked else set()
     scores = {0.0: bench.theta_0_scores("val")}
     wanted = sorted((coarse | asked) - {0.0})
     scores |= score_alphas(theta_0, theta_1, wanted, scorer, "val", bench, heartbeat)

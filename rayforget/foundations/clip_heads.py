@@ -100,7 +100,11 @@ def build_module(
     if gradient_checkpointing:
         for tower in towers:
             _checkpoint(tower)  # type: ignore[arg-type]
-    return module.train()
+    module.train()
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.eval()  # theta_0's statistics stay: running ones would differ between ranks and miss in a resume
+    return module
 
 
 def _logits(features: Tensor, classes: Tensor, logit_scale: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """A curve scored on some alphas, and the frontier so far -> the alphas worth scoring next.
 
 Between two neighbouring alphas the curve is unknown. The best that may lie there is the corner that takes the higher
-speciality and the higher generality of the two ends, each raised by how far the curve bends there (a quarter of the
+speciality and the higher generality of the two ends, each raised by how far the curve bends there (an eighth of the
 larger second difference at the ends: the height of a parabola's bulge over its chord). What that corner would add to
 the frontier's hypervolume is the interval's promise. The most promising interval is halved; intervals whose corner
 the frontier already dominates, or that are narrower than `min_width`, are left alone.
@@ -57,5 +57,5 @@ def _bend(alphas: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[n
         return bend
     slopes = np.diff(values, axis=0) / np.diff(alphas)[:, None]
     widths = (alphas[2:] - alphas[:-2]) / 2
-    bend[1:-1] = np.maximum(0.0, -(np.diff(slopes, axis=0))) * widths[:, None] / 4
+    bend[1:-1] = np.maximum(0.0, -(np.diff(slopes, axis=0))) * widths[:, None] / 8
     return bend

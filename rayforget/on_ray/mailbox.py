@@ -20,6 +20,8 @@ class Reply:
     """Why the job failed; None when it was done."""
     value: Any = None
     """What the workers made of it."""
+    refused: bool = False
+    """Whether the workers never came to work on it: nothing is known of the job itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ class Mailbox:
     async def post(self, job: Any) -> int:
         """Puts a job in and returns its number; the job before must have been answered."""
         async with self._changed:
-            self._job, self._reply, self._attempts = job, None, 0
+            self._job, self._reply, self._attempts, self._refusals = job, None, 0, 0
             self._number += 1
             self._last_sign, self._progress = time.monotonic(), ("", 0, 0)
             self._changed.notify_all()
@@ -79,7 +81,7 @@ class Mailbox:
             self._refusals += 1
             self._last_sign = time.monotonic()
             if self._refusals >= self._max_attempts and self._waiting():
-                self._set_reply(Reply(error=reason))
+                self._set_reply(Reply(error=reason, refused=True))
 
     async def take(self) -> int | None:
         """Waits for an unanswered job and returns its number; None when the slot is closed. Called by rank 0."""

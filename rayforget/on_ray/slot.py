@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from rayforget.on_ray.worker import WorkerConfig, worker_loop
 
 logger = logging.getLogger(__name__)
 _POLL_S = 5.0
+_START_LIMIT_S = 1800.0
+"""A cluster may have to boot its nodes first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,9 @@ class Slot:
             pulse: Pulse = ray.get(self._mailbox.pulse.remote())
             if pulse.attempts > 0 and pulse.idle_s > self._resources.trial_timeout_s:
                 self._end_stuck(number, pulse)
+            if pulse.attempts == 0 and pulse.idle_s > _START_LIMIT_S:
+                reason = f"no workers came up in {_START_LIMIT_S:.0f} s; does the cluster have what the slots ask for?"
+                ray.get(self._mailbox.answer.remote(number, Reply(error=reason, refused=True)))
 
     def close(self) -> None:
         """Ends the worker group and waits for it."""
@@ -68,7 +74,7 @@ class Slot:
                 resources_per_worker=self._worker_resources(),
             ),
             run_config=RunConfig(
-                name=f"{self._spec.name}-{self._starts}",
+                name=f"{self._spec.name}-{uuid.uuid4().hex[:8]}",
                 storage_path=self._spec.storage_path,
                 failure_config=FailureConfig(max_failures=-1),
             ),
@@ -95,8 +101,8 @@ class Slot:
         logger.warning("the worker group of %s ended: %s", self._spec.name, error)
         if self._starts >= self._resources.max_attempts:
             reason = f"the worker group could not be started {self._starts} times; last: {error}"
-            ray.get(self._mailbox.answer.remote(number, Reply(error=reason)))
-            self._starts = 0
+            ray.get(self._mailbox.answer.remote(number, Reply(error=reason, refused=True)))
+            return
         self._thread = self._start()
 
     def _end_stuck(self, number: int, pulse: Pulse) -> None:

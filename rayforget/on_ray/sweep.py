@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from rayforget.bench import BenchSpec
-from rayforget.on_ray.session import needed_cpus, prepare_environment, ray_session
+from rayforget.errors import RecordError, SpaceError
+from rayforget.on_ray.session import prepare_environment, ray_session
 from rayforget.pipeline import failed_record
 from rayforget.record.jobs import TrialJob
 from rayforget.search.agenda import Agenda, NamedJob
+from rayforget.space.models import Resources
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ def run_sweep(
         from rayforget.on_ray.trainable import SlotTrainable
 
         started(dashboard)
-        slots = _affordable_slots(space.resources.slots, needed_cpus(space.resources) / space.resources.slots)
+        slots = _affordable_slots(space.resources, local=address is None)
         state = _tune_folder(agenda)
         spec = SlotSpec(
             name=f"slot-{agenda.sweep.info.name}",
@@ -71,35 +73,59 @@ def run_sweep(
                 failure_config=tune.FailureConfig(max_failures=2),
             ),
         )
-        tuner.fit()
+        try:
+            tuner.fit()
+        except tune.TuneError as error:
+            raise RecordError(f"Ray Tune gave up: {error}") from error
     agenda.sweep.store.delete("ray")
     return agenda.finished
 
 
 def _finish(agenda: Agenda, named: NamedJob, result: dict[str, Any] | None, after: AfterJob) -> None:
-    """Takes a job's result: a failure that no worker could write down is written down here."""
-    error = "Ray Tune lost the trial; see its logs (--verbose)" if result is None else result["error"]
-    if error is None and result is not None:
+    """Takes a job's result: a failure that no worker could write down is written down here.
+
+    A job that no worker came to work on stays as it is, unrecorded: the sweep halts, and `--resume` takes it up.
+    """
+    if result is None or result["refused"]:
+        agenda.halt(named.name, "Ray Tune lost the slot; see --verbose" if result is None else result["error"])
+    elif result["error"] is None:
         agenda.done(named.name, result["value"])
     elif isinstance(named.job, TrialJob):
-        record = failed_record(named.job, error, agenda.sweep.info.theta_0_hash or "")
-        agenda.sweep.add(record)
-        agenda.failed(named.name, record)
+        if not agenda.sweep.has(named.name, 0):
+            agenda.sweep.add(failed_record(named.job, result["error"], agenda.sweep.info.theta_0_hash or ""))
+        agenda.sweep.drop_resume(named.name)
+        agenda.done(named.name, agenda.sweep.trials()[named.name])
     else:
-        logger.error("scoring on test failed: %s", error)
-        agenda.drop(named.name)
+        agenda.halt(named.name, f"scoring on test failed: {result['error']}")
     after(named)
 
 
-def _affordable_slots(slots: int, cpus_per_slot: float) -> int:
-    """As many slots as the cluster can hold at once: one more would wait for ever for its workers."""
+def _affordable_slots(resources: Resources, *, local: bool) -> int:
+    """As many slots as the cluster can hold at once: one more would wait for ever for its workers.
+
+    Raises:
+        SpaceError: this machine cannot hold one.
+    """
     import ray
 
-    cpus = ray.cluster_resources().get("CPU", 0)  # type: ignore[no-untyped-call]
-    fitting = max(1, int(cpus // cpus_per_slot))
-    if fitting < slots:
-        logger.warning("the cluster's %g CPUs hold %d of %d slots now; running with those", cpus, fitting, slots)
-    return min(slots, fitting)
+    workers = 0
+    for node in ray.nodes():  # type: ignore[no-untyped-call]
+        if not node["Alive"]:
+            continue
+        fits = (node["Resources"].get("CPU", 0) - 0.01 * resources.slots) // resources.cpus_per_worker
+        if resources.gpus_per_worker:
+            fits = min(fits, node["Resources"].get("GPU", 0) // resources.gpus_per_worker)
+        workers += max(0, int(fits))
+    fitting = workers // resources.workers_per_slot
+    if fitting == 0 and local:
+        raise SpaceError(
+            f"a slot takes {resources.workers_per_slot} workers of {resources.cpus_per_worker:g} CPUs and "
+            f"{resources.gpus_per_worker:g} GPUs, this machine has {ray.cluster_resources().get('GPU', 0):g} GPUs; "  # type: ignore[no-untyped-call]
+            "set resources.gpus_per_worker or workers_per_slot"
+        )
+    if fitting < resources.slots:
+        logger.warning("the cluster holds %d of %d slots now; running with %d", fitting, resources.slots, fitting or 1)
+    return min(resources.slots, max(1, fitting))
 
 
 def _tune_folder(agenda: Agenda) -> str:

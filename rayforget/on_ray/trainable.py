@@ -29,7 +29,8 @@ class SlotTrainable(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Does the whole job."""
         reply = self._slot.run(self._job)
-        return {"done": True, "error": reply.error, "value": reply.value, **dict.fromkeys(OBJECTIVES)}
+        outcome = {"error": reply.error, "value": reply.value, "refused": reply.refused}
+        return {"done": True, **outcome, **dict.fromkeys(OBJECTIVES)}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: what a trial needs to go on lies in the record."""

@@ -62,7 +62,7 @@ def _do(number: int, mailbox: Any, rank: int, world_size: int, bench: Bench) -> 
         reason = f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}"
         logger.warning("job %d failed: %s", number, error)
         ray.get(mailbox.answer.remote(number, Reply(error=reason)))
-        if world_size > 1 or isinstance(error, torch.AcceleratorError):
+        if world_size > 1 or isinstance(error, torch.AcceleratorError | torch.OutOfMemoryError):
             raise
         return
     if rank == 0:

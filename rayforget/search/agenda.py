@@ -19,6 +19,7 @@ from rayforget.record.types import CheckpointRecord
 from rayforget.search.study import Asked, CurvePoint, CurveStudy
 from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Space
+from rayforget.space.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 _GIVE_UP_AFTER = 3
@@ -50,6 +51,8 @@ class Agenda:
         self._methods = {method.name: method for method in methods_of(space)}
         self.records: dict[str, list[CheckpointRecord]] = {}
         self.running: dict[str, NamedJob] = {}
+        self.halted: str | None = None
+        """Why no more jobs are handed out, before the end."""
         self._gathered: dict[str, tuple[int, Gathered]] = {}
         self._waiting: deque[TrialJob] = deque()
         self._num_asked = 0
@@ -68,11 +71,15 @@ class Agenda:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do."""
-        return not self.running and ((self._tests is not None and not self._tests) or self._hopeless())
+        return (
+            not self.running
+            and self.halted is None
+            and ((self._tests is not None and not self._tests) or self._hopeless())
+        )
 
     def next(self) -> NamedJob | Next:
         """The next job, or why there is none."""
-        if self._hopeless():
+        if self.halted is not None or self._hopeless():
             return Next.WAIT if self.running else Next.FINISHED
         if self._waiting:
             return self._start(self._waiting.popleft())
@@ -94,15 +101,10 @@ class Agenda:
         if isinstance(named.job, TrialJob):
             self._take(named.job, [self.sweep.record(name, step) for step in steps])
 
-    def failed(self, name: str, record: CheckpointRecord) -> None:
-        """Takes a trial that did not come to its end; `record` says why and is in the record already."""
-        named = self.running.pop(name)
-        assert isinstance(named.job, TrialJob)
-        self._take(named.job, [record])
-
-    def drop(self, name: str) -> None:
-        """Forgets a running job that is neither done nor failed: a test that could not be scored."""
+    def halt(self, name: str, reason: str) -> None:
+        """Hands out nothing more: a job came back that says nothing of itself but that something else is wrong."""
         self.running.pop(name, None)
+        self.halted = reason
 
     def gathered(self) -> Gathered:
         """Every point so far with its scores; a trial's items are summed once."""
@@ -155,7 +157,7 @@ class Agenda:
 
     def _ask(self) -> TrialJob:
         asked = self.study.ask(len(self._handed_out))
-        recipe = self._methods[asked.method].recipe(asked.values, seed=asked.seed)
+        recipe = self._unseen(self._methods[asked.method].recipe(asked.values, seed=asked.seed))
         self._num_asked += 1
         return self._new_job(
             asked.method,
@@ -168,6 +170,13 @@ class Agenda:
                 frontier=self._frontier(),
             ),
         )
+
+    def _unseen(self, recipe: Recipe) -> Recipe:
+        """The recipe with the next seed under which it was not trained yet: equal trainings give equal weights."""
+        known = {job.recipe.key for job in self._handed_out.values()}
+        while recipe.key in known:
+            recipe = recipe.model_copy(update={"seed": recipe.seed + 1})
+        return recipe
 
     def _next_name_of(self, method: str) -> str:
         return f"{len(self._handed_out):04d}-{method}"
@@ -185,6 +194,7 @@ class Agenda:
 
     def _take(self, job: TrialJob, records: list[CheckpointRecord]) -> None:
         self.records[job.name] = sorted(records, key=lambda record: record.step)
+        self._gathered.pop(job.name, None)
         if THETA_0 not in self.records and self.sweep.has(THETA_0, 0):
             self.records[THETA_0] = [self.sweep.record(THETA_0, 0)]
         if job.recipe.method == PLAIN:

@@ -73,6 +73,7 @@ class CurveStudy:
         self._asked: dict[int, Trial] = {}
         self._num_asked = 0
         self._last: Asked | None = None
+        self._last_number = -1
         self._fed: set[str] = set()
 
     def ask(self, number: int) -> Asked:
@@ -100,7 +101,7 @@ class CurveStudy:
         )
         self._asked[number] = trial
         self._num_asked += 1
-        self._last = asked
+        self._last, self._last_number = asked, number
         return asked
 
     def tell(self, number: int, asked: Asked, curve: Sequence[CurvePoint]) -> None:
@@ -129,7 +130,7 @@ class CurveStudy:
         """Takes trials from the record, in the order in which they were asked; a failed one has an empty curve."""
         for number, asked, curve in finished:
             self._num_asked += 1
-            self._last = asked
+            self._last, self._last_number = asked, number
             self.tell(number, asked, curve)
 
     def adopt(self, number: int, asked: Asked) -> None:
@@ -140,7 +141,8 @@ class CurveStudy:
             suggest(trial, name, dist)
         self._asked[number] = trial
         self._num_asked += 1
-        self._last = asked
+        if number > self._last_number:
+            self._last, self._last_number = asked, number
 
     def _parameters(self, trial: Trial) -> Iterable[tuple[str, str, BaseDistribution]]:
         """(full name, path, distribution) of every parameter; the method's value is read off `trial` on the way."""
@@ -195,10 +197,10 @@ class CurveStudy:
 
 
 def _own_point(asked: Asked, curve: Sequence[CurvePoint]) -> CurvePoint | None:
-    for point in curve:
-        if point.fraction == asked.fraction and point.alpha == asked.alpha:
-            return point if np.isfinite([point.speciality, point.generality]).all() else None
-    return None
+    """The asked alpha at the first checkpoint that is not before the asked fraction (two may fall on one step)."""
+    later = [point for point in curve if point.fraction >= asked.fraction and point.alpha == asked.alpha]
+    point = min(later, key=lambda point: point.fraction, default=None)
+    return point if point is not None and np.isfinite([point.speciality, point.generality]).all() else None
 
 
 def _point_key(number: int, point: CurvePoint) -> str:

@@ -2,6 +2,7 @@
 
 from rayforget.errors import SpaceError, TaskError
 from rayforget.space.load import LoadedSpace
+from rayforget.space.models import Space
 from rayforget.tasks.resolve import check_overlaps, resolve_tasks
 from rayforget.tasks.resolved import ResolvedTask
 
@@ -25,3 +26,12 @@ def check_data(loaded: LoadedSpace, *, contents: bool = True) -> dict[str, Resol
         key = str(error).split(":", 1)[0]
         raise SpaceError(f"{loaded.where(key)}: {error}") from None
     return tasks
+
+
+def check_tasks(space: Space) -> None:
+    """Opens all data of a recorded space; what two splits share was refused when its sweep was started.
+
+    Raises:
+        TaskError: something is no longer there.
+    """
+    resolve_tasks(space.tasks)

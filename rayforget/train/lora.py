@@ -58,7 +58,8 @@ def attach_lora(module: nn.Module, adapter: LoraAdapter, *, seed: int) -> list[L
         target_modules=list(adapter.targets),
         bias="none",
     )
-    with torch.random.fork_rng():
+    device = next(module.parameters()).device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         inject_adapter_in_model(config, module, adapter_name=_ADAPTER)
     for parameter in keep_trained:

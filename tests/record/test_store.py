@@ -170,7 +170,8 @@ def test_a_writer_killed_at_any_moment_leaves_only_whole_files(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"go\n"
-    time.sleep(0.05)
+    while len(list(tmp_path.iterdir())) < 3:
+        time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     store = Store.open(tmp_path)

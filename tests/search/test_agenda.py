@@ -1,6 +1,7 @@
 """The agenda: baselines first, tests last, nothing twice, and a new driver goes on where the old one stood."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +177,34 @@ def test_when_everything_fails_it_gives_up(sweep: Sweep) -> None:
         do(work, take(work), "failed")
     assert work.next() is Next.FINISHED
     assert work.finished
+
+
+def test_a_halted_sweep_hands_out_nothing_and_loses_nothing(sweep: Sweep) -> None:
+    work = agenda(sweep)
+    do(work, take(work))
+    lost = take(work)
+    work.halt(lost.name, "no GPU")
+    assert work.next() is Next.FINISHED
+    assert not work.finished
+    assert take(agenda(sweep)).job == lost.job
+
+
+def test_a_partial_checkpoint_of_a_failed_training_stays_known(sweep: Sweep) -> None:
+    work = agenda(sweep)
+    do(work, take(work))
+    named = take(work)
+    assert isinstance(named.job, TrialJob)
+    half = replace(record_of(named.job), fraction=0.5, step=3)
+    for record in (half, record_of(named.job, "failed")):
+        sweep.add(record)
+    work.done(named.name, sweep.trials()[named.name])
+    assert ("0001-plain", 3) in {(point.trial, point.step) for point in work.gathered().points}
+    assert work.failures() == {"0001-plain": "the loss is not finite"}
+
+
+def test_equal_recipes_are_trained_under_other_seeds(sweep: Sweep) -> None:
+    space = Space.model_validate({**TREE, "methods": {"full": {"learning_rate": 1e-4}}})
+    study = CurveStudy(methods_of(space), search=space.search, curve=space.curve, name="s")
+    work = Agenda(space, sweep, study)
+    jobs = [take(work).job for _ in range(6)][2:]
+    assert [job.recipe.seed for job in jobs if isinstance(job, TrialJob)] == [0, 1, 2, 3]
