@@ -94,7 +94,7 @@ def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) ->
     study = CurveStudy(methods_of(space), search=space.search, curve=space.curve, name=sweep.info.name)
     agenda = Agenda(space, sweep, study)
     sweep.clean({name for name, records in agenda.records.items() if Agenda.is_finished(records)})
-    console.print(f"sweep {sweep.info.name}: {agenda.num_trainings} trainings, record in {sweep.store}")
+    console.print(f"sweep {sweep.info.name}: {agenda.num_trainings} trainings, record in {sweep.store}", soft_wrap=True)
     with LiveView(console, sweep.info.name, running=lambda: sorted(agenda.running)) as view:
 
         def after(named: NamedJob) -> None:
@@ -129,7 +129,8 @@ def _close(agenda: Agenda, console: Console, finished: bool) -> int:
         console.print(f"halted: {agenda.halted}", style="red", highlight=False)
     if not finished:
         what = "halted" if agenda.halted else "interrupted"
-        console.print(f"{what}; go on with: rayforget sweep --resume {sweep.info.name}{_storage_option(space)}")
+        command = f"rayforget sweep --resume {sweep.info.name}{_storage_option(space)}"
+        console.print(f"{what}; go on with: {command}", soft_wrap=True, highlight=False)
         return 1 if agenda.halted else INTERRUPTED
     return 1 if failures and len(failures) == agenda.finished_trainings() else 0
 

@@ -63,10 +63,10 @@ def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = N
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             (out / name).write_bytes(data)
-            console.print(f"{name}: {out / name}", highlight=False)
+            console.print(f"{name}: {out / name}", highlight=False, soft_wrap=True)
         else:
             sweep.store.write(f"report/{name}", data)
-            console.print(f"{name}: {sweep.store}/report/{name}", highlight=False)
+            console.print(f"{name}: {sweep.store}/report/{name}", highlight=False, soft_wrap=True)
     return summary
 
 
@@ -123,7 +123,7 @@ def mirror_quietly(sweep: Sweep, space: "Space", console: Console, *, running: b
     if not space.tracking.enabled:
         return
     try:
-        console.print(f"MLflow {mirror_sweep(sweep, space, running=running)}", highlight=False)
+        console.print(f"MLflow {mirror_sweep(sweep, space, running=running)}", highlight=False, soft_wrap=True)
         console.print(f"look at it with: rayforget ui {sweep.info.name}", highlight=False)
     except (MirrorError, RecordError) as error:
         console.print(f"MLflow: {error}; later: rayforget mirror {sweep.info.name}", style="yellow", highlight=False)
