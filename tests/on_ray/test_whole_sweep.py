@@ -60,6 +60,7 @@ def rays_processes() -> list[str]:
 
 
 def assert_nothing_of_ray_is_left(timeout_s: float = 40) -> None:
+    """Ray's agents notice a killed driver late: their own look at their parent takes most of a minute."""
     end = time.monotonic() + timeout_s
     while left := rays_processes():
         assert time.monotonic() < end, left
@@ -92,7 +93,7 @@ def test_a_sweep_that_is_interrupted_and_killed_ends_as_one_that_was_not(space_f
     wait_until(lambda: len(list((storage / "broken" / "points").glob("*.json"))) >= len(kept) + 2, second)
     second.kill()
     second.communicate()
-    assert_nothing_of_ray_is_left()
+    assert_nothing_of_ray_is_left(timeout_s=240)
     kept |= {path: path.read_bytes() for path in (storage / "broken" / "points").glob("*.json")}
 
     third = start("--resume", "broken", "--storage", str(storage))
