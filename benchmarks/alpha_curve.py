@@ -24,16 +24,18 @@ from torch.utils.data import DataLoader
 from verdict import print_machine, print_target
 
 from rayforget.bench import Bench
+from rayforget.curve import score_alphas
+from rayforget.evaluate.finite import require_finite
 from rayforget.foundations.builtin.world import COLORS, SHAPES, STYLES, draw
 from rayforget.foundations.clip_prepared import PreparedClip, prepare_clip
 from rayforget.foundations.clip_source import builtin_folder, clip_source
 from rayforget.foundations.protocol import State
 from rayforget.interpolate.lerp import changed_tensors
-from rayforget.pipeline import score_alphas
 from rayforget.record.scores_cache import ScoresCache
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest
 from rayforget.space.models import ClipFoundation, Space
+from rayforget.space.tasks import image_tasks
 from rayforget.tasks.resolve import resolve_tasks
 
 TASK = "photos"
@@ -100,8 +102,8 @@ def open_bench(space: Space, cache: Path) -> tuple[Bench, PreparedClip]:
     info = SweepInfo(name=cache.name, space_name=space.name, created=0.0, space_digest=space_digest(resolved))
     device = torch.device("cpu")
     foundation = prepare_clip(
-        space.foundation,
-        {TASK: resolve_tasks(space.tasks)[TASK]},
+        ClipFoundation.model_validate(space.foundation.model_dump()),
+        {TASK: resolve_tasks(image_tasks(space.tasks))[TASK]},
         cache=cache,
         device=device,
         evaluation_batch=space.resources.evaluation_batch,
@@ -133,10 +135,14 @@ def one_pass(bench: Bench, theta_1: State, alphas: Sequence[float]) -> tuple[flo
     began = time.perf_counter()
     theta_0 = bench.foundation.theta_0
     changed = changed_tensors(theta_0, theta_1)
-    scores = score_alphas(
+    scored = score_alphas(
         theta_0, changed, alphas, bench.foundation.scorer(None), "val", bench, lambda stage, done, in_all: None
     )
     seconds = time.perf_counter() - began
+    scores = {
+        alpha: require_finite(found, "val", model=f"alpha = {alpha:g}", advice="choose other alphas")
+        for alpha, found in scored.items()
+    }
     return seconds, {alpha: np.asarray(scores[alpha][TASK].items, dtype=bool) for alpha in alphas}
 
 

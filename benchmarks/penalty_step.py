@@ -85,6 +85,7 @@ class RandomImages:
     """Random images for an open_clip image tower of random weights (implements `Learner`)."""
 
     num_items = 1024
+    output: None = None
 
     def __init__(self, name: str, batch_size: int) -> None:
         import open_clip
@@ -95,6 +96,7 @@ class RandomImages:
         classes = nn.functional.normalize(torch.randn(100, clip.visual.output_dim), dim=1)
         self.module: nn.Module = ImageHead(clip.visual, clip.logit_scale, classes, trains_classifier=False).train()
         height, width = clip.visual.image_size
+        self.facts: Mapping[str, int] = {}
         self._images = torch.randn(batch_size, 3, height, width)
 
     def batch(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:

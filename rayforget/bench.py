@@ -9,8 +9,10 @@ import torch
 
 from rayforget.distributed import any_rank, rank
 from rayforget.errors import RecordError, SpaceError
+from rayforget.evaluate.finite import require_finite
 from rayforget.foundations.prepare import prepare_foundation
 from rayforget.foundations.protocol import Foundation
+from rayforget.foundations.sharing import Share, keep_own
 from rayforget.frontier.points import THETA_0, TaskRole, generality, speciality, task_roles
 from rayforget.record.provenance import code_version, provenance
 from rayforget.record.scores_cache import ScoresCache, ScoresKey
@@ -41,13 +43,13 @@ class Bench:
     _theta_0_scores: dict[ScoresKey, dict[str, Score]] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, spec: BenchSpec, *, local_rank: int = 0) -> "Bench":
-        """Loads the foundation and the data on this rank's device."""
+    def open(cls, spec: BenchSpec, *, local_rank: int = 0, share: Share = keep_own) -> "Bench":
+        """Loads the foundation and the data on this rank's device; theta_0 lies where `share` puts it."""
         device = device_of(spec.space.resources, local_rank)
         storage = Store.open(spec.space.storage.path)
         bench = cls(
             space=spec.space,
-            foundation=prepare_foundation(spec.space, cache=cache_folder(spec.space), device=device),
+            foundation=prepare_foundation(spec.space, cache=cache_folder(spec.space), device=device, share=share),
             sweep=Sweep.open(storage, spec.sweep_name),
             device=device,
             provenance=provenance(seeds={"search": spec.space.search.seed}),
@@ -75,7 +77,8 @@ class Bench:
         if key not in self._theta_0_scores:
             known = self.scores_cache.get(key) if rank() == 0 else None
             if any_rank(rank() == 0 and known is None, self.device):
-                (known,) = self.foundation.scorer(None).score([{}], split)
+                (scored,) = self.foundation.scorer(None).score([{}], split)
+                known = require_finite(scored, split, model="theta_0", advice="are the foundation's weights intact?")
                 if rank() == 0:
                     self.scores_cache.put(key, known)
             found = known or self.scores_cache.get(key)

@@ -37,7 +37,10 @@ def sweep(
     resume: Annotated[str | None, typer.Option("--resume", metavar="NAME", help="Go on with a sweep.")] = None,
     address: Annotated[
         str | None,
-        typer.Option(help="Ray cluster: `auto` or HOST:PORT joins it; http://HOST:8265 submits the sweep as a job."),
+        typer.Option(
+            help="Ray cluster: `auto` (RAY_ADDRESS, else one of this machine) or HOST:PORT joins it; http://HOST:8265 "
+            "submits the sweep as a job. Left out, the sweep runs on this machine alone, whatever RAY_ADDRESS says."
+        ),
     ] = None,
     storage: Storage = "runs",
     paths_on_cluster: Annotated[
@@ -171,11 +174,12 @@ def main() -> None:
 
 
 def _quiet() -> None:
-    """Nothing phones home unless the user says so, and each rank keeps to its own threads."""
+    """Nothing phones home unless the user says so, libraries draw no bars of their own, ranks keep to their threads."""
     for variable, value in {
         "RAY_USAGE_STATS_ENABLED": "0",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "DO_NOT_TRACK": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }.items():

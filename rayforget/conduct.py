@@ -12,16 +12,18 @@ from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.provenance import provenance
 from rayforget.record.space_of import space_here, with_trainings
+from rayforget.record.standing import is_finished
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest, unused_name
 from rayforget.report.live import LiveView, Progress, open_console
-from rayforget.report.present import mirror_quietly, present, summary_of
+from rayforget.report.present import mark_stale, mirror_quietly, present, summary_of
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.search.study import CurveStudy
 from rayforget.space.load import LoadedSpace
 from rayforget.space.methods import methods_of
 from rayforget.space.models import Space
 from rayforget.tasks.check import check_data, check_tasks
+from rayforget.tasks.revisions import pin_revisions
 
 logger = logging.getLogger(__name__)
 INTERRUPTED = 130
@@ -35,8 +37,7 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
         SpaceError: the data does not fit the space; nothing was written.
         RecordError: the name is taken.
     """
-    space = loaded.space
-    check_data(loaded)
+    space = pin_revisions(loaded.space, check_data(loaded))
     storage = Store.open(space.storage.path)
     created = time.time()
     resolved = space.model_dump(mode="json")
@@ -91,9 +92,10 @@ def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) ->
     console = open_console()
     _log_to(console, verbose)
     sweep.note_budget(space.search.trainings)
+    mark_stale(sweep, space, console)
     study = CurveStudy(methods_of(space), search=space.search, curve=space.curve, name=sweep.info.name)
     agenda = Agenda(space, sweep, study)
-    sweep.clean({name for name, records in agenda.records.items() if Agenda.is_finished(records)})
+    sweep.clean({name for name, records in agenda.records.items() if is_finished(records)})
     console.print(f"sweep {sweep.info.name}: {agenda.num_trainings} trainings, record in {sweep.store}", soft_wrap=True)
     with LiveView(console, sweep.info.name, running=lambda: sorted(agenda.running)) as view:
 
@@ -119,20 +121,33 @@ def _close(agenda: Agenda, console: Console, finished: bool) -> int:
     sweep, space = agenda.sweep, agenda.space
     failures = agenda.failures()
     for trial, reason in failures.items():
-        console.print(f"failed: {trial}: {reason}", style="red", highlight=False)
-    try:
-        present(sweep, space, console)
-    except RecordError as error:
-        console.print(f"no frontier yet: {error}", highlight=False)
-    mirror_quietly(sweep, space, console, running=not finished)
+        console.print(f"failed: {trial}: {reason}", style="red", markup=False, highlight=False)
+    reported = _report(agenda, console, finished)
     if agenda.halted is not None:
-        console.print(f"halted: {agenda.halted}", style="red", highlight=False)
+        console.print(f"halted: {agenda.halted}", style="red", soft_wrap=True, markup=False, highlight=False)
     if not finished:
         what = "halted" if agenda.halted else "interrupted"
         command = f"rayforget sweep --resume {sweep.info.name}{_storage_option(space)}"
         console.print(f"{what}; go on with: {command}", soft_wrap=True, highlight=False)
         return 1 if agenda.halted else INTERRUPTED
-    return 1 if failures and len(failures) == agenda.finished_trainings() else 0
+    return 1 if not reported or (failures and len(failures) == agenda.finished_trainings()) else 0
+
+
+def _report(agenda: Agenda, console: Console, finished: bool) -> bool:
+    """Shows, draws and mirrors what is recorded; returns whether the storage let it."""
+    sweep, space = agenda.sweep, agenda.space
+    try:
+        try:
+            present(sweep, space, console)
+        except RecordError as error:
+            console.print(f"no frontier yet: {error}", markup=False, highlight=False)
+        mirror_quietly(sweep, space, console, running=not finished)
+    except OSError as error:
+        command = f"rayforget frontier {sweep.info.name}{_storage_option(space)}"
+        text = f"the report is not complete ({error}); when that is mended: {command}"
+        console.print(text, style="red", soft_wrap=True, markup=False, highlight=False)
+        return False
+    return True
 
 
 def _storage_option(space: Space) -> str:

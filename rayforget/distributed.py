@@ -1,8 +1,12 @@
 """Asks torch.distributed who this process is, and agrees with the other ranks; all of it works in one process too."""
 
+from typing import TypeVar
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 def is_distributed() -> bool:
@@ -32,3 +36,20 @@ def any_rank(flag: bool, device: torch.device) -> bool:
     if not is_distributed():
         return flag
     return bool(all_reduce_sum(torch.tensor(float(flag), device=device)).item() > 0)
+
+
+def from_rank_0(value: T, device: torch.device) -> T:
+    """Rank 0's value on every rank; what the other ranks pass is not looked at.
+
+    For decisions that the ranks could each take for themselves, but that must not differ in the last bit: one rank
+    that asks for another alpha leaves the others waiting in a collective for ever.
+
+    Args:
+        value: can be pickled, and is small.
+        device: of this rank; NCCL moves nothing that is not on a GPU.
+    """
+    if not is_distributed():
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0, device=device)
+    return box[0]

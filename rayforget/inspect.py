@@ -18,7 +18,7 @@ from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, list_sweeps
 from rayforget.report.live import open_console
 from rayforget.report.present import summary_of
-from rayforget.report.reading import format_recovered
+from rayforget.report.reading import format_recovered, stale_notice
 
 if TYPE_CHECKING:
     pass
@@ -79,6 +79,8 @@ def print_status(storage: str, name: str) -> None:
         f"recovered {recovered.replace('val*', 'val (optimistic)')}",
     ]
     console.print(Text(name, style="bold"))
+    if (notice := stale_notice(standing)) is not None:
+        lines.append(notice)
     for line in lines:
         console.print(Text(f"  {line}"))
     for trial, fraction in standing.unfinished.items():

@@ -6,30 +6,28 @@ evaluation's items, and rank 0 writes.
 
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-import numpy as np
 from torch import Tensor
 
 from rayforget.bench import Bench
-from rayforget.distributed import rank
-from rayforget.errors import FoundationError, TrainingError
-from rayforget.foundations.protocol import Scorer
+from rayforget.curve import Heartbeat as Heartbeat
+from rayforget.curve import score_alphas, score_curve
+from rayforget.distributed import any_rank, from_rank_0, rank
+from rayforget.errors import FoundationError, RayforgetError, RecordError, TrainingError
+from rayforget.evaluate.finite import NotFinite, Scored, require_finite
 from rayforget.frontier.points import THETA_0
-from rayforget.interpolate.adaptive import next_alphas
 from rayforget.interpolate.hashing import state_hash
-from rayforget.interpolate.lerp import changed_tensors, lerp
+from rayforget.interpolate.lerp import changed_tensors
 from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.record.resume import load_resume, save_resume
-from rayforget.record.types import CheckpointRecord, Point, Score, Split, TestRecord
+from rayforget.record.standing import is_finished
+from rayforget.record.types import CheckpointRecord, TestRecord
 from rayforget.record.weights import load_theta_1, save_weights
 from rayforget.space.recipe import Recipe
 from rayforget.space.seeds import derive_seed
 from rayforget.train.loop import Snapshot, train
-
-Heartbeat = Callable[[str, int, int], None]
-"""Called with (stage, done, in all) often enough to tell a working trial from a stuck one."""
 
 
 def run_trial(job: TrialJob, bench: Bench, heartbeat: Heartbeat) -> list[CheckpointRecord]:
@@ -44,7 +42,7 @@ def run_trial(job: TrialJob, bench: Bench, heartbeat: Heartbeat) -> list[Checkpo
     resume = bench.sweep.resume_folder(job.name)
     done = {step: bench.sweep.record(job.name, step) for step in bench.sweep.trials().get(job.name, [])}
     records = list(done.values())
-    if any(record.status == "failed" or record.fraction == 1 for record in records):
+    if is_finished(records):
         return records  # its workers died between the last record and the answer
     started = time.monotonic()
     try:
@@ -58,6 +56,7 @@ def run_trial(job: TrialJob, bench: Bench, heartbeat: Heartbeat) -> list[Checkpo
             save=lambda state: save_resume(resume, state),
             save_every_s=bench.space.resources.checkpoint_every_s,
             progress=lambda step, steps: heartbeat("train", step, steps),
+            sharded=bench.space.resources.sharding == "fsdp",
         )
         for snapshot in snapshots:
             trained = time.monotonic()
@@ -72,59 +71,94 @@ def run_trial(job: TrialJob, bench: Bench, heartbeat: Heartbeat) -> list[Checkpo
     return records
 
 
-def score_alphas(
-    theta_0: Mapping[str, Tensor],
-    theta_1: Mapping[str, Tensor],
-    alphas: Iterable[float],
-    scorer: Scorer,
-    split: Split,
-    bench: Bench,
-    heartbeat: Heartbeat,
-) -> dict[float, dict[str, Score]]:
-    """Scores theta(alpha) for each of `alphas`, as many models per pass over the data as fit in memory.
+def score_tests(jobs: Sequence[TestJob], bench: Bench, heartbeat: Heartbeat) -> int:
+    """Scores what is asked for on `test`, each part recorded as soon as it is done; a part that cannot be is left out.
 
-    The lerp is done on CPU whatever the device, so that a model rebuilt anywhere is, bit for bit, the one scored.
+    What the record already holds (from before a worker died) is not scored again.
 
-    Args:
-        theta_0: holds at least the tensors of `theta_1`.
-        theta_1: the tensors that differ from theta_0; on CPU in fp32.
-        alphas: in any order.
+    Returns:
+        How many points were scored.
+
+    Raises:
+        RecordError: on every rank, when all else is recorded: names the parts that could not be scored, and why.
     """
-    alphas = list(alphas)
-    model_bytes = sum(tensor.numel() * tensor.element_size() for tensor in theta_1.values())
-    resident = max(1, int(bench.space.resources.resident_gib * 2**30) // max(1, model_bytes))
-    scores: dict[float, dict[str, Score]] = {}
-    for group in (alphas[first : first + resident] for first in range(0, len(alphas), resident)):
-        thetas = [
-            {name: tensor.to(bench.device) for name, tensor in lerp(theta_0, theta_1, alpha).items()} for alpha in group
-        ]
-        scores.update(zip(group, scorer.score(thetas, split), strict=True))
-        heartbeat(f"evaluate {split}", len(scores), len(alphas))
-    return scores
+    tested = from_rank_0(frozenset(bench.sweep.test_scores()) if rank() == 0 else frozenset(), bench.device)
+    count = 0
+    failed: list[str] = []
+    for job in jobs:
+        alphas = tuple(alpha for alpha in job.alphas if (job.trial, job.step, alpha) not in tested)
+        if not alphas:
+            continue
+        try:
+            count += len(score_test(replace(job, alphas=alphas), bench, heartbeat).scores)
+        except (RecordError, TrainingError, FoundationError) as error:  # of all ranks alike; others end the job
+            failed.append(f"{job.trial} step {job.step}: {error}")
+    if failed:
+        raise RecordError(
+            f"{len(failed)} of {len(jobs)} checkpoints could not be scored on test; "
+            "all others of this job are recorded:\n" + "\n".join(failed)
+        )
+    return count
 
 
 def score_test(job: TestJob, bench: Bench, heartbeat: Heartbeat) -> TestRecord:
-    """Scores chosen points of a kept checkpoint on `test`; rank 0 writes them."""
-    record = bench.sweep.record(job.trial, job.step)
+    """Scores chosen points of a kept checkpoint on `test`; rank 0 writes them.
+
+    Raises:
+        RecordError: on every rank, where the checkpoint cannot be read or is not the one that was recorded.
+        TrainingError: on every rank, where a point's outputs are not finite; the others are recorded.
+    """
+    scored: dict[float, Scored]
     if job.trial == THETA_0:
-        scores = {0.0: bench.theta_0_scores("test")}
+        theta_1_hash, scored = bench.foundation.theta_0_hash, {0.0: bench.theta_0_scores("test")}
     else:
-        recipe = Recipe.model_validate(record.recipe)
-        theta_0 = bench.foundation.initial(recipe)
-        theta_1 = changed_tensors(theta_0, load_theta_1(bench.sweep.store, record, theta_0))
-        scorer = bench.foundation.scorer(recipe)
-        scores = score_alphas(theta_0, theta_1, job.alphas, scorer, "test", bench, heartbeat)
+        checkpoint = _load_checkpoint(job, bench)
+        scorer = bench.foundation.scorer(checkpoint.recipe)
+        theta_1_hash = checkpoint.theta_1_hash
+        scored = score_alphas(checkpoint.theta_0, checkpoint.theta_1, job.alphas, scorer, "test", bench, heartbeat)
     tests = TestRecord(
         trial=job.trial,
         step=job.step,
-        theta_1_hash=record.theta_1_hash or "",
-        scores=scores,
+        theta_1_hash=theta_1_hash,
+        scores={alpha: scores for alpha, scores in scored.items() if not isinstance(scores, NotFinite)},
         provenance=bench.provenance,
         finished=time.time(),
     )
-    if rank() == 0:
+    if rank() == 0 and tests.scores:
         bench.sweep.add_tests(tests)
+    for alpha, scores in scored.items():
+        require_finite(scores, "test", model=f"alpha = {alpha:g}", advice="it extrapolates too far")
     return tests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checkpoint:
+    """What a record and its weights file hold, proven to belong together."""
+
+    recipe: Recipe
+    theta_0: Mapping[str, Tensor]
+    theta_1: Mapping[str, Tensor]
+    """The tensors that differ from theta_0."""
+    theta_1_hash: str
+
+
+def _load_checkpoint(job: TestJob, bench: Bench) -> _Checkpoint:
+    """Raises on every rank where one rank cannot read it, so that none is left waiting for the others."""
+    checkpoint: _Checkpoint | None = None
+    failure: Exception | None = None
+    try:
+        record = bench.sweep.record(job.trial, job.step)
+        recipe = Recipe.model_validate(record.recipe)
+        theta_0 = bench.foundation.initial(recipe)
+        theta_1 = changed_tensors(theta_0, load_theta_1(bench.sweep.store, record, theta_0))
+        checkpoint = _Checkpoint(
+            recipe=recipe, theta_0=theta_0, theta_1=theta_1, theta_1_hash=record.theta_1_hash or ""
+        )
+    except (RayforgetError, OSError) as error:
+        failure = error
+    if any_rank(failure is not None, bench.device) or checkpoint is None:
+        raise RecordError(str(failure or "another worker cannot read it")) from failure
+    return checkpoint
 
 
 def _record_snapshot(
@@ -138,7 +172,16 @@ def _record_snapshot(
     theta_0 = bench.foundation.initial(job.recipe)
     theta_1 = changed_tensors(theta_0, snapshot.theta_1)
     started = time.monotonic()
-    points = _curve(job, snapshot, theta_0, theta_1, earlier, bench, heartbeat)
+    is_asked = snapshot.fraction >= job.fraction and all(record.fraction < job.fraction for record in earlier)
+    curve = score_curve(
+        theta_0,
+        theta_1,
+        asked=job.alpha if is_asked else None,
+        frontier=[*job.frontier, *(bench.objectives(point.scores) for record in earlier for point in record.points)],
+        scorer=bench.foundation.scorer(job.recipe),
+        bench=bench,
+        heartbeat=heartbeat,
+    )
     evaluated = time.monotonic()
     record = CheckpointRecord(
         trial=job.name,
@@ -147,11 +190,11 @@ def _record_snapshot(
         status="ok",
         recipe=job.recipe.model_dump(mode="json"),
         asked=dict(job.asked),
-        points=tuple(points),
+        points=curve.points,
         theta_0_hash=bench.foundation.theta_0_hash,
         theta_1_hash=state_hash(snapshot.theta_1),
         changed=tuple(sorted(theta_1)),
-        facts=dict(snapshot.facts),
+        facts={**snapshot.facts, **curve.facts},
         provenance=bench.provenance,
         finished=time.time(),
     )
@@ -163,37 +206,6 @@ def _record_snapshot(
     if rank() == 0:
         bench.sweep.add(record)
     return record
-
-
-def _curve(
-    job: TrialJob,
-    snapshot: Snapshot,
-    theta_0: Mapping[str, Tensor],
-    theta_1: Mapping[str, Tensor],
-    earlier: Sequence[CheckpointRecord],
-    bench: Bench,
-    heartbeat: Heartbeat,
-) -> list[Point]:
-    """The common coarse grid and the asked alpha, then further alphas where they promise most."""
-    scorer = bench.foundation.scorer(job.recipe)
-    coarse = set(bench.space.curve.coarse)
-    is_asked = snapshot.fraction >= job.fraction and all(record.fraction < job.fraction for record in earlier)
-    asked = {job.alpha} if is_asked else set()
-    scores = {0.0: bench.theta_0_scores("val")}
-    wanted = sorted((coarse | asked) - {0.0})
-    scores |= score_alphas(theta_0, theta_1, wanted, scorer, "val", bench, heartbeat)
-    frontier = np.array(
-        [*job.frontier, *(bench.objectives(point.scores) for record in earlier for point in record.points)]
-    ).reshape(-1, 2)
-    budget = bench.space.curve.refine
-    while budget > 0:
-        curve = [(alpha, *bench.objectives(values)) for alpha, values in scores.items()]
-        alphas = next_alphas(curve, frontier, budget=min(2, budget))
-        if not alphas:
-            break
-        scores |= score_alphas(theta_0, theta_1, alphas, scorer, "val", bench, heartbeat)
-        budget -= len(alphas)
-    return [Point(alpha=alpha, coarse=alpha in coarse, scores=scores[alpha]) for alpha in sorted(scores)]
 
 
 def _failed(job: TrialJob, error: Exception, bench: Bench) -> CheckpointRecord:

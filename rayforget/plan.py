@@ -48,14 +48,14 @@ def _counted(counts: Counts) -> Iterator[Line]:
     yield "trainings", f"{counts.trainings}: {shares}; baseline: plain {plain.trainings:g}"
     steps = {_range(*each.steps) for each in counts.methods}
     names = ", ".join(f"{each.method.name} {_range(*each.steps)}" for each in counts.methods)
-    yield "steps", f"{steps.pop() if len(steps) == 1 else names} in each training ({counts.train_items} images)"
+    yield "steps", f"{steps.pop() if len(steps) == 1 else names} in each training ({counts.train_items} {counts.noun})"
     in_all = counts.trainings * counts.checkpoints
     yield "checkpoints", f"{counts.checkpoints} in each training, {in_all} in all"
     refine = f" and at most {counts.refine} between" if counts.refine else ""
     yield (
         "evaluations",
         f"{_range(*counts.models)} models in each training (per checkpoint {counts.coarse} alphas{refine}), "
-        f"each on {counts.val_items} images of val",
+        f"each on {counts.val_items} {counts.noun} of val",
     )
     yield "points", f"{_range(*counts.points)}; those that the report shows are scored on {counts.test_items} of test"
 
@@ -65,8 +65,9 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
 
     space, cores = loaded.space, os.cpu_count() or 1
     plan = estimate(space, counts, found, cores=cores)
+    item, ready = ("text", "tokenised") if counts.classes is None else ("image", "decoded")
     memory, workers = plan.memory, space.resources.slots * space.resources.workers_per_slot
-    yield "model", f"theta_0 {_size(found.theta_0_bytes)}, an image {_size(found.image_bytes)} decoded"
+    yield "model", f"theta_0 {_size(found.theta_0_bytes)}, a {item} {_size(found.item_bytes)} {ready}"
     yield (
         "memory",
         f"{_size(memory.total)} in {'the worker' if workers == 1 else f'each of {workers} workers'}: theta_0 "
@@ -74,7 +75,7 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
         f"{_size(memory.training)}, resident models {_size(memory.resident)}; activations and libraries come on top "
         f"(this check peaked at {_size(found.peak_bytes)} in all)",
     )
-    yield "cache", f"{_size(plan.cache_bytes)} on each node: {counts.items} decoded images"
+    yield "cache", f"{_size(plan.cache_bytes)} on each node: {counts.items} {ready} {counts.noun}"
     yield (
         "weights",
         f"{_size(plan.weights_bytes)} for all checkpoints; of these the frontier's stay, "
@@ -90,7 +91,7 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
         "time",
         f"{low if low == high else f'{low} to {high}'} on this machine ({found.device}; {side}): "
         f"{START_UP_S:g} s for Ray assumed, {found.load_s:.1f} s to load, {1e3 * found.decode_s:.2g} ms "
-        "to decode an image",
+        f"to make {'a text tokens' if counts.classes is None else 'an image pixels'}",
     )
     for counted in counts.methods:
         recipe = found.recipes[counted.method.name]
@@ -100,7 +101,7 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
         yield (
             "",
             f"{counted.method.name}: {1e3 * recipe.step_s:.3g} ms a step, {1e3 * recipe.item_s:.2g} ms for one model "
-            f"on one image, {_duration(training_s(space.resources, counts, counted, recipe, 1))} a training at most",
+            f"on one {item}, {_duration(training_s(space.resources, counts, counted, recipe, 1))} a training at most",
         )
 
 

@@ -12,7 +12,8 @@ A text tower runs only for a theta that holds tensors of it; else theta_0's clas
 
 An item's result is whether the argmax is its label, so it depends on no other item. Batch size and number of ranks
 change features by rounding alone (about 1e-6); a result can only differ where the best two classes are that close.
-With the same batch size and number of ranks, scores are the same to the last bit.
+With the same batch size and number of ranks, scores are the same to the last bit. An item whose features, or whose
+task's class vectors, are not finite has no result, and then the whole model has no scores.
 """
 
 import hashlib
@@ -24,8 +25,9 @@ import torch
 from torch import Tensor
 
 from rayforget.distributed import all_reduce_sum, rank, world_size
-from rayforget.errors import FoundationError, TrainingError
+from rayforget.errors import FoundationError
 from rayforget.evaluate.classifier import Classifier, groups_within, restrict
+from rayforget.evaluate.finite import NotFinite, Scored
 from rayforget.evaluate.pixel_stream import num_items, pixel_batches
 from rayforget.foundations.clip_names import HEAD
 from rayforget.foundations.protocol import State
@@ -85,52 +87,45 @@ class ZeroShotScorer:
         lines = (f"{name} {self._pixels(name, split).items_hash}\n" for name in sorted(self.tasks))
         return hashlib.sha256("".join(lines).encode()).hexdigest()[:32]
 
-    def score(self, thetas: Sequence[State], split: Split) -> list[dict[str, Score]]:
-        """Scores every model in one pass; every rank gets the whole result.
-
-        Raises:
-            TrainingError: on every rank, when a model's features are not finite.
-        """
+    def score(self, thetas: Sequence[State], split: Split) -> list[Scored]:
+        """Scores every model in one pass; every rank gets the whole result."""
         sets = [self._pixels(name, split) for name in self.tasks]
         classifiers = [self._classifiers(theta) for theta in thetas]
         correct, broken = self._pass(sets, thetas, classifiers)
-        for position, count in enumerate(broken):
-            if count:
-                raise TrainingError(
-                    f"model {position + 1} of {len(thetas)} gives features that are not finite for {count} of "
-                    f"{num_items(sets)} images of {split}: its weights diverged, or alpha extrapolates too far"
-                )
-        ends = torch.tensor([len(each.labels) for each in sets]).cumsum(0).tolist()
-        return [
-            {
-                name: Score(
-                    rule="accuracy", items=hits[end - len(each.labels) : end].numpy(), items_hash=each.items_hash
-                )
-                for name, each, end in zip(self.tasks, sets, ends, strict=True)
-            }
-            for hits in correct
-        ]
+        return [self._scored(sets, hits, lost) for hits, lost in zip(correct, broken, strict=True)]
+
+    def _scored(self, sets: Sequence[PixelSet], hits: Tensor, broken: Sequence[int]) -> Scored:
+        """One model's results, task after task, as scores."""
+        if any(broken):
+            return NotFinite(items={name: count for name, count in zip(self.tasks, broken, strict=True) if count})
+        of_tasks = torch.split(hits, [len(each.labels) for each in sets])
+        return {
+            name: Score(rule="accuracy", items=own.numpy(), items_hash=each.items_hash)
+            for name, each, own in zip(self.tasks, sets, of_tasks, strict=True)
+        }
 
     @torch.inference_mode()
     def _pass(
         self, sets: Sequence[PixelSet], thetas: Sequence[State], classifiers: Sequence[Sequence[Classifier]]
-    ) -> tuple[Tensor, list[int]]:
-        """Per model and item whether it is right (bool, on CPU), and per model how many features are not finite."""
+    ) -> tuple[Tensor, list[list[int]]]:
+        """Per model and item whether it is right (bool, on CPU); per model and task how many items are not finite."""
         weights = [self._model.visual_weights(theta) for theta in thetas]
         total = num_items(sets)
-        # One column more than items counts what is not finite, so that a single all-reduce tells all ranks everything.
-        results = torch.zeros(len(thetas), total + 1, dtype=torch.int32, device=self._model.device)
+        sound = [[each.vectors.isfinite().all() for each in of_tasks] for of_tasks in classifiers]
+        # A column more per task counts what is not finite, so that a single all-reduce tells all ranks everything.
+        results = torch.zeros(len(thetas), total + len(sets), dtype=torch.int32, device=self._model.device)
         for batch in pixel_batches(sets, self._batch_size, rank=rank(), world_size=world_size()):
             images = self._model.normalisation(batch.pixels.to(self._model.device))
             labels = batch.labels.to(self._model.device)
-            for row, visual, of_tasks in zip(results, weights, classifiers, strict=True):
+            for row, visual, of_tasks, finite in zip(results, weights, classifiers, sound, strict=True):
                 features = self._model.image_features(images, visual)
-                row[total] += (~features.isfinite().all(dim=1)).sum()
+                usable = features.isfinite().all(dim=1)
                 for index, items in batch.parts:
                     right = of_tasks[index].predict(features[items]) == labels[items]
                     row[batch.first + items.start : batch.first + items.stop] = right
+                    row[total + index] += (~(usable[items] & finite[index])).sum()
         all_reduce_sum(results)
-        return results[:, :total].bool().cpu(), results[:, total].tolist()
+        return results[:, :total].bool().cpu(), results[:, total:].tolist()
 
     def _classifiers(self, theta: State) -> list[Classifier]:
         """Per task, in the order of `tasks`."""

@@ -14,16 +14,17 @@ from rayforget.errors import FoundationError
 from rayforget.foundations.attention import SwappedAttention, split_names, swap_attention
 from rayforget.foundations.clip_names import VISUAL, is_text_name
 from rayforget.foundations.clip_pixels import ClipDecoder, Normalisation
-from rayforget.foundations.clip_source import ClipSource, clip_source
+from rayforget.foundations.clip_source import ClipSource, clip_source, quiet_open_clip
 from rayforget.foundations.clip_text import TextTower, Tokenizer
 from rayforget.foundations.protocol import State
+from rayforget.foundations.sharing import Share, keep_own, point_at
 from rayforget.interpolate.hashing import state_hash
 from rayforget.space.models import ClipFoundation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipModel:
-    """An open_clip model in fp32 and eval mode; nobody writes to it or to theta_0 (they may share memory)."""
+    """An open_clip model in fp32 and eval mode; nobody writes to it or to theta_0: on CPU they are the same memory."""
 
     clip: nn.Module
     """open_clip's model after the swap of its attention, on the device."""
@@ -68,10 +69,15 @@ def unit_features(output: Any) -> Float[Tensor, "n d"]:
     return F.normalize(features.float(), dim=-1)
 
 
-def load_clip(spec: ClipFoundation, device: torch.device) -> ClipModel:
+def load_clip(spec: ClipFoundation, device: torch.device, share: Share = keep_own) -> ClipModel:
     """Loads a model through open_clip, in fp32 whatever the file holds; theta_0 is what was loaded.
 
     Patch dropout, where a configuration has it, is off: it would draw from the global random generator.
+
+    Args:
+        spec: the space's foundation.
+        device: where the model lives; theta_0 stays on CPU.
+        share: decides in which memory theta_0 lies.
 
     Raises:
         FoundationError: there is no such model, its files are missing or do not fit, or the hub does not answer.
@@ -80,31 +86,36 @@ def load_clip(spec: ClipFoundation, device: torch.device) -> ClipModel:
 
     source = clip_source(spec)
     try:
-        clip: nn.Module = open_clip.create_model(
-            source.name,
-            source.pretrained,
-            precision="fp32",
-            require_pretrained=True,
-            force_quick_gelu=source.quick_gelu,
-            force_patch_dropout=0.0,
-        )
-        tokenizer: Tokenizer = open_clip.get_tokenizer(source.name)
-        model_cfg = open_clip.get_model_config(source.name)
+        with quiet_open_clip():
+            clip: nn.Module = open_clip.create_model(
+                source.name,
+                source.pretrained,
+                precision="fp32",
+                require_pretrained=True,
+                force_quick_gelu=source.quick_gelu,
+                force_patch_dropout=0.0,
+            )
+            tokenizer: Tokenizer = open_clip.get_tokenizer(source.name)
+            model_cfg = open_clip.get_model_config(source.name)
     except Exception as error:
         raise FoundationError(
             f"open_clip cannot load {source.name}{f' with {source.pretrained}' if source.pretrained else ''}: "
             f"{str(error)[:500]}; {_advice(source)}"
         ) from error
     clip.eval()
-    theta_0 = _state_of(clip)
+    loaded = _state_of(clip)
+    theta_0_hash = state_hash(loaded)
+    theta_0 = share(theta_0_hash, loaded)
     swapped = swap_attention(clip)
+    if device.type == "cpu":
+        point_at(clip, split_names(theta_0, swapped))
     clip.to(device)
     preprocess_cfg: dict[str, Any] = clip.visual.preprocess_cfg  # type: ignore[assignment, union-attr]
     return ClipModel(
         clip=clip,
         swapped=swapped,
         theta_0=theta_0,
-        theta_0_hash=state_hash(theta_0),
+        theta_0_hash=theta_0_hash,
         decoder=ClipDecoder(preprocess_cfg),
         normalisation=Normalisation(preprocess_cfg),
         tokenizer=tokenizer,

@@ -39,6 +39,8 @@ class ClipLearner:
             tokens: every class in every template, for a module that trains the text tower.
         """
         self.module: ImageHead | TextHead = module
+        self.output: None = None
+        self.facts: Mapping[str, int] = {}
         self.num_items = len(train.labels)
         self._model, self._train, self._augmentation, self._initial = model, train, augmentation, initial
         self._left_out = _names_outside_theta(module)

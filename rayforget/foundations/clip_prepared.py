@@ -15,6 +15,7 @@ from rayforget.foundations.clip_heads import build_module
 from rayforget.foundations.clip_learner import ClipLearner
 from rayforget.foundations.clip_names import HEAD
 from rayforget.foundations.protocol import State
+from rayforget.foundations.sharing import Share, keep_own
 from rayforget.space.models import ClipFoundation
 from rayforget.space.recipe import Head, Recipe
 from rayforget.tasks.images.pixels import PixelSet, pixel_set
@@ -28,6 +29,7 @@ def prepare_clip(
     cache: Path,
     device: torch.device,
     evaluation_batch: int,
+    share: Share = keep_own,
 ) -> "PreparedClip":
     """Loads the model; images are decoded, or found in the cache, when a split is first used.
 
@@ -37,11 +39,12 @@ def prepare_clip(
         cache: folder on this node for decoded images.
         device: where everything runs.
         evaluation_batch: images per forward pass of an evaluation.
+        share: decides in which memory theta_0 lies.
 
     Raises:
         FoundationError: the model cannot be loaded, or not exactly one task is trained on.
     """
-    return PreparedClip(load_clip(spec, device), tasks, cache=cache, evaluation_batch=evaluation_batch)
+    return PreparedClip(load_clip(spec, device, share), tasks, cache=cache, evaluation_batch=evaluation_batch)
 
 
 class PreparedClip:

@@ -2,7 +2,9 @@
 
 import difflib
 import json
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 from rayforget.errors import FoundationError
 from rayforget.space.models import ClipFoundation
+from rayforget.space.paths import is_weights_file
 
 _WEIGHT_ENDINGS = (".safetensors", ".bin", ".pth")
 
@@ -47,6 +50,32 @@ def clip_source(spec: ClipFoundation) -> ClipSource:
     return ClipSource(name=spec.model, pretrained=None, quick_gelu=False)
 
 
+@contextmanager
+def quiet_open_clip() -> Iterator[None]:
+    """Keeps open_clip's own messages back while it loads a model; errors pass, and so does all that others log.
+
+    It logs through the root logger, whose first message also makes the standard library print everybody's warnings a
+    second time, for good (`logging.basicConfig`). So the filter goes by the file that a message comes from, and a root
+    logger without a handler has the one that Python falls back to, meanwhile.
+    """
+    import open_clip
+
+    root, folder = logging.getLogger(), str(Path(open_clip.__file__).parent)
+
+    def from_others(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR or not record.pathname.startswith(folder)
+
+    fallback = logging.lastResort or logging.NullHandler()
+    root.addFilter(from_others)
+    if not root.handlers:
+        root.addHandler(fallback)
+    try:
+        yield
+    finally:
+        root.removeFilter(from_others)
+        root.removeHandler(fallback)
+
+
 def builtin_folder() -> Path:
     """The folder of the built-in model, in open_clip's local-folder format."""
     return Path(str(files("rayforget.foundations.builtin") / "weights"))
@@ -64,9 +93,12 @@ def _by_name(name: str, pretrained: str) -> ClipSource:
             "hf-hub:OWNER/NAME, local-dir:FOLDER or builtin"
         )
     tags: list[str] = open_clip.list_pretrained_tags_by_model(name)
-    known = f"open_clip has for {name}: {', '.join(tags) or 'none'}; a file of weights is possible too"
+    known = f"open_clip has for {name}: {', '.join(tags) or 'none'}; a file of weights is possible too (./FILE)"
     tag: dict[str, Any] = get_pretrained_cfg(name, pretrained)
-    if not tag and not Path(pretrained).is_file():
+    if is_weights_file(pretrained):
+        if not Path(pretrained).is_file():
+            raise FoundationError(f"foundation.pretrained {pretrained}: no such file; {known}")
+    elif not tag:
         raise FoundationError(f"foundation.pretrained {pretrained!r} is no tag{_near(pretrained, tags)}; {known}")
     return ClipSource(name=name, pretrained=pretrained, quick_gelu=bool(tag.get("quick_gelu", False)))
 

@@ -6,7 +6,8 @@ from typing import Protocol
 
 from torch import Generator, Tensor, nn
 
-from rayforget.record.types import Score, Split
+from rayforget.evaluate.finite import Scored
+from rayforget.record.types import Split
 from rayforget.space.recipe import Recipe
 
 State = Mapping[str, Tensor]
@@ -34,8 +35,22 @@ class Learner(Protocol):
         ...
 
     @property
+    def output(self) -> nn.Module | None:
+        """The part of the module between features and logits; None where it is no part of its own.
+
+        With one, forward(**inputs) returns features (num_targets, d) instead, and forward(features=) some of their
+        logits, so that the logits of all targets never exist at once.
+        """
+        ...
+
+    @property
     def num_items(self) -> int:
         """Items in the training set."""
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, int]:
+        """What the record shall say of the training set: items cut or left out, for example."""
         ...
 
     def batch(self, indices: Tensor, generator: Generator) -> Batch:
@@ -67,8 +82,10 @@ class Scorer(Protocol):
         """One hash over all tasks' items of the split."""
         ...
 
-    def score(self, thetas: Sequence[State], split: Split) -> list[dict[str, Score]]:
+    def score(self, thetas: Sequence[State], split: Split) -> Sequence[Scored]:
         """Scores every model in one pass over the split's data; every rank gets the whole result.
+
+        A model that gives an output that is not finite has no scores: `NotFinite` stands in their place.
 
         Each of `thetas` holds the tensors that differ from theta_0, under canonical names, on the device. The ranks
         share the items among them.

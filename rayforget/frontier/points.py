@@ -63,8 +63,9 @@ class FrontierPoint:
 
 
 def task_roles(space: "Space") -> tuple[TaskRole, ...]:
-    """What each of a space's tasks counts for, in the space's order."""
-    return tuple(TaskRole(name=name, role=task.role, group=task.group or "") for name, task in space.tasks.items())
+    """What each of a space's scored tasks counts for, in the space's order; some are only learnt from."""
+    scored = {name: task for name, task in space.tasks.items() if task.is_scored}
+    return tuple(TaskRole(name=name, role=task.role, group=task.group or "") for name, task in scored.items())
 
 
 def speciality(values: Mapping[str, float], roles: Sequence[TaskRole]) -> float:

@@ -95,6 +95,8 @@ class Summary:
     """In the order of their names, then `plain`."""
     together: MethodSummary
     """All methods and `plain` on the common alphas."""
+    notice: str | None = None
+    """What a reader must know before all else: that this report is stale."""
 
     @property
     def split(self) -> str:

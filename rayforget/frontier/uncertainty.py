@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rayforget.errors import RecordError
 from rayforget.frontier.hypervolume import hypervolumes
 from rayforget.frontier.points import TaskRole, aggregate
-from rayforget.record.types import Score
+from rayforget.record.types import Score, score_of_mean
 
 _CHUNK = 1 << 22
 """Resampled item counts held at a time (32 MiB)."""
@@ -26,6 +26,8 @@ class TaskItems:
     """Shape (num_models, num_items)."""
     weights: NDArray[np.float64] | None = None
     """Shape (num_items,), positive; None where every item weighs 1."""
+    rule: str = "accuracy"
+    """How the items' mean becomes a score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +50,16 @@ def stack_scores(scores: Sequence[Score], *, task: str) -> TaskItems:
     """
     first = scores[0]
     for score in scores:
+        if score.rule != first.rule:
+            raise RecordError(f"task {task}: scored by {first.rule} and by {score.rule}; score both by the same rule")
         if score.items_hash != first.items_hash or score.items.shape != first.items.shape:
             raise RecordError(
                 f"task {task}: one model was scored on items {first.items_hash} ({len(first.items)}), another on "
                 f"{score.items_hash} ({len(score.items)}); paired errors need the same items: score both again"
             )
     weights = None if first.weights is None else first.weights.astype(np.float64)
-    return TaskItems(items=np.stack([score.items for score in scores]).astype(np.float64), weights=weights)
+    items = np.stack([score.items for score in scores]).astype(np.float64)
+    return TaskItems(items=items, weights=weights, rule=first.rule)
 
 
 def bootstrap(
@@ -79,7 +84,7 @@ def bootstrap(
 
 
 def _resampled_scores(task: TaskItems, num_resamples: int, rng: np.random.Generator, name: str) -> NDArray[np.float64]:
-    """Shape (num_resamples, num_models): sum_i c_i w_i x_i / sum_i c_i w_i, with c multinomial counts."""
+    """Shape (num_resamples, num_models): the score of sum_i c_i w_i x_i / sum_i c_i w_i, with c multinomial counts."""
     num_models, num_items = task.items.shape
     if num_items == 0:
         raise RecordError(f"task {name} has no items; a score needs at least one")
@@ -91,7 +96,7 @@ def _resampled_scores(task: TaskItems, num_resamples: int, rng: np.random.Genera
     start = 0
     for counts in _counts(num_items, num_resamples, rng):
         sums = counts @ columns
-        out[start : start + len(counts)] = sums[:, :-1] / sums[:, -1:]
+        out[start : start + len(counts)] = score_of_mean(task.rule, sums[:, :-1] / sums[:, -1:])
         start += len(counts)
     return out
 

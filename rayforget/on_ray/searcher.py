@@ -6,46 +6,87 @@ added points in define-by-run spaces; every one of its methods would be replaced
 `rayforget.search.study`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from ray.tune.search import Searcher
 
-from rayforget.on_ray.trainable import OBJECTIVES
+from rayforget.on_ray.trainable import IDLE, OBJECTIVES
 from rayforget.search.agenda import Agenda, NamedJob, Next
 
 Done = Callable[[NamedJob, dict[str, Any] | None], None]
 """Called with a job and its result; None where Tune lost the trial."""
 
-_AGENDAS: dict[int, tuple[Agenda, Done]] = {}
+
+@dataclass(slots=True, kw_only=True)
+class Desk:
+    """What all copies of a searcher share."""
+
+    agenda: Agenda
+    done: Done
+    jobs: dict[str, NamedJob | None] = field(default_factory=dict)
+    """Tune's trial -> its job, of the trials under way; None for a slot that waits."""
+    warm: int = 0
+    """Slots that have been at work side by side."""
+    errors: list[Exception] = field(default_factory=list)
+    """What agenda and `done` raised: Tune ends the sweep then, and passes on no more than the text."""
+
+    @contextmanager
+    def noting_errors(self) -> Iterator[None]:
+        """Lets errors pass, and keeps them."""
+        try:
+            yield
+        except Exception as error:
+            self.errors.append(error)
+            raise
+
+
+_DESKS: dict[int, Desk] = {}
 
 
 class AgendaSearcher(Searcher):
-    """Lives in the driver. Tune copies and pickles searchers; every copy speaks for the same agenda."""
+    """Lives in the driver. Tune copies and pickles searchers; every copy sits at the same desk."""
 
-    def __init__(self, agenda: Agenda, done: Done) -> None:
+    def __init__(self, desk: Desk) -> None:
         # Several objectives come as lists, whatever Searcher's annotations say.
         super().__init__(metric=list(OBJECTIVES), mode=["max"] * len(OBJECTIVES))  # type: ignore[arg-type]
-        self._key = id(agenda)
-        self._jobs: dict[str, NamedJob] = {}
-        _AGENDAS[self._key] = (agenda, done)
+        self._key = id(desk)
+        _DESKS[self._key] = desk
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
-        """The next job, None to wait, or FINISHED."""
-        agenda, _ = _AGENDAS[self._key]
-        upcoming = agenda.next()
-        if isinstance(upcoming, Next):
-            return Searcher.FINISHED if upcoming is Next.FINISHED else None
-        self._jobs[trial_id] = upcoming
-        return {"job": upcoming.job}
+        """The next job, None to wait, or FINISHED.
+
+        A slot that has worked and finds nothing to do waits in a trial of its own: Tune ends an actor without a trial,
+        all but one, and the slot would be cold when the scores on `test` are shared out.
+        """
+        desk = _DESKS[self._key]
+        with desk.noting_errors():
+            upcoming = desk.agenda.next()
+        match upcoming:
+            case Next.FINISHED:
+                return Searcher.FINISHED
+            case Next.WAIT if len(desk.jobs) >= desk.warm or desk.agenda.halted is not None:
+                return None
+            case Next.WAIT:
+                desk.jobs[trial_id] = None
+                return {"job": IDLE}
+            case NamedJob():
+                desk.jobs[trial_id] = upcoming
+                desk.warm = max(desk.warm, len(desk.jobs))
+                return {"job": upcoming.job}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing: a trial has one result, its last."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Hands the result on."""
-        _, done = _AGENDAS[self._key]
-        done(self._jobs.pop(trial_id), None if error else result)
+        desk = _DESKS[self._key]
+        named = desk.jobs.pop(trial_id)
+        if named is not None:
+            with desk.noting_errors():
+                desk.done(named, None if error else result)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the record is what a sweep resumes from."""

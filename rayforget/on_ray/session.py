@@ -3,8 +3,10 @@
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
+from rayforget.errors import RayforgetError
 from rayforget.space.models import Resources
 
 logger = logging.getLogger(__name__)
@@ -31,6 +33,9 @@ _LOCAL_ENVIRONMENT = {
 }
 
 
+_ADDRESSES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
+
+
 def prepare_environment() -> None:
     """Settings that Ray reads when it is imported or started; what the user has set stays."""
     for name, value in _ENVIRONMENT.items():
@@ -43,33 +48,83 @@ def needed_cpus(resources: Resources) -> float:
 
 
 @contextmanager
+def without_ray_address() -> Iterator[dict[str, str]]:
+    """Takes out of the environment what sends Ray to a cluster whatever it is told, and puts it back.
+
+    Yields:
+        What was there.
+    """
+    found = {name: os.environ.pop(name) for name in _ADDRESSES if name in os.environ}
+    try:
+        yield found
+    finally:
+        os.environ.update(found)
+
+
+@contextmanager
 def ray_session(resources: Resources, *, address: str | None, verbose: bool = False) -> Iterator[str]:
     """Connects to `address`, or starts Ray on this machine alone, and leaves no process behind.
 
+    RAY_ADDRESS counts for `auto` alone: it says which cluster that is. Elsewhere it is not used, and where no address
+    is given that is said.
+
     Yields:
         The dashboard's URL, empty where there is none.
+
+    Raises:
+        RayforgetError: Ray does not start, or no cluster answers.
     """
     prepare_environment()
     if address is None:
         os.environ.update(_LOCAL_ENVIRONMENT)
+    environment = nullcontext(dict[str, str]()) if address == "auto" else without_ray_address()
+    with environment as unused:
+        if address is None and (elsewhere := unused.get("RAY_ADDRESS")) not in (None, "", "local"):
+            logger.warning(
+                "RAY_ADDRESS=%s is not used: this sweep runs on this machine alone; --address %s takes that cluster",
+                elsewhere,
+                elsewhere,
+            )
+        import ray
+
+        dashboard = _start(resources, verbose) if address is None else _join(address, verbose)
+        try:
+            yield dashboard
+        finally:
+            ray.shutdown()
+
+
+def _start(resources: Resources, verbose: bool) -> str:
+    needed, there = needed_cpus(resources), os.cpu_count() or 1
+    if needed > there:
+        logger.warning("the slots ask for %g CPUs, this machine has %d: they will share them", needed, there)
+    return _init(
+        "Ray does not start on this machine",
+        address="local",
+        num_cpus=int(max(needed, there)) + 1,
+        include_dashboard=True,
+        dashboard_host="127.0.0.1",
+        log_to_driver=verbose,
+        logging_level=logging.INFO if verbose else logging.ERROR,
+        configure_logging=True,
+        _node_ip_address="127.0.0.1",
+    )
+
+
+def _join(address: str, verbose: bool) -> str:
+    return _init(
+        f"no Ray cluster can be joined at {address}",
+        address=address,
+        log_to_driver=verbose,
+        logging_level=logging.ERROR,
+    )
+
+
+def _init(problem: str, **options: Any) -> str:
     import ray
 
-    if address is None:
-        needed, there = needed_cpus(resources), os.cpu_count() or 1
-        if needed > there:
-            logger.warning("the slots ask for %g CPUs, this machine has %d: they will share them", needed, there)
-        context = ray.init(
-            num_cpus=int(max(needed, there)) + 1,
-            include_dashboard=True,
-            dashboard_host="127.0.0.1",
-            log_to_driver=verbose,
-            logging_level=logging.INFO if verbose else logging.ERROR,
-            configure_logging=True,
-            _node_ip_address="127.0.0.1",
-        )
-    else:
-        context = ray.init(address=address, log_to_driver=verbose, logging_level=logging.ERROR)
     try:
-        yield context.dashboard_url or ""
-    finally:
-        ray.shutdown()
+        return ray.init(**options).dashboard_url or ""
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        logger.info("%s", problem, exc_info=True)
+        raise RayforgetError(f"{problem}: {error}") from error

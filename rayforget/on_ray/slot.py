@@ -28,6 +28,8 @@ class SlotSpec:
     bench: BenchSpec
     storage_path: str
     """Where Ray Train keeps its own state; shared by all nodes."""
+    keeper: Any = None
+    """Handle of a `ThetaKeeper`, where theta_0 is shared among workers."""
 
 
 class Slot:
@@ -65,9 +67,10 @@ class Slot:
 
     def _start(self) -> threading.Thread:
         self._starts += 1
+        worker = WorkerConfig(mailbox=self._mailbox, bench=self._spec.bench, keeper=self._spec.keeper)
         trainer = TorchTrainer(
             worker_loop,
-            train_loop_config={"worker": WorkerConfig(mailbox=self._mailbox, bench=self._spec.bench)},
+            train_loop_config={"worker": worker},
             scaling_config=ScalingConfig(
                 num_workers=self._resources.workers_per_slot,
                 use_gpu=self._resources.gpus_per_worker > 0,

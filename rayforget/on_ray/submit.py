@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayforget.errors import RayforgetError, SpaceError
-from rayforget.on_ray.session import prepare_environment
+from rayforget.on_ray.session import prepare_environment, without_ray_address
 from rayforget.space.elsewhere import carried_variables, check_elsewhere
 from rayforget.space.load import load_space
 from rayforget.space.paths import is_uri
@@ -103,7 +103,8 @@ def _connect(address: str) -> "JobSubmissionClient":
     from ray.job_submission import JobSubmissionClient
 
     try:
-        return JobSubmissionClient(address)
+        with without_ray_address():  # Ray would prefer it to the address that it is given
+            return JobSubmissionClient(address)
     except ConnectionError:
         raise RayforgetError(
             f"no Ray dashboard answers at {address}; is the tunnel open (`ray dashboard cluster.yaml`) and the cluster "

@@ -3,15 +3,20 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rayforget.bench import BenchSpec
-from rayforget.errors import RecordError, SpaceError
+from rayforget.errors import SpaceError
 from rayforget.on_ray.session import prepare_environment, ray_session
 from rayforget.pipeline import failed_record
 from rayforget.record.jobs import TrialJob
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.space.models import Resources
+
+if TYPE_CHECKING:
+    from ray.tune import Tuner
+
+    from rayforget.on_ray.searcher import Desk
 
 logger = logging.getLogger(__name__)
 
@@ -37,48 +42,71 @@ def run_sweep(
         after: called after each job, in the driver.
 
     Returns:
-        Whether the agenda came to its end (False: interrupted).
+        Whether the agenda came to its end. False: interrupted, or `agenda.halted` says what went wrong.
+
+    Raises:
+        RayforgetError: nothing could be started.
     """
     prepare_environment()
-    space = agenda.space
-    with ray_session(space.resources, address=address, verbose=verbose) as dashboard:
-        from ray import tune
-
-        from rayforget.on_ray.searcher import AgendaSearcher
-        from rayforget.on_ray.slot import SlotSpec
-        from rayforget.on_ray.trainable import SlotTrainable
+    resources = agenda.space.resources
+    with ray_session(resources, address=address, verbose=verbose) as dashboard:
+        from rayforget.on_ray.searcher import Desk
 
         started(dashboard)
-        slots = _affordable_slots(space.resources, local=address is None)
-        state = _tune_folder(agenda)
-        spec = SlotSpec(
-            name=f"slot-{agenda.sweep.info.name}",
-            bench=BenchSpec(space=space, sweep_name=agenda.sweep.info.name),
-            storage_path=state,
-        )
-        tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(SlotTrainable, spec=spec), {"CPU": 0.01}),
-            tune_config=tune.TuneConfig(
-                search_alg=AgendaSearcher(agenda, lambda job, result: _finish(agenda, job, result, after)),
-                num_samples=-1,
-                max_concurrent_trials=slots,
-                reuse_actors=True,
-                trial_dirname_creator=lambda trial: trial.trial_id,
-            ),
-            run_config=tune.RunConfig(
-                name="tune",
-                storage_path=state,
-                verbose=0,
-                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-                failure_config=tune.FailureConfig(max_failures=2),
-            ),
-        )
+        slots = _affordable_slots(resources, local=address is None)
+        desk = Desk(agenda=agenda, done=lambda job, result: _finish(agenda, job, result, after))
         try:
-            tuner.fit()
-        except tune.TuneError as error:
-            raise RecordError(f"Ray Tune gave up: {error}") from error
-    agenda.sweep.store.delete("ray")
+            _tuner(desk, slots).fit()
+        except Exception as error:  # whatever it is: it ends the sweep, and what is recorded is to be reported
+            _break_off(agenda, desk.errors[0] if desk.errors else error)
+    try:
+        agenda.sweep.store.delete("ray")
+    except OSError as error:
+        logger.warning("%s/ray could not be deleted, and is of no use: %s", agenda.sweep.store, error)
     return agenda.finished
+
+
+def _tuner(desk: "Desk", slots: int) -> "Tuner":
+    from ray import tune
+
+    from rayforget.on_ray.searcher import AgendaSearcher
+    from rayforget.on_ray.slot import SlotSpec
+    from rayforget.on_ray.theta_keeper import start_keeper
+    from rayforget.on_ray.trainable import SlotTrainable
+
+    space, name = desk.agenda.space, desk.agenda.sweep.info.name
+    state = _tune_folder(desk.agenda)
+    spec = SlotSpec(
+        name=f"slot-{name}",
+        bench=BenchSpec(space=space, sweep_name=name),
+        storage_path=state,
+        keeper=start_keeper() if slots * space.resources.workers_per_slot > 1 else None,
+    )
+    return tune.Tuner(
+        tune.with_resources(tune.with_parameters(SlotTrainable, spec=spec), {"CPU": 0.01}),
+        tune_config=tune.TuneConfig(
+            search_alg=AgendaSearcher(desk),
+            num_samples=-1,
+            max_concurrent_trials=slots,
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=state,
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=2),
+        ),
+    )
+
+
+def _break_off(agenda: Agenda, error: Exception) -> None:
+    """Ends the agenda for an error in this process: a full disk, a storage that does not answer, Ray itself."""
+    logger.info("the sweep breaks off", exc_info=error)
+    if agenda.halted is None:  # else that is why Tune gave up
+        lines = str(error).strip().splitlines()
+        agenda.halted = f"{type(error).__name__}: {lines[0] if lines else 'no reason given'} (--verbose shows where)"
 
 
 def _finish(agenda: Agenda, named: NamedJob, result: dict[str, Any] | None, after: AfterJob) -> None:

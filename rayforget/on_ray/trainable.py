@@ -1,12 +1,17 @@
 """Tune's view of a slot: one actor that is reused for one trial after another."""
 
+import time
 from typing import Any
 
 from ray import tune
 
+from rayforget.on_ray.mailbox import Reply
 from rayforget.on_ray.slot import Slot, SlotSpec
 
 OBJECTIVES = ("speciality", "generality")
+IDLE = None
+"""The job of a slot that waits, warm, until there is one: Tune would end the actor of a slot without a trial."""
+_LONGEST_NAP_S = 5.0
 
 
 class SlotTrainable(tune.Trainable):
@@ -20,6 +25,7 @@ class SlotTrainable(tune.Trainable):
         """Starts the slot; called once for many trials."""
         self._job = config["job"]
         self._slot = Slot(spec)
+        self._idle_since = time.monotonic()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes the next trial's job."""
@@ -27,8 +33,13 @@ class SlotTrainable(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Does the whole job."""
-        reply = self._slot.run(self._job)
+        """Does the whole job; where there is none, sleeps for a while, the longer the longer it has waited."""
+        if self._job is IDLE:
+            time.sleep(min(_LONGEST_NAP_S, 0.2 + 0.1 * (time.monotonic() - self._idle_since)))
+            reply = Reply()
+        else:
+            reply = self._slot.run(self._job)
+            self._idle_since = time.monotonic()
         outcome = {"error": reply.error, "value": reply.value, "refused": reply.refused}
         return {"done": True, **outcome, **dict.fromkeys(OBJECTIVES)}
 

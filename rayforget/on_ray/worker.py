@@ -13,8 +13,10 @@ from ray.train import get_context
 from ray.train.collective import broadcast_from_rank_zero
 
 from rayforget.bench import Bench, BenchSpec
+from rayforget.foundations.sharing import keep_own
 from rayforget.on_ray.mailbox import Reply
-from rayforget.pipeline import Heartbeat, run_trial, score_test
+from rayforget.on_ray.shared_theta import share_through
+from rayforget.pipeline import Heartbeat, run_trial, score_tests
 from rayforget.record.jobs import TestJob, TrialJob
 
 logger = logging.getLogger(__name__)
@@ -27,6 +29,8 @@ class WorkerConfig:
 
     mailbox: Any
     bench: BenchSpec
+    keeper: Any = None
+    """Handle of a `ThetaKeeper`; None keeps theta_0 in the worker's own memory."""
 
 
 def worker_loop(config: dict[str, WorkerConfig]) -> None:
@@ -46,8 +50,9 @@ def worker_loop(config: dict[str, WorkerConfig]) -> None:
 
 
 def _set_up(worker: WorkerConfig, mailbox: Any, local_rank: int) -> Bench:
+    share = keep_own if worker.keeper is None else share_through(worker.keeper)
     try:
-        return Bench.open(worker.bench, local_rank=local_rank)
+        return Bench.open(worker.bench, local_rank=local_rank, share=share)
     except Exception as error:
         ray.get(mailbox.refuse.remote(f"a worker could not be set up: {type(error).__name__}: {error}"))
         raise
@@ -73,7 +78,7 @@ def run_job(job: TrialJob | tuple[TestJob, ...], bench: Bench, heartbeat: Heartb
     """The steps at which a training was recorded, or the number of points scored on `test`."""
     if isinstance(job, TrialJob):
         return [record.step for record in run_trial(job, bench, heartbeat)]
-    return sum(len(score_test(part, bench, heartbeat).scores) for part in job)
+    return score_tests(job, bench, heartbeat)
 
 
 def _heartbeat(number: int, mailbox: Any, rank: int) -> Callable[[str, int, int], None]:

@@ -1,6 +1,6 @@
 """A loaded space and its tasks -> how many trainings, steps, evaluations and items a sweep of it has."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -8,7 +8,8 @@ from rayforget.space.domains import ChoiceDomain, Domain, Scalar
 from rayforget.space.load import LoadedSpace
 from rayforget.space.method import Method
 from rayforget.space.recipe import Recipe
-from rayforget.tasks.resolved import ResolvedTask
+from rayforget.tasks.check import Resolved
+from rayforget.tasks.resolved import ResolvedTask, SplitName
 from rayforget.train.schedule import num_steps
 
 
@@ -39,9 +40,10 @@ class Counts:
     """Further models per checkpoint at most."""
     train_items: int
     val_items: int
-    """Images that one model is scored on, all tasks together."""
+    """Images or texts that one model is scored on, all tasks together."""
     test_items: int
-    classes: int
+    classes: int | None
+    """Of what is trained on; None for a language model."""
 
     @property
     def models(self) -> tuple[int, int]:
@@ -55,15 +57,20 @@ class Counts:
         return low, high
 
     @property
+    def noun(self) -> str:
+        """What an item is: `images` or `texts`."""
+        return "texts" if self.classes is None else "images"
+
+    @property
     def items(self) -> int:
-        """Images that are decoded and kept on each node."""
+        """Images or texts that are decoded or tokenised and kept on each node."""
         return self.train_items + self.val_items + self.test_items
 
 
-def count(loaded: LoadedSpace, tasks: Mapping[str, ResolvedTask]) -> Counts:
+def count(loaded: LoadedSpace, tasks: Resolved) -> Counts:
     """Counts what the space asks for; reads no image."""
     space = loaded.space
-    train_items = sum(task.splits["train"].expected_count for task in tasks.values() if "train" in task.splits)
+    train_items = _num_items(tasks, "train")
     share = space.search.trainings / len(loaded.methods)
     if space.search.balance == "method":
         recipes, methods = divmod(space.search.trainings // space.search.seeds, len(loaded.methods))
@@ -82,10 +89,18 @@ def count(loaded: LoadedSpace, tasks: Mapping[str, ResolvedTask]) -> Counts:
         coarse=len(space.curve.coarse) - 1,
         refine=space.curve.refine,
         train_items=train_items,
-        val_items=sum(task.splits["val"].expected_count for task in tasks.values()),
-        test_items=sum(task.splits["test"].expected_count for task in tasks.values()),
-        classes=next(task.num_classes for task in tasks.values() if "train" in task.splits),
+        val_items=_num_items(tasks, "val"),
+        test_items=_num_items(tasks, "test"),
+        classes=next((task.num_classes for task in _trained(tasks)), None),
     )
+
+
+def _trained(tasks: Resolved) -> Iterator[ResolvedTask]:
+    return (task for task in tasks.values() if isinstance(task, ResolvedTask) and "train" in task.splits)
+
+
+def _num_items(tasks: Resolved, split: SplitName) -> int:
+    return sum(task.splits[split].expected_count for task in tasks.values() if split in task.splits)
 
 
 def typical_recipes(method: Method) -> tuple[Recipe, ...]:

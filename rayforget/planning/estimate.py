@@ -61,7 +61,7 @@ def estimate(space: Space, counts: Counts, probe: Probe, *, cores: int) -> Estim
             (_memory(space.resources, counts, probe, recipe) for recipe in probe.recipes.values()),
             key=lambda memory: memory.total,
         ),
-        cache_bytes=counts.items * probe.image_bytes,
+        cache_bytes=counts.items * probe.item_bytes,
         weights_bytes=round(checkpoints),
         kept_bytes=round(min(checkpoints, space.storage.keep.max_gib * 2**30)),
         slots=slots,

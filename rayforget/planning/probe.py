@@ -3,36 +3,32 @@
 Everything decoded goes to a temporary folder that is deleted again.
 """
 
-import copy
 import os
 import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from rayforget.errors import FoundationError, SpaceError, TaskError, TrainingError
-from rayforget.foundations.clip import load_clip
-from rayforget.foundations.clip_prepared import PreparedClip
+from rayforget.evaluate.finite import require_finite
 from rayforget.interpolate.lerp import changed_tensors
 from rayforget.planning.counts import Counts, MethodCount, typical_recipes
+from rayforget.planning.samples import BATCH, Samples, take_samples
 from rayforget.space.load import LoadedSpace
 from rayforget.space.recipe import Recipe
-from rayforget.tasks.resolved import ResolvedTask, SplitItems
+from rayforget.tasks.check import Resolved
 from rayforget.train.trainer import Trainer
 
 if TYPE_CHECKING:
     from rayforget.space.models import Resources
 
-_BATCH = 64
-"""Images of a timed step or evaluation; a larger batch is taken to cost in proportion."""
 _STEPS = 2
 """Timed steps, after one that is not."""
 _LIMIT_S = 12.0
@@ -65,9 +61,9 @@ class Probe:
     threads: int
     load_s: float
     decode_s: float
-    """Per image."""
-    image_bytes: int
-    """A decoded image."""
+    """To decode an image, or to tokenise a text."""
+    item_bytes: int
+    """A decoded image, or a tokenised text."""
     theta_0_bytes: int
     peak_bytes: int
     """Of this process, Python and its libraries included."""
@@ -75,7 +71,7 @@ class Probe:
     """By method."""
 
 
-def probe_space(loaded: LoadedSpace, tasks: Mapping[str, ResolvedTask], counts: Counts) -> Probe:
+def probe_space(loaded: LoadedSpace, tasks: Resolved, counts: Counts) -> Probe:
     """Loads the foundation, sets every method up, and times what differs.
 
     Raises:
@@ -89,22 +85,10 @@ def probe_space(loaded: LoadedSpace, tasks: Mapping[str, ResolvedTask], counts: 
     torch.set_num_threads(threads)
     try:
         with TemporaryDirectory(prefix="rayforget-check-") as folder:
-            started = time.perf_counter()
+            samples = take_samples(loaded, tasks, device=device, folder=Path(folder))
             try:
-                model = load_clip(loaded.space.foundation, device)
-            except FoundationError as error:
-                raise SpaceError(f"{loaded.where('foundation.model')}: foundation: {error}") from None
-            load_s = time.perf_counter() - started
-
-            def prepared(items: int, place: str) -> PreparedClip:
-                few = {name: _few(task, items) for name, task in tasks.items()}
-                return PreparedClip(model, few, cache=Path(folder, place), evaluation_batch=_BATCH)
-
-            per_task = max(2, _BATCH // len(tasks))
-            many, one = prepared(per_task, "many"), prepared(1, "one")
-            try:
-                decode_s = _seconds(lambda: many.scorer(None).items_hash("val")) / (len(tasks) * per_task)
-                recipes = _probe_methods(loaded, counts, many, one, timed=timed)
+                decode_s = _seconds(lambda: samples.many.scorer(None).items_hash("val")) / samples.num_val
+                recipes = _probe_methods(loaded, counts, samples, device, timed=timed)
             except TaskError as error:
                 raise SpaceError(f"{loaded.where(str(error).split(':', 1)[0])}: {error}") from None
     finally:
@@ -112,17 +96,17 @@ def probe_space(loaded: LoadedSpace, tasks: Mapping[str, ResolvedTask], counts: 
     return Probe(
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {_plural(threads, 'thread')}",
         threads=threads,
-        load_s=load_s,
+        load_s=samples.load_s,
         decode_s=decode_s,
-        image_bytes=int(np.prod(model.decoder.shape)),
-        theta_0_bytes=sum(_nbytes(tensor) for tensor in model.theta_0.values()),
+        item_bytes=samples.item_bytes,
+        theta_0_bytes=sum(_nbytes(tensor) for tensor in samples.many.theta_0.values()),
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         recipes=recipes,
     )
 
 
 def _probe_methods(
-    loaded: LoadedSpace, counts: Counts, many: PreparedClip, one: PreparedClip, *, timed: bool
+    loaded: LoadedSpace, counts: Counts, samples: Samples, device: torch.device, *, timed: bool
 ) -> dict[str, RecipeProbe]:
     """The costliest recipe of each method; recipes that run the same program are tried once."""
     started = time.perf_counter()
@@ -135,7 +119,7 @@ def _probe_methods(
             if kind not in known:
                 in_time = timed and time.perf_counter() - started < _LIMIT_S
                 try:
-                    known[kind] = _probe_recipe(recipe, loaded.space.resources, many, one, timed=in_time)
+                    known[kind] = _probe_recipe(recipe, loaded.space.resources, samples, device, timed=in_time)
                 except (FoundationError, TrainingError) as error:
                     raise SpaceError(f"{_place(loaded, counted)}: methods.{counted.method.name}: {error}") from None
             of_method.append(known[kind])
@@ -144,19 +128,19 @@ def _probe_methods(
 
 
 def _probe_recipe(
-    recipe: Recipe, resources: "Resources", many: PreparedClip, one: PreparedClip, *, timed: bool
+    recipe: Recipe, resources: "Resources", samples: Samples, device: torch.device, *, timed: bool
 ) -> RecipeProbe:
     local_batch = max(1, -(-recipe.batch_size // resources.workers_per_slot))
-    batch = min(_BATCH, local_batch)
+    batch = min(BATCH, local_batch)
     few = recipe.model_copy(update={"batch_size": batch, "accumulation": 1, "compile": False, "warmup_fraction": 0.0})
-    trainer = Trainer(many.learner(few), few, seed=0)
+    trainer = Trainer(samples.many.learner(few), few, seed=0)
     module = trainer.learner.module
     step_s = model_s = item_s = None
     if timed:
         trainer.take_step()
         step_s = min(_seconds(trainer.take_step) for _ in range(_STEPS)) * local_batch / batch
-        theta_1 = changed_tensors(many.initial(recipe), trainer.theta_1())
-        model_s, item_s = _time_scores(recipe, theta_1, many, one)
+        theta_1 = changed_tensors(samples.many.initial(recipe), trainer.theta_1())
+        model_s, item_s = _time_scores(recipe, theta_1, samples, device)
     return RecipeProbe(
         step_s=step_s,
         trained_bytes=sum(_nbytes(p) for p in module.parameters() if p.requires_grad),
@@ -168,14 +152,15 @@ def _probe_recipe(
 
 
 def _time_scores(
-    recipe: Recipe, theta_1: Mapping[str, Tensor], many: PreparedClip, one: PreparedClip
+    recipe: Recipe, theta_1: Mapping[str, Tensor], samples: Samples, device: torch.device
 ) -> tuple[float, float]:
     """(seconds per model, seconds per model and image); where text towers differ, two sizes tell the two apart."""
-    thetas = [{name: tensor.to(many.model.device) for name, tensor in theta_1.items()}] * 2
+    thetas = [{name: tensor.to(device) for name, tensor in theta_1.items()}] * 2
     seconds, items = [], []
-    for prepared in (one, many) if recipe.head == "text" else (many,):
+    for prepared in (samples.one, samples.many) if recipe.head == "text" else (samples.many,):
         scorer = prepared.scorer(recipe)
-        scores = scorer.score(thetas[:1], "val")[0]  # theta_0's class vectors are made once
+        (scored,) = scorer.score(thetas[:1], "val")  # theta_0's class vectors are made once
+        scores = require_finite(scored, "val", model="one step's model", advice="lower learning_rate")
         items.append(sum(len(score.items) for score in scores.values()))
         seconds.append(_seconds(lambda scorer=scorer: scorer.score(thetas, "val")) / len(thetas))  # type: ignore[misc]
     if len(items) == 1 or items[1] <= items[0] or seconds[1] <= seconds[0]:
@@ -191,21 +176,6 @@ def _kind(recipe: Recipe) -> object:
     adapter = recipe.adapter.model_dump_json()
     switches = (recipe.precision, recipe.gradient_checkpointing, recipe.augmentation, recipe.batch_size)
     return (recipe.head, adapter, teacher, coupled, *switches)
-
-
-def _few(task: ResolvedTask, count: int) -> ResolvedTask:
-    """The task with the first `count` items of each split; halves of a cut begin alike, which no timing minds."""
-    return replace(task, splits={name: _first(items, count) for name, items in task.splits.items()})
-
-
-def _first(items: SplitItems, count: int) -> SplitItems:
-    source = copy.copy(items.source)
-    kept = np.flatnonzero(source.labels >= 0)
-    # Spread over the whole set: files of one class may be of one size.
-    chosen = kept[np.unique(np.linspace(0, len(kept) - 1, min(count, len(kept))).astype(np.int64))]
-    source.labels = np.full_like(source.labels, -1)
-    source.labels[chosen] = items.source.labels[chosen]
-    return replace(items, source=source, half=None)
 
 
 def _seconds(work: Callable[[], object]) -> float:

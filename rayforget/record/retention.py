@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rayforget.frontier.choose import choose_frontier, points_to_report
 from rayforget.frontier.points import FrontierPoint, TaskRole, aggregate
 from rayforget.frontier.recovered import Pair
-from rayforget.record.types import Score
+from rayforget.record.types import Score, slope_at_mean
 
 Checkpoint = tuple[str, int]
 """(trial, step): the unit that is kept or deleted as a whole."""
@@ -123,7 +123,8 @@ def _pair(point: FrontierPoint) -> Pair:
 def _variance(score: Score) -> float:
     items = score.items.astype(np.float64)
     weights = np.ones(len(items)) if score.weights is None else score.weights.astype(np.float64)
-    return float((weights**2 * (items - score.value) ** 2).sum() / weights.sum() ** 2)
+    of_mean = (weights**2 * (items - score.mean) ** 2).sum() / weights.sum() ** 2
+    return float(of_mean * slope_at_mean(score.rule, score.mean) ** 2)
 
 
 def _warning(must_bytes: int, num_must: int, max_bytes: float) -> str | None:

@@ -1,14 +1,14 @@
 """A sweep's record -> how far the sweep is: trainings done, failed and unfinished, and what has no `test` score."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rayforget.frontier.choose import points_to_report
 from rayforget.frontier.gather import Gathered
 from rayforget.frontier.points import PointKey, TaskRole
-from rayforget.record.types import CheckpointRecord
+from rayforget.record.types import CheckpointRecord, TestRecord
 
 if TYPE_CHECKING:
     from rayforget.record.sweep import Sweep
@@ -32,6 +32,9 @@ class Standing:
     """Points that the report wants on `test`, of those that are known now."""
     untested: tuple[PointKey, ...]
     """Those of them that have no `test` score."""
+    report_is_stale: bool
+    """Whether points were scored on `test` for a report, more trainings were asked for since, and they, or the scores
+    on `test` that they ask for, are not all there."""
     last_record: float | None
     """Unix time at which the newest checkpoint was recorded; None before the first."""
 
@@ -40,6 +43,11 @@ class Standing:
         """Whether every training ended, good or bad, and the report is complete."""
         ended = len(self.done) + len(self.failed)
         return ended >= self.in_all and not self.unfinished and not self.untested
+
+
+def is_finished(records: Iterable[CheckpointRecord]) -> bool:
+    """Whether the trial with these records came to its end: it failed, or its last checkpoint is recorded."""
+    return any(record.status == "failed" or record.fraction == 1 for record in records)
 
 
 def roles_of(sweep: "Sweep") -> tuple[TaskRole, ...]:
@@ -71,10 +79,11 @@ def standing_of(sweep: "Sweep", records: Sequence[CheckpointRecord], gathered: G
             trials.setdefault(record.trial, []).append(record)
     handed_out = {name.removesuffix(".json") for name in sweep.store.files("asked")} | trials.keys()
     failed = {name: found[0] for name, of in trials.items() if (found := [r for r in of if r.status == "failed"])}
-    done = {name for name, of in trials.items() if name not in failed and any(r.fraction == 1 for r in of)}
-    tested = sweep.test_scores()
+    done = {name for name, of in trials.items() if name not in failed and is_finished(of)}
+    tests = sweep.tests()
+    tested = {(record.trial, record.step, alpha) for record in tests for alpha in record.scores}
     wanted = [gathered.points[i].key for i in points_to_report(gathered.points)]
-    return Standing(
+    standing = Standing(
         in_all=trainings_of(sweep),
         done=tuple(sorted(done)),
         failed=dict(sorted(failed.items())),
@@ -85,5 +94,16 @@ def standing_of(sweep: "Sweep", records: Sequence[CheckpointRecord], gathered: G
         num_points=len(gathered.points),
         reported=len(wanted),
         untested=tuple(key for key in wanted if key not in tested),
+        report_is_stale=False,
         last_record=max((record.finished for record in records if record.finished), default=None),
     )
+    return replace(standing, report_is_stale=_is_stale(standing, tests))
+
+
+def _is_stale(standing: Standing, tests: Sequence[TestRecord]) -> bool:
+    """Nothing is scored on `test` before the last training of the budget has ended: what came later is a larger one."""
+    if not tests or standing.finished:
+        return False
+    first = min(record.finished for record in tests)
+    ended = len(standing.done) + len(standing.failed)
+    return ended < standing.in_all or (standing.last_record is not None and standing.last_record > first)

@@ -9,13 +9,31 @@ from numpy.typing import NDArray
 
 Split = Literal["val", "test"]
 
+BITS_PER_BYTE = "bits_per_byte"
+"""The rule of likelihoods: an item is its bits per byte, its weight its bytes, the score 2^(-bits per byte)."""
+
+
+def score_of_mean(rule: str, mean: Any) -> Any:
+    """The score, in [0, 1] and higher is better, that the items' weighted mean stands for.
+
+    Args:
+        rule: how an item is scored.
+        mean: sum of weighted item results over sum of weights; a number or an array of them.
+    """
+    return np.exp2(-mean) if rule == BITS_PER_BYTE else mean
+
+
+def slope_at_mean(rule: str, mean: float) -> float:
+    """Size of d score / d mean: what turns a standard error of the mean into one of the score."""
+    return float(np.log(2) * np.exp2(-mean)) if rule == BITS_PER_BYTE else 1.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """One model on one task and split: per-item results, their weights, and the ratio of the two sums."""
 
     rule: str
-    """How an item is scored, e.g. `accuracy` (0 or 1 per image)."""
+    """How an item is scored: `accuracy` (0 or 1 per image), `acc`, `acc_norm`, ... or `bits_per_byte`."""
     items: NDArray[np.bool_] | NDArray[np.float32]
     """Shape (num_items,), in the fixed order that `items_hash` stands for."""
     weights: NDArray[np.float32] | None = None
@@ -35,9 +53,14 @@ class Score:
         return float(len(self.items) if self.weights is None else self.weights.astype(np.float64).sum())
 
     @property
-    def value(self) -> float:
-        """total / count, in [0, 1], higher is better."""
+    def mean(self) -> float:
+        """total / count."""
         return self.total / self.count
+
+    @property
+    def value(self) -> float:
+        """The score of that mean, in [0, 1], higher is better."""
+        return float(score_of_mean(self.rule, self.mean))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ _MARKERS = (("o", "circle"), ("s", "square"), ("^", "triangle-up"), ("D", "diamo
 
 INK = "#1b1f24"
 MUTED = "#6b7280"
+ALERT = "#b42318"
 PAPER = "#ffffff"
 SHADE = "#eef2f6"
 RULE = "#d8dee4"

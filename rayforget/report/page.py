@@ -15,6 +15,7 @@ body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans
 h1 { font-size: 22px; margin: 0 0 10px; }
 h2 { font-size: 16px; margin: 34px 0 2px; }
 p { margin: 3px 0; max-width: 92ch; }
+p.alert { color: #b42318; font-weight: 600; }
 p.note, li { color: #6b7280; font-size: 13px; }
 ul { padding-left: 18px; margin: 6px 0; }
 div.wide { overflow-x: auto; }
@@ -44,6 +45,8 @@ def write_page(summary: Summary, path: Path) -> None:
         config={"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["lasso2d", "select2d"]},
     )
     sentences = "\n".join(f"<p>{escape(line)}</p>" for line in read(summary))
+    if summary.notice is not None:
+        sentences = f'<p class="alert">{escape(summary.notice)}</p>\n{sentences}'
     tables = (baselines_html, frontier_html, recovered_html, tasks_html)
     body = "\n".join(table(summary) for table in tables)
     title = escape(summary.name)

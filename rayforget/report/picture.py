@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from rayforget.frontier.points import THETA_0
 from rayforget.frontier.summary import Summary
 from rayforget.report.frame import Frame, frame_points
-from rayforget.report.look import INK, MUTED, RULE, SHADE, Look, assign_looks
+from rayforget.report.look import ALERT, INK, MUTED, RULE, SHADE, Look, assign_looks
 from rayforget.report.reading import format_area, format_recovered, name_method, pick_point
 
 _SIZE_IN = (9.0, 5.8)
@@ -167,6 +167,8 @@ def _draw_words(figure: Figure, axes: Axes, summary: Summary, looks: dict[str, L
     counts = f"{_count(summary.together.trainings, 'training')}, {_count(len(summary.points), 'point')}"
     figure.text(0.075, 0.945, f"{summary.name}: speciality against generality", fontsize=13, weight="bold", color=INK)
     figure.text(0.075, 0.9, f"{counts}.  {_recovered_words(summary)}", fontsize=10, color=INK)
+    if summary.notice is not None:
+        figure.text(0.075, 0.868, summary.notice, fontsize=8.5, weight="bold", color=ALERT)
     marks = [
         Line2D([], [], ls="", marker=looks[m].marker, color=looks[m].color, mec=INK, mew=0.6, ms=7, label=_short(m))
         for m in _methods(summary)

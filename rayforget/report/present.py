@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -12,9 +12,13 @@ from rich.console import Console
 
 from rayforget.frontier.compare import Scores, summarise
 from rayforget.frontier.gather import Gathered, gather
-from rayforget.frontier.points import TaskRole, task_roles
+from rayforget.frontier.points import FrontierPoint, TaskRole, task_roles
+from rayforget.frontier.progress import recovered_so_far
 from rayforget.frontier.summary import Summary
+from rayforget.record.standing import Standing, standing_of
 from rayforget.record.sweep import Sweep
+from rayforget.record.types import CheckpointRecord
+from rayforget.report.reading import stale_notice
 
 if TYPE_CHECKING:  # a summary needs the tasks' roles alone, and building the space's models takes half a second
     from rayforget.space.models import Space
@@ -45,8 +49,30 @@ def summary_of(
 
 def summarise_sweep(sweep: Sweep, space: "Space") -> Summary:
     """The summary of a sweep as its record stands; raises RecordError where it holds too little."""
-    roles = task_roles(space)
-    return summary_of(sweep.info.name, gather(sweep.records(), roles), sweep.test_scores(), roles)
+    return _look(sweep, space).summary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looked:
+    """One reading of a sweep's record."""
+
+    records: Sequence[CheckpointRecord]
+    gathered: Gathered
+    standing: Standing
+    summary: Summary
+
+
+def _look(sweep: Sweep, space: "Space") -> _Looked:
+    roles, records = task_roles(space), sweep.records()
+    gathered = gather(records, roles)
+    standing = standing_of(sweep, records, gathered)
+    summary = summary_of(sweep.info.name, gathered, sweep.test_scores(), roles)
+    return _Looked(
+        records=records,
+        gathered=gathered,
+        standing=standing,
+        summary=replace(summary, notice=stale_notice(standing)),
+    )
 
 
 def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = None) -> Summary:
@@ -68,6 +94,21 @@ def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = N
             sweep.store.write(f"report/{name}", data)
             console.print(f"{name}: {sweep.store}/report/{name}", highlight=False, soft_wrap=True)
     return summary
+
+
+def mark_stale(sweep: Sweep, space: "Space", console: Console) -> None:
+    """Where a sweep goes on beyond a report that was made: says so in that report's files, and in MLflow.
+
+    To be called when a sweep is resumed, after its budget was noted and before it goes on; else it does nothing.
+    """
+    records = sweep.records()
+    if not standing_of(sweep, records, gather(records, task_roles(space))).report_is_stale:
+        return
+    summary = summarise_sweep(sweep, space)
+    for name, data in drawings(summary).items():
+        sweep.store.write(f"report/{name}", data)
+    console.print(f"{summary.notice}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    mirror_quietly(sweep, space, console, running=True)
 
 
 def drawings(summary: Summary) -> dict[str, bytes]:
@@ -92,22 +133,23 @@ def mirror_sweep(sweep: Sweep, space: "Space", *, running: bool) -> str:
     from rayforget.report.mirror import find_tracking, mirror
     from rayforget.report.mirror_plan import SweepView
 
-    roles = task_roles(space)
-    records = sweep.records()
-    gathered = gather(records, roles)
-    summary = summary_of(sweep.info.name, gathered, sweep.test_scores(), roles)
+    looked = _look(sweep, space)
+    summary = looked.summary
     view = SweepView(
         name=sweep.info.name,
         space_name=sweep.info.space_name,
         created=sweep.info.created,
         running=running,
-        tags={"git_commit": str(sweep.info.provenance.get("code", {}).get("commit"))},
-        roles=roles,
-        records=records,
-        points=gathered.points,
+        tags={
+            "git_commit": str(sweep.info.provenance.get("code", {}).get("commit")),
+            "stale": "true" if looked.standing.report_is_stale else "false",
+        },
+        roles=summary.roles,
+        records=looked.records,
+        points=looked.gathered.points,
         frontier=[summary.points[i].key for i in summary.frontier],
         test={summary.points[i].key: measure.pair for i, measure in summary.test.items()},
-        series=_series(sweep.info.name, gathered, roles),
+        series=_series(looked.gathered.points),
         artifacts=drawings(summary),
     )
     tracking = find_tracking(space.tracking.uri, Store.open(space.storage.path))
@@ -129,20 +171,13 @@ def mirror_quietly(sweep: Sweep, space: "Space", console: Console, *, running: b
         console.print(f"MLflow: {error}; later: rayforget mirror {sweep.info.name}", style="yellow", highlight=False)
 
 
-def _series(name: str, gathered: Gathered, roles: Sequence[TaskRole]) -> Mapping[str, Sequence[tuple[int, float]]]:
+def _series(points: Sequence[FrontierPoint]) -> Mapping[str, Sequence[tuple[int, float]]]:
     """Hypervolume and recovered on `val` after each finished trial, in the order of the trials."""
-    trials = sorted({point.trial for point in gathered.points if point.recipe})
-    series: dict[str, list[tuple[int, float]]] = {"val/hypervolume": [], "val/recovered": []}
-    for count in range(1, len(trials) + 1):
-        known = {*trials[:count]}
-        points = tuple(point for point in gathered.points if not point.recipe or point.trial in known)
-        part = Gathered(points=points, val=gathered.val, failed={})
-        recovered = summary_of(name, part, {}, roles, resamples=0).recovery.val
-        if recovered is not None:
-            series["val/hypervolume"].append((count, recovered.hypervolume))
-            if recovered.value is not None:
-                series["val/recovered"].append((count, recovered.value))
-    return series
+    found = recovered_so_far(points)
+    return {
+        "val/hypervolume": [(count, each.hypervolume) for count, each in found],
+        "val/recovered": [(count, each.value) for count, each in found if each.value is not None],
+    }
 
 
 def _frontier_json(summary: Summary) -> bytes:
@@ -160,6 +195,7 @@ def _frontier_json(summary: Summary) -> bytes:
                 "val": asdict(summary.val[index]),
                 "test": None if tested is None else asdict(tested),
                 "recipe": dict(point.recipe),
+                "stale": summary.notice is not None,
             }
         )
     return json.dumps(rows, indent=2, default=str).encode()

@@ -9,6 +9,7 @@ from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint
 from rayforget.frontier.recovered import Pair, Recovered
 from rayforget.frontier.summary import Summary
 from rayforget.frontier.uncertainty import Interval
+from rayforget.record.standing import Standing
 
 MAX_LOSS = 0.01
 """The budget of generality, one point, for which a report names the best point."""
@@ -89,6 +90,17 @@ def name_point(point: FrontierPoint) -> str:
     """`l2 at α = 0.6, trial t0012, 50 % of its training`."""
     early = "" if point.fraction in (0, 1) else f", {percent(point.fraction, 0)} % of its training"
     return f"{name_method(point.method)} at α = {point.alpha:g}, trial {point.trial}{early}"
+
+
+def stale_notice(standing: Standing) -> str | None:
+    """What a report says first while an earlier one is stale; None where none is."""
+    if not standing.report_is_stale:
+        return None
+    ended = len(standing.done) + len(standing.failed)
+    return (
+        f"Stale: more trainings were asked for after a first report, {ended} of {standing.in_all} are done; "
+        "scores on test are the first report's until the sweep ends."
+    )
 
 
 def describe_change(gain: float, loss: float, errors: Pair | None) -> str:

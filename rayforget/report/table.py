@@ -33,6 +33,8 @@ def frontier_table(summary: Summary) -> RenderableType:
         ("Recovered", "1 = all the speciality of plain fine-tuning, none of its forgetting", _recovered_table(summary)),
     )
     parts: list[RenderableType] = [Text(summary.name, style="bold"), Text()]
+    if summary.notice is not None:
+        parts += [Text(summary.notice, style="bold red"), Text()]
     parts += [Text(line) for line in read(summary)]
     for title, note, table in sections:
         parts += [Text(), Text.assemble((title, "bold"), (f"   {note}", "dim")), table]

@@ -63,11 +63,31 @@ def _serve(uri: str, port: int) -> int:
         # A session of its own: the server starts processes, and all of them are ended together.
         server = subprocess.Popen(command, env=environment, start_new_session=True)
         try:
-            return server.wait()
+            with ended_with_us(server):
+                return server.wait()
         except _Stopped:
             return 0
         finally:
             _end(server)
+
+
+@contextmanager
+def ended_with_us(server: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Has the server ended even where this process dies without a word (SIGKILL).
+
+    A shell waits for the end of a pipe that this process alone holds open; on macOS too, and for all that the server
+    started, neither of which Linux's PR_SET_PDEATHSIG does.
+    """
+    script = f"read -r _; kill -TERM -{server.pid}; sleep 5; kill -KILL -{server.pid}"
+    nowhere = subprocess.DEVNULL
+    guard = subprocess.Popen(
+        ["/bin/sh", "-c", script], stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere, start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        guard.kill()  # before the pipe is closed: from here on the server is ended by us
+        guard.communicate()
 
 
 def _end(server: "subprocess.Popen[bytes]") -> None:

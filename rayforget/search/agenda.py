@@ -14,6 +14,7 @@ from rayforget.frontier.choose import choose_frontier, points_to_report
 from rayforget.frontier.gather import Gathered, gather
 from rayforget.frontier.points import PLAIN, THETA_0, task_roles
 from rayforget.record.jobs import TestJob, TrialJob, load_asked, save_asked
+from rayforget.record.standing import is_finished
 from rayforget.record.sweep import Sweep
 from rayforget.record.types import CheckpointRecord
 from rayforget.search.study import Asked, CurvePoint, CurveStudy
@@ -126,7 +127,7 @@ class Agenda:
 
     def finished_trainings(self) -> int:
         """Trainings that are done or have failed."""
-        return sum(self.is_finished(records) for name, records in self.records.items() if name in self._handed_out)
+        return sum(is_finished(records) for name, records in self.records.items() if name in self._handed_out)
 
     def _gathered_of(self, name: str) -> Gathered:
         records = self.records[name]
@@ -144,7 +145,7 @@ class Agenda:
         for name, job in sorted(self._handed_out.items()):
             if job.recipe.method != PLAIN:
                 self._num_asked += 1
-            if self.is_finished(self.records.get(name, [])):
+            if is_finished(self.records.get(name, [])):
                 if job.recipe.method != PLAIN:
                     finished.append((_number(name), _asked(job), self._curve_points(self.records[name])))
             else:
@@ -244,11 +245,6 @@ class Agenda:
         slots = self.space.resources.slots
         shares = [tuple(jobs[slot::slots]) for slot in range(slots)]
         return [NamedJob(name=f"test-{slot}", job=share) for slot, share in enumerate(shares) if share]
-
-    @staticmethod
-    def is_finished(records: Sequence[CheckpointRecord]) -> bool:
-        """Whether a trial with these records came to its end, good or bad."""
-        return any(record.status == "failed" or record.fraction == 1 for record in records)
 
 
 def _asked(job: TrialJob) -> Asked:

@@ -11,6 +11,7 @@ from rayforget.space.method import Method
 from rayforget.space.methods import PLAIN, baseline, methods_of, overlaid, plain_of
 from rayforget.space.paths import is_uri
 from rayforget.space.recipe import Recipe, repeated
+from rayforget.space.task_checks import recipe_misfits, sharding_misfits, task_problems
 
 if TYPE_CHECKING:
     from rayforget.space.models import Space
@@ -23,7 +24,9 @@ _REQUIRED = [
 
 def space_problems(space: "Space") -> Iterator[Problem]:
     """Everything that is wrong between the parts."""
-    yield from _task_problems(space)
+    yield from task_problems(space)
+    yield from recipe_misfits(space)
+    yield from sharding_misfits(space)
     yield from _storage_problems(space)
     incomplete = [*_method_gaps(space), *_plain_gaps(space)]
     yield from incomplete
@@ -44,22 +47,6 @@ def without_effect(space: "Space") -> Iterator[Problem]:
         yield Problem(at=("search", "feed"), text=text)
     if not tracking.enabled and tracking.uri is not None:
         yield Problem(at=("tracking", "uri"), text="has no effect with enabled: false: remove one of them")
-
-
-def _task_problems(space: "Space") -> Iterator[Problem]:
-    roles = {task.role for task in space.tasks.values()}
-    for role in ("speciality", "generality"):
-        if role not in roles:
-            yield Problem(at=("tasks",), text=f"none has role: {role}; at least one task of each role is needed")
-    trained = [name for name, task in space.tasks.items() if task.train is not None]
-    if "speciality" in roles and len(trained) != 1:
-        text = f"found {' and '.join(trained) or 'none'} with `train:`; exactly one speciality task has it"
-        yield Problem(at=("tasks", *trained[1:2]), text=text)
-    elif trained:
-        task = space.tasks[trained[0]]
-        if task.templates is None and task.suite is None:
-            text = "has neither templates nor a suite that brings them; add `templates:`, e.g. ['a photo of a {}.']"
-            yield Problem(at=("tasks", trained[0]), text=text)
 
 
 def _storage_problems(space: "Space") -> Iterator[Problem]:

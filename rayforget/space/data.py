@@ -110,6 +110,11 @@ class ZeroShotTask(Frozen):
     cut: Cut | None = None
     """Instead of `val` and `test`, for sets with one labelled split."""
 
+    @property
+    def is_scored(self) -> bool:
+        """Always: images are not only learnt from."""
+        return True
+
     def problems(self) -> Iterable[Problem]:
         """Settings that contradict each other or have no effect."""
         yield from self._role_problems()
@@ -157,6 +162,3 @@ class ZeroShotTask(Frozen):
             if first.model_copy(update={"max_broken": 0}) == second.model_copy(update={"max_broken": 0}):
                 text = f"is the same source as {one}; splits must not overlap: give {other} its own data"
                 yield Problem(at=(other,), text=text)
-
-
-Task = ZeroShotTask

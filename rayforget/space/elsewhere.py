@@ -5,10 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rayforget.errors import SpaceError
-from rayforget.space.data import DatasetSource, FolderSource, Source, Task, WebdatasetSource
+from rayforget.space.data import DatasetSource, FolderSource, Source, WebdatasetSource
 from rayforget.space.document import At, dotted
 from rayforget.space.load import LoadedSpace
-from rayforget.space.paths import LOCAL_FOLDER, is_uri
+from rayforget.space.models import ClipFoundation
+from rayforget.space.paths import LOCAL_FOLDER, is_uri, is_weights_file
+from rayforget.space.tasks import Task
+from rayforget.space.text import JsonLinesSource, LmEvalTask, ParquetSource, TextDatasetSource, TextSource
 from rayforget.space.variables import names_in
 
 _DATABASE_FILE = "sqlite:///"
@@ -32,12 +35,16 @@ def local_places(loaded: LoadedSpace) -> Iterator[LocalPlace]:
     """Every path that is no URI and no hub name; each node's own cache folder is among them."""
     space = loaded.space
     found: list[tuple[At, str]] = []
-    if space.foundation.model.startswith(LOCAL_FOLDER):
+    if space.foundation.model.startswith(LOCAL_FOLDER) or os.path.isabs(space.foundation.model):
         found.append((("foundation", "model"), space.foundation.model))
+    if isinstance(space.foundation, ClipFoundation) and is_weights_file(space.foundation.pretrained or ""):
+        found.append((("foundation", "pretrained"), space.foundation.pretrained or ""))
     for name, task in space.tasks.items():
         for at, source in _sources(task):
             if place := _place(source):
                 found.append((("tasks", name, *at, place[0]), place[1]))
+        if isinstance(task, LmEvalTask):
+            found += [(("tasks", name, "data_files", split), str(path)) for split, path in task.data_files.items()]
     if space.resources.cache is not None:
         found.append((("resources", "cache"), str(space.resources.cache)))
     if not is_uri(space.storage.path):
@@ -85,7 +92,9 @@ def carried_variables(loaded: LoadedSpace, environment: Mapping[str, str]) -> di
     return {name: environment[name] for name in sorted(names - _OF_A_MACHINE) if environment.get(name)}
 
 
-def _sources(task: Task) -> Iterator[tuple[At, Source]]:
+def _sources(task: Task) -> Iterator[tuple[At, Source | TextSource]]:
+    if isinstance(task, LmEvalTask):
+        return
     for split, source in (("train", task.train), ("val", task.val), ("test", task.test)):
         if source is not None:
             yield (split,), source
@@ -93,15 +102,15 @@ def _sources(task: Task) -> Iterator[tuple[At, Source]]:
         yield ("cut", "source"), task.cut.source
 
 
-def _place(source: Source) -> tuple[str, str] | None:
+def _place(source: Source | TextSource) -> tuple[str, str] | None:
     """The key and the value of the source's path, where it has one on a machine."""
     match source:
-        case FolderSource():
+        case FolderSource() | JsonLinesSource() | ParquetSource():
             return "path", str(source.path)
         case WebdatasetSource() if not is_uri(source.shards):
             return "shards", source.shards
-        case DatasetSource() if os.path.isabs(source.path):  # made absolute where it is a folder, see paths.py
-            return "path", source.path
+        case DatasetSource() | TextDatasetSource() if os.path.isabs(source.path):
+            return "path", source.path  # made absolute where it is a folder, see paths.py
         case _:
             return None
 

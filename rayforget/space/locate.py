@@ -41,10 +41,11 @@ def locate(model: type[Frozen], location: Iterable[str | int], tree: Any) -> tup
     return tuple(at), owner
 
 
-def kinds(model: type[Frozen], key: str | int) -> list[str]:
-    """The values that `kind` may have in this field."""
-    annotation = _bare(_annotation(model.model_fields.get(str(key))))
-    annotation = _item(annotation) if get_origin(annotation) is tuple else annotation
+def kinds(model: type[Frozen], at: At) -> list[str]:
+    """The values that `kind` may have there: in the field that `at` ends in, or in an item of it."""
+    key = next(key for key in reversed(at) if key in model.model_fields)
+    annotation = _bare(_annotation(model.model_fields[str(key)]))
+    annotation = annotation if _members(annotation) else _item(annotation)
     return [str(tag) for member in _members(_bare(annotation)) for tag in _tags(member)]
 
 

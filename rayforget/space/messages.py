@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from rayforget.space.document import Document, dotted
+from rayforget.space.document import At, Document, dotted
 from rayforget.space.frozen import Frozen
 from rayforget.space.locate import kinds, locate
 from rayforget.space.searchable import CONSTANT
@@ -48,11 +48,12 @@ def _line(details: ErrorDetails, model: type[Frozen], document: Document) -> str
     at, owner = locate(model, details["loc"], document.tree)
     if details["type"] == "union_tag_invalid":
         at = (*at, "kind")
-    return f"{document.where(at)}: {dotted((*at,)) or 'the file'}: {_text(details, at[-1] if at else '', owner)}"
+    return f"{document.where(at)}: {dotted((*at,)) or 'the file'}: {_text(details, at, owner)}"
 
 
-def _text(details: ErrorDetails, key: str | int, owner: type[Frozen] | None) -> str:
+def _text(details: ErrorDetails, at: At, owner: type[Frozen] | None) -> str:
     kind, context = details["type"], details.get("ctx", {})
+    key = at[-1] if at else ""
     match kind:
         case "problem":
             return details["msg"]
@@ -62,7 +63,7 @@ def _text(details: ErrorDetails, key: str | int, owner: type[Frozen] | None) -> 
         case "extra_forbidden":
             return f"unknown key; {_instead(str(key), owner.model_fields if owner else ())}"
         case "union_tag_not_found":
-            return f"has no kind; add `kind:`, one of {_listed(kinds(owner, key) if owner else ())}"
+            return f"has no kind; add `kind:`, one of {_listed(kinds(owner, at) if owner else ())}"
         case "union_tag_invalid":
             tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
             return f"found {_shown(details['input'].get('kind'))}; {_instead(str(context['tag']), tags)}"

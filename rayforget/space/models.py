@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from rayforget.space.checks import space_problems
-from rayforget.space.data import Task
 from rayforget.space.frozen import Frozen, FrozenDict, Name, Problem
-from rayforget.space.paths import LOCAL_FOLDER, LocalPath, ModelName, Place
+from rayforget.space.paths import LOCAL_FOLDER, FolderOrHubName, LocalPath, ModelName, Place, TagOrFile
 from rayforget.space.searchable import Tree, constant_recipe, open_recipe
+from rayforget.space.tasks import Task
 
 OpenTree = Annotated[FrozenDict[str, Any], Tree(open_recipe)]
 """A recipe's fields as constants or domains, as written."""
@@ -23,8 +23,8 @@ class ClipFoundation(Frozen):
     kind: Literal["clip"]
     model: ModelName
     """open_clip's model name (`ViT-B-16`), `hf-hub:OWNER/NAME`, `local-dir:FOLDER`, or `builtin` for the tiny one."""
-    pretrained: str | None = None
-    """open_clip's pretrained tag, for a model name (`laion2b_s34b_b88k`)."""
+    pretrained: TagOrFile | None = None
+    """For a model name: open_clip's pretrained tag (`laion2b_s34b_b88k`), or a file of weights (`./weights.pt`)."""
 
     def problems(self) -> Iterable[Problem]:
         """A tag where none is read, or none where a name alone would mean random weights."""
@@ -40,7 +40,41 @@ class ClipFoundation(Frozen):
             yield Problem(at=("model",), text=text)
 
 
-Foundation = ClipFoundation
+class Sequences(Frozen):
+    """How texts become a language model's training sequences."""
+
+    length: PositiveInt | None = None
+    """Longest sequence in tokens, of training and of scoring; null takes what the model has positions for."""
+    too_long: Literal["cut", "drop"] = "cut"
+    """Training sequences beyond `length`: cut loses the beginning of the prompt (and of the answer its end, where the
+    answer alone is too long); drop leaves them out. Both are counted in the record."""
+    loss_on: Literal["answer", "all"] = "answer"
+    """Which tokens are learnt: those of the answer (or output) and the end mark, or the prompt's too."""
+    packing: bool = True
+    """Puts short sequences side by side in one row; they do not see each other, so that only the speed changes."""
+
+
+class CausalLmFoundation(Frozen):
+    """A causal language model of transformers (`AutoModelForCausalLM`), in safetensors."""
+
+    kind: Literal["causal_lm"]
+    model: FolderOrHubName
+    """Local folder, name on the hub (`facebook/galactica-1.3b`), or `builtin` for the tiny one."""
+    revision: str | None = None
+    """Commit of a hub model; null takes the newest, and the record names what was taken."""
+    trust_remote_code: bool = False
+    """Whether code that comes with the model may run on your machines."""
+    sequences: Sequences = Sequences()
+    """How texts become training sequences."""
+
+    def problems(self) -> Iterable[Problem]:
+        """A revision where none is read."""
+        if self.revision is not None and (self.model == "builtin" or self.model.startswith("/")):
+            text = f"found {self.revision!r} with model: {self.model}, which is no hub model: remove it"
+            yield Problem(at=("revision",), text=text)
+
+
+Foundation = Annotated[ClipFoundation | CausalLmFoundation, Field(discriminator="kind")]
 
 
 class Search(Frozen):
@@ -112,14 +146,25 @@ class Resources(Frozen):
     cache: LocalPath | None = None
     """Folder on each node for decoded evaluation sets; null takes `cache` in the storage path."""
     evaluation_batch: PositiveInt = 256
-    """Items per forward pass of an evaluation."""
+    """Images per forward pass of an evaluation."""
+    evaluation_tokens: PositiveInt = 16384
+    """Tokens per forward pass of an evaluation of a language model."""
+    sharding: Literal["none", "fsdp"] = "none"
+    """none: every worker of a slot holds all weights (DDP); fsdp: each holds a share of them (FSDP2)."""
     resident_gib: PositiveFloat = 2.0
     """Memory for interpolated models that one pass over a batch serves together."""
 
     def problems(self) -> Iterable[Problem]:
-        """Shares of several GPUs, which Ray does not give."""
+        """Shares of several GPUs, which Ray does not give, and of one GPU by workers that NCCL must connect."""
         if self.gpus_per_worker > 1 and self.gpus_per_worker % 1:
             text = f"found {self.gpus_per_worker}; above 1 Ray gives whole GPUs only: write a whole number"
+            yield Problem(at=("gpus_per_worker",), text=text)
+        if 0 < self.gpus_per_worker < 1 and self.workers_per_slot > 1:
+            text = (
+                f"found {self.gpus_per_worker:g} with workers_per_slot: {self.workers_per_slot}; the workers of one "
+                "training need a GPU each (NCCL takes no two of them on one): write 1, or workers_per_slot: 1 and more "
+                "slots, which may share a GPU"
+            )
             yield Problem(at=("gpus_per_worker",), text=text)
 
 

@@ -38,6 +38,15 @@ def _absolute_model(model: str) -> str:
     return LOCAL_FOLDER + _absolute(folder) if folder != model else model
 
 
+def is_weights_file(pretrained: str) -> bool:
+    """Whether a model's `pretrained` names a file: open_clip's tags have neither / nor . nor ~."""
+    return re.search(r"[/.~]", pretrained) is not None
+
+
+def _absolute_if_file(pretrained: str) -> str:
+    return _absolute(pretrained) if is_weights_file(pretrained) else pretrained
+
+
 LocalPath = Annotated[Path, AfterValidator(_absolute_path)]
 """A file or folder of this machine."""
 Place = Annotated[str, AfterValidator(_absolute_unless_uri)]
@@ -46,3 +55,5 @@ FolderOrHubName = Annotated[str, AfterValidator(_absolute_if_folder)]
 """A local folder where one is there or the spelling says so (`./x`), else a name on the hub, as `datasets` has it."""
 ModelName = Annotated[str, AfterValidator(_absolute_model)]
 """A model's name, in which the folder after `local-dir:` is made absolute."""
+TagOrFile = Annotated[str, AfterValidator(_absolute_if_file)]
+"""open_clip's tag of pretrained weights, or a file of weights (`./weights.pt`, `weights.pt`)."""

@@ -39,19 +39,13 @@ class LoraAdapter(Frozen):
     """Factor in front of B @ A; peft's lora_alpha is scale * rank, so that a sweep over rank moves one thing."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout on the input of A while training."""
-    targets: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_sorted)] = (
-        "q_proj",
-        "k_proj",
-        "v_proj",
-        "out_proj",
-        "c_fc",
-        "c_proj",
-    )
-    """Names of the linear layers that get an adapter, in any order; a name that matches nothing is an error."""
+    targets: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_sorted)] | None = None
+    """Names of the linear layers that get an adapter, in any order (`[q_proj, v_proj]`); a name that matches nothing
+    is an error. null takes every linear layer but the last, the classifier or output layer."""
 
     def problems(self) -> Iterable[Problem]:
         """Layers named twice."""
-        for name in repeated(self.targets):
+        for name in repeated(self.targets or ()):
             yield Problem(at=("targets",), text=f"found {name} more than once; name each layer once")
 
 

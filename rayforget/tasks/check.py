@@ -1,14 +1,24 @@
-"""A loaded space -> its tasks, proven readable: folders, labels, class names, and splits that share no item."""
+"""A loaded space -> its tasks, proven readable: labels, class names, prompts, and splits that share no item."""
+
+from collections.abc import Mapping
 
 from rayforget.errors import SpaceError, TaskError
 from rayforget.space.load import LoadedSpace
 from rayforget.space.models import Space
-from rayforget.tasks.resolve import check_overlaps, resolve_tasks
+from rayforget.space.tasks import image_tasks
+from rayforget.tasks import overlaps
+from rayforget.tasks.resolve import resolve_tasks
 from rayforget.tasks.resolved import ResolvedTask
+from rayforget.tasks.text import overlaps as text_overlaps
+from rayforget.tasks.text.resolve import resolve_text_tasks
+from rayforget.tasks.text.resolved import ResolvedText
+
+Resolved = Mapping[str, ResolvedTask] | Mapping[str, ResolvedText]
+"""A space's tasks: all on images or all on texts, as its foundation is."""
 
 
-def check_data(loaded: LoadedSpace, *, contents: bool = True) -> dict[str, ResolvedTask]:
-    """Opens all data that the space names; decodes and writes nothing.
+def check_data(loaded: LoadedSpace, *, contents: bool = True) -> Resolved:
+    """Opens all data that the space names; decodes, tokenises and writes nothing.
 
     Args:
         loaded: the space.
@@ -18,10 +28,13 @@ def check_data(loaded: LoadedSpace, *, contents: bool = True) -> dict[str, Resol
         SpaceError: with the file and line of what is wrong.
     """
     try:
-        tasks = resolve_tasks(loaded.space.tasks)
-        if contents:
-            for task in tasks.values():
-                check_overlaps(task)
+        tasks = _resolve(loaded.space)
+        for task in tasks.values() if contents else ():
+            match task:
+                case ResolvedTask():
+                    overlaps.check_overlaps(task)
+                case ResolvedText():
+                    text_overlaps.check_overlaps(task)
     except TaskError as error:
         key = str(error).split(":", 1)[0]
         raise SpaceError(f"{loaded.where(key)}: {error}") from None
@@ -34,4 +47,10 @@ def check_tasks(space: Space) -> None:
     Raises:
         TaskError: something is no longer there.
     """
-    resolve_tasks(space.tasks)
+    _resolve(space)
+
+
+def _resolve(space: Space) -> Resolved:
+    if space.foundation.kind == "causal_lm":
+        return resolve_text_tasks(space.tasks)
+    return resolve_tasks(image_tasks(space.tasks))

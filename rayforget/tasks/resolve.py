@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Literal
 
 from rayforget.errors import TaskError
-from rayforget.space.data import Cut, FolderSource, Source, Task
+from rayforget.space.data import Cut, FolderSource, Source, ZeroShotTask
 from rayforget.tasks.images.labelled import LabelledImages, label_by_name
 from rayforget.tasks.images.sources import ImageSource, broken_limit, open_source
 from rayforget.tasks.images.suites import Suite, load_suite
@@ -22,7 +22,7 @@ Declared = Literal["train", "val", "test", "cut"]
 __all__ = ["Half", "ResolvedTask", "SplitItems", "check_overlaps", "resolve_tasks"]
 
 
-def resolve_tasks(tasks: Mapping[str, Task]) -> dict[str, ResolvedTask]:
+def resolve_tasks(tasks: Mapping[str, ZeroShotTask]) -> dict[str, ResolvedTask]:
     """Opens every task's data and settles its classes and prompts.
 
     Classes: the task's own, else the suite's, else what its first source (train, val, test) calls its labels, with _
@@ -37,7 +37,7 @@ def resolve_tasks(tasks: Mapping[str, Task]) -> dict[str, ResolvedTask]:
     return {name: _resolve(name, task, suites[name], templates[name] or trained) for name, task in tasks.items()}
 
 
-def _suite(name: str, task: Task) -> Suite | None:
+def _suite(name: str, task: ZeroShotTask) -> Suite | None:
     with at_key(f"tasks.{name}.suite"):
         return load_suite(task.suite, next(iter(_declared(task).values()))) if task.suite else None
 
@@ -46,7 +46,7 @@ def _templates(suite: Suite | None) -> tuple[str, ...] | None:
     return suite.templates if suite else None
 
 
-def _declared(task: Task) -> dict[Declared, Source]:
+def _declared(task: ZeroShotTask) -> dict[Declared, Source]:
     """The task's sources by their key, in the order in which they name the classes."""
     named: dict[Declared, Source | None] = {
         "train": task.train,
@@ -57,7 +57,7 @@ def _declared(task: Task) -> dict[Declared, Source]:
     return {key: source for key, source in named.items() if source is not None}
 
 
-def _resolve(name: str, task: Task, suite: Suite | None, templates: tuple[str, ...] | None) -> ResolvedTask:
+def _resolve(name: str, task: ZeroShotTask, suite: Suite | None, templates: tuple[str, ...] | None) -> ResolvedTask:
     if templates is None:
         raise TaskError(
             f"tasks.{name}: no templates, and neither a suite nor the trained speciality brings any; add some"
@@ -89,7 +89,7 @@ def _resolve(name: str, task: Task, suite: Suite | None, templates: tuple[str, .
     )
 
 
-def _class_names(task: Task, opened: list[ImageSource]) -> tuple[str, ...]:
+def _class_names(task: ZeroShotTask, opened: list[ImageSource]) -> tuple[str, ...]:
     """The task's own names, else those of its first source that has any."""
     names = task.classes or next((source.class_names for source in opened if source.class_names), None)
     if names is None:

@@ -41,6 +41,11 @@ class SplitItems:
     half: Half | None = None
 
     @property
+    def revision(self) -> str | None:
+        """Commit of the hub data set that the items are from, where they are from one."""
+        return self.source.revision
+
+    @property
     def indices(self) -> NDArray[np.int64]:
         """Indices into `source`, ascending. A half reads every item of the source once, for its content hash.
 

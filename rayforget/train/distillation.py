@@ -5,9 +5,9 @@
 with z_0 the logits of theta_0 and z those of the model, over the speciality's classes (or the answer tokens). T^2
 keeps the gradient's size when T changes. At theta = theta_0 loss and gradient are 0; strength 0 calls no teacher.
 
-The teacher needs no second copy: it is the same module, called with the trained tensors' start values in place of
-their current ones. A LoRA's start value is B = 0, so its teacher is the model with the adapter off, and a trained
-head's teacher is its frozen start.
+The teacher needs no second module. Where a LoRA alone is trained it is the same weights with the adapter off; else it
+is the module called with the trained tensors' start values in place of their current ones (a trained head's teacher
+is its frozen start).
 """
 
 from collections.abc import Mapping
@@ -17,24 +17,32 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from rayforget.train.lora import adapters_off
+
 
 @torch.no_grad()
-def teacher_logits(module: nn.Module, start: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Tensor:
-    """theta_0's logits, shape (num_targets, num_classes); draws no random number and leaves the module as it was.
+def teacher_output(module: nn.Module, start: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Tensor:
+    """What theta_0's forward returns (see `Learner`); draws no random number and leaves the module as it was.
 
     Args:
         module: the trained module, not wrapped by DDP or compile.
-        start: the trained tensors' names and start values.
+        start: start values by name, of all trained tensors but a LoRA's factors; empty: the adapter is switched off.
         inputs: keyword arguments of the module's forward.
     """
     was_training = [part for part in module.modules() if part.training]
     module.eval()
     try:
-        logits: Tensor = functional_call(module, dict(start), args=(), kwargs=dict(inputs))
+        with adapters_off(module):
+            if not start:
+                # Not through __call__: a sharded module's output layer is whole here, and must stay so.
+                call = module.forward if "features" in inputs else module
+                output: Tensor = call(**inputs)
+            else:
+                output = functional_call(module, dict(start), args=(), kwargs=dict(inputs))
     finally:
         for part in was_training:
             part.training = True
-    return logits
+    return output
 
 
 def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:

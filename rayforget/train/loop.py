@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rayforget.distributed import rank
+from rayforget.distributed import from_rank_0, rank
 from rayforget.foundations.protocol import Learner
 from rayforget.space.recipe import Recipe
 from rayforget.train.schedule import checkpoint_steps
@@ -41,6 +41,7 @@ def train(
     save: Callable[[Mapping[str, Any]], None] | None = None,
     save_every_s: float = 60.0,
     progress: Progress | None = None,
+    sharded: bool = False,
 ) -> Iterator[Snapshot]:
     """Fine-tunes and yields a snapshot at each of `fractions`.
 
@@ -58,11 +59,14 @@ def train(
         save: takes the state to resume from, on rank 0, about every `save_every_s` seconds and at each snapshot.
         save_every_s: seconds between two saves.
         progress: called on every rank after every step.
+        sharded: each rank keeps a share of the weights (FSDP2) instead of all of them (DDP).
 
     Raises:
         TrainingError: on every rank alike, when a loss or a gradient is not finite.
     """
-    trainer = Trainer(learner, recipe, seed=seed)
+    if recipe.compile:
+        _forget_compiled_code()
+    trainer = Trainer(learner, recipe, seed=seed, sharded=sharded)
     if resume is not None:
         trainer.load_state_dict(resume)
     snapshots = checkpoint_steps(fractions, trainer.total_steps)
@@ -75,8 +79,11 @@ def train(
             if progress is not None:
                 progress(trainer.step, trainer.total_steps)
             due = trainer.step in snapshots
-            if save is not None and rank() == 0 and (due or time.monotonic() - last_save > save_every_s):
-                save(trainer.state_dict())
+            saves = due or time.monotonic() - last_save > save_every_s
+            if save is not None and (from_rank_0(saves, trainer.device) if sharded else saves and rank() == 0):
+                state = trainer.state_dict()  # of shards, all ranks together
+                if rank() == 0:
+                    save(state)
                 last_save = time.monotonic()
             if due:
                 yield _snapshot(trainer, snapshots[trainer.step])
@@ -84,6 +91,16 @@ def train(
 
 def _snapshot(trainer: Trainer, fraction: float) -> Snapshot:
     return Snapshot(step=trainer.step, fraction=fraction, theta_1=trainer.theta_1(), facts=trainer.facts())
+
+
+def _forget_compiled_code() -> None:
+    """Makes torch.compile start as in a fresh process, whatever was compiled in this one before.
+
+    Its caches hang on code objects, which all trainings share: after eight of them (`recompile_limit`) it would fall
+    back to eager without a word, and a size that differs from the training before would be compiled as dynamic, into
+    other kernels. What is kept on disk stays: those kernels are found by the graph that they are for.
+    """
+    torch.compiler.reset()
 
 
 def _deterministic_dropout(recipe: Recipe, device: torch.device) -> Any:

@@ -6,7 +6,8 @@ At step 0 the merged model is theta_0 to the bit, since B = 0. peft's lora_alpha
 this file alone. The merge happens on CPU in fp32, so that it is the same on every machine with the same factors.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from rayforget.errors import FoundationError
 from rayforget.space.recipe import LoraAdapter
+from rayforget.train.sharding import whole
 
 _ADAPTER = "default"
 
@@ -32,8 +34,12 @@ class LoraFactors:
     scale: float
 
 
-def attach_lora(module: nn.Module, adapter: LoraAdapter, *, seed: int) -> list[LoraFactors]:
+def attach_lora(
+    module: nn.Module, adapter: LoraAdapter, *, seed: int, output: nn.Module | None = None
+) -> list[LoraFactors]:
     """Puts an adapter on every linear layer whose name ends in one of `adapter.targets`; the rest is frozen.
+
+    Without targets these are all linear layers but `output` and a head.
 
     Parameters that are trained without belonging to a linear layer inside the towers (a classifier's weights) stay
     trained when they were.
@@ -42,20 +48,21 @@ def attach_lora(module: nn.Module, adapter: LoraAdapter, *, seed: int) -> list[L
         module: changed in place.
         adapter: rank, scale, dropout and targets.
         seed: of A's random start.
+        output: the layer between features and logits, where it is a part of its own.
 
     Raises:
         FoundationError: a target matches no linear layer; the message lists those that exist.
     """
     from peft import LoraConfig, inject_adapter_in_model
-    from peft.tuners.lora import LoraLayer
 
-    _check_targets(module, adapter.targets)
+    targets = list(adapter.targets or _inner_layers(module, output))
+    _check_targets(module, targets)
     keep_trained = [parameter for name, parameter in module.named_parameters() if _is_head(name, parameter)]
     config = LoraConfig(
         r=adapter.rank,
         lora_alpha=adapter.scale * adapter.rank,  # type: ignore[arg-type]  # peft divides it by the rank again
         lora_dropout=adapter.dropout,
-        target_modules=list(adapter.targets),
+        target_modules=targets,
         bias="none",
     )
     device = next(module.parameters()).device
@@ -64,6 +71,13 @@ def attach_lora(module: nn.Module, adapter: LoraAdapter, *, seed: int) -> list[L
         inject_adapter_in_model(config, module, adapter_name=_ADAPTER)
     for parameter in keep_trained:
         parameter.requires_grad_(True)
+    return lora_factors(module)
+
+
+def lora_factors(module: nn.Module) -> list[LoraFactors]:
+    """The adapters of a module; after sharding its factors are other objects, to be asked for again."""
+    from peft.tuners.lora import LoraLayer
+
     return [
         LoraFactors(
             name=f"{name}.weight",
@@ -76,19 +90,39 @@ def attach_lora(module: nn.Module, adapter: LoraAdapter, *, seed: int) -> list[L
     ]
 
 
+@contextmanager
+def adapters_off(module: nn.Module) -> Iterator[None]:
+    """The module without its adapters, for one forward pass without gradients.
+
+    peft's own switch also changes `requires_grad`, which must not happen between a forward and its backward.
+    """
+    from peft.tuners.lora import LoraLayer
+
+    layers = [layer for layer in module.modules() if isinstance(layer, LoraLayer)]
+    try:
+        for layer in layers:
+            layer._disable_adapters = True
+        yield
+    finally:
+        for layer in layers:
+            layer._disable_adapters = False
+
+
 def merged_weights(module: nn.Module, factors: list[LoraFactors]) -> dict[str, Tensor]:
     """The module's parameters and buffers on CPU in fp32, adapters merged, under the names it has without them.
+
+    Of a sharded module every rank must call it; every rank gets the whole.
 
     Returns:
         name -> a tensor that shares no memory with the module.
     """
     weights = {
-        name.replace(".base_layer.", "."): tensor.detach().to("cpu", torch.float32, copy=True)
+        name.replace(".base_layer.", "."): whole(tensor.detach()).to("cpu", torch.float32, copy=True)
         for name, tensor in _named_tensors(module).items()
         if ".lora_A." not in name and ".lora_B." not in name
     }
     for lora in factors:
-        b, a = (factor.detach().to("cpu", torch.float32) for factor in (lora.b, lora.a))
+        b, a = (whole(factor.detach()).to("cpu", torch.float32) for factor in (lora.b, lora.a))
         weights[lora.name] += lora.scale * (b @ a)
     return weights
 
@@ -102,7 +136,15 @@ def _is_head(name: str, parameter: nn.Parameter) -> bool:
     return name.startswith("head.") and parameter.requires_grad
 
 
-def _check_targets(module: nn.Module, targets: tuple[str, ...]) -> None:
+def _inner_layers(module: nn.Module, output: nn.Module | None) -> list[str]:
+    return [
+        name
+        for name, part in module.named_modules()
+        if isinstance(part, nn.Linear) and part is not output and not name.startswith("head")
+    ]
+
+
+def _check_targets(module: nn.Module, targets: list[str]) -> None:
     linear = sorted({name.rsplit(".", 1)[-1] for name, part in module.named_modules() if isinstance(part, nn.Linear)})
     for target in targets:
         if not any(

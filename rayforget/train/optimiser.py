@@ -5,6 +5,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from rayforget.train.sharding import whole
+
 
 def adamw(parameters: Iterable[nn.Parameter], *, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019) in its fused form; vectors and scalars are not decayed."""
@@ -24,7 +26,7 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) ->
 
 def clip_gradients(parameters: list[nn.Parameter], clip_norm: float | None) -> Tensor:
     """Scales the whole gradient down to an L2 norm of `clip_norm` at most; returns the norm before, a scalar."""
-    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    norm = whole(torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
     if clip_norm is not None:
         torch.nn.utils.clip_grads_with_norm_(parameters, clip_norm, norm)
     return norm

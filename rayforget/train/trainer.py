@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from rayforget.distributed import all_reduce_sum, any_rank, is_distributed, rank, world_size
-from rayforget.errors import TrainingError
+from rayforget.errors import FoundationError, TrainingError
 from rayforget.foundations.protocol import Batch, Learner
 from rayforget.space.recipe import (
     CoupledL1Penalty,
@@ -20,13 +20,15 @@ from rayforget.space.recipe import (
     Recipe,
 )
 from rayforget.space.seeds import derive_seed
-from rayforget.train.distillation import distillation_loss, teacher_logits
-from rayforget.train.lora import attach_lora, merged_weights
+from rayforget.train.distillation import distillation_loss, teacher_output
+from rayforget.train.lora import attach_lora, lora_factors, merged_weights
 from rayforget.train.optimiser import adamw, clip_gradients, set_learning_rate
 from rayforget.train.penalties.coupled import add_coupled_gradient, add_coupled_lora_gradient
 from rayforget.train.penalties.l1 import l1_proximal_step
 from rayforget.train.penalties.l2 import l2_proximal_step
+from rayforget.train.pieces import loss_in_pieces, piece_size
 from rayforget.train.schedule import learning_rate_factor, num_steps, step_indices
+from rayforget.train.sharding import load_whole, own_shares, shard, whole
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _MAX_SKIPPED_IN_A_ROW = 20
@@ -35,31 +37,43 @@ _MAX_SKIPPED_IN_A_ROW = 20
 class Trainer:
     """A learner being trained by a recipe; `take_step` until `step == total_steps`."""
 
-    def __init__(self, learner: Learner, recipe: Recipe, *, seed: int) -> None:
+    def __init__(self, learner: Learner, recipe: Recipe, *, seed: int, sharded: bool = False) -> None:
+        """Sets a learner up.
+
+        Args:
+            learner: fresh, at theta_0; it is trained in place.
+            recipe: what to do.
+            seed: everything random in the training derives from it.
+            sharded: each rank keeps a share of every weight (FSDP2) instead of all of them (DDP).
+        """
         self.learner, self.recipe, self.seed = learner, recipe, seed
         self.total_steps = num_steps(num_items=learner.num_items, epochs=recipe.epochs, batch_size=recipe.batch_size)
         self.step, self._resumed_from = 0, 0
         self._skipped, self._skipped_in_a_row, self._loss = 0, 0, float("nan")
 
         module = learner.module
-        self._factors = (
-            attach_lora(module, recipe.adapter, seed=derive_seed(seed, "lora")) if recipe.adapter.kind == "lora" else []
-        )
+        if recipe.adapter.kind == "lora":
+            attach_lora(module, recipe.adapter, seed=derive_seed(seed, "lora"), output=learner.output)
+        self._sharded = sharded and is_distributed()
+        if self._sharded:
+            shard(module, next(module.parameters()).device)
+        self._factors = lora_factors(module) if recipe.adapter.kind == "lora" else []
         self._trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
         self.device = next(iter(self._trained.values())).device
-        self._start = {name: p.detach().clone() for name, p in self._trained.items()}
-        factor_ids = {id(factor) for lora in self._factors for factor in (lora.a, lora.b)}
-        dense = [name for name, p in self._trained.items() if id(p) not in factor_ids]
-        self._dense: list[Tensor] = [self._trained[name] for name in dense]
-        self._dense_start = [self._start[name] for name in dense]
-
         self._penalties = [penalty for penalty in recipe.penalties if penalty.strength > 0]
         self._distillation = next((p for p in self._penalties if isinstance(p, Distillation)), None)
+        factor_ids = {id(factor) for lora in self._factors for factor in (lora.a, lora.b)}
+        dense = {name: p for name, p in self._trained.items() if id(p) not in factor_ids}
+        self._start = self._start_values(dense)
+        self._dense: list[Tensor] = list(dense.values())
+        self._dense_start = list(self._start.values())
         self._optimiser = adamw(
             self._trained.values(), learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
-        self._ddp = DistributedDataParallel(module, forward_sync_buffers=False) if is_distributed() else None
+        self._ddp: DistributedDataParallel | None = None
+        if is_distributed() and not self._sharded:
+            self._ddp = DistributedDataParallel(module, forward_sync_buffers=False)
         wrapped: nn.Module = self._ddp or module
         self._forward = torch.compile(wrapped) if recipe.compile else wrapped
 
@@ -120,21 +134,30 @@ class Trainer:
     def _loss_of(self, batch: Batch, *, last: bool) -> Tensor:
         """Sum of the loss over the batch's targets, a scalar in fp32."""
         dtype = _AUTOCAST.get(self.recipe.precision)
+        module, output, targets = self.learner.module, self.learner.output, batch.targets
         with torch.autocast(self.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
-            teacher = None
-            if self._distillation is not None:
-                teacher = teacher_logits(self.learner.module, self._start, batch.inputs)
+            teacher = None if self._distillation is None else teacher_output(module, self._start, batch.inputs)
             if self._ddp is not None:
                 self._ddp.require_backward_grad_sync = last
-            logits = self._forward(**batch.inputs)
-        loss = F.cross_entropy(
-            logits.float(), batch.targets, reduction="sum", label_smoothing=self.recipe.label_smoothing
-        )
-        if self._distillation is not None and teacher is not None:
-            loss = loss + self._distillation.strength * distillation_loss(
-                logits, teacher, self._distillation.temperature
-            )
-        return loss
+            found: Tensor = self._forward(**batch.inputs)
+            if output is None:
+                return self._judge(found, teacher, targets)
+
+            def loss_of(features: Tensor, piece: slice) -> Tensor:
+                of_teacher = None
+                if teacher is not None:
+                    of_teacher = teacher_output(module, self._start, {"features": teacher[piece]})
+                return self._judge(module.forward(features=features), of_teacher, targets[piece])
+
+            trained = [parameter for parameter in output.parameters() if parameter.requires_grad]
+            return loss_in_pieces(found, loss_of, trained, size=piece_size(int(output.out_features)))  # type: ignore[arg-type]
+
+    def _judge(self, logits: Tensor, teacher: Tensor | None, targets: Tensor) -> Tensor:
+        """Sum of the loss over targets, a scalar in fp32, from logits of shape (num_targets, num_classes)."""
+        loss = F.cross_entropy(logits.float(), targets, reduction="sum", label_smoothing=self.recipe.label_smoothing)
+        if self._distillation is None or teacher is None:
+            return loss
+        return loss + self._distillation.strength * distillation_loss(logits, teacher, self._distillation.temperature)
 
     def _add_coupled_gradients(self) -> None:
         for penalty in self._penalties:
@@ -152,9 +175,9 @@ class Trainer:
         for penalty in self._penalties:
             match penalty:
                 case L1Penalty(strength=strength):
-                    l1_proximal_step(self._dense, self._dense_start, learning_rate * strength)
+                    l1_proximal_step(own_shares(self._dense), own_shares(self._dense_start), learning_rate * strength)
                 case L2Penalty(strength=strength):
-                    l2_proximal_step(self._dense, self._dense_start, learning_rate * strength)
+                    l2_proximal_step(own_shares(self._dense), own_shares(self._dense_start), learning_rate * strength)
                 case CoupledL1Penalty() | CoupledL2Penalty() | Distillation():
                     pass
 
@@ -175,6 +198,23 @@ class Trainer:
                 "use precision bf16 or fp32"
             )
 
+    def _start_values(self, dense: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """theta_0's values of the trained weights that are no LoRA's, where a penalty asks for them.
+
+        A teacher that runs under bf16 autocast is kept in bf16: half the memory, rounded before its layers instead
+        of inside them.
+        """
+        if not self._penalties or not dense:
+            return {}
+        if self._distillation is not None and self._sharded:
+            raise FoundationError(
+                "kd of weights that are themselves trained needs theta_0 beside them, which resources.sharding: fsdp "
+                "cannot hold; use adapter: lora, whose teacher is the model without it, or sharding: none"
+            )
+        teacher_only = self._distillation is not None and len(self._penalties) == 1
+        dtype = torch.bfloat16 if teacher_only and self.recipe.precision == "bf16" else torch.float32
+        return {name: p.detach().to(dtype, copy=True) for name, p in dense.items()}
+
     def theta_1(self) -> dict[str, Tensor]:
         """The weights as they are now, adapters merged, under canonical names, on CPU in fp32."""
         return self.learner.canonical(merged_weights(self.learner.module, self._factors))
@@ -187,14 +227,23 @@ class Trainer:
             "steps": self.step,
             "total_steps": self.total_steps,
             "resumed_from": self._resumed_from,
+            **self.learner.facts,
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` of a fresh trainer needs to go on as if nothing had happened."""
+        """What `load_state_dict` of a fresh trainer needs to go on as if nothing had happened.
+
+        Every rank must call it; it holds whole tensors, so that any number of ranks can go on.
+        """
+        optimiser = self._optimiser.state_dict()
+        moments = {
+            number: {key: whole(value) if isinstance(value, Tensor) else value for key, value in state.items()}
+            for number, state in optimiser["state"].items()
+        }
         return {
             "step": self.step,
-            "trained": {name: p.detach().cpu().clone() for name, p in self._trained.items()},
-            "optimiser": self._optimiser.state_dict(),
+            "trained": {name: whole(p.detach()).cpu().clone() for name, p in self._trained.items()},
+            "optimiser": {**optimiser, "state": moments},
             "scaler": self._scaler.state_dict(),
             "skipped": [self._skipped, self._skipped_in_a_row],
             "loss": self._loss,
@@ -203,10 +252,28 @@ class Trainer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes over a state of the same recipe and seed."""
         self.step = self._resumed_from = state["step"]
-        with torch.no_grad():
-            for name, parameter in self._trained.items():
-                parameter.copy_(state["trained"][name])
-        self._optimiser.load_state_dict(state["optimiser"])
+        for name, parameter in self._trained.items():
+            load_whole(parameter, state["trained"][name])
+        self._optimiser.load_state_dict(self._moments_like_weights(state["optimiser"]))
         self._scaler.load_state_dict(state["scaler"])
         self._skipped, self._skipped_in_a_row = state["skipped"]
         self._loss = state["loss"]
+
+    def _moments_like_weights(self, optimiser: Mapping[str, Any]) -> dict[str, Any]:
+        """The optimiser's state with its moments sharded as the weights are."""
+        if not self._sharded:
+            return dict(optimiser)
+        weights = [parameter for group in self._optimiser.param_groups for parameter in group["params"]]
+
+        def sharded(weight: Tensor, value: Any) -> Any:
+            if not isinstance(value, Tensor) or value.shape != weight.shape:
+                return value
+            moment = torch.zeros_like(weight)
+            load_whole(moment, value)
+            return moment
+
+        state = {
+            number: {key: sharded(weights[number], value) for key, value in values.items()}
+            for number, values in optimiser["state"].items()
+        }
+        return {**optimiser, "state": state}

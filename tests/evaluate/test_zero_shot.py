@@ -4,7 +4,8 @@ import torch
 from open_clip import build_zero_shot_classifier
 from tiny_clip import RESNET, VIT, fused_clip, random_pixels, save_clip, task
 
-from rayforget.errors import FoundationError, TrainingError
+from rayforget.errors import FoundationError
+from rayforget.evaluate.finite import NotFinite
 from rayforget.evaluate.zero_shot import ZeroShotScorer
 from rayforget.foundations.clip import load_clip
 from rayforget.foundations.clip_classes import ClassVectors
@@ -147,13 +148,22 @@ def test_no_model_gives_no_scores(world):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_model_that_is_not_finite_is_named(world, value):
+def test_model_that_is_not_finite_has_no_scores_and_its_neighbours_have_theirs(world, value):
     broken = {"visual.proj": torch.full_like(world.other["visual.proj"], value)}
-    with pytest.raises(TrainingError, match="model 2 of 2 gives features that are not finite for 53 of 53 images"):
-        world.scorer("frozen").score([{}, broken], "val")
+    before, lost, after = world.scorer("frozen").score([{}, broken, world.part("visual.")], "val")
+    assert lost == NotFinite(items=COUNTS)
+    alone = world.scorer("frozen").score([{}, world.part("visual.")], "val")
+    assert [items(before), items(after)] == [items(scores) for scores in alone]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_class_vectors_that_are_not_finite_cost_the_tasks_that_they_serve(world, value):
     broken = {"text_projection": torch.full_like(world.other["text_projection"], value)}
-    with pytest.raises(TrainingError, match="class vectors that are not finite"):
-        world.scorer("text").score([broken], "val")
+    assert world.scorer("text").score([broken], "val") == [NotFinite(items=COUNTS)]
+    assert world.scorer("frozen").score([broken], "val") == [NotFinite(items={"others": 9, "prompts": 14})]
+    head = torch.randn(len(CLASSES), 24, generator=torch.Generator().manual_seed(0))
+    head[CLASSES.index("dog"), 0] = value
+    assert world.scorer("trained").score([{HEAD: head}], "val") == [NotFinite(items={"speciality": 23, "grouped": 6})]
 
 
 def test_trained_classifier_of_another_head_is_refused(world):

@@ -1,8 +1,11 @@
+import logging
+
+import open_clip
 import pytest
 from tiny_clip import save_clip
 
 from rayforget.errors import FoundationError
-from rayforget.foundations.clip_source import builtin_folder, clip_source
+from rayforget.foundations.clip_source import builtin_folder, clip_source, quiet_open_clip
 from rayforget.space.models import ClipFoundation
 
 
@@ -50,3 +53,43 @@ def test_tag_that_was_trained_with_quick_gelu_gets_it():
 
 def test_builtin_is_a_folder_inside_the_package():
     assert builtin_folder().parts[-4:] == ("rayforget", "foundations", "builtin", "weights")
+
+
+def test_a_file_of_weights_may_stand_for_a_tag(tmp_path):
+    file = tmp_path / "weights.pt"
+    with pytest.raises(FoundationError, match=r"weights\.pt: no such file; open_clip has for ViT-B-16: .*openai"):
+        clip_source(spec("ViT-B-16", str(file)))
+    file.touch()
+    assert clip_source(spec("ViT-B-16", str(file))).pretrained == str(file)
+
+
+def test_no_tag_of_open_clip_looks_like_a_file():
+    tags = {tag for _, tag in open_clip.list_pretrained()}
+    assert len(tags) > 50
+    assert [tag for tag in tags if spec("ViT-B-16", tag).pretrained != tag] == []
+
+
+def test_open_clips_messages_are_kept_back_and_no_others(tmp_path, caplog):
+    foundation = save_clip(tmp_path)
+    caplog.set_level(logging.INFO)
+    open_clip.create_model(foundation.model)
+    assert caplog.records  # else there would be nothing to keep back
+    caplog.clear()
+    with quiet_open_clip():
+        open_clip.create_model(foundation.model)
+        assert caplog.records == []
+        logging.getLogger("somebody").info("else")
+        logging.getLogger().warning("through the root logger")
+    assert [record.getMessage() for record in caplog.records] == ["else", "through the root logger"]
+    open_clip.create_model(foundation.model)
+    assert len(caplog.records) > 2
+
+
+def test_loading_leaves_the_root_logger_as_it_was(tmp_path, monkeypatch):
+    foundation, root = save_clip(tmp_path), logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    before = (root.level, list(root.filters))
+    with quiet_open_clip():
+        open_clip.create_model(foundation.model)
+    assert root.handlers == []
+    assert (root.level, root.filters) == before

@@ -35,8 +35,10 @@ def session() -> Iterator[None]:
 @pytest.fixture
 def slot(session: None, space: Callable[..., Space]) -> Iterator[Callable[..., tuple[Any, Sweep, Space]]]:
     from rayforget.on_ray.slot import Slot, SlotSpec
+    from rayforget.on_ray.theta_keeper import start_keeper
 
     started = []
+    keeper = start_keeper()  # every test compares with a model in its process's own memory
 
     def start(**resources: Any) -> tuple[Any, Sweep, Space]:
         small = space(resources={"cpus_per_worker": 1, "checkpoint_every_s": 0.2, **resources})
@@ -45,6 +47,7 @@ def slot(session: None, space: Callable[..., Space]) -> Iterator[Callable[..., t
             name=f"slot-{time.time_ns()}",
             bench=BenchSpec(space=small, sweep_name="warm"),
             storage_path=str(Path(small.storage.path) / "ray"),
+            keeper=keeper,
         )
         started.append(Slot(spec))
         return started[-1], sweep, small
@@ -125,6 +128,37 @@ def test_the_third_job_of_a_warm_slot_is_the_first_of_a_fresh_one(slot: Any) -> 
     assert reply.error is None
     assert hashes(sweep, "3-again") == alone(space, "alone", job("3-again"))
     assert len(workers()) == 1
+
+
+def test_the_workers_of_a_node_hold_one_theta_0_among_them(slot: Any) -> None:
+    import ray
+
+    def places() -> tuple[str, set[str]]:
+        """Run in a worker: theta_0's hash, and the files in whose memory its tensors and the base model's lie."""
+        import gc
+
+        from rayforget.foundations.clip_prepared import PreparedClip
+        from rayforget.interpolate.hashing import state_hash
+
+        (prepared,) = (thing for thing in gc.get_objects() if isinstance(thing, PreparedClip))
+        tensors = [*prepared.theta_0.values(), *prepared.model.clip.parameters()]
+        found = set()
+        for line in Path("/proc/self/maps").read_text().splitlines():
+            span, _, _, _, _, *name = line.split()
+            low, high = (int(end, 16) for end in span.split("-"))
+            if any(low <= tensor.data_ptr() < high for tensor in tensors):
+                found.add(name[0] if name else "memory of its own")
+        return state_hash(prepared.theta_0), found
+
+    warm, sweep, _ = slot(workers_per_slot=2)
+    assert warm.run(job("0-lora", method="lora", adapter={"kind": "lora", "rank": 2})).error is None
+    pulse = ray.get(warm._mailbox.pulse.remote())
+    found = ray.get([worker.execute.remote(places) for worker in pulse.workers])
+    assert len(found) == 2
+    for found_hash, files in found:
+        assert found_hash == sweep.record("theta_0", 0).theta_0_hash
+        assert len(files) == 1
+        assert "plasma" in files.pop()
 
 
 def test_a_killed_worker_costs_time_and_no_bit(slot: Any) -> None:

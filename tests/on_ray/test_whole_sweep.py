@@ -107,6 +107,46 @@ def test_a_sweep_that_is_interrupted_and_killed_ends_as_one_that_was_not(space_f
     assert_nothing_of_ray_is_left()
 
 
+def test_an_error_in_the_driver_is_one_line_after_the_report(space_file: Path, tmp_path: Path) -> None:
+    storage = tmp_path / "runs"
+    driver = start(str(space_file), "--name", "hurt")
+    wait_until(lambda: len(list((storage / "hurt" / "points").glob("0000-*.json"))) >= 2, driver)
+    asked = storage / "hurt" / "asked"
+    asked.rename(storage / "away")
+    asked.write_text("a file where the next job is to be written down")
+    output = finish(driver)
+    assert driver.returncode == 1, output
+    assert "Traceback" not in output
+    assert "halted: " in output
+    assert "asked" in output.split("halted: ", 1)[1].splitlines()[0]
+    assert f"rayforget sweep --resume hurt --storage {storage}" in output
+    assert not (storage / "hurt" / "ray").exists()
+    assert_nothing_of_ray_is_left()
+
+
+def test_no_slot_of_a_sweep_is_started_twice(tree: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    recipe = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "epochs": 60, "batch_size": 8}
+    resources = {"slots": 2, "cpus_per_worker": 1}
+    search = {"trainings": 3, "seed": 0, "startup": 2}  # with the baselines an odd number: at last one slot waits
+    path = tmp_path / "two.yaml"
+    path.write_text(yaml.safe_dump(tree(tmp_path / "runs", recipe=recipe, resources=resources, search=search)))
+    driver = start(str(path), "--name", "two")
+    seen: set[int] = set()
+    while driver.poll() is None:
+        seen |= {p.pid for p in psutil.process_iter(["cmdline"]) if is_worker(p.info["cmdline"] or [])}
+        time.sleep(0.2)
+    output = finish(driver)
+    assert driver.returncode == 0, output
+    assert "5/5 trainings" in output
+    assert len(list((tmp_path / "runs" / "two" / "test").glob("*.json"))) > 1
+    assert len(seen) == 2
+    assert_nothing_of_ray_is_left()
+
+
+def is_worker(command: list[str]) -> bool:
+    return any("RayTrainWorker" in part for part in command)
+
+
 def test_under_uv_run_the_workers_have_the_drivers_interpreter(tmp_path: Path) -> None:
     script = tmp_path / "who.py"
     script.write_text(

@@ -122,6 +122,12 @@ CONTRADICTIONS = {
         "resources.gpus_per_worker",
         "write a whole number",
     ),
+    "workers of one training that share a GPU": (
+        {33: "  seed: 0\nresources:\n  gpus_per_worker: 0.5\n  workers_per_slot: 2"},
+        35,
+        "resources.gpus_per_worker",
+        "found 0.5 with workers_per_slot: 2; the workers of one training need a GPU each",
+    ),
     "remote storage without a cache": (
         {33: "  seed: 0\nstorage: {path: 's3://bucket/runs'}\nresources:\n  slots: 1"},
         35,

@@ -86,3 +86,14 @@ def test_variables_of_the_space_travel_and_those_of_the_machine_do_not(
     loaded = load_space(path, ["storage.path=${HOME}/${ABSENT:-runs}"])
     environment = {"MY_STYLE": "photo", "UNUSED": "1", "HOME": "/home/me"}
     assert carried_variables(loaded, environment) == {"MY_STYLE": "photo"}
+
+
+def test_a_file_of_weights_is_a_local_place_and_a_tag_is_none(small_space: Callable[..., Path]) -> None:
+    tag = small_space({2: "foundation: {kind: clip, model: ViT-B-16, pretrained: openai}"})
+    assert not [place for place in local_places(load_space(tag, FAR)) if place.at[0] == "foundation"]
+    file = small_space({2: "foundation: {kind: clip, model: ViT-B-16, pretrained: ./weights.pt}"})
+    line, _ = refused(file, FAR)
+    assert line == (
+        f"{file}:2: foundation.pretrained: ./weights.pt exists only on this machine: "
+        "use a URI or a name on the hub, or copy the data to every node"
+    )

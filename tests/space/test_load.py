@@ -97,6 +97,19 @@ def test_a_tag_is_needed_for_a_name_alone(small_space: Callable[..., Path]) -> N
     assert load_space(path).space.foundation.pretrained == "openai"
 
 
+@pytest.mark.parametrize("written", ["weights.pt", "./weights", "sub/weights", "../weights.safetensors"])
+def test_a_file_of_weights_stays_the_same_file_in_another_folder(
+    small_space: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    path = small_space({2: f"foundation: {{kind: clip, model: ViT-B-16, pretrained: {written}}}"})
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    space = load_space(path).space
+    assert space.foundation.pretrained == os.path.normpath(tmp_path / written)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert Space.model_validate_json(space.model_dump_json()) == space
+
+
 def test_reading_a_space_needs_neither_torch_nor_ray_nor_optuna(small_space: Callable[..., Path]) -> None:
     code = (
         "import sys; from pathlib import Path; from rayforget.space.load import load_space;"

@@ -20,7 +20,12 @@ REFUSALS = {
     ),
     "unknown key in plain": ({30: "    penalties: []"}, 30, "plain.set.penalties", "unknown key; known here: head,"),
     "missing key": ({33: "  startup: 2"}, 31, "search.seed", "is missing; add `seed:` (The sweep's seed"),
-    "missing kind of a task": ({5: ""}, 4, "tasks.shapes.kind", "is missing; add `kind:`, one of zero_shot"),
+    "missing kind of a task": (
+        {5: ""},
+        4,
+        "tasks.shapes",
+        "has no kind; add `kind:`, one of zero_shot, multiple_choice",
+    ),
     "missing kind of a union": ({24: "    adapter: {rank: 2}"}, 24, "methods.lora.adapter", "one of full, lora"),
     "unknown kind": (
         {24: "    adapter: {kind: lore}"},
@@ -92,7 +97,7 @@ REFUSALS = {
     "an end that is missing": ({19: "  epochs: {low: 1}"}, 19, "recipe.epochs.high", "is missing; add `high:`"),
     "an unknown key in a domain": ({19: "  epochs: {low: 1, high: 2, lg: true}"}, 19, "recipe.epochs.lg", "mean log?"),
     "a choice of nothing": ({19: "  epochs: {choice: []}"}, 19, "recipe.epochs.choice", "at least 1"),
-    "another kind of task": ({5: "    kind: zero_shoot"}, 5, "tasks.shapes.kind", "write 'zero_shot'"),
+    "another kind of task": ({5: "    kind: zero_shoot"}, 5, "tasks.shapes.kind", "did you mean zero_shot?"),
     "a kind that is no text": (
         {24: "    adapter: {kind: [1]}"},
         24,

@@ -29,6 +29,8 @@ class VectorLearner:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.module: nn.Module = TwoLayers(width, 3)
+        self.output: nn.Module | None = None
+        self.facts: Mapping[str, int] = {}
         generator = torch.Generator().manual_seed(seed)
         self.features = torch.randn(num_items, 5, generator=generator)
         self.targets = torch.randint(0, 3, (num_items,), generator=generator)

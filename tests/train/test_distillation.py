@@ -5,7 +5,7 @@ import torch
 from train.learners import VectorLearner
 
 from rayforget.space.recipe import LoraAdapter
-from rayforget.train.distillation import distillation_loss, teacher_logits
+from rayforget.train.distillation import distillation_loss, teacher_output
 from rayforget.train.lora import attach_lora
 
 
@@ -54,7 +54,7 @@ def test_teacher_answers_as_theta_0_whatever_was_trained_since(lora: bool) -> No
             parameter.add_(torch.randn_like(parameter))
     learner.module.train()
     rng = torch.get_rng_state()
-    torch.testing.assert_close(teacher_logits(learner.module, start, inputs), expected, atol=0, rtol=0)
+    torch.testing.assert_close(teacher_output(learner.module, start, inputs), expected, atol=0, rtol=0)
     assert torch.equal(rng, torch.get_rng_state())
     assert all(part.training for part in learner.module.modules())
     assert not torch.allclose(learner.module(**inputs), expected)

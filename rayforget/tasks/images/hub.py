@@ -1,7 +1,5 @@
 """A Hugging Face data set, local or on the hub -> random access to its undecoded images."""
 
-import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,9 @@ from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
 from rayforget.space.data import DatasetSource
+from rayforget.tasks.hub_split import check_revision, commit_in, load_split, title
+
+__all__ = ["DatasetImages", "check_revision", "commit_in"]
 
 
 class DatasetImages:
@@ -23,10 +24,11 @@ class DatasetImages:
         """Opens the data set, memory-mapped; a hub data set, or one of Parquet files, goes through the library's cache.
 
         Raises:
-            TaskError: the data set, its split or a column is missing, or the labels are not class indices.
+            TaskError: the data set, its split or a column is missing, it was not taken at the commit that was asked
+                for, or the labels are not class indices.
         """
-        table, self.revision = _load(source)
-        self._title = f"{source.path}[{source.split}]"
+        table, self.revision = load_split(source, files="Parquet or Arrow files")
+        self._title = title(source)
         self._column = source.image
         for column in (source.image, source.label):
             if column not in table.features:
@@ -58,57 +60,6 @@ class DatasetImages:
         return Path(cell["path"]).read_bytes() if cell["path"] else b""
 
 
-def _load(source: DatasetSource) -> tuple[Any, str | None]:
-    """The split as a `datasets.Dataset`, and the hub commit it came from."""
-    folder = Path(source.path).expanduser()
-    local = folder.is_dir()
-    if not local and (folder.is_absolute() or source.path.startswith((".", "~")) or source.path.count("/") > 1):
-        raise TaskError(f"{source.path}: no such folder; give a data set's folder or its name on the hub")
-    datasets = _quiet_library()
-    try:
-        if local and any((folder / name).is_file() for name in ("state.json", "dataset_dict.json")):
-            return _saved(datasets.load_from_disk(str(folder)), source), None
-        builder = datasets.load_dataset_builder(
-            str(folder.resolve()) if local else source.path, source.config, revision=source.revision
-        )
-        builder.download_and_prepare()
-        return builder.as_dataset(split=source.split), None if local else commit_in(builder.base_path, builder.hash)
-    except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:
-        raise TaskError(
-            f"{source.path}[{source.split}]: cannot be loaded ({error}); {_advice(source, local)}"
-        ) from error
-
-
-def _advice(source: DatasetSource, local: bool) -> str:
-    if local:
-        return "expected Parquet or Arrow files, or what save_to_disk wrote, with this split"
-    arguments = ", ".join(repr(value) for value in (source.path, source.config) if value is not None)
-    command = f"from datasets import load_dataset; load_dataset({arguments}, split={source.split!r})"
-    return f'download it once: HF_HUB_OFFLINE=0 python -c "{command}"'
-
-
-def _quiet_library() -> Any:
-    """`datasets` without telemetry, download counts and progress bars, unless the user's environment asks for them."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
-    import datasets
-    import datasets.exceptions
-
-    datasets.disable_progress_bars()
-    return datasets
-
-
-def _saved(loaded: Any, source: DatasetSource) -> Any:
-    """The wanted split of what `save_to_disk` wrote: a dictionary of splits, or one of them."""
-    if isinstance(loaded, dict):
-        if source.split not in loaded:
-            raise TaskError(f"{source.path}: no split {source.split!r}; found {sorted(loaded)}")
-        return loaded[source.split]
-    if loaded.split is not None and str(loaded.split) != source.split:
-        raise TaskError(f"{source.path}: no split {source.split!r}; it was saved as {str(loaded.split)!r} alone")
-    return loaded
-
-
 def _labels(table: Any, column: str, title: str) -> tuple[tuple[str, ...] | None, NDArray[np.int64]]:
     """The names of a ClassLabel (else None) and every item's class index."""
     values = table.select_columns([column]).with_format("arrow")[:][column]
@@ -130,9 +81,3 @@ def _undecoded(table: Any, column: str, title: str) -> Any:
         return images.cast_column(column, datasets.Image(decode=False))
     except (ValueError, TypeError, NotImplementedError) as error:
         raise TaskError(f"{title}: column {column!r} holds {table.features[column]}, expected images") from error
-
-
-def commit_in(*origins: object) -> str | None:
-    """The first 40-digit commit in any of the texts that say where a data set came from."""
-    found = re.search(r"\b[0-9a-f]{40}\b", " ".join(map(str, origins)))
-    return found.group() if found else None

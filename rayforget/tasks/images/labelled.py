@@ -10,7 +10,7 @@ from PIL import Image
 from rayforget.errors import TaskError
 from rayforget.tasks.images.contents import HASH_BYTES, content_hash
 from rayforget.tasks.images.in_order import map_in_order
-from rayforget.tasks.images.sources import ImageSource, KnowsSizes
+from rayforget.tasks.images.sources import ImageSource, KnowsRevision, KnowsSizes
 from rayforget.tasks.images.suites import Suite
 
 logger = logging.getLogger(__name__)
@@ -60,6 +60,11 @@ class LabelledImages:
             return self._source.read(index)
         except OSError as error:
             raise TaskError(f"{self.name(index)}: cannot be read ({error})") from error
+
+    @property
+    def revision(self) -> str | None:
+        """Commit of the hub data set that the items are from, where they are from one."""
+        return self._source.revision if isinstance(self._source, KnowsRevision) else None
 
     def size(self, index: int) -> int | None:
         """Encoded bytes of an item, where the source knows without reading."""

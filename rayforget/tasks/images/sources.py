@@ -39,6 +39,16 @@ class KnowsSizes(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsRevision(Protocol):
+    """A source that knows which commit of a hub data set it is."""
+
+    @property
+    def revision(self) -> str | None:
+        """Forty hex digits; None for local data."""
+        ...
+
+
 def open_source(source: Source, *, suite: SuiteName | None = None) -> ImageSource:
     """Opens a source; nothing is decoded.
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from rayforget.train.lora import LoraFactors
+from rayforget.train.sharding import own_share, own_shares, sharded_like, whole
 
 Norm = Literal["l1", "l2"]
 
@@ -36,7 +37,7 @@ def add_coupled_gradient(weights: list[Tensor], theta_0: list[Tensor], strength:
     """
     if strength == 0 or not weights:
         return
-    direction = torch._foreach_sub(weights, theta_0)
+    direction = torch._foreach_sub(own_shares(weights), own_shares(theta_0))
     if norm == "l1":
         torch._foreach_sign_(direction)
     torch._foreach_add_([_grad(weight) for weight in weights], direction, alpha=strength)
@@ -48,17 +49,17 @@ def add_coupled_lora_gradient(factors: Sequence[LoraFactors], strength: float, n
     if strength == 0:
         return
     for lora in factors:
-        a, b, scale = lora.a, lora.b, lora.scale
+        a, b, scale = whole(lora.a), whole(lora.b), lora.scale
         if norm == "l2":
-            _grad(b).add_(b @ (a @ a.T), alpha=strength * scale**2)
-            _grad(a).add_((b.T @ b) @ a, alpha=strength * scale**2)
+            towards_b, towards_a, weight = b @ (a @ a.T), (b.T @ b) @ a, strength * scale**2
         else:
             sign = torch.sign(b @ a)
-            _grad(b).add_(sign @ a.T, alpha=strength * scale)
-            _grad(a).add_(b.T @ sign, alpha=strength * scale)
+            towards_b, towards_a, weight = sign @ a.T, b.T @ sign, strength * scale
+        _grad(lora.b).add_(sharded_like(towards_b, lora.b), alpha=weight)
+        _grad(lora.a).add_(sharded_like(towards_a, lora.a), alpha=weight)
 
 
 def _grad(weight: Tensor) -> Tensor:
     if weight.grad is None:
         raise RuntimeError(f"a trained weight of shape {tuple(weight.shape)} has no gradient; call after backward()")
-    return weight.grad
+    return own_share(weight.grad)

@@ -4,7 +4,8 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 
 from rayforget.errors import TaskError
 from rayforget.space.data import DatasetSource
-from rayforget.tasks.images.hub import DatasetImages, commit_in
+from rayforget.tasks.hub_split import commit_in
+from rayforget.tasks.images.hub import DatasetImages
 
 
 @pytest.fixture(autouse=True)

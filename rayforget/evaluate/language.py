@@ -1,0 +1,99 @@
+"""Many language models -> their scores on every task; requests are tokenised and laid out in rows once for all models.
+
+The models are the outer loop and the rows the inner one: a large model's weights are then in place for a whole pass,
+and the rows are token ids in memory, which cost nothing to go through again.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rayforget.evaluate.finite import NotFinite, Scored
+from rayforget.evaluate.generation import generate
+from rayforget.evaluate.likelihood import log_likelihoods, prepare_rows
+from rayforget.evaluate.token_rows import RowBatch
+from rayforget.foundations.protocol import State
+from rayforget.record.types import Score, Split
+from rayforget.tasks.text.encode import tokenizer_identity
+from rayforget.tasks.text.types import TaskRequests
+
+if TYPE_CHECKING:  # what it works on comes as an argument; evaluation itself needs no model library
+    from rayforget.foundations.causal_lm import CausalLm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """One split of one task; read-only."""
+
+    requests: TaskRequests
+    batches: tuple[RowBatch, ...]
+
+
+class LanguageScorer:
+    """Scores models on tasks on texts (implements `Scorer`)."""
+
+    def __init__(
+        self, model: "CausalLm", requests: Mapping[str, Callable[[Split], TaskRequests]], *, batch_tokens: int
+    ) -> None:
+        """Takes what was prepared.
+
+        Args:
+            model: theta_0.
+            requests: by task, what is asked on a split; called once for each split, when it is first scored.
+            batch_tokens: tokens per forward pass.
+        """
+        self.tasks: Sequence[str] = tuple(requests)
+        self._model, self._requests, self._batch_tokens = model, requests, batch_tokens
+        self._known: dict[tuple[str, Split], _Prepared] = {}
+
+    @property
+    def identity(self) -> str:
+        """Hash over what besides weights and requests decides a score: architecture, tokenizer, lengths, batches."""
+        model = self._model
+        tokens = [model.max_length, model.pad_token, model.eos_token, model.prefix_token]
+        parts = [dict(model.config), tokenizer_identity(model.tokenizer), tokens, self._batch_tokens]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+    def items_hash(self, split: Split) -> str:
+        """One hash over all tasks' names, rules, documents and requests (prompts are in them), 32 hex digits."""
+        digest = hashlib.sha256()
+        for name in sorted(self.tasks):
+            requests = self._prepared(name, split).requests
+            digest.update(f"{name} {requests.rule} {requests.items_hash}\n".encode())
+            for array in (requests.pairs.tokens, requests.pairs.starts, requests.pairs.continuations):
+                digest.update(np.ascontiguousarray(array).tobytes())
+            asked = requests.generations
+            digest.update(repr([prompt.tolist() for prompt in asked.prompts]).encode())
+            digest.update(repr([list(asked.until), list(asked.max_new_tokens)]).encode())
+        return digest.hexdigest()[:32]
+
+    def score(self, thetas: Sequence[State], split: Split) -> list[Scored]:
+        """Scores every model; every rank gets the whole result."""
+        return [self._score(theta, split) for theta in thetas]
+
+    def _score(self, theta: State, split: Split) -> Scored:
+        scores: dict[str, Score] = {}
+        broken: dict[str, int] = {}
+        for name in self.tasks:
+            prepared = self._prepared(name, split)
+            requests = prepared.requests
+            found = log_likelihoods(self._model, theta, prepared.batches, num_pairs=len(requests.pairs.continuations))
+            answers = generate(self._model, theta, requests.generations, batch_tokens=self._batch_tokens)
+            lost = int((~np.isfinite(found.log_likelihoods)).sum() + (~answers.finite).sum())
+            if lost:  # an item may ask for several pairs
+                broken[name] = min(lost, requests.num_items)
+                continue
+            items, weights = requests.judge(found, answers.texts)
+            scores[name] = Score(rule=requests.rule, items=items, weights=weights, items_hash=requests.items_hash)
+        return NotFinite(items=broken) if broken else scores
+
+    def _prepared(self, name: str, split: Split) -> _Prepared:
+        if (name, split) not in self._known:
+            requests = self._requests[name](split)
+            batches = prepare_rows(self._model, requests.pairs, batch_tokens=self._batch_tokens)
+            self._known[name, split] = _Prepared(requests=requests, batches=batches)
+        return self._known[name, split]

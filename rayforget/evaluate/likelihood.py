@@ -1,0 +1,110 @@
+"""A causal language model's weights and batches of rows -> how likely each continuation is after its context.
+
+    log p(continuation | context) = sum over its tokens of log p(token | all before it)
+
+Features are computed for whole rows, logits for the tokens alone that predict a continuation's, a piece at a time:
+(rows x length x vocabulary) exists nowhere. The softmax is in fp32, the sum over tokens in float64.
+
+A log-likelihood depends on no other pair. Batch size, shared prefixes and the number of ranks change it by rounding
+alone (about 1e-6 per token); with the same batches it is the same to the last bit whatever the number of ranks.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.func import functional_call
+
+from rayforget.distributed import all_reduce_sum, rank, world_size
+from rayforget.evaluate.last_layer import last_layer
+from rayforget.evaluate.token_rows import RowBatch, row_batches
+from rayforget.foundations.causal_head import causal_mask
+from rayforget.foundations.protocol import State
+from rayforget.tasks.text.types import PairResults, Pairs
+
+if TYPE_CHECKING:  # what it works on comes as an argument; evaluation itself needs no model library
+    from rayforget.foundations.causal_lm import CausalLm
+
+LOGITS_AT_ONCE = 2**22
+"""16 MiB in fp32: fits in a cache, and malloc gives the same memory again and again."""
+
+
+def prepare_rows(model: "CausalLm", pairs: Pairs, *, batch_tokens: int) -> tuple[RowBatch, ...]:
+    """Batches for `log_likelihoods`, made once for all weights of this model.
+
+    A layer that looks back over a window alone knows no mask of ours: such a model shares no prefixes.
+    """
+    window = model.config.get("sliding_window") if model.config.get("use_sliding_window", True) else None
+    return row_batches(
+        pairs,
+        max_length=model.max_length,
+        batch_tokens=batch_tokens,
+        filler=model.pad_token,
+        share_prefixes=window is None or window >= model.max_length,
+    )
+
+
+@torch.inference_mode()
+def log_likelihoods(model: "CausalLm", theta: State, batches: Sequence[RowBatch], *, num_pairs: int) -> PairResults:
+    """Log-likelihoods of all pairs; the ranks share the batches, and every rank gets the whole result.
+
+    Args:
+        model: theta_0.
+        theta: tensors that differ from theta_0, under canonical names.
+        batches: of `prepare_rows`; the same on every rank.
+        num_pairs: how many pairs they hold.
+
+    Returns:
+        A pair whose logits are not finite has a log-likelihood that is not finite.
+    """
+    if num_pairs == 0:
+        return PairResults(log_likelihoods=np.zeros(0), greedy=np.zeros(0, dtype=np.bool_))
+    weights = model.weights(theta)
+    own = batches[rank() :: world_size()]
+    answers = [_answers(model, weights, batch) for batch in own]  # read at the end: a GPU then never waits
+    results = np.zeros((2, num_pairs))
+    for batch, (log_p, hit) in zip(own, answers, strict=True):
+        for row, values in zip(results, (log_p.cpu().numpy(), ~hit.cpu().numpy()), strict=True):
+            row += np.bincount(batch.pairs, weights=values.astype(np.float64), minlength=num_pairs)
+    log_p, misses = all_reduce_sum(torch.from_numpy(results).to(model.device)).cpu().numpy()
+    return PairResults(log_likelihoods=log_p, greedy=misses == 0)
+
+
+def _answers(
+    model: "CausalLm", weights: dict[str, Tensor], batch: RowBatch
+) -> tuple[Float[Tensor, " t"], Bool[Tensor, " t"]]:
+    """Per target its log-probability, and whether no token is more likely."""
+    features = _features(model, weights, batch)
+    targets = batch.targets.to(model.device)
+    log_p, hits = [], []
+    vocabulary: Any = model.head.output.weight
+    step = max(1, LOGITS_AT_ONCE // int(vocabulary.shape[0]))
+    for first in range(0, len(targets), step):
+        wanted = targets[first : first + step, None]
+        logits: Tensor = functional_call(model.head, weights, kwargs={"features": features[first : first + step]})
+        log_p.append(logits.float().log_softmax(dim=-1).gather(1, wanted).squeeze(1))
+        hits.append(logits.argmax(dim=-1) == wanted.squeeze(1))
+    return torch.cat(log_p), torch.cat(hits)
+
+
+def _features(model: "CausalLm", weights: dict[str, Tensor], batch: RowBatch) -> Float[Tensor, "t d"]:
+    """Features of each target's source."""
+    device = model.device
+    columns, sources = batch.columns.to(device), batch.sources.to(device)
+    inputs: dict[str, Tensor] = {"tokens": batch.tokens.to(device)}
+    if batch.positions is not None and batch.sequences is not None and batch.branches is not None:
+        inputs["positions"] = batch.positions.to(device)
+        inputs["mask"] = causal_mask(batch.sequences.to(device), batch.branches.to(device))
+    features: Tensor
+    last = last_layer(model.head)
+    if last is None:
+        first = torch.arange(len(columns), device=device)[:, None] * batch.tokens.shape[1]
+        inputs["sources"] = (columns + first).flatten()[sources]
+        features = functional_call(model.head, weights, kwargs=inputs)
+    else:
+        with last.only(columns):
+            features = functional_call(model.head, weights, kwargs={**inputs, "sources": sources})
+    return features

@@ -1,0 +1,210 @@
+"""(context, continuation) pairs -> batches of token rows in which what pairs of one context share stands once.
+
+A group is the pairs of one context. Its row is the longest prefix that all of them share (the stem: at least the
+context), then the rest of each (the branches), side by side at equal positions; `causal_mask` keeps the branches from
+seeing each other:
+
+    stem                    branch 1    branch 2
+    Question : ... Answer : |  the sun  |  the moon and stars        (" the" is shared and belongs to the stem)
+
+The last token of a pair is only predicted, so it is no input: pairs whose continuations are one token each (yes, no,
+maybe) leave the bare stem, which needs no mask. Pairs that share their context with no other, as where the contexts
+differ and the continuation is the same, are plain rows too.
+
+A pair longer than the model's `max_length` + 1 is cut on the left, as lm-eval's HFLM does it (its last token is no
+input): its context is another one then.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rayforget.errors import TaskError
+from rayforget.tasks.text.types import Pairs
+
+FILLER = -1
+"""The sequence number of tokens that fill a row up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowBatch:
+    """Rows for one forward pass, and what is read from it; on CPU, never written to."""
+
+    tokens: Int[Tensor, "r l"]
+    """Filled up on the right."""
+    positions: Int[Tensor, "r l"] | None
+    """Each token's position in its own pair; None where the rows are plain: 0, 1, 2, ..."""
+    sequences: Int[Tensor, "r l"] | None
+    """0, and FILLER for fillers; None where the rows are plain."""
+    branches: Int[Tensor, "r l"] | None
+    """0 on the stem, else which branch; None where the rows are plain."""
+    columns: Int[Tensor, "r s"]
+    """Which tokens of each row predict something, ascending; filled up on the right with 0."""
+    sources: Int[Tensor, " t"]
+    """Per target, the flat index row * s + k of the entry of `columns` that predicts it; repeats."""
+    targets: Int[Tensor, " t"]
+    """Token ids of all continuations."""
+    pairs: NDArray[np.int64]
+    """Shape (t,): which pair a target belongs to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """One group, not filled up."""
+
+    tokens: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    branches: NDArray[np.int64]
+    sources: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    pairs: NDArray[np.int64]
+
+    @property
+    def is_plain(self) -> bool:
+        return not self.branches.any()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pair:
+    number: int
+    tokens: NDArray[np.int64]
+    """Cut to the model's length."""
+    continuation: int
+    """Where in `tokens` it begins."""
+
+
+def row_batches(
+    pairs: Pairs, *, max_length: int, batch_tokens: int, filler: int, share_prefixes: bool = True
+) -> tuple[RowBatch, ...]:
+    """All pairs, longest rows first; the same pairs and settings give the same batches.
+
+    Args:
+        pairs: what is asked.
+        max_length: the model's longest input, in tokens.
+        batch_tokens: a batch's rows times its longest row are at most so many, unless it is a single row.
+        filler: token id that rows are filled up with; nothing sees one.
+        share_prefixes: False puts every pair in a row of its own; for comparison.
+
+    Raises:
+        TaskError: a pair has no context or no continuation, or a continuation is longer than the model's input.
+    """
+    kept = [_cut(pairs, number, max_length) for number in range(len(pairs.continuations))]
+    rows = [_row(group) for group in _groups(kept, batch_tokens if share_prefixes else 0)]
+    batches = []
+    for plain in (True, False):
+        chosen = [row for row in rows if row.is_plain is plain]
+        order = sorted(range(len(chosen)), key=lambda index: (-len(chosen[index].tokens), index))
+        batches += [_batch(part, filler) for part in _portions([chosen[index] for index in order], batch_tokens)]
+    return tuple(sorted(batches, key=lambda batch: -batch.tokens.shape[1]))
+
+
+def _cut(pairs: Pairs, number: int, max_length: int) -> _Pair:
+    start, stop = int(pairs.starts[number]), int(pairs.starts[number + 1])
+    context = int(pairs.continuations[number])
+    length = stop - start - context
+    if context < 1 or length < 1:
+        raise TaskError(f"pair {number} has {context} tokens of context and {length} of continuation, both need one")
+    if length > max_length:
+        raise TaskError(
+            f"the continuation of pair {number} has {length} tokens, the model takes {max_length}; "
+            "shorten it or use a model with more positions"
+        )
+    excess = max(0, stop - start - (max_length + 1))
+    tokens = pairs.tokens[start + excess : stop].astype(np.int64)
+    return _Pair(number=number, tokens=tokens, continuation=context - excess)
+
+
+def _groups(kept: Sequence[_Pair], room: int) -> list[list[_Pair]]:
+    """Pairs of equal contexts together, in the order of their first, as many as `room` tokens hold (at least one)."""
+    groups: list[list[_Pair]] = []
+    current: dict[bytes, int] = {}
+    lengths: list[int] = []
+    for pair in kept:
+        context = pair.tokens[: pair.continuation].tobytes()
+        rest = len(pair.tokens) - pair.continuation
+        group = current.get(context)
+        if group is None or lengths[group] + rest > room:
+            group = current[context] = len(groups)
+            groups.append([])
+            lengths.append(pair.continuation)
+        groups[group].append(pair)
+        lengths[group] += rest
+    return groups
+
+
+def _row(group: Sequence[_Pair]) -> _Row:
+    stem = _shared_prefix([pair.tokens[:-1] for pair in group])
+    tokens, positions, branches = [group[0].tokens[:stem]], [np.arange(stem)], [np.zeros(stem, dtype=np.int64)]
+    sources, targets, owners, column = [], [], [], stem
+    for branch, pair in enumerate(group, start=1):
+        rest = pair.tokens[stem:-1]
+        if len(rest):
+            tokens.append(rest)
+            positions.append(np.arange(stem, stem + len(rest)))
+            branches.append(np.full(len(rest), branch))
+        # Where in the row each of the pair's own tokens stands.
+        columns = np.concatenate([np.arange(stem), np.arange(column, column + len(rest))])
+        sources.append(columns[pair.continuation - 1 :])
+        targets.append(pair.tokens[pair.continuation :])
+        owners.append(np.full(len(targets[-1]), pair.number))
+        column += len(rest)
+    if column - stem == max(len(pair.tokens) - 1 - stem for pair in group):
+        branches = [np.zeros(column, dtype=np.int64)]  # a single branch goes on where the stem ends
+    return _Row(
+        tokens=np.concatenate(tokens),
+        positions=np.concatenate(positions),
+        branches=np.concatenate(branches),
+        sources=np.concatenate(sources),
+        targets=np.concatenate(targets),
+        pairs=np.concatenate(owners),
+    )
+
+
+def _shared_prefix(sequences: Sequence[NDArray[np.int64]]) -> int:
+    """Length of the longest prefix of all."""
+    length = min(len(sequence) for sequence in sequences)
+    differs = np.zeros(length, dtype=np.bool_)
+    for sequence in sequences[1:]:
+        differs |= sequence[:length] != sequences[0][:length]
+    return int(differs.argmax()) if differs.any() else length
+
+
+def _portions(rows: Sequence[_Row], batch_tokens: int) -> Iterator[Sequence[_Row]]:
+    """Consecutive rows, the first of each portion being its longest."""
+    first = 0
+    while first < len(rows):
+        count = max(1, batch_tokens // len(rows[first].tokens))
+        yield rows[first : first + count]
+        first += count
+
+
+def _batch(rows: Sequence[_Row], filler: int) -> RowBatch:
+    shape = (len(rows), max(len(row.tokens) for row in rows))
+    plain = rows[0].is_plain
+    tokens = np.full(shape, filler, dtype=np.int64)
+    positions, branches = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    sequences = np.full(shape, FILLER, dtype=np.int64)
+    for index, row in enumerate(rows):
+        length = len(row.tokens)
+        tokens[index, :length], positions[index, :length] = row.tokens, row.positions
+        branches[index, :length], sequences[index, :length] = row.branches, 0
+    predicting = [np.unique(row.sources, return_inverse=True) for row in rows]
+    most = max(len(own) for own, _ in predicting)
+    columns = np.zeros((len(rows), most), dtype=np.int64)
+    for index, (own, _) in enumerate(predicting):
+        columns[index, : len(own)] = own
+    return RowBatch(
+        tokens=torch.from_numpy(tokens),
+        positions=None if plain else torch.from_numpy(positions),
+        sequences=None if plain else torch.from_numpy(sequences),
+        branches=None if plain else torch.from_numpy(branches),
+        columns=torch.from_numpy(columns),
+        sources=torch.from_numpy(np.concatenate([which + i * most for i, (_, which) in enumerate(predicting)])),
+        targets=torch.from_numpy(np.concatenate([row.targets for row in rows])),
+        pairs=np.concatenate([row.pairs for row in rows]),
+    )

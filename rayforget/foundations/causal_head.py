@@ -1,0 +1,71 @@
+"""A causal language model of transformers as one module: rows of tokens -> features of chosen tokens -> logits."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+
+class CausalHead(nn.Module):
+    """Two calls of one forward: nobody needs the logits of all tokens at once, so they are made piece by piece.
+
+        forward(tokens=, positions=, mask=, sources=) -> features (num_sources, d)
+        forward(features=)                            -> logits (num_features, vocabulary)
+
+    Both go through forward, since `torch.func.functional_call` puts other weights in place of the module's own there.
+    """
+
+    def __init__(self, lm: nn.Module) -> None:
+        """Takes a model of transformers; parameter names get the prefix `lm.`."""
+        super().__init__()
+        self.lm = lm
+
+    @property
+    def output(self) -> nn.Module:
+        """The layer between features and logits; its weight may be the embedding's."""
+        layer: nn.Module = self.lm.get_output_embeddings()  # type: ignore[operator]
+        return layer
+
+    def forward(
+        self,
+        *,
+        tokens: Int[Tensor, "r l"] | None = None,
+        positions: Int[Tensor, "r l"] | None = None,
+        mask: Bool[Tensor, "r 1 l l"] | None = None,
+        sources: Int[Tensor, " t"] | None = None,
+        features: Float[Tensor, "t d"] | None = None,
+    ) -> Tensor:
+        """Features of chosen tokens, or logits of features.
+
+        Args:
+            tokens: rows, filled up on the right with any token.
+            positions: each token's position in its own sequence.
+            mask: which tokens (rows of the matrix) see which (columns); None: all before them and themselves.
+            sources: flat indices row * l + column of the tokens whose features are asked for; None: of all.
+            features: what an earlier call returned; all else is left out then.
+        """
+        if features is not None:
+            return self.output(features)  # type: ignore[no-any-return]
+        base: Any = self.lm.base_model
+        hidden: Tensor = base(
+            input_ids=tokens, position_ids=positions, attention_mask=mask, use_cache=False
+        ).last_hidden_state
+        return hidden.flatten(0, 1) if sources is None else hidden.flatten(0, 1).index_select(0, sources)
+
+
+def causal_mask(sequences: Int[Tensor, "r l"], branches: Int[Tensor, "r l"]) -> Bool[Tensor, "r 1 l l"]:
+    """Who sees whom where a row holds several sequences, and a sequence several endings.
+
+    A token sees the tokens at or before it of its own sequence that are on the stem (branch 0) or on its own branch.
+    Every token sees itself, fillers too, so that no row of the softmax is empty.
+
+    Args:
+        sequences: which sequence of its row a token belongs to; fillers have a number of their own.
+        branches: 0 on a sequence's stem, else which of its endings.
+    """
+    length = sequences.shape[1]
+    before = torch.ones(length, length, dtype=torch.bool, device=sequences.device).tril()
+    same = sequences[:, :, None] == sequences[:, None, :]
+    visible = (branches[:, None, :] == 0) | (branches[:, :, None] == branches[:, None, :])
+    return (before & same & visible)[:, None]

@@ -1,0 +1,18 @@
+"""The kinds of tasks that a space may declare."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+
+from rayforget.space.data import ZeroShotTask
+from rayforget.space.text import InstructionTask, LmEvalTask, MultipleChoiceTask, PlainTextTask
+
+Task = Annotated[
+    ZeroShotTask | MultipleChoiceTask | InstructionTask | PlainTextTask | LmEvalTask, Field(discriminator="kind")
+]
+
+
+def image_tasks(tasks: Mapping[str, Task]) -> dict[str, ZeroShotTask]:
+    """Those on images."""
+    return {name: task for name, task in tasks.items() if isinstance(task, ZeroShotTask)}

@@ -1,0 +1,225 @@
+"""Texts to learn from and to be scored on: their sources, prompts and tasks, as the space file declares them."""
+
+from collections.abc import Iterable
+from itertools import combinations
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from rayforget.space.data import Role
+from rayforget.space.frozen import Frozen, FrozenDict, Name, Problem
+from rayforget.space.paths import FolderOrHubName, LocalPath
+
+Metric = Literal["acc", "acc_norm", "likelihood"]
+LmEvalSplit = Literal["train", "validation", "test"]
+
+
+class _Rows(Frozen):
+    """What all sources of rows share."""
+
+    fields: FrozenDict[str, str] = FrozenDict()
+    """Where the data calls them otherwise: our name of a field -> its column, e.g. {question: query}."""
+    limit: PositiveInt | None = None
+    """Only the first so many rows are taken; null takes all."""
+
+
+class JsonLinesSource(_Rows):
+    """A file with one JSON object per line."""
+
+    kind: Literal["jsonl"]
+    path: LocalPath
+    """The file."""
+
+
+class ParquetSource(_Rows):
+    """A Parquet file, or a folder of them."""
+
+    kind: Literal["parquet"]
+    path: LocalPath
+    """The file, or the folder whose *.parquet are read in the order of their names."""
+
+
+class TextDatasetSource(_Rows):
+    """A Hugging Face data set: a local folder (Parquet, JSON lines, `save_to_disk`) or a hub name."""
+
+    kind: Literal["dataset"]
+    path: FolderOrHubName
+    """Local folder, or name on the hub."""
+    config: str | None = None
+    """The data set's configuration, where it has several."""
+    split: str
+    """The data set's own name of the split to read."""
+    revision: str | None = None
+    """Commit of a hub data set; null takes the newest, and the record names what was taken."""
+
+
+class LanguageSource(Frozen):
+    """Items of the built-in language world."""
+
+    kind: Literal["language"]
+    part: str
+    """One of the world's parts, e.g. `medicine` or `commonsense`."""
+    split: Literal["train", "val", "test"]
+    """No item is in two of them."""
+    count: PositiveInt
+    """How many items."""
+    seed: NonNegativeInt = 0
+    """Seed of the draws; another seed draws other items of the same kind."""
+
+
+TextSource = Annotated[
+    JsonLinesSource | ParquetSource | TextDatasetSource | LanguageSource, Field(discriminator="kind")
+]
+
+
+class TextCut(Frozen):
+    """One labelled set cut in two by a seeded hash of each item's content."""
+
+    source: TextSource
+    """The set that is cut."""
+    seed: NonNegativeInt = 0
+    """Seed of the hash; another seed is another cut."""
+    val_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Share of the items that go to `val`; the others are `test`."""
+
+
+class _TextTask(Frozen):
+    """What all tasks on texts of the user's own share."""
+
+    role: Role
+    """speciality: to be learnt; generality: not to be lost."""
+    group: Name | None = None
+    """For generality, which is the mean over groups of the mean over a group's tasks: `common_sense`, say."""
+    train: TextSource | None = None
+    """What is trained on. A speciality with `train` alone is learnt from and not scored."""
+    val: TextSource | None = None
+    """What search, schedulers, frontier and pick see."""
+    test: TextSource | None = None
+    """What the report alone sees."""
+    cut: TextCut | None = None
+    """Instead of `val` and `test`, for sets with one labelled split."""
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether the task counts in a score, or is only learnt from."""
+        return self.val is not None or self.cut is not None
+
+    def problems(self) -> Iterable[Problem]:
+        """Settings that contradict each other or have no effect."""
+        yield from _role_problems(self.role, self.group)
+        if self.role == "generality" and self.train is not None:
+            text = "found with role: generality; only the speciality is trained on: remove it"
+            yield Problem(at=("train",), text=text)
+        yield from self._split_problems()
+
+    def _split_problems(self) -> Iterable[Problem]:
+        only_learnt = self.train is not None and self.val is None and self.test is None
+        for split in ("val", "test"):
+            given = getattr(self, split) is not None
+            if self.cut is not None and given:
+                yield Problem(at=(split,), text=f"found beside cut, which makes {split} itself: remove one of them")
+            if self.cut is None and not given and not only_learnt:
+                text = f"has no {split}; add `{split}:` (or `cut:` for a set with one labelled split)"
+                yield Problem(at=(split,), text=text)
+        sources = {"train": self.train, "val": self.val, "test": self.test}
+        sources["cut"] = None if self.cut is None else self.cut.source
+        present = [(split, source) for split, source in sources.items() if source is not None]
+        for (one, first), (other, second) in combinations(present, 2):
+            if first == second:
+                text = f"is the same source as {one}; splits must not overlap: give {other} its own data"
+                yield Problem(at=(other,), text=text)
+
+
+class MultipleChoiceTask(_TextTask):
+    """Rows of question, context (optional), choices, answer (an index, a letter or the choice itself)."""
+
+    kind: Literal["multiple_choice"]
+    prompt: str = "{context}\nQuestion: {question}\nAnswer:"
+    """The text before the answer. A line that names a field which the row lacks is left out."""
+    metric: Metric = "acc"
+    """acc: the choice with the highest log-likelihood is right; acc_norm: per character of the choice;
+    likelihood: 2^(-bits per byte) of the right choice."""
+
+
+class InstructionTask(_TextTask):
+    """Rows of instruction, input (optional), output; scored by 2^(-bits per byte) of the output."""
+
+    kind: Literal["instruction"]
+    prompt: str = "Instruction: {instruction}\nInput: {input}\nOutput:"
+    """The text before the output. A line that names a field which the row lacks is left out."""
+
+
+class PlainTextTask(_TextTask):
+    """Rows of text; scored by 2^(-bits per byte) of the whole."""
+
+    kind: Literal["text"]
+
+
+class LmEvalCut(Frozen):
+    """One split of an lm-eval task cut in two by a seeded hash of each item's content."""
+
+    split: LmEvalSplit
+    """Which of the task's own splits is cut."""
+    seed: NonNegativeInt = 0
+    """Seed of the hash; another seed is another cut."""
+    val_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Share of the items that go to `val`; the others are `test`."""
+
+
+class LmEvalTask(Frozen):
+    """Any task that lm-eval knows by name, with its own prompts and metrics."""
+
+    kind: Literal["lm_eval"]
+    role: Role
+    """speciality: to be learnt; generality: not to be lost."""
+    group: Name | None = None
+    """For generality, which is the mean over groups of the mean over a group's tasks: `common_sense`, say."""
+    task: str
+    """lm-eval's name of it: medmcqa, pubmedqa, hellaswag, arc_easy, ifeval, ... (`lm-eval ls tasks` lists them)."""
+    metric: str
+    """One of the task's own per-item metrics (acc, acc_norm, exact_match, prompt_level_strict_acc, ...), or
+    `likelihood`: 2^(-bits per byte) of the right answer, or of the whole text."""
+    data_files: FrozenDict[str, LocalPath] = FrozenDict()
+    """Local files of the task's schema in place of its data set: its own split name -> a .jsonl or .parquet file."""
+    val: LmEvalSplit | None = None
+    """Which of the task's own splits search, schedulers, frontier and pick see."""
+    test: LmEvalSplit | None = None
+    """Which of its splits the report alone sees."""
+    cut: LmEvalCut | None = None
+    """Instead of `val` and `test`, for tasks with one labelled split."""
+    limit: PositiveInt | None = None
+    """Only the first so many documents of each split are taken; null takes all."""
+
+    @property
+    def train(self) -> None:
+        """Nothing: what is trained on is declared as multiple_choice, instruction or text."""
+
+    @property
+    def is_scored(self) -> bool:
+        """Always."""
+        return True
+
+    def problems(self) -> Iterable[Problem]:
+        """Settings that contradict each other."""
+        yield from _role_problems(self.role, self.group)
+        for split in ("val", "test"):
+            given = getattr(self, split) is not None
+            if (self.cut is None) != given:
+                text = f"found beside cut, which makes {split} itself: remove one of them"
+                missing = f"has no {split}; name the task's own split (`{split}: validation`), or write `cut:`"
+                yield Problem(at=(split,), text=text if given else missing)
+        if self.val is not None and self.val == self.test:
+            text = f"is {self.val}, as val is; splits must not overlap: write `cut: {{split: {self.val}}}` instead"
+            yield Problem(at=("test",), text=text)
+
+
+TextTask = MultipleChoiceTask | InstructionTask | PlainTextTask | LmEvalTask
+OwnTextTask = MultipleChoiceTask | InstructionTask | PlainTextTask
+
+
+def _role_problems(role: Role, group: str | None) -> Iterable[Problem]:
+    if role == "generality" and group is None:
+        yield Problem(at=("role",), text="found role: generality without a group; add `group:`, e.g. common_sense")
+    if role == "speciality" and group is not None:
+        text = f"found {group} with role: speciality; only generality has groups: remove it"
+        yield Problem(at=("group",), text=text)

@@ -1,0 +1,123 @@
+"""One split of a Hugging Face data set, from a local folder or the hub -> its table, and the commit it came from."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any, Protocol
+
+from rayforget.errors import TaskError
+
+_COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
+
+
+class HubSplit(Protocol):
+    """What names a split: a declared source."""
+
+    @property
+    def path(self) -> str:
+        """Local folder, or name on the hub."""
+        ...
+
+    @property
+    def config(self) -> str | None:
+        """The data set's configuration, where it has several."""
+        ...
+
+    @property
+    def split(self) -> str:
+        """The data set's own name of the split."""
+        ...
+
+    @property
+    def revision(self) -> str | None:
+        """Commit of a hub data set, or a branch; None takes the newest."""
+        ...
+
+
+def load_split(wanted: HubSplit, *, files: str) -> tuple[Any, str | None]:
+    """The split as a `datasets.Dataset`, and the hub commit it came from (None for a local folder).
+
+    Args:
+        wanted: the split.
+        files: what a local folder is expected to hold, for messages: `Parquet or Arrow files`.
+
+    Raises:
+        TaskError: there is no such folder, split or data set, or it was not taken at the commit that was asked for;
+            says how to download one that is only on the hub.
+    """
+    folder = Path(wanted.path).expanduser()
+    local = folder.is_dir()
+    if not local and (folder.is_absolute() or wanted.path.startswith((".", "~")) or wanted.path.count("/") > 1):
+        raise TaskError(f"{wanted.path}: no such folder; give a data set's folder or its name on the hub")
+    datasets = quiet_library()
+    try:
+        if local and any((folder / name).is_file() for name in ("state.json", "dataset_dict.json")):
+            return _saved(datasets.load_from_disk(str(folder)), wanted), None
+        builder = datasets.load_dataset_builder(
+            str(folder.resolve()) if local else wanted.path, wanted.config, revision=wanted.revision
+        )
+        builder.download_and_prepare()
+        table = builder.as_dataset(split=wanted.split)
+    except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:
+        advice = f"expected {files}, or what save_to_disk wrote, with this split"
+        if not local:
+            advice = download_command(wanted.path, wanted.config, split=wanted.split, revision=wanted.revision)
+        raise TaskError(f"{title(wanted)}: cannot be loaded ({error}); {advice}") from error
+    commit = None if local else commit_in(builder.base_path, builder.hash)
+    check_revision(wanted, commit)
+    return table, commit
+
+
+def download_command(path: str, config: str | None, *, split: str | None = None, revision: str | None = None) -> str:
+    """What to do where a data set of the hub is not on this machine."""
+    arguments = [repr(value) for value in (path, config) if value is not None]
+    arguments += [f"{name}={value!r}" for name, value in (("split", split), ("revision", revision)) if value]
+    command = f"from datasets import load_dataset; load_dataset({', '.join(arguments)})"
+    return f'download it once: HF_HUB_OFFLINE=0 python -c "{command}"'
+
+
+def quiet_library() -> Any:
+    """`datasets` without telemetry, download counts and progress bars, unless the user's environment asks for them."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
+    import datasets
+    import datasets.exceptions
+
+    datasets.disable_progress_bars()
+    return datasets
+
+
+def check_revision(wanted: HubSplit, found: str | None) -> None:
+    """Refuses another commit than the one that was asked for: without a network the library takes what it has.
+
+    Raises:
+        TaskError: names both commits.
+    """
+    asked = wanted.revision or ""
+    if found is not None and _COMMIT.fullmatch(asked) and found != asked:
+        raise TaskError(
+            f"{title(wanted)}: found commit {found} in the cache, expected {asked} (revision); "
+            f"{download_command(wanted.path, wanted.config, split=wanted.split, revision=asked)}"
+        )
+
+
+def commit_in(*origins: object) -> str | None:
+    """The first 40-digit commit in any of the texts that say where a data set came from."""
+    found = _COMMIT.search(" ".join(map(str, origins)))
+    return found.group() if found else None
+
+
+def title(wanted: HubSplit) -> str:
+    """For messages."""
+    return f"{wanted.path}[{wanted.split}]"
+
+
+def _saved(loaded: Any, wanted: HubSplit) -> Any:
+    """The wanted split of what `save_to_disk` wrote: a dictionary of splits, or one of them."""
+    if isinstance(loaded, dict):
+        if wanted.split not in loaded:
+            raise TaskError(f"{wanted.path}: no split {wanted.split!r}; found {sorted(loaded)}")
+        return loaded[wanted.split]
+    if loaded.split is not None and str(loaded.split) != wanted.split:
+        raise TaskError(f"{wanted.path}: no split {wanted.split!r}; it was saved as {str(loaded.split)!r} alone")
+    return loaded

@@ -1,0 +1,27 @@
+"""A space and its opened data -> the same space, every hub data set named with the commit that was taken."""
+
+from typing import TYPE_CHECKING
+
+from rayforget.space.models import Space
+
+if TYPE_CHECKING:
+    from rayforget.tasks.check import Resolved
+
+
+def pin_revisions(space: Space, tasks: "Resolved") -> Space:
+    """What a sweep records, and what its workers and every resume of it open: the data that the driver has checked.
+
+    Without it each of them takes the newest commit, and nobody can tell later which one that was.
+
+    Args:
+        space: with or without `revision`; a branch or a tag becomes its commit.
+        tasks: its tasks as they were opened; local data has no commit and stays as it is.
+    """
+    tree = space.model_dump(mode="json")
+    for name, task in tasks.items():
+        for items in task.splits.values():
+            if items.revision is not None:
+                declared = tree["tasks"][name][items.key.rpartition(".")[2]]
+                source = declared["source"] if items.key.endswith(".cut") else declared
+                source["revision"] = items.revision
+    return Space.model_validate(tree)

@@ -1,0 +1,138 @@
+"""Rows of the user's own -> checked documents: a prompt, the answers to choose from, which is right."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from string import ascii_uppercase
+from typing import Any, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rayforget.errors import TaskError
+from rayforget.space.text import InstructionTask, MultipleChoiceTask, OwnTextTask, PlainTextTask
+from rayforget.tasks.images.contents import HASH_BYTES, content_hash
+from rayforget.tasks.text.prompts import render, text_of
+from rayforget.tasks.text.rows import Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One item: what is asked, and the right answer."""
+
+    values: Mapping[str, Any]
+    """The user's own: `prompt`, `choices` (an instruction's output or a text alone), `answer` (its index);
+    lm-eval's: the document as its task has it."""
+    content: bytes
+    """Hash of what makes it this item and no other; see `own_document`, and `lm_eval_documents` for lm-eval's."""
+    name: str
+    """For messages."""
+
+    @property
+    def prompt(self) -> str:
+        """The text before the answer; of the user's own documents only."""
+        return str(self.values["prompt"])
+
+    @property
+    def answer(self) -> str:
+        """The right answer, without the space before it; of the user's own documents only."""
+        return str(self.values["choices"][self.values["answer"]])
+
+
+def own_document(task: OwnTextTask, row: Row) -> Document:
+    """Checks a row and fills the prompt in.
+
+    The content of a multiple-choice document is its prompt's fields and choices without the answer, as an image's
+    content is without its label; of the others it is all that the task reads.
+
+    Raises:
+        TaskError: starts with the row's name; says which key was expected and what was found.
+    """
+    match task:
+        case MultipleChoiceTask():
+            question, choices = _text(row, "question"), _choices(row)
+            content = ["multiple_choice", question, text_of(row.values.get("context")), *choices]
+            values = {"prompt": render(task.prompt, row.values), "choices": choices, "answer": _answer(row, choices)}
+        case InstructionTask():
+            instruction, output = _text(row, "instruction"), _text(row, "output")
+            content = ["instruction", instruction, text_of(row.values.get("input")), output]
+            values = {"prompt": render(task.prompt, row.values), "choices": [output], "answer": 0}
+        case PlainTextTask():
+            text = _text(row, "text")
+            content = ["text", text]
+            values = {"prompt": "", "choices": [text], "answer": 0}
+        case _:
+            assert_never(task)
+    return Document(values=values, content=content_hash(canonical(content)), name=row.name)
+
+
+def contents_of(documents: Sequence[Document]) -> NDArray[np.uint8]:
+    """Content hashes, shape (n, 16)."""
+    joined = b"".join(document.content for document in documents)
+    return np.frombuffer(joined, dtype=np.uint8).reshape(-1, HASH_BYTES)
+
+
+def documents_hash(documents: Iterable[Document], *parts: str) -> str:
+    """32 hex digits over the documents' values in order, and whatever else is given."""
+    digest = sha256("\n".join(parts).encode())
+    for document in documents:
+        digest.update(b"\n" + canonical(document.values))
+    return digest.hexdigest()[:32]
+
+
+def canonical(values: Any) -> bytes:
+    """The same bytes for equal values: JSON with sorted keys; what JSON does not know (dates) as text."""
+    return json.dumps(values, sort_keys=True, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass")
+
+
+def _text(row: Row, key: str) -> str:
+    value = row.values.get(key)
+    text = value if isinstance(value, str) else text_of(value) if isinstance(value, int | float | list) else ""
+    if not text.strip():
+        raise TaskError(f"{row.name}: expected `{key}` with a text, found {_found(row, key)}{_columns(row, key)}")
+    return text
+
+
+def _choices(row: Row) -> list[str]:
+    value = row.values.get("choices")
+    choices = [text_of(each) for each in value] if isinstance(value, list | tuple) else []
+    if len(choices) < 2:
+        text = f"expected `choices`, a list of at least two texts, found {_found(row, 'choices')}"
+        raise TaskError(f"{row.name}: {text}{_columns(row, 'choices')}")
+    for index, choice in enumerate(choices):
+        if not choice.strip():
+            raise TaskError(f"{row.name}: expected a text in each of `choices`, found none at {index}")
+    return choices
+
+
+def _answer(row: Row, choices: Sequence[str]) -> int:
+    """Index of the right choice; a text is first sought among the choices, then read as a letter."""
+    value = row.values.get("answer")
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(choices):
+        return value
+    if isinstance(value, str):
+        stripped = [choice.strip() for choice in choices]
+        if value.strip() in stripped:
+            return stripped.index(value.strip())
+        letter = ascii_uppercase.find(value.strip().upper()) if len(value.strip()) == 1 else -1
+        if 0 <= letter < len(choices):
+            return letter
+    raise TaskError(
+        f"{row.name}: expected `answer`, an index from 0 to {len(choices) - 1}, a letter from A to "
+        f"{ascii_uppercase[min(len(choices), 26) - 1]} or one of the choices, found {_found(row, 'answer')}"
+        f"{_columns(row, 'answer')}"
+    )
+
+
+def _found(row: Row, key: str) -> str:
+    if key not in row.values:
+        return "no such key"
+    shown = repr(row.values[key])
+    return shown if len(shown) <= 60 else f"{shown[:60]}..."
+
+
+def _columns(row: Row, key: str) -> str:
+    if key in row.values:
+        return ""
+    return f" among {', '.join(sorted(row.values)) or 'none'}; name the column under `fields: {{{key}: COLUMN}}`"

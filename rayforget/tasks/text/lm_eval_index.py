@@ -1,0 +1,97 @@
+"""lm-eval's name of a task -> its configuration, without reading the other ten thousand."""
+
+import importlib.util
+import re
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from rayforget.errors import TaskError
+
+_NAME = re.compile(rb"^task:[ \t]*[\"']?([\w.:+-]+)[\"']?[ \t]*(?:#.*)?\r?$", re.MULTILINE)
+_GROUP = re.compile(rb"^group:[ \t]*[\"']?([\w.:+-]+)[\"']?[ \t]*(?:#.*)?\r?$", re.MULTILINE)
+_DEPTHS = ("*/*.yaml", "*/*/*.yaml", "*/*/*/**/*.yaml")
+"""Most tasks lie one folder deep; of the deep ones there are seven thousand, which are read only when need be."""
+_NLTK = re.compile(r"nltk\.download\(\s*[\"'](\w+)[\"']")
+_NLTK_KINDS = ("tokenizers", "corpora", "taggers", "chunkers", "stemmers", "models")
+
+
+def task_config(name: str) -> dict[str, Any]:
+    """The task's configuration as lm-eval has it, its functions resolved.
+
+    Raises:
+        TaskError: there is no such task, or it needs a package or an nltk resource that is not here; says how to get
+            it.
+    """
+    path = next((path for depth in _DEPTHS if (path := _files(depth).get(name))), None)
+    if path is None:
+        raise TaskError(f"lm-eval knows no task {name!r}; {_instead(name)}")
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    # Before its functions are imported: those of such tasks fetch what runs the code.
+    if load_yaml(path, resolve_func=False).get("unsafe_code"):
+        raise TaskError(f"lm-eval's task {name} runs the code that a model writes, which is not supported")
+    _require_nltk(path.parent)
+    try:
+        config = load_yaml(path, resolve_func=True)
+    except ModuleNotFoundError as error:
+        extra = f'"lm-eval[{name}]"' if name in _extras() else error.name
+        raise TaskError(f"lm-eval's task {name} needs the package {error.name}; run: pip install {extra}") from error
+    except OSError as error:
+        raise TaskError(f"lm-eval's task {name} fetches what is not on this machine ({error})") from error
+    return {key: value for key, value in config.items() if key not in ("tag", "group", "task_list")}
+
+
+@cache
+def _files(depth: str) -> dict[str, Path]:
+    """The tasks' files of one depth, found by a search in their text: lm-eval parses all of them, for many seconds."""
+    found: dict[str, Path] = {}
+    for path in sorted(_folder().glob(depth)):
+        for match in _NAME.finditer(path.read_bytes()):
+            found.setdefault(match.group(1).decode(), path)
+    return found
+
+
+@cache
+def _folder() -> Path:
+    spec = importlib.util.find_spec("lm_eval")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "tasks"
+
+
+def _instead(name: str) -> str:
+    groups = {match.decode() for path in _folder().rglob("*.yaml") for match in _GROUP.findall(path.read_bytes())}
+    if name in groups:
+        return "it is a group; name one of its tasks"
+    close = get_close_matches(name, {known for depth in _DEPTHS for known in _files(depth)}, n=3)
+    return f"did you mean {' or '.join(close)}?" if close else "`lm-eval ls tasks` lists them"
+
+
+def _extras() -> list[str]:
+    from importlib.metadata import metadata
+
+    return metadata("lm_eval").get_all("Provides-Extra") or []
+
+
+def _require_nltk(folder: Path) -> None:
+    """Refuses what a task's own code would download while it is imported, when it is not here."""
+    wanted = {name for path in sorted(folder.glob("*.py")) for name in _NLTK.findall(path.read_text())}
+    if not wanted:
+        return
+    try:
+        import nltk
+    except ModuleNotFoundError:
+        raise TaskError(f'lm-eval\'s tasks in {folder.name} need nltk; run: pip install "lm-eval[ifeval]"') from None
+    for name in sorted(wanted):
+        if not any(_is_there(nltk, f"{kind}/{name}") for kind in _NLTK_KINDS):
+            raise TaskError(f"nltk's resource {name} is not on this machine; run: python -m nltk.downloader {name}")
+
+
+def _is_there(nltk: Any, place: str) -> bool:
+    try:
+        nltk.data.find(place)
+    except LookupError:
+        return False
+    return True

@@ -1,0 +1,24 @@
+"""A task's splits -> an error where a document stands in two of them."""
+
+from rayforget.errors import TaskError
+from rayforget.tasks.text.resolved import ResolvedText
+
+
+def check_overlaps(task: ResolvedText) -> None:
+    """Refuses documents of equal content in two of train, val and test; halves of a cut cannot share one.
+
+    Raises:
+        TaskError: names two such documents and says how many there are.
+    """
+    first_with: dict[bytes, tuple[str, str]] = {}
+    shared: list[str] = []
+    for split, items in task.splits.items():
+        for document in items.documents:
+            other_split, other = first_with.setdefault(document.content, (split, document.name))
+            if other_split != split:
+                shared.append(f"{other} ({other_split}) and {document.name} ({split})")
+    if shared:
+        raise TaskError(
+            f"tasks.{task.name}: the same text in two splits: {shared[0]}; {len(shared)} such texts; "
+            "splits must not overlap: remove them from one"
+        )

@@ -1,0 +1,50 @@
+"""One of the user's own tasks -> lm-eval's task object, so that one code asks and judges all tasks."""
+
+from typing import Any, assert_never
+
+from rayforget.space.text import InstructionTask, MultipleChoiceTask, OwnTextTask, PlainTextTask
+from rayforget.tasks.hub_split import quiet_library
+from rayforget.tasks.text.documents import Document
+from rayforget.tasks.text.lm_eval_task import task_over
+
+
+def own_lm_eval_task(name: str, task: OwnTextTask, example: Document) -> Any:
+    """The task as lm-eval would have it from a file of its own; its documents are `Document.values`.
+
+    Args:
+        name: the task's.
+        task: as declared.
+        example: any document; lm-eval tries the prompt on it.
+    """
+    match task:
+        case MultipleChoiceTask():
+            how = _multiple_choice()
+        case InstructionTask():
+            how = {"output_type": "loglikelihood", "doc_to_target": _spaced_output, "metric_list": [_mean("acc")]}
+        case PlainTextTask():
+            bits = {"metric": "bits_per_byte", "aggregation": "bits_per_byte", "higher_is_better": False}
+            how = {"output_type": "loglikelihood_rolling", "doc_to_target": _text, "metric_list": [bits]}
+        case _:
+            assert_never(task)
+    config = {"task": name, "dataset_path": "json", "test_split": "test", "doc_to_text": "prompt", **how}
+    return task_over(config, {"test": quiet_library().Dataset.from_list([dict(example.values)])})
+
+
+def _multiple_choice() -> dict[str, Any]:
+    """lm-eval puts its delimiter, one space, before each choice."""
+    metrics = [_mean("acc"), _mean("acc_norm")]
+    columns = {"doc_to_choice": "choices", "doc_to_target": "answer"}
+    return {"output_type": "multiple_choice", **columns, "metric_list": metrics}
+
+
+def _mean(metric: str) -> dict[str, Any]:
+    return {"metric": metric, "aggregation": "mean", "higher_is_better": True}
+
+
+def _spaced_output(values: dict[str, Any]) -> str:
+    return f" {values['choices'][0]}"
+
+
+def _text(values: dict[str, Any]) -> str:
+    text: str = values["choices"][0]
+    return text

@@ -1,0 +1,202 @@
+"""A task's split -> everything that a model is asked on it, as token ids, and the judge of its answers."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rayforget.errors import TaskError
+from rayforget.record.types import Split
+from rayforget.space.text import LmEvalTask
+from rayforget.tasks.keys import at_key
+from rayforget.tasks.text.documents import Document, documents_hash
+from rayforget.tasks.text.encode import TokenPair, encode_pairs, encode_texts, joined, tokenizer_identity
+from rayforget.tasks.text.judge import Judge
+from rayforget.tasks.text.lm_eval_task import FEWSHOT_SEED
+from rayforget.tasks.text.metrics import LIKELIHOOD, metric_of
+from rayforget.tasks.text.own_task import own_lm_eval_task
+from rayforget.tasks.text.resolved import ResolvedText
+from rayforget.tasks.text.token_files import Tokenised, tokenised
+from rayforget.tasks.text.types import Generations, Pairs, TaskRequests
+
+logger = logging.getLogger(__name__)
+
+_MAX_NEW_TOKENS = 256
+"""Where a task says nothing; lm-eval's own default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Limits:
+    max_length: int
+    prefix_token: int
+
+
+def task_requests(
+    task: ResolvedText, split: Split, tokenizer: Any, *, max_length: int, prefix_token: int, cache: Path
+) -> TaskRequests:
+    """What lm-eval's `HFLM` would ask, token by token.
+
+    A request that is longer than the model loses its context's beginning, as there. A continuation that alone is
+    longer (`HFLM` ends with an assertion) is asked in windows, as rolling requests are: nothing of it is lost.
+
+    Args:
+        task: resolved.
+        split: which of its splits.
+        tokenizer: of transformers.
+        max_length: most tokens that the model reads at once; a pair has one more, which is only predicted.
+        prefix_token: stands before a text that has no context: the beginning mark, else the end mark.
+        cache: a folder on this node.
+
+    Raises:
+        TaskError: starts with the key in the space file.
+    """
+    key, documents = task.splits[split].key, task.splits[split].documents
+    with at_key(key):
+        judged = task.lm_eval
+        if judged is None:
+            assert not isinstance(task.task, LmEvalTask)
+            judged = own_lm_eval_task(task.name, task.task, documents[0])
+        parts = [task.task.kind, *_identity(task)]
+        items_hash = documents_hash(documents, *parts)
+        limits = _Limits(max_length=max_length, prefix_token=prefix_token)
+        stored = tokenised(
+            cache,
+            ["requests", items_hash, _examples(judged), tokenizer_identity(tokenizer), max_length, prefix_token],
+            lambda: _tokenise(judged, documents, tokenizer, limits),
+            what=key,
+        )
+    arrays, metric = stored.arrays, metric_of(task.task)
+    prompts = [arrays["prompts"][a:b] for a, b in pairwise(arrays["prompt_starts"])]
+    return TaskRequests(
+        rule="bits_per_byte" if metric == LIKELIHOOD else metric,
+        pairs=Pairs(tokens=arrays["tokens"], starts=arrays["starts"], continuations=arrays["continuations"]),
+        generations=Generations(
+            prompts=prompts,
+            until=[tuple(texts) for texts in stored.facts["until"]],
+            max_new_tokens=stored.facts["max_new_tokens"],
+        ),
+        num_items=len(documents),
+        items_hash=items_hash,
+        judge=Judge(
+            judged,
+            documents,
+            metric,
+            request_starts=arrays["request_starts"],
+            pair_starts=arrays["pair_starts"],
+        ),
+    )
+
+
+def _identity(task: ResolvedText) -> list[str]:
+    """What besides its documents decides an lm-eval task's prompts: its name, and lm-eval's version."""
+    if not isinstance(task.task, LmEvalTask):
+        return []
+    from lm_eval import __version__
+
+    return [task.task.task, f"lm-eval {__version__}"]
+
+
+def _examples(judged: Any) -> str:
+    """Hash of the documents that a prompt's examples are drawn from; empty where there are no examples."""
+    if not (judged.config.num_fewshot or 0):
+        return ""
+    documents = (Document(values=values, content=b"", name="") for values in judged.fewshot_docs())
+    return documents_hash(documents)
+
+
+def _tokenise(judged: Any, documents: Sequence[Document], tokenizer: Any, limits: _Limits) -> Tokenised:
+    judged.set_fewshot_seed(seed=FEWSHOT_SEED)  # examples are drawn in the documents' order
+    asked = [_instances(judged, index, document) for index, document in enumerate(documents)]
+    requests = list(chain.from_iterable(asked))
+    kind = requests[0].request_type
+    arguments = [request.args for request in requests]
+    prompts: list[list[int]] = []
+    facts: dict[str, Any] = {"until": [], "max_new_tokens": []}
+    pairs: list[list[TokenPair]] = []
+    if kind == "generate_until":
+        prompts, facts = _prompts(arguments, tokenizer, limits)
+    elif kind == "loglikelihood_rolling":
+        texts = encode_texts(tokenizer, [text for (text,) in arguments], prefix_token=limits.prefix_token)
+        pairs = [list(windows(text, limits.prefix_token, limits.max_length)) for text in texts]
+    else:
+        encoded = encode_pairs(tokenizer, arguments, prefix_token=limits.prefix_token)
+        pairs = [fitted(context, continuation, limits.max_length) for context, continuation in encoded]
+    names = [document.name for document, own in zip(documents, asked, strict=True) for _ in own]
+    for name, own_pairs in zip(names, pairs, strict=False):
+        if not own_pairs or not all(context and continuation for context, continuation in own_pairs):
+            raise TaskError(f"{name}: a continuation without tokens cannot be scored; take this item out")
+    flat = list(chain.from_iterable(pairs))
+    tokens, starts = joined([*context, *continuation] for context, continuation in flat)
+    prompt_tokens, prompt_starts = joined(prompts)
+    arrays: dict[str, NDArray[Any]] = {
+        "tokens": tokens,
+        "starts": starts,
+        "continuations": np.array([len(context) for context, _ in flat], dtype=np.int32),
+        "pair_starts": _starts(map(len, pairs)),
+        "request_starts": _starts(map(len, asked)),
+        "prompts": prompt_tokens,
+        "prompt_starts": prompt_starts,
+    }
+    return Tokenised(arrays=arrays, facts=facts)
+
+
+def _instances(judged: Any, index: int, document: Document) -> list[Any]:
+    """lm-eval's requests for one document, without a chat template."""
+    context = judged.fewshot_context(
+        document.values,
+        num_fewshot=judged.config.num_fewshot or 0,
+        gen_prefix=judged.doc_to_prefix(document.values),
+    )
+    made = judged.construct_requests(
+        doc=document.values, ctx=context, metadata=(judged.config.task, index, judged.config.repeats)
+    )
+    return made if isinstance(made, list) else [made]
+
+
+def _prompts(
+    arguments: Sequence[tuple[str, dict[str, Any]]], tokenizer: Any, limits: _Limits
+) -> tuple[list[list[int]], dict[str, Any]]:
+    """Prompts cut to leave room for the answer, the texts at which answers end, and their greatest lengths."""
+    from lm_eval.models.utils import normalize_gen_kwargs
+
+    settings = [normalize_gen_kwargs(kwargs, _MAX_NEW_TOKENS) for _, kwargs in arguments]
+    until = [kwargs.get("until") or [] for kwargs in settings]
+    facts: dict[str, Any] = {
+        "until": [[texts] if isinstance(texts, str) else list(texts) for texts in until],
+        "max_new_tokens": [int(kwargs["max_gen_toks"]) for kwargs in settings],
+    }
+    longest = max(facts["max_new_tokens"])
+    if longest >= limits.max_length:
+        raise TaskError(
+            f"the task asks for answers of {longest} tokens, prompt and answer together have {limits.max_length}; "
+            "raise foundation.sequences.length, or take a model with more positions"
+        )
+    prompts = encode_texts(tokenizer, [context for context, _ in arguments], prefix_token=limits.prefix_token)
+    rooms = [limits.max_length - length for length in facts["max_new_tokens"]]
+    return [prompt[-room:] for prompt, room in zip(prompts, rooms, strict=True)], facts
+
+
+def fitted(context: list[int], continuation: list[int], max_length: int) -> list[TokenPair]:
+    """The pair with its context's beginning cut off until max_length tokens are read and one more is predicted."""
+    if len(continuation) > max_length:
+        return list(windows(continuation, context[-1], max_length))
+    return [(context[-(max_length + 1 - len(continuation)) :], continuation)]
+
+
+def windows(tokens: list[int], prefix_token: int, max_length: int) -> Iterator[TokenPair]:
+    """lm-eval's rolling windows: each token is predicted once, with the most context in the last."""
+    from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+
+    for window in get_rolling_token_windows(
+        token_list=tokens, prefix_token=prefix_token, max_seq_len=max_length, context_len=1
+    ):
+        yield make_disjoint_window(window)
+
+
+def _starts(lengths: Iterable[int]) -> NDArray[np.int64]:
+    return np.array([0, *accumulate(lengths)], dtype=np.int64)

@@ -1,0 +1,43 @@
+"""A task on texts with its documents settled: what training sets and requests are made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rayforget.space.data import Role
+from rayforget.space.text import TextTask
+from rayforget.tasks.resolved import SplitName
+from rayforget.tasks.text.documents import Document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextSplit:
+    """The documents of one split."""
+
+    key: str
+    """Where the space file declares them: `tasks.arc.val`, or `tasks.arc.cut` for both halves."""
+    documents: tuple[Document, ...]
+    """In the source's order; at least one."""
+    revision: str | None = None
+    """Commit of the hub data set that they came from."""
+
+    @property
+    def expected_count(self) -> int:
+        """Number of documents."""
+        return len(self.documents)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedText:
+    """One task, ready to be learnt from or asked."""
+
+    name: str
+    role: Role
+    group: str | None
+    """Of a generality task; None of a speciality."""
+    task: TextTask
+    """As declared."""
+    splits: Mapping[SplitName, TextSplit]
+    """`val` and `test` where the task is scored, and `train` where it is learnt from."""
+    lm_eval: Any | None
+    """lm-eval's own task object; None where the task is the user's own."""

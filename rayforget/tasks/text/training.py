@@ -1,0 +1,134 @@
+"""All tasks that are learnt from -> one set of token sequences, tokenised once per node."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rayforget.errors import TaskError
+from rayforget.space.models import Sequences
+from rayforget.tasks.text.documents import Document, documents_hash
+from rayforget.tasks.text.encode import encode_pairs, encode_texts, joined, tokenizer_identity
+from rayforget.tasks.text.resolved import ResolvedText
+from rayforget.tasks.text.token_files import Tokenised, tokenised
+from rayforget.tasks.text.types import TrainingSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sequence:
+    tokens: list[int]
+    first_target: int
+
+
+def training_set(
+    tasks: Mapping[str, ResolvedText],
+    tokenizer: Any,
+    sequences: Sequences,
+    *,
+    max_length: int,
+    eos: int | None,
+    cache: Path,
+) -> TrainingSet:
+    """The documents of every task with `train`, in the space's order.
+
+    A document is its prompt, one space, its answer and the end mark, in the tokens that scoring asks for. A beginning
+    mark is there only where the tokenizer itself puts one before a prompt. A plain text is learnt whole, in pieces of
+    `max_length` that overlap by one token, so that each token but the very first is a target once.
+
+    Args:
+        tasks: of the space.
+        tokenizer: of transformers.
+        sequences: what to do with long sequences, and which tokens are learnt.
+        max_length: longest sequence in tokens, at least 2.
+        eos: the end mark; None for a model that has none.
+        cache: a folder on this node.
+
+    Raises:
+        TaskError: no task is learnt from, or no sequence is left.
+    """
+    learnt = {name: task.splits["train"].documents for name, task in tasks.items() if "train" in task.splits}
+    if not learnt:
+        raise TaskError("no task has `train:`; add it to a speciality task")
+    settings = [max_length, eos, sequences.too_long, sequences.loss_on]
+    kinds = [[tasks[name].task.kind, documents_hash(documents)] for name, documents in learnt.items()]
+    stored = tokenised(
+        cache,
+        ["training", tokenizer_identity(tokenizer), settings, kinds],
+        lambda: _tokenise(tasks, learnt, tokenizer, sequences, max_length, eos),
+        what=", ".join(f"tasks.{name}.train" for name in learnt),
+    )
+    return TrainingSet(
+        tokens=stored.arrays["tokens"],
+        starts=stored.arrays["starts"],
+        first_targets=stored.arrays["first_targets"],
+        facts=dict(stored.facts["counts"]),
+        items_hash=stored.facts["items_hash"],
+    )
+
+
+def _tokenise(
+    tasks: Mapping[str, ResolvedText],
+    learnt: Mapping[str, Sequence[Document]],
+    tokenizer: Any,
+    sequences: Sequences,
+    max_length: int,
+    eos: int | None,
+) -> Tokenised:
+    end = [] if eos is None else [eos]
+    kept: list[_Sequence] = []
+    counts = {"cut_sequences": 0, "dropped_sequences": 0}
+    for name, documents in learnt.items():
+        if tasks[name].task.kind == "text":
+            for text in encode_texts(tokenizer, [document.answer for document in documents]):
+                kept += [_Sequence(tokens=piece, first_target=1) for piece in pieces([*text, *end], max_length)]
+            continue
+        for prompt, answer in _pairs(tokenizer, documents):
+            answered = [*answer, *end]
+            if len(prompt) + len(answered) > max_length:
+                counts["cut_sequences" if sequences.too_long == "cut" else "dropped_sequences"] += 1
+                if sequences.too_long == "drop":
+                    continue
+                prompt, answered = cut(prompt, answered, max_length)
+            first = len(prompt) if sequences.loss_on == "answer" else 1
+            kept.append(_Sequence(tokens=[*prompt, *answered], first_target=first))
+    if not kept:
+        raise TaskError(
+            f"none of {sum(map(len, learnt.values()))} training sequences fits {max_length} tokens; raise "
+            "foundation.sequences.length, or write too_long: cut"
+        )
+    tokens, starts = joined(sequence.tokens for sequence in kept)
+    arrays: dict[str, NDArray[Any]] = {
+        "tokens": tokens,
+        "starts": starts,
+        "first_targets": np.array([sequence.first_target for sequence in kept], dtype=np.int32),
+    }
+    digest = sha256()
+    for name in sorted(arrays):
+        digest.update(arrays[name].tobytes())
+    return Tokenised(arrays=arrays, facts={"counts": counts, "items_hash": digest.hexdigest()[:32]})
+
+
+def _pairs(tokenizer: Any, documents: Sequence[Document]) -> Iterator[tuple[list[int], list[int]]]:
+    asked = [(document.prompt, f" {document.answer}") for document in documents]
+    for document, (prompt, answer) in zip(documents, encode_pairs(tokenizer, asked, prefix_token=None), strict=True):
+        if not prompt or not answer:
+            raise TaskError(f"{document.name}: its prompt or its answer has no tokens; expected at least one of each")
+        yield prompt, answer
+
+
+def cut(prompt: list[int], answer: list[int], max_length: int) -> tuple[list[int], list[int]]:
+    """Loses the prompt's beginning; where the answer alone is too long, its end, and the prompt's last token stays."""
+    answer = answer[: max_length - 1]
+    return prompt[-min(len(prompt), max_length - len(answer)) :], answer
+
+
+def pieces(tokens: list[int], max_length: int) -> Iterator[list[int]]:
+    """Pieces of at most `max_length` tokens; each begins with the last token of the one before."""
+    for start in range(0, max(1, len(tokens) - 1), max_length - 1):
+        piece = tokens[start : start + max_length]
+        if len(piece) > 1:
+            yield piece

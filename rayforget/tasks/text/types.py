@@ -1,0 +1,79 @@
+"""What text tasks hand over: training sequences for a learner, requests for a scorer; all of it token ids."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSet:
+    """Tokenised sequences, one behind the other."""
+
+    tokens: NDArray[np.int32]
+    """Shape (sum of lengths,); read-only."""
+    starts: NDArray[np.int64]
+    """Shape (num_items + 1,): sequence i is tokens[starts[i]:starts[i + 1]]."""
+    first_targets: NDArray[np.int32]
+    """Shape (num_items,): from this token of its sequence on, tokens are learnt; at least 1."""
+    facts: Mapping[str, int]
+    """What was counted: `cut_sequences`, `dropped_sequences`."""
+    items_hash: str
+    """Hash of all of it, 32 hex digits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """(context, continuation) requests: how likely is the continuation after the context?"""
+
+    tokens: NDArray[np.int32]
+    """Shape (sum of lengths,): each pair's context and continuation, one behind the other; read-only."""
+    starts: NDArray[np.int64]
+    """Shape (num_pairs + 1,): pair i is tokens[starts[i]:starts[i + 1]]."""
+    continuations: NDArray[np.int32]
+    """Shape (num_pairs,): where in its pair the continuation begins; at least 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairResults:
+    """What a model says of `Pairs`."""
+
+    log_likelihoods: NDArray[np.float64]
+    """Shape (num_pairs,): sum of log p over the continuation's tokens, in nats."""
+    greedy: NDArray[np.bool_]
+    """Shape (num_pairs,): whether every token of the continuation is the most likely one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generations:
+    """Prompts to go on from, greedily."""
+
+    prompts: Sequence[NDArray[np.int32]]
+    """Token ids of each prompt."""
+    until: Sequence[tuple[str, ...]]
+    """Per prompt, the texts at which it ends; they are cut off."""
+    max_new_tokens: Sequence[int]
+    """Per prompt, how long an answer may become."""
+
+
+ItemResults = tuple[NDArray[np.bool_] | NDArray[np.float32], NDArray[np.float32] | None]
+"""A score's items and their weights (see `rayforget.record.types.Score`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRequests:
+    """Everything that a model is asked on one split of one task; made once per node."""
+
+    rule: str
+    """The score's rule: a metric's name, or `bits_per_byte`."""
+    pairs: Pairs
+    """Log-likelihood requests; rolling ones are cut into windows. Empty where the task generates."""
+    generations: Generations
+    """Generation requests; empty where the task asks for likelihoods."""
+    num_items: int
+    """Documents."""
+    items_hash: str
+    """Hash over the documents' contents in order, 32 hex digits."""
+    judge: Callable[[PairResults, Sequence[str]], ItemResults]
+    """(results of `pairs`, texts of `generations`) -> per-document results."""

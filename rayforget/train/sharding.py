@@ -1,0 +1,66 @@
+"""A module's weights in shards over the ranks (FSDP2, Zhao et al. 2023): each rank keeps a share of every weight.
+
+A layer's weights are whole while it computes, and nowhere else; gradients and the optimiser's moments live in shards.
+Elementwise work (proximal steps, quadratic forms, the lerp) is done on each rank's own share: it is the same there.
+"""
+
+import warnings
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, Replicate, distribute_tensor
+
+from rayforget.distributed import world_size
+
+
+def shard(module: nn.Module, device: torch.device) -> None:
+    """Shards the module in place over all ranks: every block of its longest stack by itself, the rest together."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    # It warns of in-place operations on a layer's output in general; transformers' layers have none.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor", category=UserWarning)
+    mesh = init_device_mesh(device.type, (world_size(),))
+    for block in blocks_of(module):
+        fully_shard(block, mesh=mesh)
+    # The root's weights stay whole from forward to backward: the output layer is called in between.
+    fully_shard(module, mesh=mesh, reshard_after_forward=False)
+
+
+def blocks_of(module: nn.Module) -> tuple[nn.Module, ...]:
+    """The layers of a transformer: the longest list of modules in it, empty where there is none."""
+    stacks = [tuple(part) for part in module.modules() if isinstance(part, nn.ModuleList)]
+    return max(stacks, key=len, default=())
+
+
+def own_share(tensor: Tensor) -> Tensor:
+    """This rank's shard, which shares its memory; a tensor that is not sharded is its own share."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def own_shares(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """`own_share` of each."""
+    return [own_share(tensor.detach()) for tensor in tensors]
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """The whole tensor on every rank; all ranks must call it, in the same order."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def sharded_like(tensor: Tensor, other: Tensor) -> Tensor:
+    """A tensor that is whole and equal on every rank -> this rank's share of it, cut as `other` is."""
+    if not isinstance(other, DTensor):
+        return tensor
+    replicated = DTensor.from_local(tensor, other.device_mesh, [Replicate()] * other.device_mesh.ndim, run_check=False)
+    return own_share(replicated.redistribute(other.device_mesh, other.placements))
+
+
+def load_whole(into: Tensor, value: Tensor) -> None:
+    """Copies a whole tensor into one that may be sharded."""
+    with torch.no_grad():
+        if isinstance(into, DTensor):
+            into.copy_(distribute_tensor(value.to(into.device), into.device_mesh, into.placements))
+        else:
+            into.copy_(value)

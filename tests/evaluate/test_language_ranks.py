@@ -1,0 +1,68 @@
+"""Several processes over gloo give what one process gives, to the last bit."""
+
+import dataclasses
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+from tiny_language import (
+    MIXED,
+    NO_PAIRS,
+    TEXTS,
+    greedy_pairs,
+    likely_pairs,
+    moved,
+    prompts_of,
+    random_pairs,
+    tiny_language_model,
+)
+
+from rayforget.evaluate.finite import NotFinite
+from rayforget.evaluate.language import LanguageScorer
+
+WORLD_SIZE = 2
+NAME = "model.decoder.final_layer_norm.weight"
+TASKS = {
+    "greedy": greedy_pairs(MIXED),
+    "likely": likely_pairs(MIXED),
+    "one item": likely_pairs(random_pairs([(3, [2])])),  # fewer than ranks
+    "answers": dataclasses.replace(
+        greedy_pairs(NO_PAIRS),
+        generations=prompts_of(TEXTS),
+        judge=lambda found, texts: (np.array([hash_of(text) for text in texts], dtype=np.float32), None),
+    ),
+}
+
+
+def hash_of(text):
+    return sum(text.encode()) % 1000
+
+
+def scored():
+    """Results of two models, then of one that is not finite."""
+    torch.set_num_threads(1)
+    model = tiny_language_model()
+    requests = {name: lambda split, made=made: made for name, made in TASKS.items()}
+    scorer = LanguageScorer(model, requests, batch_tokens=40)
+    *sound, broken = scorer.score([{}, moved(model), {NAME: model.theta_0[NAME] * torch.nan}], "val")
+    assert isinstance(broken, NotFinite)
+    return [{name: score.items.tolist() for name, score in each.items()} for each in sound], broken.items
+
+
+def run_rank(rank, root):
+    dist.init_process_group(
+        "gloo", init_method=f"file://{root}/meet", rank=rank, world_size=WORLD_SIZE, timeout=timedelta(seconds=120)
+    )
+    torch.save(scored(), root / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_ranks_together_give_on_every_rank_what_one_process_gives(tmp_path: Path):
+    torch.multiprocessing.spawn(run_rank, args=(tmp_path,), nprocs=WORLD_SIZE)
+    alone = scored()
+    for rank in range(WORLD_SIZE):
+        assert torch.load(tmp_path / f"{rank}.pt") == alone

@@ -1,0 +1,116 @@
+"""Through lm-eval's interface our engine says what its own HFLM says."""
+
+import itertools
+import json
+import logging
+
+import numpy as np
+import pytest
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
+from tiny_language import CPU, KINDS, TEXTS, tiny_language_model
+
+from rayforget.errors import TaskError
+from rayforget.evaluate.lm_eval_model import LmEvalModel
+from rayforget.foundations.causal_lm import load_causal_lm
+from rayforget.space.models import CausalLmFoundation
+
+CHOICES = [" blue", " the green grass", " the green grass and the sky", " 7", " cat, dog"]
+CONTEXTS = [*TEXTS, "Question: ", "", TEXTS[0] * 3]  # with a blank at its end, empty, longer than the model
+ASKED = list(itertools.product(CONTEXTS, CHOICES))
+
+
+def instances(kind, arguments):
+    return [Instance(request_type=kind, doc={}, arguments=each, idx=index) for index, each in enumerate(arguments)]
+
+
+def both(model, batch_size=1):
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    peer = HFLM(pretrained=model.head.lm, tokenizer=model.tokenizer, batch_size=batch_size)
+    assert (peer.max_length, peer.prefix_token_id) == (model.max_length, model.prefix_token)
+    return LmEvalModel(model, {}, batch_tokens=200), peer
+
+
+def assert_same_likelihoods(model, asked, groups):
+    """Within 1e-4, with the same best of each group, but for near-ties; returns how many of those there are."""
+    ours, peer = both(model, batch_size=4)
+    requests = instances("loglikelihood", asked)
+    found, expected = ours.loglikelihood(requests), peer.loglikelihood(requests, disable_tqdm=True)
+    one, other = (np.array([value for value, _ in each]) for each in (found, expected))
+    np.testing.assert_allclose(one, other, atol=1e-4, rtol=0)
+    assert [greedy for _, greedy in found] == [greedy for _, greedy in expected]
+    ties = 0
+    for group in groups:
+        second, best = np.sort(other[group])[-2:]
+        ties += bool(best - second < 2e-4)
+        assert one[group].argmax() == other[group].argmax() or best - second < 2e-4
+    return ties
+
+
+def real(shared, name):
+    return load_causal_lm(CausalLmFoundation(kind="causal_lm", model=str(shared / "data" / name)), CPU)
+
+
+def real_questions(shared, count):
+    """(context, choice) of some real questions, and which of them are one question's."""
+    asked, groups = [], []
+    for task in ("arc_easy", "pubmedqa"):
+        lines = (shared / "data" / "text" / task / "val.jsonl").read_text().splitlines()[:count]
+        for row in map(json.loads, lines):
+            about = f"Abstract: {row['context'][:600]}\n" if "context" in row else ""
+            groups.append(slice(len(asked), len(asked) + len(row["choices"])))
+            asked += [(f"{about}Question: {row['question']}\nAnswer:", f" {choice}") for choice in row["choices"]]
+    return asked, groups
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_log_likelihoods_are_those_of_hflm(kind):
+    groups = [slice(first, first + len(CHOICES)) for first in range(0, len(ASKED), len(CHOICES))]
+    assert assert_same_likelihoods(tiny_language_model(kind), ASKED, groups) == 0
+
+
+@pytest.mark.parametrize("name", ["opt_real", "stories260k"])
+def test_log_likelihoods_of_real_questions_are_those_of_hflm(shared, name):
+    asked, groups = real_questions(shared, 12)
+    assert assert_same_likelihoods(real(shared, name), asked, groups) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rolling_log_likelihoods_are_those_of_hflm(kind):
+    ours, peer = both(tiny_language_model(kind, positions=16))
+    requests = instances("loglikelihood_rolling", [(text,) for text in [*TEXTS, "a", TEXTS[0] * 3]])
+    found = ours.loglikelihood_rolling(requests)
+    np.testing.assert_allclose(found, peer.loglikelihood_rolling(requests, disable_tqdm=True), atol=1e-4, rtol=0)
+
+
+def test_rolling_log_likelihoods_of_real_stories_are_those_of_hflm(shared):
+    lines = (shared / "data" / "text" / "tiny_stories" / "val.jsonl").read_text().splitlines()[:3]
+    ours, peer = both(real(shared, "stories260k"))
+    requests = instances("loglikelihood_rolling", [(json.loads(line)["text"] * 2,) for line in lines])
+    found = ours.loglikelihood_rolling(requests)
+    np.testing.assert_allclose(found, peer.loglikelihood_rolling(requests, disable_tqdm=True), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_greedy_answers_are_those_of_hflm(kind):
+    ours, peer = both(tiny_language_model(kind))
+    texts = generation_texts = [*TEXTS, TEXTS[0] * 3]
+    rules = [{"until": ["\n", "a"], "max_gen_toks": 12}, {"until": ["</s>"], "max_gen_toks": 7, "do_sample": False}]
+    requests = instances("generate_until", [(text, rule) for text in generation_texts for rule in rules])
+    assert len(requests) == 2 * len(texts)
+    assert ours.generate_until(requests) == peer.generate_until(requests, disable_tqdm=True)
+
+
+def test_greedy_answers_of_a_real_model_are_those_of_hflm(shared):
+    ours, peer = both(real(shared, "stories260k"))
+    prompts = ["Once upon a time", "Tom and his dog went to the park. They", "The little girl was sad because"]
+    requests = instances("generate_until", [(text, {"until": ["\n\n", "."], "max_gen_toks": 40}) for text in prompts])
+    found = ours.generate_until(requests)
+    assert found == peer.generate_until(requests, disable_tqdm=True)
+    assert all(len(text) > 5 for text in found)
+
+
+def test_answers_drawn_at_random_are_refused():
+    ours, _ = both(tiny_language_model())
+    with pytest.raises(TaskError, match="only greedy"):
+        ours.generate_until(instances("generate_until", [("a", {"do_sample": True, "temperature": 1.0})]))

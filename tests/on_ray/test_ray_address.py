@@ -1,0 +1,86 @@
+"""RAY_ADDRESS in the shell: never stronger than --address, and never a surprise."""
+
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from rayforget.errors import RayforgetError
+from rayforget.on_ray.session import ray_session, without_ray_address
+from rayforget.space.models import Resources
+
+
+@pytest.fixture
+def other_cluster() -> Iterator[tuple[str, list[str]]]:
+    """A server on loopback and the paths that it was asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_variables_are_gone_inside_and_back_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.delenv("RAY_API_SERVER_ADDRESS", raising=False)
+    with without_ray_address() as found:
+        assert found == {"RAY_ADDRESS": "10.0.0.1:6379"}
+        assert "RAY_ADDRESS" not in os.environ
+    assert os.environ["RAY_ADDRESS"] == "10.0.0.1:6379"
+    assert "RAY_API_SERVER_ADDRESS" not in os.environ
+
+
+@pytest.mark.parametrize("variable", ["RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"])
+def test_a_job_goes_to_the_address_that_was_given(
+    variable: str, other_cluster: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from test_submit import SPACE, free_ports
+
+    from rayforget.on_ray.submit import submit_sweep
+
+    other, asked = other_cluster
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv(variable, other)
+    (port,) = free_ports(1)
+    space = tmp_path / "space.yaml"
+    space.write_text(SPACE.format(data=tmp_path))
+    with pytest.raises(RayforgetError, match=f"no Ray dashboard answers at http://127.0.0.1:{port}"):
+        submit_sweep(
+            f"http://127.0.0.1:{port}",
+            space=space,
+            overrides=(),
+            name=None,
+            resume=None,
+            paths_on_cluster=True,
+        )
+    assert asked == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_plain_sweep_stays_on_this_machine_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "10.255.255.1:6379")
+    with ray_session(Resources(cpus_per_worker=1), address=None):
+        import ray
+
+        theirs = ray.get(ray.remote(lambda: os.environ.get("RAY_ADDRESS")).remote())
+        (node,) = ray.nodes()
+    assert theirs != "10.255.255.1:6379"
+    assert node["NodeManagerAddress"] == "127.0.0.1"
+    assert "RAY_ADDRESS=10.255.255.1:6379 is not used" in caplog.text
+    assert os.environ["RAY_ADDRESS"] == "10.255.255.1:6379"

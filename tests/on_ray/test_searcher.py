@@ -1,0 +1,70 @@
+"""What Tune is told: jobs for free slots, a waiting job for a slot that would else go cold, and errors kept whole."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray.tune.search import ConcurrencyLimiter, Searcher
+from toy_agenda import do_job, toy_agenda
+
+from rayforget.on_ray.searcher import AgendaSearcher, Desk
+from rayforget.on_ray.trainable import IDLE
+from rayforget.search.agenda import NamedJob
+
+
+def test_a_slot_that_finds_nothing_to_do_waits_in_a_trial_until_the_tests_are_shared_out(tmp_path: Path) -> None:
+    plan = toy_agenda(tmp_path, slots=2)
+    desk = Desk(agenda=plan, done=lambda named, result: do_job(plan, named))
+    searcher = ConcurrencyLimiter(AgendaSearcher(desk), max_concurrent=2)
+
+    def suggest(trial: str) -> Any:
+        suggested = searcher.suggest(trial)
+        named = desk.jobs.get(trial)
+        return suggested if named is None else named.name
+
+    assert (suggest("a"), suggest("b"), suggest("c")) == ("0000-plain", "0001-full", None)
+    searcher.on_trial_complete("a", {})
+    assert suggest("c") == "0002-full"
+    searcher.on_trial_complete("b", {})
+    assert searcher.suggest("d") == {"job": IDLE}
+    searcher.on_trial_complete("d", {})
+    assert searcher.suggest("e") == {"job": IDLE}  # the other training is still under way
+    searcher.on_trial_complete("c", {})
+    assert suggest("f") == "test-0"
+    searcher.on_trial_complete("e", {})
+    assert suggest("g") == "test-1"
+    searcher.on_trial_complete("f", {})
+    searcher.on_trial_complete("g", {})
+    assert suggest("h") == Searcher.FINISHED
+    assert plan.finished
+
+
+def test_no_slot_is_started_to_wait(tmp_path: Path) -> None:
+    plan = toy_agenda(tmp_path, slots=3)
+    searcher = AgendaSearcher(Desk(agenda=plan, done=lambda named, result: None))
+    for trial in "abc":
+        assert isinstance(searcher.suggest(trial), dict)
+    assert searcher.suggest("d") is None
+
+
+def test_a_halted_sweep_has_no_slot_wait(tmp_path: Path) -> None:
+    plan = toy_agenda(tmp_path, slots=2)
+    searcher = AgendaSearcher(Desk(agenda=plan, done=lambda named, result: plan.halt(named.name, "no workers")))
+    assert all(isinstance(searcher.suggest(trial), dict) for trial in "ab")
+    searcher.on_trial_complete("a", None, error=True)
+    assert searcher.suggest("c") is None
+    searcher.on_trial_complete("b", {})
+    assert searcher.suggest("d") == Searcher.FINISHED
+
+
+def test_what_the_driver_raises_is_kept_as_it_is(tmp_path: Path) -> None:
+    def full(named: NamedJob, result: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    desk = Desk(agenda=toy_agenda(tmp_path, slots=1), done=full)
+    searcher = AgendaSearcher(desk)
+    searcher.suggest("a")
+    with pytest.raises(OSError, match="No space"):
+        searcher.on_trial_complete("a", {})
+    (error,) = desk.errors
+    assert isinstance(error, OSError)

@@ -1,0 +1,171 @@
+"""A report that a larger budget has overtaken says so: in the terminal, in its files, in MLflow."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from rich.console import Console
+from synthetic_sweep import ROLES, make_records
+
+from rayforget.frontier.choose import points_to_report
+from rayforget.frontier.gather import gather
+from rayforget.frontier.points import PointKey
+from rayforget.record.standing import Standing, standing_of
+from rayforget.record.store import Store
+from rayforget.record.sweep import Sweep, SweepInfo
+from rayforget.record.types import CheckpointRecord, TestRecord
+from rayforget.report.look import ALERT
+from rayforget.report.present import mark_stale, mirror_sweep, present
+from rayforget.space.models import Space
+
+RECORDS, TEST = make_records(trials=4, seeds=2, scale=0.1, failures=0, fractions=(1.0,))
+FIRST, LATER = RECORDS[:5], RECORDS[5:]
+"""theta_0, two baselines and two trainings; two more that a larger budget asks for."""
+
+
+def space_of(root: Path, trainings: int = 2) -> Space:
+    folder = {"kind": "folder", "path": "/no"}
+    tasks: dict[str, Any] = {
+        role.name: {
+            "kind": "zero_shot",
+            "role": role.role,
+            "val": {**folder, "path": f"/no/{role.name}/val"},
+            "test": {**folder, "path": f"/no/{role.name}/test"},
+            **({"group": role.group} if role.role == "generality" else {"templates": ["a {}"], "train": folder}),
+        }
+        for role in ROLES
+    }
+    return Space.model_validate(
+        {
+            "name": "tiny",
+            "foundation": {"kind": "clip", "model": "builtin"},
+            "tasks": tasks,
+            "recipe": {"learning_rate": {"low": 1e-5, "high": 1e-3}, "epochs": 1, "batch_size": 8},
+            "methods": {"full": {}},
+            "plain": {"set": {"learning_rate": 1e-4}, "seeds": 2},
+            "search": {"trainings": trainings, "seed": 0},
+            "storage": {"path": str(root)},
+            "tracking": {"uri": f"sqlite:///{root / 'mlflow.db'}"},
+        }
+    )
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    """Two trainings and the baselines, all done; nothing on `test` yet."""
+    info = SweepInfo(name="s", space_name="tiny", created=0.0, space_digest="")
+    space = space_of(tmp_path).model_dump(mode="json")
+    made = Sweep.create(Store.open(tmp_path), info, space_text="", space=space)
+    made.note_budget(2)
+    add(made, FIRST, at=100.0)
+    return made
+
+
+def add(sweep: Sweep, records: Sequence[CheckpointRecord], *, at: float) -> None:
+    for record in records:
+        sweep.add(record if record.trial == "theta_0" else replace(record, finished=at))
+
+
+def untested(sweep: Sweep) -> list[PointKey]:
+    points = gather(sweep.records(), ROLES).points
+    return [key for key in (points[i].key for i in points_to_report(points)) if key not in sweep.test_scores()]
+
+
+def score_on_test(sweep: Sweep, keys: Sequence[PointKey], *, at: float) -> None:
+    for trial, step, alpha in keys:
+        scores = {alpha: TEST[trial, step, alpha]}
+        sweep.add_tests(TestRecord(trial=trial, step=step, theta_1_hash="", scores=scores, finished=at))
+
+
+def standing(sweep: Sweep) -> Standing:
+    records = sweep.records()
+    return standing_of(sweep, records, gather(records, ROLES))
+
+
+def show(sweep: Sweep, root: Path) -> str:
+    out = StringIO()
+    present(sweep, space_of(root), Console(file=out, width=110, color_system=None))
+    return out.getvalue()
+
+
+def files(root: Path) -> dict[str, bool]:
+    """Which of the report's files say that they are stale."""
+    folder = root / "s" / "report"
+    with Image.open(folder / "frontier.png") as image:
+        colors = {color for _, color in image.convert("RGB").getcolors(maxcolors=1 << 24)}
+    rows = json.loads((folder / "frontier.json").read_text())
+    return {
+        "png": tuple(int(ALERT[i : i + 2], 16) for i in (1, 3, 5)) in colors,
+        "html": "Stale: " in (folder / "frontier.html").read_text(),
+        "json": all(row["stale"] for row in rows),
+    }
+
+
+def test_a_report_is_stale_from_the_larger_budget_to_its_last_test_score(sweep: Sweep, tmp_path: Path) -> None:
+    assert not standing(sweep).report_is_stale
+    first, *rest = untested(sweep)
+    score_on_test(sweep, [first], at=200.0)
+    assert not standing(sweep).report_is_stale  # the first report is not made yet
+    score_on_test(sweep, rest, at=201.0)
+    assert standing(sweep).finished
+    assert not standing(sweep).report_is_stale
+    sweep.note_budget(4)
+    assert standing(sweep).report_is_stale
+    for record in LATER:
+        add(sweep, [record], at=300.0)
+        assert standing(sweep).report_is_stale
+    *some, last = untested(sweep)
+    score_on_test(sweep, some, at=400.0)
+    assert standing(sweep).report_is_stale
+    score_on_test(sweep, [last], at=400.0)
+    assert standing(sweep).finished
+    assert not standing(sweep).report_is_stale
+
+
+def test_a_larger_budget_before_the_first_report_makes_nothing_stale(sweep: Sweep) -> None:
+    sweep.note_budget(4)
+    assert not standing(sweep).report_is_stale
+
+
+def test_terminal_and_files_say_so_and_take_it_back(sweep: Sweep, tmp_path: Path) -> None:
+    score_on_test(sweep, untested(sweep), at=200.0)
+    assert "Stale" not in show(sweep, tmp_path)
+    assert files(tmp_path) == {"png": False, "html": False, "json": False}
+    sweep.note_budget(4)
+    add(sweep, LATER[:1], at=300.0)
+    text = " ".join(show(sweep, tmp_path).split())
+    assert "Stale: more trainings were asked for after a first report, 5 of 6 are done; scores on test are" in text
+    assert files(tmp_path) == {"png": True, "html": True, "json": True}
+    add(sweep, LATER[1:], at=300.0)
+    score_on_test(sweep, untested(sweep), at=400.0)
+    assert "Stale" not in show(sweep, tmp_path)
+    assert files(tmp_path) == {"png": False, "html": False, "json": False}
+
+
+@pytest.mark.slow
+def test_going_on_marks_the_files_and_mlflow_at_once(sweep: Sweep, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    def tag() -> str:
+        client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("tiny")
+        (run,) = client.search_runs([experiment.experiment_id], "tags.`rayforget.kind` = 'sweep'")
+        return str(run.data.tags["stale"])
+
+    score_on_test(sweep, untested(sweep), at=200.0)
+    show(sweep, tmp_path)
+    mirror_sweep(sweep, space_of(tmp_path), running=False)
+    out = StringIO()
+    console = Console(file=out, width=110)
+    mark_stale(sweep, space_of(tmp_path), console)
+    assert out.getvalue() == ""
+    assert (tag(), files(tmp_path)["html"]) == ("false", False)
+    sweep.note_budget(4)
+    mark_stale(sweep, space_of(tmp_path, 4), console)
+    assert "4 of 6 are done" in out.getvalue()
+    assert (tag(), files(tmp_path)) == ("true", {"png": True, "html": True, "json": True})

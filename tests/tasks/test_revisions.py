@@ -1,0 +1,120 @@
+"""The commits that were taken are written into the space, each where its data was declared."""
+
+from typing import Any
+
+import pytest
+
+from rayforget.errors import TaskError
+from rayforget.space.data import DatasetSource
+from rayforget.space.models import Space
+from rayforget.tasks.images.hub import check_revision
+from rayforget.tasks.images.labelled import LabelledImages
+from rayforget.tasks.resolved import Half, ResolvedTask, SplitItems
+from rayforget.tasks.revisions import pin_revisions
+
+ONE, OTHER = "1" * 40, "2" * 40
+
+
+class OnHub:
+    """Two items of a hub data set."""
+
+    class_names = ("a", "b")
+
+    def __init__(self, revision: str | None) -> None:
+        self.revision = revision
+
+    def __len__(self) -> int:
+        return 2
+
+    def name(self, index: int) -> str:
+        return str(index)
+
+    def label(self, index: int) -> int:
+        return index
+
+    def read(self, index: int) -> bytes:
+        return b""
+
+
+class OnDisk(OnHub):
+    """A source that knows of no revisions."""
+
+    def __init__(self) -> None:
+        pass
+
+
+def hub(split: str, **fields: Any) -> dict[str, Any]:
+    return {"kind": "dataset", "path": "owner/name", "split": split, **fields}
+
+
+SPACE = Space.model_validate(
+    {
+        "name": "tiny",
+        "foundation": {"kind": "clip", "model": "builtin"},
+        "tasks": {
+            "s": {
+                "kind": "zero_shot",
+                "role": "speciality",
+                "templates": ["a {}"],
+                "train": hub("train", revision="main"),
+                "val": hub("validation"),
+                "test": {"kind": "folder", "path": "/data"},
+            },
+            "g": {"kind": "zero_shot", "role": "generality", "group": "d", "cut": {"source": hub("test"), "seed": 5}},
+        },
+        "recipe": {"learning_rate": {"low": 1e-5, "high": 1e-3}, "epochs": 1, "batch_size": 8},
+        "methods": {"full": {}},
+        "plain": {"set": {"learning_rate": 1e-4}},
+        "search": {"trainings": 2, "seed": 0},
+    }
+)
+
+
+def items(key: str, source: Any, half: Half | None = None) -> SplitItems:
+    return SplitItems(key=key, source=LabelledImages(source), max_broken=0, half=half)
+
+
+def resolved(name: str, splits: dict[Any, SplitItems]) -> ResolvedTask:
+    names = ("a", "b")
+    return ResolvedTask(
+        name=name, role="speciality", group=None, class_ids=names, class_names=names, templates=("{}",), splits=splits
+    )
+
+
+def test_every_hub_data_set_gets_its_commit_and_nothing_else_changes() -> None:
+    cut = OnHub(OTHER)
+    tasks = {
+        "s": resolved(
+            "s",
+            {
+                "train": items("tasks.s.train", OnHub(ONE)),
+                "val": items("tasks.s.val", OnHub(OTHER)),
+                "test": items("tasks.s.test", OnDisk()),
+            },
+        ),
+        "g": resolved(
+            "g", {side: items("tasks.g.cut", cut, Half(side=side, seed=5, val_share=0.5)) for side in ("val", "test")}
+        ),
+    }
+    pinned = pin_revisions(SPACE, tasks)
+    expected = SPACE.model_dump(mode="json")
+    expected["tasks"]["s"]["train"]["revision"] = ONE
+    expected["tasks"]["s"]["val"]["revision"] = OTHER
+    expected["tasks"]["g"]["cut"]["source"]["revision"] = OTHER
+    assert pinned.model_dump(mode="json") == expected
+    assert pin_revisions(pinned, tasks) == pinned
+
+
+def test_local_data_has_no_commit() -> None:
+    tasks = {"s": resolved("s", {split: items(f"tasks.s.{split}", OnHub(None)) for split in ("train", "val", "test")})}
+    assert pin_revisions(SPACE, tasks) == SPACE
+
+
+def test_another_commit_than_the_one_asked_for_is_refused() -> None:
+    asked = DatasetSource(kind="dataset", path="owner/name", split="test", revision=ONE)
+    check_revision(asked, ONE)
+    check_revision(asked, None)
+    check_revision(asked.model_copy(update={"revision": "main"}), OTHER)
+    check_revision(asked.model_copy(update={"revision": None}), OTHER)
+    with pytest.raises(TaskError, match=rf"found commit {OTHER} .* expected {ONE} .*, revision='{ONE}'\)\""):
+        check_revision(asked, OTHER)

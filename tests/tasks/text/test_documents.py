@@ -1,0 +1,94 @@
+import pytest
+
+from rayforget.errors import TaskError
+from rayforget.space.text import InstructionTask, MultipleChoiceTask, PlainTextTask
+from rayforget.tasks.text.documents import Document, contents_of, documents_hash, own_document
+from rayforget.tasks.text.rows import Row
+
+CHOICE = MultipleChoiceTask.model_construct(kind="multiple_choice", prompt="{context}\nQuestion: {question}\nAnswer:")
+INSTRUCTION = InstructionTask.model_construct(kind="instruction", prompt="{instruction}\n{input}\nOutput:")
+TEXT = PlainTextTask.model_construct(kind="text")
+QUESTION = {"question": "Which?", "choices": ["red", "green", "B"], "answer": 1}
+
+
+def document(task, **values) -> Document:
+    return own_document(task, Row(values=values, name="a.jsonl:7"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "index"), [(0, 0), (2, 2), ("A", 0), ("b", 1), ("C", 2), ("green", 1), (" green ", 1), ("B", 2)]
+)
+def test_an_answer_is_an_index_a_choice_or_a_letter(answer, index):
+    """`B` is one of the choices, which counts before the letter."""
+    made = document(CHOICE, **{**QUESTION, "answer": answer})
+    assert made.values["answer"] == index
+    assert made.answer == QUESTION["choices"][index]
+    assert made.prompt == "Question: Which?\nAnswer:"
+
+
+@pytest.mark.parametrize("answer", [3, -1, 1.0, True, None, "D", "1", "blue", ["red"]])
+def test_any_other_answer_is_refused(answer):
+    with pytest.raises(TaskError) as found:
+        document(CHOICE, **{**QUESTION, "answer": answer})
+    expected = "expected `answer`, an index from 0 to 2, a letter from A to C or one of the choices"
+    assert str(found.value) == f"a.jsonl:7: {expected}, found {answer!r}"
+
+
+def test_a_key_that_is_not_there_is_told_with_those_that_are():
+    with pytest.raises(TaskError) as found:
+        document(CHOICE, query="Which?", choices=["a", "b"], answer=0)
+    assert str(found.value) == (
+        "a.jsonl:7: expected `question` with a text, found no such key among answer, choices, query; "
+        "name the column under `fields: {question: COLUMN}`"
+    )
+
+
+@pytest.mark.parametrize("choices", [None, "ab", [], ["a"], {"text": ["a", "b"]}])
+def test_choices_are_a_list_of_two_or_more(choices):
+    with pytest.raises(TaskError, match=r"expected `choices`, a list of at least two texts, found"):
+        document(CHOICE, **{**QUESTION, "choices": choices})
+
+
+def test_an_empty_choice_is_refused():
+    with pytest.raises(TaskError, match=r"expected a text in each of `choices`, found none at 1"):
+        document(CHOICE, **{**QUESTION, "choices": ["a", " "]})
+
+
+def test_numbers_are_texts():
+    assert document(CHOICE, question="1 + 1?", choices=[1, 2], answer="2").answer == "2"
+
+
+def test_instructions_and_texts():
+    made = document(INSTRUCTION, instruction="Say it.", input="", output="It.")
+    assert (made.prompt, made.answer) == ("Say it.\nOutput:", "It.")
+    whole = document(TEXT, text="Once upon a time.")
+    assert (whole.prompt, whole.answer) == ("", "Once upon a time.")
+    with pytest.raises(TaskError, match=r"expected `output` with a text, found ''"):
+        document(INSTRUCTION, instruction="Say it.", output="")
+    with pytest.raises(TaskError, match=r"expected `text` with a text, found None"):
+        document(TEXT, text=None)
+
+
+def test_content_is_the_question_without_its_label_and_whatever_else_the_row_has():
+    one = document(CHOICE, **QUESTION)
+    assert document(CHOICE, **{**QUESTION, "answer": 0, "subject": "x"}).content == one.content
+    assert document(CHOICE, **{**QUESTION, "context": "y"}).content != one.content
+    assert document(CHOICE, **{**QUESTION, "choices": ["red", "green", "C"]}).content != one.content
+    said = {"instruction": "Say it.", "output": "It."}
+    assert document(INSTRUCTION, **said, input=None).content == document(INSTRUCTION, **said).content
+    assert document(INSTRUCTION, **{**said, "output": "That."}).content != document(INSTRUCTION, **said).content
+
+
+def test_hashes_follow_order_values_and_what_is_added():
+    one, other = document(CHOICE, **QUESTION), document(CHOICE, **{**QUESTION, "answer": 0})
+    hashes = {
+        documents_hash([one, other]),
+        documents_hash([other, one]),
+        documents_hash([one]),
+        documents_hash([one, other], "x"),
+        documents_hash([]),
+    }
+    assert len(hashes) == 5
+    assert all(len(each) == 32 for each in hashes)
+    assert contents_of([one, other]).shape == (2, 16)
+    assert contents_of([]).shape == (0, 16)

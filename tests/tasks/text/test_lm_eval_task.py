@@ -1,0 +1,146 @@
+import socket
+import sys
+
+import datasets
+import pytest
+from lm_eval_data import DOCUMENTS, split_of, write
+
+from rayforget.errors import TaskError
+from rayforget.space.text import LmEvalCut, LmEvalTask
+from rayforget.tasks.text.lm_eval_index import task_config
+from rayforget.tasks.text.lm_eval_task import lm_eval_documents, load_lm_eval_task
+
+
+@pytest.fixture(autouse=True)
+def _no_network(tmp_path, monkeypatch):
+    """Any attempt to reach a network fails the test, though the libraries are told nothing of it."""
+
+    def refuse(*_, **__):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf")
+
+
+def declared(name, files, **others):
+    splits = others or {"cut": LmEvalCut(split=split_of(name))}
+    return LmEvalTask(kind="lm_eval", role="generality", group="g", task=name, metric="acc", data_files=files, **splits)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_task_reads_local_files_and_asks_nobody(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    task = declared(name, {split_of(name): write(tmp_path, name, 5)})
+    loaded = load_lm_eval_task("t", task)
+    documents = lm_eval_documents(loaded, task, split_of(name))
+    assert len(documents) == 5
+    assert documents[3].name == f"{name}[{split_of(name)}] #3"
+    assert isinstance(loaded.fewshot_context(documents[0].values, num_fewshot=0), str | list)
+
+
+def test_parquet_serves_as_well_as_json_lines(tmp_path):
+    path = write(tmp_path, "piqa", 5)
+    datasets.Dataset.from_json(str(path)).to_parquet(tmp_path / "piqa.parquet")
+    documents = [
+        lm_eval_documents(load_lm_eval_task("t", task), task, "validation")
+        for task in (declared("piqa", {"validation": each}) for each in (path, tmp_path / "piqa.parquet"))
+    ]
+    assert [each.content for each in documents[0]] == [each.content for each in documents[1]]
+
+
+def test_the_split_that_is_asked_for_is_taken_and_not_test(tmp_path):
+    files = {
+        split: write(tmp_path, "arc_easy", 3, first=first, split=split)
+        for split, first in (("train", 0), ("validation", 10), ("test", 20))
+    }
+    task = declared("arc_easy", files, val="validation", test="test")
+    loaded = load_lm_eval_task("t", task)
+    for split, first in (("validation", 10), ("test", 20)):
+        questions = [each.values["question"] for each in lm_eval_documents(loaded, task, split)]
+        assert questions == [f"What is {first + i}?" for i in range(3)]
+    with pytest.raises(TaskError, match=r"lm-eval's task arc_easy has no split train; found validation, test"):
+        lm_eval_documents(loaded, task, "train")
+
+
+def test_train_alone_may_be_cut(tmp_path):
+    task = declared("arc_easy", {"train": write(tmp_path, "arc_easy", 4)}, cut=LmEvalCut(split="train"))
+    assert len(lm_eval_documents(load_lm_eval_task("t", task), task, "train")) == 4
+
+
+def test_a_limit_takes_the_first_documents(tmp_path):
+    task = declared("arc_easy", {"validation": write(tmp_path, "arc_easy", 5)})
+    limited = task.model_copy(update={"limit": 2})
+    loaded = load_lm_eval_task("t", limited)
+    assert len(lm_eval_documents(loaded, limited, "validation")) == 2
+
+
+def test_numbers_of_items_are_no_content(tmp_path):
+    rows = write(tmp_path, "boolq", 1), write(tmp_path / "..", "boolq", 1)
+    rows[1].write_text(rows[0].read_text().replace('"idx": 0', '"idx": 9'))
+    contents = []
+    for path in rows:
+        task = declared("boolq", {"validation": path})
+        contents.append(lm_eval_documents(load_lm_eval_task("t", task), task, "validation")[0].content)
+    assert contents[0] == contents[1]
+
+
+def test_what_is_missing_is_named_with_the_key_to_change(tmp_path):
+    path = write(tmp_path, "arc_easy", 3)
+    with pytest.raises(TaskError, match=r"^tasks.t.data_files: found train; .* needs `validation: FILE` too"):
+        load_lm_eval_task("t", declared("arc_easy", {"train": path}))
+    with pytest.raises(
+        TaskError, match=r"^tasks.t.data_files: lm-eval's task hellaswag has no split test; found train"
+    ):
+        load_lm_eval_task("t", declared("hellaswag", {"validation": path}, val="validation", test="test"))
+    with pytest.raises(
+        TaskError, match=r"^tasks.t.task: lm-eval's task piqa cannot use these files .*goal.*baber/piqa"
+    ):
+        load_lm_eval_task("t", declared("piqa", {"validation": path}))
+    with pytest.raises(TaskError, match=r"^tasks.t.data_files: .*none.jsonl: cannot be read"):
+        load_lm_eval_task("t", declared("arc_easy", {"validation": tmp_path / "none.jsonl"}))
+
+
+def test_a_data_set_that_is_not_here_names_the_command_that_downloads_it(monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    with pytest.raises(TaskError) as found:
+        load_lm_eval_task("t", declared("arc_easy", {}))
+    message = str(found.value)
+    assert message.startswith("tasks.t.task: lm-eval's task arc_easy: its data set cannot be loaded")
+    assert "load_dataset('allenai/ai2_arc', 'ARC-Easy')" in message
+    assert "`data_files:`" in message
+
+
+@pytest.mark.slow  # reads all of lm-eval's files
+def test_names_that_lm_eval_does_not_know_are_answered_with_those_that_it_knows():
+    with pytest.raises(TaskError, match=r"lm-eval knows no task 'arc_esy'; did you mean arc_easy"):
+        task_config("arc_esy")
+    with pytest.raises(TaskError, match=r"lm-eval knows no task 'mmlu'; it is a group"):
+        task_config("mmlu")
+
+
+def test_tasks_that_run_a_models_code_are_refused():
+    with pytest.raises(TaskError, match=r"humaneval runs the code that a model writes"):
+        task_config("humaneval")
+
+
+def test_ifeval_without_its_nltk_resource_names_the_command(monkeypatch):
+    nltk = pytest.importorskip("nltk")
+
+    def nothing(place):
+        raise LookupError(place)
+
+    monkeypatch.setattr(nltk.data, "find", nothing)
+    with pytest.raises(TaskError, match=r"punkt_tab is not on this machine; run: python -m nltk.downloader punkt_tab"):
+        task_config("ifeval")
+
+
+def test_a_task_whose_package_is_missing_names_the_extra(monkeypatch):
+    nltk = pytest.importorskip("nltk")
+    monkeypatch.setattr(nltk.data, "find", lambda place: place)
+    monkeypatch.setitem(sys.modules, "langdetect", None)
+    for name in [each for each in sys.modules if each.startswith("lm_eval.tasks.ifeval")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(TaskError, match=r"ifeval needs the package \w+; run: pip install \"lm-eval\[ifeval\]\""):
+        task_config("ifeval")

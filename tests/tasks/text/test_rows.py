@@ -1,0 +1,113 @@
+import json
+
+import datasets
+import pytest
+
+from rayforget.errors import TaskError
+from rayforget.space.text import JsonLinesSource, LanguageSource, ParquetSource, TextDatasetSource
+from rayforget.tasks.text.rows import read_rows
+
+ROWS = [{"q": f"question {i}", "n": i} for i in range(5)]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf")
+
+
+def lines(path, *texts):
+    path.write_text("\n".join(texts) + "\n")
+    return path
+
+
+def jsonl(path, **others):
+    return JsonLinesSource(kind="jsonl", path=path, **others)
+
+
+def test_json_lines_keep_their_line_numbers_over_empty_lines(tmp_path):
+    path = lines(tmp_path / "a.jsonl", '{"a": 1}', "", '{"a": "é"}')
+    read = read_rows(jsonl(path))
+    assert [dict(row.values) for row in read.rows] == [{"a": 1}, {"a": "é"}]
+    assert [row.name for row in read.rows] == [f"{path}:1", f"{path}:3"]
+    assert read.revision is None
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet file", "parquet folder", "dataset", "saved"])
+@pytest.mark.parametrize("limit", [None, 1, 3, 99])
+def test_every_source_gives_the_same_rows_in_order_up_to_the_limit(tmp_path, kind, limit):
+    table = datasets.Dataset.from_list(ROWS)
+    folder = tmp_path / "set"
+    folder.mkdir()
+    if kind == "jsonl":
+        source = jsonl(lines(folder / "a.jsonl", *map(json.dumps, ROWS)), limit=limit)
+    elif kind == "dataset":
+        lines(folder / "val.jsonl", *map(json.dumps, ROWS))
+        source = TextDatasetSource(kind="dataset", path=str(folder), split="validation", limit=limit)
+    elif kind == "saved":
+        datasets.DatasetDict({"dev": table}).save_to_disk(folder)
+        source = TextDatasetSource(kind="dataset", path=str(folder), split="dev", limit=limit)
+    else:
+        table.select(range(2)).to_parquet(folder / "a.parquet")
+        table.select(range(2, 5)).to_parquet(folder / "b.parquet")
+        if kind == "parquet file":
+            table.to_parquet(folder / "all.parquet")
+        source = ParquetSource(
+            kind="parquet", path=folder / "all.parquet" if kind == "parquet file" else folder, limit=limit
+        )
+    assert [dict(row.values) for row in read_rows(source).rows] == ROWS[:limit]
+
+
+def test_fields_rename_columns(tmp_path):
+    path = lines(tmp_path / "a.jsonl", '{"query": "x", "question": "old", "k": 1}', '{"k": 2}')
+    first, second = read_rows(jsonl(path, fields={"question": "query"})).rows
+    assert first.values == {"question": "x", "k": 1}
+    assert second.values == {"k": 2}
+
+
+def test_fields_may_swap_two_columns(tmp_path):
+    path = lines(tmp_path / "a.jsonl", '{"a": 1, "b": 2}')
+    assert read_rows(jsonl(path, fields={"a": "b", "b": "a"})).rows[0].values == {"a": 2, "b": 1}
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("{oops", r":2: expected one JSON object on this line, found '\{oops'"),
+        ("[1]", r":2: expected a JSON object, found '\[1\]'"),
+    ],
+)
+def test_a_malformed_line_is_named(tmp_path, line, text):
+    path = lines(tmp_path / "a.jsonl", '{"a": 1}', line)
+    with pytest.raises(TaskError, match=rf"^{path}{text}"):
+        read_rows(jsonl(path))
+
+
+def test_missing_data_and_columns_are_named(tmp_path):
+    with pytest.raises(TaskError, match=r"none.jsonl: cannot be read \(No such file"):
+        read_rows(jsonl(tmp_path / "none.jsonl"))
+    (tmp_path / "empty.jsonl").touch()
+    with pytest.raises(TaskError, match=r"empty.jsonl: no rows; expected at least one"):
+        read_rows(jsonl(tmp_path / "empty.jsonl"))
+    path = lines(tmp_path / "a.jsonl", '{"a": 1, "b": 2}')
+    with pytest.raises(TaskError, match=r"a.jsonl:1: no column 'c', which fields calls question; found a, b"):
+        read_rows(jsonl(path, fields={"question": "c"}))
+    with pytest.raises(TaskError, match=r"expected \*.parquet in this folder, found none"):
+        read_rows(ParquetSource(kind="parquet", path=tmp_path))
+    with pytest.raises(TaskError, match=r"a.jsonl: cannot be read .*expected a Parquet file"):
+        read_rows(ParquetSource(kind="parquet", path=path))
+    (tmp_path / "latin.jsonl").write_bytes(b'{"a": "\xe9"}\n')
+    with pytest.raises(TaskError, match="expected UTF-8"):
+        read_rows(jsonl(tmp_path / "latin.jsonl"))
+
+
+def test_a_data_set_that_is_not_here_names_the_command_that_downloads_it():
+    with pytest.raises(TaskError, match=r"download it once: .*load_dataset\('nobody/nothing', split='test'\)"):
+        read_rows(TextDatasetSource(kind="dataset", path="nobody/nothing", split="test"))
+
+
+def test_the_language_world_is_a_source():
+    source = LanguageSource(kind="language", part="commonsense", split="val", count=3)
+    rows = read_rows(source).rows
+    assert len(rows) == 3
+    assert {"question", "choices", "answer"} <= rows[0].values.keys()
+    assert rows[2].name == "language commonsense[val] #2"

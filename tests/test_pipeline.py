@@ -1,0 +1,165 @@
+"""One trial and the scores on `test`: what is not finite or cannot be read costs itself alone."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from vector_bench import VectorScorer, no_heartbeat, objectives_of, vector_bench, vector_recipe
+
+from rayforget.bench import Bench
+from rayforget.curve import score_curve
+from rayforget.errors import RecordError, TrainingError
+from rayforget.evaluate.finite import NotFinite, Scored
+from rayforget.foundations.protocol import State
+from rayforget.frontier.gather import gather
+from rayforget.pipeline import run_trial, score_test, score_tests
+from rayforget.record.jobs import TestJob, TrialJob
+from rayforget.record.types import CheckpointRecord, Score, Split
+
+FAR = 1e30
+"""So far beyond theta_1 that the scorer's numbers overflow."""
+
+
+def job(name: str = "0001-full", **changed: Any) -> TrialJob:
+    return replace(TrialJob(name=name, recipe=vector_recipe()), **changed)
+
+
+def trained(bench: Bench, *names: str) -> list[CheckpointRecord]:
+    return [run_trial(job(name, recipe=vector_recipe(seed=i)), bench, no_heartbeat)[-1] for i, name in enumerate(names)]
+
+
+def test_a_trial_records_its_curve_with_both_ends(tmp_path: Path) -> None:
+    bench = vector_bench(tmp_path)
+    (record,) = run_trial(job(alpha=0.3), bench, no_heartbeat)
+    assert [(point.alpha, point.coarse) for point in record.points] == [
+        (0.0, True), (0.3, False), (0.5, True), (1.0, True),
+    ]  # fmt: skip
+    assert "dropped_alphas" not in record.facts
+    assert bench.sweep.record("0001-full", record.step).facts == record.facts
+
+
+def test_an_alpha_whose_scores_are_not_finite_is_dropped_and_noted(tmp_path: Path) -> None:
+    bench = vector_bench(tmp_path, curve={"coarse": [-FAR, 0, 0.5, 1, FAR], "refine": 0})
+    (record,) = run_trial(job(), bench, no_heartbeat)
+    assert record.status == "ok"
+    assert [point.alpha for point in record.points] == [0.0, 0.5, 1.0]
+    noted = [{"alpha": alpha, "tasks": {"s": 23, "g": 31}} for alpha in (-FAR, FAR)]
+    assert bench.sweep.record(record.trial, record.step).facts["dropped_alphas"] == noted
+    assert {point.alpha for point in gather([record], bench.roles).points} == {0.0, 0.5, 1.0}
+
+
+def test_an_asked_alpha_that_is_dropped_is_no_point(tmp_path: Path) -> None:
+    bench = vector_bench(tmp_path)
+    (record,) = run_trial(job(alpha=FAR), bench, no_heartbeat)
+    assert [point.alpha for point in record.points] == [0.0, 0.5, 1.0]
+    assert [each["alpha"] for each in record.facts["dropped_alphas"]] == [FAR]
+
+
+def test_a_dropped_alpha_is_not_scored_again_by_the_refinement(tmp_path: Path) -> None:
+    class Hole(VectorScorer):
+        """Trades G for S as alpha, the first bias, grows; has no scores at 0.5."""
+
+        def score(self, thetas: Sequence[State], split: Split) -> list[Scored]:
+            self.asked.append(len(thetas))
+            alphas = [float(theta["q_proj.bias"][0]) if theta else 0.0 for theta in thetas]
+            return [NotFinite(items={"g": 3}) if alpha == 0.5 else self._traded(alpha) for alpha in alphas]
+
+        def _traded(self, alpha: float) -> dict[str, Score]:
+            shares = {"s": 0.4 + 0.4 * alpha, "g": 0.8 - 0.4 * alpha}
+            return {task: Score(rule="", items=np.arange(50) < 50 * x, items_hash="") for task, x in shares.items()}
+
+    scorer = Hole()
+    bench = vector_bench(tmp_path, scorer=scorer, curve={"coarse": [0, 1], "refine": 6})
+    theta_0 = {"q_proj.bias": torch.zeros(7)}
+    theta_1 = {"q_proj.bias": torch.ones(7)}
+    curve = score_curve(theta_0, theta_1, asked=None, frontier=(), scorer=scorer, bench=bench, heartbeat=no_heartbeat)
+    assert curve.facts == {"dropped_alphas": [{"alpha": 0.5, "tasks": {"g": 3}}]}
+    assert [point.alpha for point in curve.points] == [0.0, 1.0]
+    assert scorer.asked == [1, 1, 1]  # theta_1, theta_0, then 0.5; the gap that it leaves would ask for 0.5 again
+
+
+@pytest.mark.parametrize("strict", ["theta_1", "every alpha"])
+def test_a_trial_fails_when_theta_1_has_no_scores(tmp_path: Path, strict: str) -> None:
+    coarse = [0, 1] if strict == "every alpha" else [0, 1e-30, 1]
+    bench = vector_bench(tmp_path, curve={"coarse": coarse, "refine": 0})
+    theta_0 = dict(bench.foundation.theta_0)
+    theta_1 = {name: torch.full_like(tensor, 3e38) for name, tensor in theta_0.items()}
+    with pytest.raises(TrainingError, match=r"theta_1 gives .* not finite on val \(items: 23 of s, 31 of g\); its we"):
+        score_curve(
+            theta_0,
+            theta_1,
+            asked=None,
+            frontier=(),
+            scorer=bench.foundation.scorer(None),
+            bench=bench,
+            heartbeat=no_heartbeat,
+        )
+
+
+def test_refined_alphas_are_those_that_the_recorded_curve_promises(tmp_path: Path) -> None:
+    """Points of the record and their objectives are what the refinement saw."""
+    bench = vector_bench(tmp_path, curve={"coarse": [0, 0.5, 1], "refine": 3})
+    (record,) = run_trial(job(recipe=vector_recipe(learning_rate=0.1)), bench, no_heartbeat)
+    assert {0.0, 0.5, 1.0} < {point.alpha for point in record.points}
+    for point in record.points:
+        assert bench.objectives(point.scores) == pytest.approx(objectives_of(point.scores))
+
+
+def test_a_damaged_weights_file_costs_its_own_part_alone(tmp_path: Path) -> None:
+    bench = vector_bench(tmp_path)
+    bench.settle_theta_0()
+    records = trained(bench, "0001-full", "0002-full", "0003-full")
+    damaged = tmp_path / "v" / "weights" / f"{records[1].key}.safetensors"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[: len(whole) // 2])
+    jobs = [
+        TestJob(trial="theta_0", step=0, alphas=(0.0,)),
+        *(TestJob(trial=record.trial, step=record.step, alphas=(0.5, 1.0)) for record in records),
+    ]
+    with pytest.raises(RecordError) as caught:
+        score_tests(jobs, bench, no_heartbeat)
+    assert str(caught.value).startswith("1 of 4 checkpoints could not be scored on test; all others of this job are ")
+    assert f"0002-full step {records[1].step}: " in str(caught.value)
+    assert "damaged" in str(caught.value)
+    tested = bench.sweep.test_scores().keys()
+    assert {trial for trial, _, _ in tested} == {"theta_0", "0001-full", "0003-full"}
+
+    damaged.write_bytes(whole)
+    bench.foundation.scorer(None).asked.clear()  # type: ignore[attr-defined]
+    assert score_tests(jobs, bench, no_heartbeat) == 2
+    assert bench.foundation.scorer(None).asked == [2]  # type: ignore[attr-defined]
+    assert len(bench.sweep.test_scores()) == 7
+    assert score_tests(jobs, bench, no_heartbeat) == 0
+
+
+def test_missing_weights_are_named_with_every_other_part_scored(tmp_path: Path) -> None:
+    bench = vector_bench(tmp_path)
+    records = trained(bench, "0001-full", "0002-full", "0003-full")
+    for record in records[::2]:
+        bench.sweep.drop_weights(record.trial, record.step)
+    jobs = [TestJob(trial=record.trial, step=record.step, alphas=(1.0,)) for record in records]
+    with pytest.raises(RecordError, match=r"2 of 3 checkpoints(.|\n)*0001-full step(.|\n)*0003-full step"):
+        score_tests(jobs, bench, no_heartbeat)
+    assert [trial for trial, _, _ in bench.sweep.test_scores()] == ["0002-full"]
+
+
+def test_only_the_alphas_without_a_score_are_scored(tmp_path: Path) -> None:
+    bench = vector_bench(tmp_path)
+    (record,) = trained(bench, "0001-full")
+    score_test(TestJob(trial=record.trial, step=record.step, alphas=(0.5,)), bench, no_heartbeat)
+    whole = TestJob(trial=record.trial, step=record.step, alphas=(0.5, 1.0))
+    assert score_tests([whole], bench, no_heartbeat) == 1
+    assert sorted(alpha for _, _, alpha in bench.sweep.test_scores()) == [0.5, 1.0]
+
+
+def test_a_point_that_is_not_finite_on_test_is_an_error_and_its_neighbours_are_recorded(tmp_path: Path) -> None:
+    bench = vector_bench(tmp_path)
+    (record,) = trained(bench, "0001-full")
+    with pytest.raises(RecordError, match=r"alpha = 1e\+30 gives outputs that are not finite on test"):
+        score_tests([TestJob(trial=record.trial, step=record.step, alphas=(1.0, FAR))], bench, no_heartbeat)
+    (scores,) = bench.sweep.test_scores().values()
+    assert np.isfinite(scores["s"].value)

@@ -1,0 +1,115 @@
+"""Weights in shards over two ranks train as whole weights in one process do, and any number of ranks can go on."""
+
+import copy
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from test_lm_training import LORA, learner_of, recipe_of
+from tiny_lm import save_lm
+
+from rayforget.errors import FoundationError
+from rayforget.foundations.causal_lm import CausalLm, load_causal_lm
+from rayforget.space.models import CausalLmFoundation
+from rayforget.space.recipe import (
+    CoupledL1Penalty,
+    CoupledL2Penalty,
+    Distillation,
+    L1Penalty,
+    L2Penalty,
+    Recipe,
+)
+from rayforget.train.loop import Snapshot, train
+
+pytestmark = pytest.mark.slow
+FRACTIONS = (1 / 3, 1.0)
+RECIPES = {
+    "full": recipe_of(),
+    "accumulated": recipe_of(accumulation=2),
+    "checkpointed": recipe_of(gradient_checkpointing=True),
+    "proximal": recipe_of(penalties=(L1Penalty(kind="l1", strength=0.1), L2Penalty(kind="l2", strength=20.0))),
+    "coupled": recipe_of(
+        penalties=(CoupledL1Penalty(kind="l1_coupled", strength=1e-3), CoupledL2Penalty(kind="l2_coupled", strength=1))
+    ),
+    "lora": recipe_of(adapter=LORA),
+    "lora_kd": recipe_of(adapter=LORA, penalties=(Distillation(kind="kd", strength=1.0),)),
+    "lora_coupled": recipe_of(
+        adapter=LORA,
+        penalties=(CoupledL1Penalty(kind="l1_coupled", strength=1e-3), CoupledL2Penalty(kind="l2_coupled", strength=1)),
+    ),
+}
+
+
+def load(folder: Path) -> CausalLm:
+    return load_causal_lm(CausalLmFoundation(kind="causal_lm", model=str(folder)), torch.device("cpu"))
+
+
+def run(
+    folder: Path,
+    recipe: Recipe,
+    *,
+    sharded: bool,
+    resume: Any = None,
+    save: Callable[[Any], None] | None = None,
+) -> list[Snapshot]:
+    torch.set_num_threads(1)
+    learner = learner_of(load(folder))
+    return list(
+        train(learner, recipe, seed=1, fractions=FRACTIONS, sharded=sharded, resume=resume, save=save, save_every_s=1e9)
+    )
+
+
+def rank_of_many(rank: int, world_size: int, folder: Path, work: Callable[[Path], None]) -> None:
+    dist.init_process_group("gloo", f"file://{folder}/rendezvous-{world_size}", timedelta(seconds=60), world_size, rank)
+    work(folder)
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def spawn(world_size: int, folder: Path, work: Callable[[Path], None]) -> None:
+    torch.multiprocessing.spawn(rank_of_many, args=(world_size, folder, work), nprocs=world_size)
+
+
+def train_all(folder: Path) -> None:
+    found = {}
+    for name, recipe in RECIPES.items():
+        states: list[Any] = []
+        found[name] = run(
+            folder / "model", recipe, sharded=True, save=lambda state, into=states: into.append(copy.deepcopy(state))
+        )
+        if name == "full" and dist.get_rank() == 0:
+            torch.save(states[0], folder / "state.pt")
+    if dist.get_rank() == 0:
+        torch.save(found, folder / "sharded.pt")
+    with pytest.raises(FoundationError, match="cannot hold"):
+        run(folder / "model", recipe_of(penalties=(Distillation(kind="kd", strength=1.0),)), sharded=True)
+
+
+def go_on(folder: Path) -> None:
+    state = torch.load(folder / "state.pt", weights_only=False)
+    snapshots = run(folder / "model", RECIPES["full"], sharded=True, resume=state)
+    if dist.get_rank() == 0:
+        torch.save(snapshots, folder / "gone_on.pt")
+
+
+def test_two_ranks_of_shards_train_as_one_process_and_any_number_goes_on(tmp_path: Path) -> None:
+    save_lm(tmp_path / "model", "opt")
+    spawn(2, tmp_path, train_all)
+    sharded: dict[str, list[Snapshot]] = torch.load(tmp_path / "sharded.pt", weights_only=False)
+    for name, recipe in RECIPES.items():
+        alone = run(tmp_path / "model", recipe, sharded=False)
+        for first, second in zip(alone, sharded[name], strict=True):
+            assert first.facts["loss"] == pytest.approx(second.facts["loss"], rel=1e-5), name
+            assert {n: t.shape for n, t in first.theta_1.items()} == {n: t.shape for n, t in second.theta_1.items()}
+
+    state = torch.load(tmp_path / "state.pt", weights_only=False)
+    (alone_on,) = run(tmp_path / "model", RECIPES["full"], sharded=False, resume=state)[-1:]
+    assert alone_on.facts["resumed_from"] == 2
+    assert alone_on.facts["loss"] == pytest.approx(sharded["full"][-1].facts["loss"], rel=1e-5)
+    spawn(4, tmp_path, go_on)
+    (four_on,) = torch.load(tmp_path / "gone_on.pt", weights_only=False)[-1:]
+    assert four_on.facts["loss"] == pytest.approx(sharded["full"][-1].facts["loss"], rel=1e-5)
