@@ -107,7 +107,7 @@ class PreparedCausalLm:
         lm.requires_grad_(True)
         if recipe.gradient_checkpointing:
             try:
-                lm.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
+                lm.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
             except ValueError as error:
                 raise FoundationError(f"gradient_checkpointing has no effect on this model: {error}") from None
         return CausalLearner(self.model, CausalHead(lm).train(), self.training_set(), packing=self._packing)
