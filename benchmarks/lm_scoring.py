@@ -18,6 +18,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -160,16 +161,16 @@ class SeparateEvaluations:
             for size in (1, 8, 32)
         }
 
-    def faster_batch(self, asked: Questions, items: Path) -> int:
-        """The batch size that is fastest for them."""
+    def fastest_batch(self, asked: Questions, items: Path) -> int:
+        """The batch size that is fastest for them, on all the items."""
         seconds = {}
         for size in self._peers:
             began = time.perf_counter()
             self.evaluate(asked, items, size)
             seconds[size] = time.perf_counter() - began
-        tried = ", ".join(f"{taken:.1f} s with {size}" for size, taken in seconds.items())
+        tried = ", ".join(f"{taken:.2f} s with {size}" for size, taken in seconds.items())
         best = min(seconds, key=lambda size: seconds[size])
-        print(f"  one separate evaluation of a part, by batch size: {tried}; the fastest is used: {best}")
+        print(f"  one separate evaluation, by batch size: {tried}; the fastest for them is used: {best}")
         return best
 
     def evaluate(self, asked: Questions, items: Path, batch_size: int) -> list[dict[str, Any]]:
@@ -272,19 +273,25 @@ def run(
     shared: Path,
 ) -> None:
     """Both sides on one task."""
-    items, part = (first_items(shared, asked, each, folder) for each in (count, max(1, count // 5)))
-    single = first_items(shared, asked, 1, folder)
+    items, single = (first_items(shared, asked, each, folder) for each in (count, 1))
     rows = [json.loads(line) for line in items.read_text().splitlines()]
     print(f"\n{asked.name}: {len(rows)} items of {len(rows[0]['choices'])} choices")
-    our_curve(model, theta_1, alphas[:1], asked, part, batch_tokens)  # kernels, threads and imports
+    our_curve(model, theta_1, alphas[:1], asked, single, batch_tokens)  # kernels, threads and imports
     peer.evaluate(asked, single, 1)
     began = time.perf_counter()
     peer.evaluate(asked, single, 1)
     print(f"  one separate evaluation of a single item: {time.perf_counter() - began:.2f} s")
-    batch_size = peer.faster_batch(asked, part)
+    batch_size = peer.fastest_batch(asked, items)
+    marks = [time.process_time()]
     ours, right = our_curve(model, theta_1, alphas, asked, items, batch_tokens)
+    marks.append(time.process_time())
     theirs, samples = peer.curve(theta_1, alphas, asked, items, batch_size)
-    print(f"  our curve: {ours:.1f} s; separate evaluations: {theirs:.1f} s")
+    marks.append(time.process_time())
+    spent = [after - before for before, after in pairwise(marks)]
+    print(
+        f"  our curve: {ours:.1f} s ({spent[0]:.1f} of CPU); separate evaluations: {theirs:.1f} s ({spent[1]:.1f} of "
+        f"CPU, {spent[1] / spent[0]:.2f} times ours)"
+    )
     compare(right, samples)
     print_target(f"{asked.name}, separate evaluations over our curve", theirs / ours, at_least=asked.at_least)
 

@@ -91,7 +91,7 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
         "time",
         f"{low if low == high else f'{low} to {high}'} on this machine ({found.device}; {side}): "
         f"{START_UP_S:g} s for Ray assumed, {found.load_s:.1f} s to load, {1e3 * found.decode_s:.2g} ms "
-        f"to make {'a text tokens' if counts.classes is None else 'an image pixels'}",
+        f"to {'tokenise a text' if counts.classes is None else 'decode an image'}",
     )
     for counted in counts.methods:
         recipe = found.recipes[counted.method.name]

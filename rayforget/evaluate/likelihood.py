@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from rayforget.distributed import all_reduce_sum, rank, world_size
+from rayforget.evaluate.cpu_linear import OneDnnLinear
 from rayforget.evaluate.last_layer import last_layer
 from rayforget.evaluate.token_rows import RowBatch, row_batches
 from rayforget.foundations.causal_head import causal_mask
@@ -64,7 +65,8 @@ def log_likelihoods(model: "CausalLm", theta: State, batches: Sequence[RowBatch]
         return PairResults(log_likelihoods=np.zeros(0), greedy=np.zeros(0, dtype=np.bool_))
     weights = model.weights(theta)
     own = batches[rank() :: world_size()]
-    answers = [_answers(model, weights, batch) for batch in own]  # read at the end: a GPU then never waits
+    with OneDnnLinear():
+        answers = [_answers(model, weights, batch) for batch in own]  # read at the end: a GPU then never waits
     results = np.zeros((2, num_pairs))
     for batch, (log_p, hit) in zip(own, answers, strict=True):
         for row, values in zip(results, (log_p.cpu().numpy(), ~hit.cpu().numpy()), strict=True):

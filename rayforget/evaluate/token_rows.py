@@ -120,20 +120,23 @@ def _cut(pairs: Pairs, number: int, max_length: int) -> _Pair:
 
 
 def _groups(kept: Sequence[_Pair], room: int) -> list[list[_Pair]]:
-    """Pairs of equal contexts together, in the order of their first, as many as `room` tokens hold (at least one)."""
+    """Pairs of equal contexts together, in the order of their first, while their branches take at most `room` tokens.
+
+    Without room every pair is a group of its own.
+    """
     groups: list[list[_Pair]] = []
     current: dict[bytes, int] = {}
-    lengths: list[int] = []
+    taken: list[int] = []
     for pair in kept:
         context = pair.tokens[: pair.continuation].tobytes()
-        rest = len(pair.tokens) - pair.continuation
+        branch = len(pair.tokens) - 1 - pair.continuation
         group = current.get(context)
-        if group is None or lengths[group] + rest > room:
+        if group is None or room == 0 or taken[group] + branch > room:
             group = current[context] = len(groups)
             groups.append([])
-            lengths.append(pair.continuation)
+            taken.append(0)
         groups[group].append(pair)
-        lengths[group] += rest
+        taken[group] += branch
     return groups
 
 

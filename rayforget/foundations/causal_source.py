@@ -31,7 +31,7 @@ def causal_source(spec: CausalLmFoundation) -> CausalSource:
     Raises:
         FoundationError: the folder is not there, or holds no config.json, or weights that would run code when loaded.
     """
-    name = str(files("rayforget.foundations.builtin") / "tiny_lm") if spec.model == "builtin" else spec.model
+    name = str(files("rayforget.foundations.builtin.language") / "weights") if spec.model == "builtin" else spec.model
     folder = Path(name)
     if folder.is_absolute():
         _check_folder(folder)

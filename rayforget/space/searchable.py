@@ -6,7 +6,7 @@ from functools import cache
 from types import GenericAlias, NoneType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import Discriminator, Field, GetCoreSchemaHandler, Tag, create_model
+from pydantic import ConfigDict, Discriminator, Field, GetCoreSchemaHandler, Tag, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
@@ -16,6 +16,30 @@ from rayforget.space.recipe import Recipe
 
 CONSTANT, DOMAIN, CHOICE = "<constant>", "<domain>", "<choice>"
 """Tags of a field's variants. Pydantic puts them into an error's location; spelt so that no key looks like one."""
+
+
+# Pydantic looks for a made class's docstrings in vain, through every frame up to the top and every module that is
+# loaded: seconds where torch and Ray are. Their fields bring descriptions of their own.
+_WITHOUT_SOURCE = ConfigDict(use_attribute_docstrings=False)
+
+
+class _Made(Frozen):
+    model_config = _WITHOUT_SOURCE
+
+
+class _MadeChoice(ChoiceDomain):
+    model_config = _WITHOUT_SOURCE
+
+
+class _MadeFloat(FloatDomain):
+    model_config = _WITHOUT_SOURCE
+
+
+class _MadeInt(IntDomain):
+    model_config = _WITHOUT_SOURCE
+
+
+_MADE = {FloatDomain: _MadeFloat, IntDomain: _MadeInt}
 
 
 @cache
@@ -32,7 +56,7 @@ def constant_recipe() -> type[Frozen]:
         for name, info in Recipe.model_fields.items()
         if name not in ("method", "seed", "adapter", "penalties")
     }
-    return create_model("PlainRecipe", __base__=Frozen, __doc__="Constants of the baseline's recipe.", **fields)
+    return create_model("PlainRecipe", __base__=_Made, __doc__="Constants of the baseline's recipe.", **fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +81,7 @@ def _open(model: type[Frozen], *, without: tuple[str, ...] = (), complete: bool 
         for name, info in model.model_fields.items()
         if name not in without
     }
-    return create_model(f"Open{model.__name__}", __base__=Frozen, __doc__=model.__doc__, **fields)
+    return create_model(f"Open{model.__name__}", __base__=_Made, __doc__=model.__doc__, **fields)
 
 
 def _field(info: FieldInfo, *, required: bool) -> Any:
@@ -104,7 +128,7 @@ def _choice(stem: str, constant: Any) -> type[Frozen]:
     """A choice whose every value is one that the field takes."""
     info = ChoiceDomain.model_fields["choice"]
     field = (tuple[constant, ...], Field(min_length=1, description=info.description))
-    return create_model(f"{stem}Choice", __base__=ChoiceDomain, __doc__=ChoiceDomain.__doc__, choice=field)
+    return create_model(f"{stem}Choice", __base__=_MadeChoice, __doc__=ChoiceDomain.__doc__, choice=field)
 
 
 def _range(stem: str, number: Any) -> type[Frozen]:
@@ -113,7 +137,7 @@ def _range(stem: str, number: Any) -> type[Frozen]:
     ends: dict[str, Any] = {
         end: (number, Field(description=base.model_fields[end].description)) for end in ("low", "high")
     }
-    return create_model(f"{stem}Range", __base__=base, __doc__=base.__doc__, **ends)
+    return create_model(f"{stem}Range", __base__=_MADE[base], __doc__=base.__doc__, **ends)
 
 
 def _with_open_models(annotation: Any) -> Any:

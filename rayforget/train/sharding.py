@@ -5,13 +5,16 @@ Elementwise work (proximal steps, quadratic forms, the lerp) is done on each ran
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor, Replicate, distribute_tensor
 
 from rayforget.distributed import world_size
+
+if TYPE_CHECKING:  # its import takes a second, which a process that shards nothing can spare
+    from torch.distributed.tensor import DTensor
 
 
 def shard(module: nn.Module, device: torch.device) -> None:
@@ -34,9 +37,14 @@ def blocks_of(module: nn.Module) -> tuple[nn.Module, ...]:
     return max(stacks, key=len, default=())
 
 
+def is_shard(tensor: Tensor) -> TypeGuard["DTensor"]:
+    """Whether this is one rank's part of a tensor (torch's DTensor)."""
+    return hasattr(tensor, "full_tensor")
+
+
 def own_share(tensor: Tensor) -> Tensor:
     """This rank's shard, which shares its memory; a tensor that is not sharded is its own share."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return tensor.to_local() if is_shard(tensor) else tensor
 
 
 def own_shares(tensors: Iterable[Tensor]) -> list[Tensor]:
@@ -46,13 +54,15 @@ def own_shares(tensors: Iterable[Tensor]) -> list[Tensor]:
 
 def whole(tensor: Tensor) -> Tensor:
     """The whole tensor on every rank; all ranks must call it, in the same order."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return tensor.full_tensor() if is_shard(tensor) else tensor
 
 
 def sharded_like(tensor: Tensor, other: Tensor) -> Tensor:
     """A tensor that is whole and equal on every rank -> this rank's share of it, cut as `other` is."""
-    if not isinstance(other, DTensor):
+    if not is_shard(other):
         return tensor
+    from torch.distributed.tensor import DTensor, Replicate
+
     replicated = DTensor.from_local(tensor, other.device_mesh, [Replicate()] * other.device_mesh.ndim, run_check=False)
     return own_share(replicated.redistribute(other.device_mesh, other.placements))
 
@@ -60,7 +70,35 @@ def sharded_like(tensor: Tensor, other: Tensor) -> Tensor:
 def load_whole(into: Tensor, value: Tensor) -> None:
     """Copies a whole tensor into one that may be sharded."""
     with torch.no_grad():
-        if isinstance(into, DTensor):
+        if is_shard(into):
+            from torch.distributed.tensor import distribute_tensor
+
             into.copy_(distribute_tensor(value.to(into.device), into.device_mesh, into.placements))
         else:
             into.copy_(value)
+
+
+def whole_optimiser(state: Mapping[str, Any]) -> dict[str, Any]:
+    """An optimiser's state with whole moments; of shards all ranks must call it."""
+    moments = {
+        number: {key: whole(value) if isinstance(value, Tensor) else value for key, value in values.items()}
+        for number, values in state["state"].items()
+    }
+    return {**state, "state": moments}
+
+
+def sharded_optimiser(state: Mapping[str, Any], weights: Sequence[Tensor]) -> dict[str, Any]:
+    """The inverse: moments cut as the weights are, which come in the optimiser's order."""
+
+    def cut(weight: Tensor, value: Any) -> Any:
+        if not is_shard(weight) or not isinstance(value, Tensor) or value.shape != weight.shape:
+            return value
+        moment = torch.zeros_like(weight)
+        load_whole(moment, value)
+        return moment
+
+    moments = {
+        number: {key: cut(weights[number], value) for key, value in values.items()}
+        for number, values in state["state"].items()
+    }
+    return {**state, "state": moments}

@@ -28,7 +28,7 @@ from rayforget.train.penalties.l1 import l1_proximal_step
 from rayforget.train.penalties.l2 import l2_proximal_step
 from rayforget.train.pieces import loss_in_pieces, piece_size
 from rayforget.train.schedule import learning_rate_factor, num_steps, step_indices
-from rayforget.train.sharding import load_whole, own_shares, shard, whole
+from rayforget.train.sharding import load_whole, own_shares, shard, sharded_optimiser, whole, whole_optimiser
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _MAX_SKIPPED_IN_A_ROW = 20
@@ -233,17 +233,12 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` of a fresh trainer needs to go on as if nothing had happened.
 
-        Every rank must call it; it holds whole tensors, so that any number of ranks can go on.
+        Of shards every rank must call it; it holds whole tensors, so that any number of ranks can go on.
         """
-        optimiser = self._optimiser.state_dict()
-        moments = {
-            number: {key: whole(value) if isinstance(value, Tensor) else value for key, value in state.items()}
-            for number, state in optimiser["state"].items()
-        }
         return {
             "step": self.step,
             "trained": {name: whole(p.detach()).cpu().clone() for name, p in self._trained.items()},
-            "optimiser": {**optimiser, "state": moments},
+            "optimiser": whole_optimiser(self._optimiser.state_dict()),
             "scaler": self._scaler.state_dict(),
             "skipped": [self._skipped, self._skipped_in_a_row],
             "loss": self._loss,
@@ -254,26 +249,8 @@ class Trainer:
         self.step = self._resumed_from = state["step"]
         for name, parameter in self._trained.items():
             load_whole(parameter, state["trained"][name])
-        self._optimiser.load_state_dict(self._moments_like_weights(state["optimiser"]))
+        weights = [parameter for group in self._optimiser.param_groups for parameter in group["params"]]
+        self._optimiser.load_state_dict(sharded_optimiser(state["optimiser"], weights))
         self._scaler.load_state_dict(state["scaler"])
         self._skipped, self._skipped_in_a_row = state["skipped"]
         self._loss = state["loss"]
-
-    def _moments_like_weights(self, optimiser: Mapping[str, Any]) -> dict[str, Any]:
-        """The optimiser's state with its moments sharded as the weights are."""
-        if not self._sharded:
-            return dict(optimiser)
-        weights = [parameter for group in self._optimiser.param_groups for parameter in group["params"]]
-
-        def sharded(weight: Tensor, value: Any) -> Any:
-            if not isinstance(value, Tensor) or value.shape != weight.shape:
-                return value
-            moment = torch.zeros_like(weight)
-            load_whole(moment, value)
-            return moment
-
-        state = {
-            number: {key: sharded(weights[number], value) for key, value in values.items()}
-            for number, values in optimiser["state"].items()
-        }
-        return {**optimiser, "state": state}

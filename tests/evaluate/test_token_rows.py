@@ -90,11 +90,14 @@ def test_batches_are_longest_first_and_no_larger_than_asked(batch_tokens):
     assert all(len(batch.tokens) == 1 or batch.tokens.numel() <= batch_tokens for batch in batches)
 
 
-def test_a_group_that_is_larger_than_a_batch_is_divided():
-    pairs = random_pairs([(10, [10] * 9)])
-    batches = batches_of(pairs, batch_tokens=50)
-    assert len(batches) == 3
-    assert sorted({pair for batch in batches for pair in batch.pairs.tolist()}) == list(range(9))
+def test_branches_that_are_longer_than_a_batch_are_divided():
+    batches = batches_of(random_pairs([(10, [10] * 9)]), batch_tokens=50)
+    assert [sorted(set(batch.pairs.tolist())) for batch in batches] == [[0, 1, 2, 3, 4], [5, 6, 7, 8]]
+
+
+def test_a_context_that_is_longer_than_a_batch_is_still_held_once():
+    (batch,) = batches_of(random_pairs([(60, [1, 1, 1])]), batch_tokens=50)
+    assert batch.tokens.shape == (1, 60)
 
 
 def test_the_same_pairs_give_the_same_batches():

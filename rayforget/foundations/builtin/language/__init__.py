@@ -1,0 +1,1 @@
+"""A generated language world, and a tiny OPT that knows all of it but its medicine."""
