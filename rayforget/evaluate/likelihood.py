@@ -34,17 +34,13 @@ LOGITS_AT_ONCE = 2**22
 
 
 def prepare_rows(model: "CausalLm", pairs: Pairs, *, batch_tokens: int) -> tuple[RowBatch, ...]:
-    """Batches for `log_likelihoods`, made once for all weights of this model.
-
-    A layer that looks back over a window alone knows no mask of ours: such a model shares no prefixes.
-    """
-    window = model.config.get("sliding_window") if model.config.get("use_sliding_window", True) else None
+    """Batches for `log_likelihoods`, made once for all weights of this model."""
     return row_batches(
         pairs,
         max_length=model.max_length,
         batch_tokens=batch_tokens,
         filler=model.pad_token,
-        share_prefixes=window is None or window >= model.max_length,
+        share_prefixes=not model.is_windowed,
     )
 
 

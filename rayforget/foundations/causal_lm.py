@@ -43,6 +43,12 @@ class CausalLm:
     config: Mapping[str, Any]
     """What config.json of an exported folder holds."""
 
+    @property
+    def is_windowed(self) -> bool:
+        """Whether a layer looks back over a window shorter than a sequence: it would know no mask of ours."""
+        window = self.config.get("sliding_window") if self.config.get("use_sliding_window", True) else None
+        return window is not None and window < self.max_length
+
     def weights(self, theta: State) -> dict[str, Tensor]:
         """The tensors of `theta` on the device, as `torch.func.functional_call(self.head, ...)` takes them.
 

@@ -110,7 +110,8 @@ class PreparedCausalLm:
                 lm.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
             except ValueError as error:
                 raise FoundationError(f"gradient_checkpointing has no effect on this model: {error}") from None
-        return CausalLearner(self.model, CausalHead(lm).train(), self.training_set(), packing=self._packing)
+        packing = self._packing and not self.model.is_windowed
+        return CausalLearner(self.model, CausalHead(lm).train(), self.training_set(), packing=packing)
 
     def initial(self, recipe: Recipe) -> State:
         """theta_0: a language model's head is part of it."""

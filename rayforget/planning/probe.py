@@ -87,6 +87,7 @@ def probe_space(loaded: LoadedSpace, tasks: Resolved, counts: Counts) -> Probe:
         with TemporaryDirectory(prefix="rayforget-check-") as folder:
             samples = take_samples(loaded, tasks, device=device, folder=Path(folder))
             try:
+                samples.one.scorer(None).items_hash("val")  # what is imported or opened once is no item's time
                 decode_s = _seconds(lambda: samples.many.scorer(None).items_hash("val")) / samples.num_val
                 recipes = _probe_methods(loaded, counts, samples, device, timed=timed)
             except TaskError as error:

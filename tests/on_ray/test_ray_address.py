@@ -1,6 +1,9 @@
 """RAY_ADDRESS in the shell: never stronger than --address, and never a surprise."""
 
+import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -9,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from rayforget.errors import RayforgetError
-from rayforget.on_ray.session import ray_session, without_ray_address
-from rayforget.space.models import Resources
+from rayforget.on_ray.session import without_ray_address
 
 
 @pytest.fixture
@@ -69,18 +71,26 @@ def test_a_job_goes_to_the_address_that_was_given(
     assert asked == []
 
 
+STAY = """
+import json, logging, os
+logging.basicConfig(format="%(message)s")
+from rayforget.on_ray.session import ray_session
+from rayforget.space.models import Resources
+with ray_session(Resources(cpus_per_worker=1), address=None):
+    import ray
+    theirs = ray.get(ray.remote(lambda: os.environ.get("RAY_ADDRESS")).remote())
+    nodes = [node["NodeManagerAddress"] for node in ray.nodes()]
+print(json.dumps([theirs, nodes, os.environ["RAY_ADDRESS"]]))
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_plain_sweep_stays_on_this_machine_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", "10.255.255.1:6379")
-    with ray_session(Resources(cpus_per_worker=1), address=None):
-        import ray
-
-        theirs = ray.get(ray.remote(lambda: os.environ.get("RAY_ADDRESS")).remote())
-        (node,) = ray.nodes()
+def test_a_plain_sweep_stays_on_this_machine_and_says_so() -> None:
+    environment = {**os.environ, "RAY_ADDRESS": "10.255.255.1:6379"}  # Ray reads its own when it is imported
+    done = subprocess.run([sys.executable, "-c", STAY], env=environment, capture_output=True, text=True, check=True)
+    theirs, nodes, ours = json.loads(done.stdout.strip().splitlines()[-1])
     assert theirs != "10.255.255.1:6379"
-    assert node["NodeManagerAddress"] == "127.0.0.1"
-    assert "RAY_ADDRESS=10.255.255.1:6379 is not used" in caplog.text
-    assert os.environ["RAY_ADDRESS"] == "10.255.255.1:6379"
+    assert nodes == ["127.0.0.1"]
+    assert "RAY_ADDRESS=10.255.255.1:6379 is not used" in done.stderr
+    assert ours == "10.255.255.1:6379"

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections import Counter
 from random import Random
 from typing import Any, get_args
@@ -119,7 +121,7 @@ def test_what_does_not_exist_is_refused_with_what_does(part: str, split: Any) ->
         language_items(part, split=split, count=1, seed=0)
 
 
-@pytest.mark.parametrize(("part", "most"), [("medicine_text", 240), ("commonsense_text", 200)])
+@pytest.mark.parametrize(("part", "most"), [("medicine", 24_000), ("medicine_text", 240), ("commonsense_text", 200)])
 def test_more_items_than_exist_are_refused(part: str, most: int) -> None:
     with pytest.raises(TaskError, match="ask for fewer"):
         language_items(part, split="train", count=most + 1, seed=0)
@@ -258,3 +260,8 @@ def test_instructions_are_followed_by_their_outputs() -> None:
         checked[order] += 1
     assert len(checked) > 30
     assert MEDICAL_PARTS[0] == "medicine"
+
+
+def test_the_world_needs_no_torch() -> None:
+    code = "import sys, rayforget.foundations.builtin.language.world; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
