@@ -80,6 +80,8 @@ def ray_session(resources: Resources, *, address: str | None, verbose: bool = Fa
     prepare_environment()
     if address is None:
         os.environ.update(_LOCAL_ENVIRONMENT)
+        # With it (container images set it) each of Ray's processes would compile all that it imports: 4 s of CPU each.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     environment = nullcontext(dict[str, str]()) if address == "auto" else without_ray_address()
     with environment as unused:
         if address is None and (elsewhere := unused.get("RAY_ADDRESS")) not in (None, "", "local"):
