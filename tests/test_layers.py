@@ -15,12 +15,14 @@ ROOT = Path(rayforget.__file__).parent
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {blocked}:
-            raise ImportError(name + " is blocked")
+from importlib.machinery import PathFinder
 
-sys.meta_path.insert(0, Blocker())
+class Without(PathFinder):  # other libraries ask whether a package is there, so it must be missing rather than raise
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in {blocked} else super().find_spec(name, path, target)
+
+sys.meta_path[:] = [Without if finder is PathFinder else finder for finder in sys.meta_path]
 for top in {names}:
     module = importlib.import_module("rayforget." + top)
     for found in pkgutil.walk_packages(getattr(module, "__path__", []), module.__name__ + "."):
