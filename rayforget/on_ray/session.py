@@ -23,8 +23,8 @@ _ENVIRONMENT = {
     "RAY_TRAIN_COLLECTIVE_WARN_INTERVAL_S": "86400",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Threads of one worker wait for each other asleep. Awake they would take the core that another process needs, and
-    # with it the thread they wait for: a step on 2 threads beside one busy process took 30 times as long (measured).
+    # Threads of one worker wait for each other asleep. Awake they take the core that another process needs, and with it
+    # the thread they wait for: on 2 cores where others computed too, a step took 2 to 30 times as long (measured).
     "OMP_WAIT_POLICY": "PASSIVE",
 }
 

@@ -127,7 +127,7 @@ def _tokenise(judged: Any, documents: Sequence[Document], tokenizer: Any, limits
         encoded = encode_pairs(tokenizer, arguments, prefix_token=limits.prefix_token)
         pairs = [fitted(context, continuation, limits.max_length) for context, continuation in encoded]
     names = [document.name for document, own in zip(documents, asked, strict=True) for _ in own]
-    for name, own_pairs in zip(names, pairs, strict=False):
+    for name, own_pairs in zip(names if pairs else (), pairs, strict=True):
         if not own_pairs or not all(context and continuation for context, continuation in own_pairs):
             raise TaskError(f"{name}: a continuation without tokens cannot be scored; take this item out")
     flat = list(chain.from_iterable(pairs))

@@ -23,7 +23,7 @@ def _owners(rng: Random) -> Item:
     """Who has what, of two or three people; the wrong answers hold what the context also names."""
     num = rng.randint(2, 3)
     names, things = rng.sample(NAMES, num), rng.sample(THINGS, 4)
-    context = " ".join(f"{name} has {with_article(thing)}." for name, thing in zip(names, things, strict=False))
+    context = " ".join(f"{name} has {with_article(thing)}." for name, thing in zip(names, things[:num], strict=True))
     asked = rng.randrange(num)
     if rng.random() < 0.5:
         absent = rng.sample([name for name in NAMES if name not in names], 4 - num)
