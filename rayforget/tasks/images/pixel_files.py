@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
+from rayforget.tasks.cache_folder import written_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +33,6 @@ def read_pixels(folder: Path) -> StoredPixels | None:
     except (FileNotFoundError, EOFError, ValueError):  # the last two: a file cut off in or after its header
         return None
     return StoredPixels(pixels=pixels, broken={int(position): reason for position, reason in broken.items()})
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Removes what processes left that died while they wrote this folder; only under its lock."""
-    for leftover in folder.parent.glob(f"{folder.name}.*"):
-        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def write_pixels(
@@ -65,9 +59,7 @@ def write_pixels(
     if needed > free:
         sizes = f"{needed / 2**30:.1f} GiB needed, {free / 2**30:.1f} GiB free"
         raise TaskError(f"{folder.parent}: no room for decoded images: {sizes}; set resources.cache to a larger disk")
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.", ignore_cleanup_errors=True) as name:
-        complete = Path(name) / "complete"
-        complete.mkdir()
+    with written_whole(folder, is_whole=lambda there: read_pixels(there) is not None) as complete:
         broken: dict[int, str] = {}
         with (complete / "pixels.npy").open("wb") as file:
             _write_header(file, (count, *shape))
@@ -80,13 +72,6 @@ def write_pixels(
             file.seek(0)
             _write_header(file, (count - len(broken), *shape))
         (complete / "broken.json").write_text(json.dumps(broken))
-        if read_pixels(folder) is None:
-            shutil.rmtree(folder, ignore_errors=True)
-            try:
-                complete.rename(folder)
-            except OSError:  # the other process was faster
-                if not folder.is_dir():
-                    raise
     stored = read_pixels(folder)
     if stored is None:
         raise TaskError(f"{folder}: damaged while it was written; remove this folder and look at the disk")

@@ -17,12 +17,13 @@ import PIL
 from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
+from rayforget.tasks.cache_folder import remove_leftovers
 from rayforget.tasks.images.contents import content_hash, items_hash
 from rayforget.tasks.images.decoding import Decoder, open_image
 from rayforget.tasks.images.in_order import map_in_order
 from rayforget.tasks.images.labelled import LabelledImages
 from rayforget.tasks.images.node_lock import node_lock
-from rayforget.tasks.images.pixel_files import read_pixels, remove_leftovers, write_pixels
+from rayforget.tasks.images.pixel_files import read_pixels, write_pixels
 from rayforget.tasks.images.sources import ImageSource
 
 logger = logging.getLogger(__name__)

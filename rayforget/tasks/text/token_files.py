@@ -2,8 +2,6 @@
 
 import json
 import logging
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache as remember
@@ -16,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
+from rayforget.tasks.cache_folder import remove_leftovers, written_whole
 from rayforget.tasks.images.node_lock import node_lock
 from rayforget.tasks.text.documents import canonical
 
@@ -54,7 +53,7 @@ def tokenised(cache: Path, key_parts: list[Any], make: Callable[[], Tokenised], 
             stored = _read(folder)
             if stored is None:
                 if held:
-                    _remove_leftovers(folder)
+                    remove_leftovers(folder)
                 logger.info("%s: tokenising, once for this node", what)
                 stored = _write(folder, make())
     return stored
@@ -83,30 +82,14 @@ def _load(path: Path) -> NDArray[Any]:
 
 def _write(folder: Path, made: Tokenised) -> Tokenised:
     """Writes the folder and reads it back; of two processes that do so at once, both succeed."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.", ignore_cleanup_errors=True) as name:
-        complete = Path(name) / "complete"
-        complete.mkdir()
+    with written_whole(folder, is_whole=lambda there: _read(there) is not None) as complete:
         for array, values in made.arrays.items():
             np.save(complete / f"{array}.npy", values)
         (complete / _FACTS).write_text(json.dumps({"arrays": sorted(made.arrays), "facts": dict(made.facts)}))
-        if _read(folder) is None:
-            shutil.rmtree(folder, ignore_errors=True)
-            try:
-                complete.rename(folder)
-            except OSError:  # the other process was faster
-                if not folder.is_dir():
-                    raise
     stored = _read(folder)
     if stored is None:
         raise TaskError(f"{folder}: damaged while it was written; remove this folder and look at the disk")
     return stored
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Removes what processes left that died while they wrote this folder; only under its lock."""
-    for leftover in folder.parent.glob(f"{folder.name}.*"):
-        shutil.rmtree(leftover, ignore_errors=True)
 
 
 @remember
