@@ -33,6 +33,8 @@ _LOCAL_ENVIRONMENT = {
     # Ray's switch for "this machine alone": its node address becomes 127.0.0.1, and so do the addresses of its ports.
     # Without it `_node_ip_address="127.0.0.1"` is turned into the machine's address on the network.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # Nobody takes this machine away; the watcher would be one more process for each slot (3 s of CPU to start).
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
 
 

@@ -15,7 +15,8 @@ Part = tuple[LabelledImages, NDArray[np.int64]]
 def check_overlaps(task: ResolvedTask) -> None:
     """Refuses equal images (by their encoded bytes) in two of train, val and test.
 
-    Only images whose byte size occurs in two splits are read. The halves of a cut cannot share an image.
+    Only images whose byte size occurs in two splits are read, and drawn ones only where two splits draw from the same
+    random streams. The halves of a cut cannot share an image.
 
     Raises:
         TaskError: names two such items and says how many there are.
@@ -42,7 +43,8 @@ def check_overlaps(task: ResolvedTask) -> None:
 
 def _candidates(parts: dict[str, Part]) -> dict[str, Part]:
     """The items whose byte size occurs in two parts; all of them where a source does not know sizes."""
-    if len(parts) < 2:
+    streams = {images.stream for images, _ in parts.values()}
+    if len(parts) < 2 or (None not in streams and len(streams) == len(parts)):
         return {}
     sizes: dict[str, NDArray[np.int64]] = {}
     for part, (images, indices) in parts.items():

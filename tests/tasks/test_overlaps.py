@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from rayforget.errors import TaskError
-from rayforget.space.data import Cut, FolderSource, ZeroShotTask
+from rayforget.space.data import Cut, FolderSource, WorldSource, ZeroShotTask
 from rayforget.tasks.overlaps import check_overlaps
 from rayforget.tasks.resolve import ResolvedTask, resolve_tasks
 
@@ -61,3 +61,20 @@ def test_training_images_in_a_cut_are_found(image_folder):
     }
     with pytest.raises(TaskError, match=r"\(train\) and .*000002.png \(cut\)"):
         check_overlaps(resolved(**data))
+
+
+def drawn(split: str, *, seed: int = 0, count: int = 40) -> WorldSource:
+    return WorldSource(kind="world", style="sketch", split=split, seed=seed, count=count)  # type: ignore[arg-type]
+
+
+def test_pictures_of_different_streams_need_not_be_drawn_to_be_told_apart():
+    task = resolved(train=drawn("train"), val=drawn("val"), test=drawn("val", seed=1))
+    check_overlaps(task)
+    assert not any(items.source._hashed.any() for items in task.splits.values())
+    pictures = [items.source.read(index) for items in task.splits.values() for index in range(40)]
+    assert len(set(pictures)) == len(pictures)
+
+
+def test_the_same_stream_in_two_splits_is_found():
+    with pytest.raises(TaskError, match="the same image in two splits.*; 20 such images"):
+        check_overlaps(resolved(val=drawn("val"), test=drawn("val", count=20)))

@@ -71,6 +71,11 @@ class WorldImages:
     def __len__(self) -> int:
         return self.source.count
 
+    @property
+    def stream(self) -> tuple[str | int, ...]:
+        """Split, seed and place: what decides the random streams of all pictures (see `stream`)."""
+        return self.source.split, self.source.seed, *self._place
+
     def name(self, index: int) -> str:
         """The picture's place, for messages, e.g. `sketch/shape/val/0/17`."""
         source = self.source

@@ -10,7 +10,7 @@ from PIL import Image
 from rayforget.errors import TaskError
 from rayforget.tasks.images.contents import HASH_BYTES, content_hash
 from rayforget.tasks.images.in_order import map_in_order
-from rayforget.tasks.images.sources import ImageSource, KnowsRevision, KnowsSizes
+from rayforget.tasks.images.sources import Draws, ImageSource, KnowsRevision, KnowsSizes
 from rayforget.tasks.images.suites import Suite
 
 logger = logging.getLogger(__name__)
@@ -66,6 +66,11 @@ class LabelledImages:
         """Commit of the hub data set that the items are from, where they are from one."""
         return self._source.revision if isinstance(self._source, KnowsRevision) else None
 
+    @property
+    def stream(self) -> tuple[str | int, ...] | None:
+        """Which random streams the items are drawn from, where they are drawn."""
+        return self._source.stream if isinstance(self._source, Draws) else None
+
     def size(self, index: int) -> int | None:
         """Encoded bytes of an item, where the source knows without reading."""
         return self._source.size(index) if isinstance(self._source, KnowsSizes) else None
@@ -80,7 +85,9 @@ class LabelledImages:
     def content_hashes(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Content hashes of the items, shape (n, 16); each item is read once in this object's life."""
         wanted = [int(index) for index in indices[~self._hashed[indices]]]
-        hashes = map_in_order(lambda index: content_hash(self.read(index)), wanted)
+        hashes = map_in_order(
+            lambda index: content_hash(self.read(index)), wanted, threads=1 if self.stream is not None else None
+        )
         for index, value in zip(wanted, hashes, strict=True):
             self._hashes[index] = np.frombuffer(value, dtype=np.uint8)
             self._hashed[index] = True

@@ -49,6 +49,16 @@ class KnowsRevision(Protocol):
         ...
 
 
+@runtime_checkable
+class Draws(Protocol):
+    """A source that draws its items, each from a random stream of its own; drawing holds Python's lock."""
+
+    @property
+    def stream(self) -> tuple[str | int, ...]:
+        """Sources with different ones share no item's random stream, hence no item."""
+        ...
+
+
 def open_source(source: Source, *, suite: SuiteName | None = None) -> ImageSource:
     """Opens a source; nothing is decoded.
 
