@@ -76,5 +76,5 @@ def test_pictures_of_different_streams_need_not_be_drawn_to_be_told_apart():
 
 
 def test_the_same_stream_in_two_splits_is_found():
-    with pytest.raises(TaskError, match="the same image in two splits.*; 20 such images"):
+    with pytest.raises(TaskError, match=r"the same image in two splits.*; 20 such images"):
         check_overlaps(resolved(val=drawn("val"), test=drawn("val", count=20)))
