@@ -17,6 +17,8 @@ THETA_0 = "theta_0"
 PLAIN = "plain"
 """The method of the baseline, plain fine-tuning."""
 
+_DECIMALS = 12
+
 PointKey = tuple[str, int, float]
 """(trial, step, alpha): names a point and orders points; the lowest wins a tie."""
 
@@ -92,14 +94,15 @@ def aggregate(scores: NDArray[np.float64], roles: Sequence[TaskRole]) -> NDArray
 
     Returns:
         Shape (..., 2): S = sum_t a_t x_t and G = sum_t b_t x_t, with a_t = 1 / num_speciality and
-        b_t = 1 / (num_groups * size of t's group).
+        b_t = 1 / (num_groups * size of t's group). Rounded to 12 decimals: a sum's last bits depend on the order of
+        the tasks, and equal scores must tie in whatever order a space or its record lists them.
 
     Raises:
         SpaceError: there is no speciality or no generality task, or the columns are not as many as `roles`.
     """
     if scores.shape[-1] != len(roles):
         raise SpaceError(f"scores have {scores.shape[-1]} columns for {len(roles)} tasks; give one column per task")
-    return np.stack([(scores * weights).sum(axis=-1) for weights in _weights(roles)], axis=-1)
+    return np.stack([(scores * weights).sum(axis=-1) for weights in _weights(roles)], axis=-1).round(_DECIMALS)
 
 
 def _weights(roles: Sequence[TaskRole]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

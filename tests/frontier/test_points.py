@@ -54,3 +54,19 @@ def test_a_missing_score_is_named() -> None:
 def test_columns_must_match_the_tasks() -> None:
     with pytest.raises(SpaceError, match="5 columns for 6 tasks"):
         aggregate(np.zeros((2, 5)), ROLES)
+
+
+def test_the_order_of_the_tasks_changes_no_bit_and_equal_scores_tie() -> None:
+    rng = np.random.default_rng(0)
+    roles = [TaskRole(name=f"g{i}", role="generality", group="a" if i < 6 else "b") for i in range(8)]
+    roles.append(TaskRole(name="s", role="speciality", group=""))
+    for _ in range(200):
+        hits = rng.integers(0, 101, len(roles))
+        values = {role.name: hit / 100 for role, hit in zip(roles, hits, strict=True)}
+        moved = {**values, "g0": values["g1"], "g1": values["g0"]}
+        found = {
+            generality(each, [roles[i] for i in rng.permutation(len(roles))])
+            for each in (values, moved)
+            for _ in range(5)
+        }
+        assert len(found) == 1
