@@ -43,7 +43,7 @@ def test_recovered_on_test_is_by_hand_what_the_val_frontier_scores_there() -> No
     area = hypervolume(np.array([pair(test[key]) for key in front]), (theta_0[0], float(plain[1])))
     expected = area / ((plain[0] - theta_0[0]) * (theta_0[1] - plain[1]))
     assert SUMMARY.recovery.test is not None
-    assert SUMMARY.recovery.test.value == pytest.approx(expected, rel=1e-12)
+    assert SUMMARY.recovery.test.value == pytest.approx(expected, rel=1e-9)  # scores are rounded to 12 decimals
 
 
 def test_val_is_optimistic_only_in_its_scores_not_in_its_points() -> None:
