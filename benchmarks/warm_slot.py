@@ -33,41 +33,27 @@ WARM, COLD = "warm", "cold"
 RECIPE = {"head": "frozen", "learning_rate": 1e-4, "batch_size": 64}
 
 
-def tasks() -> tuple[str, dict[str, Any]]:
-    """clip_real and PACS where they are, else the built-in model and its own pictures."""
-    shared = Path(os.environ.get("RAYFORGET_SHARED", "../shared")).resolve() / "data"
+def tasks() -> dict[str, Any]:
+    """The built-in world's pictures: 512 to learn, twice 256 to score."""
     template = {"kind": "zero_shot", "templates": ["a photo of a {}"]}
-    generality = {**template, "role": "generality", "group": "distribution"}
-    if (shared / "clip_real").is_dir():
 
-        def folder(split: str, domain: str) -> dict[str, Any]:
-            return {"kind": "folder", "path": str(shared / "pacs64" / split / domain)}
+    def world(split: str, seed: int, count: int) -> dict[str, Any]:
+        return {"kind": "world", "style": "all", "split": split, "count": count, "seed": seed}
 
-        speciality = {split: folder(split, "photo") for split in ("train", "val", "test")}
-        others = {split: folder(split, "cartoon") for split in ("val", "test")}
-        model = f"local-dir:{shared / 'clip_real'}"
-    else:
-        print(f"no {shared / 'clip_real'} (RAYFORGET_SHARED): the built-in model instead")
-
-        def world(split: str, seed: int, count: int) -> dict[str, Any]:
-            return {"kind": "world", "style": "all", "split": split, "count": count, "seed": seed}
-
-        speciality = {"train": world("train", 0, 512), "val": world("val", 0, 256), "test": world("test", 0, 256)}
-        others = {"val": world("val", 1, 256), "test": world("test", 1, 256)}
-        model = "builtin"
-    return model, {
-        "speciality": {**template, "role": "speciality", **speciality},
-        "generality": {**generality, **others},
+    learnt = {"train": world("train", 0, 512), "val": world("val", 0, 256), "test": world("test", 0, 256)}
+    kept = {"val": world("val", 1, 256), "test": world("test", 1, 256)}
+    return {
+        "speciality": {**template, "role": "speciality", **learnt},
+        "generality": {**template, "role": "generality", "group": "distribution", **kept},
     }
 
 
 def space_of(folder: Path, trials: int, epochs: int, cpus: float) -> Space:
     """Equal trainings: one of them is the baseline, the others a method that is nothing else."""
-    model, declared = tasks()
     tree = {
         "name": "warm_slot",
-        "foundation": {"kind": "clip", "model": model},
-        "tasks": declared,
+        "foundation": {"kind": "clip", "model": "builtin"},
+        "tasks": tasks(),
         "recipe": {**RECIPE, "epochs": epochs},
         "methods": {"full": {}},
         "plain": {"seeds": 1},
@@ -105,6 +91,7 @@ def run_cold(space: Space, trials: int) -> float:
     """The same trials, each with its own TorchTrainer inside a Tune function; returns when it began."""
     from rayforget.on_ray.session import ray_session
 
+    os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "1"  # as Ray's guide leaves it; our sweeps go without
     resolved = space.model_dump(mode="json")
     info = SweepInfo(name=COLD, space_name=space.name, created=time.time(), space_digest=space_digest(resolved))
     Sweep.create(Store.open(space.storage.path), info, space_text="", space=resolved)
@@ -193,8 +180,8 @@ def main() -> None:
     """Runs it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--trials", type=int, default=8, help="equal trials on each side, at least 2")
-    parser.add_argument("--epochs", type=int, default=2, help="passes over the training set; set for about 2 s")
-    parser.add_argument("--cpus", type=float, default=os.cpu_count() or 1, help="CPUs and torch threads of a worker")
+    parser.add_argument("--epochs", type=int, default=4, help="passes over the training set; set for about 2 s")
+    parser.add_argument("--cpus", type=float, default=1, help="CPUs and torch threads of a worker")
     given = parser.parse_args()
     if given.trials < 2:
         parser.error(f"--trials must be at least 2, for there to be a further trial; got {given.trials}")

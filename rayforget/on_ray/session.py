@@ -33,8 +33,8 @@ _LOCAL_ENVIRONMENT = {
     # Ray's switch for "this machine alone": its node address becomes 127.0.0.1, and so do the addresses of its ports.
     # Without it `_node_ip_address="127.0.0.1"` is turned into the machine's address on the network.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    # Nobody takes this machine away; the watcher would be one more process for each slot (3 s of CPU to start).
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # A slot is a dozen actors, of which Ray warns the user from four per core on.
+    "RAY_worker_maximum_startup_concurrency": "32",
 }
 
 
@@ -82,6 +82,8 @@ def ray_session(resources: Resources, *, address: str | None, verbose: bool = Fa
     prepare_environment()
     if address is None:
         os.environ.update(_LOCAL_ENVIRONMENT)
+        # Nobody takes this machine away; the watcher would be one more process for each slot (3 s of CPU to start).
+        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
         # With it (container images set it) each of Ray's processes would compile all that it imports: 4 s of CPU each.
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     environment = nullcontext(dict[str, str]()) if address == "auto" else without_ray_address()

@@ -7,7 +7,7 @@ from rayforget.planning.counts import Counts, MethodCount
 from rayforget.planning.probe import Probe, RecipeProbe
 from rayforget.space.models import Resources, Space
 
-START_UP_S = 25.0
+START_UP_S = 45.0
 """Ray and a slot's worker group, once per sweep: assumed, not measured."""
 _TESTS_PER_TRAINING = 2
 """Points per training that the report scores on `test`: assumed."""
