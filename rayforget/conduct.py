@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from rayforget.errors import RecordError, SpaceError
+from rayforget.planning.foundation_check import check_foundation, check_gpus, find_foundation
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.provenance import provenance
@@ -31,12 +32,15 @@ INTERRUPTED = 130
 
 
 def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, verbose: bool) -> int:
-    """Checks the data, opens the record and runs the sweep; returns the exit code.
+    """Checks model and data, opens the record and runs the sweep; returns the exit code.
 
     Raises:
-        SpaceError: the data does not fit the space; nothing was written.
+        SpaceError: model, machine or data do not fit the space; nothing was written.
         RecordError: the name is taken.
     """
+    check_foundation(loaded)
+    if address is None:
+        check_gpus(loaded.space.resources, f"{loaded.where('resources.gpus_per_worker')}: ")
     space = pin_revisions(loaded.space, check_data(loaded))
     storage = Store.open(space.storage.path)
     created = time.time()
@@ -57,10 +61,14 @@ def resume_sweep(name: str, storage: str, overrides: Sequence[str], *, address: 
 
     Raises:
         RecordError: there is no such sweep.
-        SpaceError: something other than a larger budget is overridden.
+        SpaceError: something other than a larger budget is overridden, or this machine lacks GPUs.
+        FoundationError: the model is no longer there.
     """
     sweep = Sweep.open(Store.open(storage), name)
     space = _with_budget(space_here(sweep, storage), overrides)
+    find_foundation(space.foundation)
+    if address is None:
+        check_gpus(space.resources)
     check_tasks(space)
     return _run(space, sweep, address=address, verbose=verbose)
 
