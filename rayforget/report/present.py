@@ -12,6 +12,7 @@ from rich.console import Console
 
 from rayforget.frontier.compare import Scores, summarise
 from rayforget.frontier.gather import Gathered, gather
+from rayforget.frontier.halves import WholeScore, halved_tasks, whole_scores
 from rayforget.frontier.points import FrontierPoint, TaskRole, task_roles
 from rayforget.frontier.progress import recovered_so_far
 from rayforget.frontier.summary import Summary
@@ -62,29 +63,44 @@ class _Looked:
     summary: Summary
 
 
-def _look(sweep: Sweep, space: "Space") -> _Looked:
+def _look(sweep: Sweep, space: "Space", *, full: bool = False) -> _Looked:
     roles, records = task_roles(space), sweep.records()
-    gathered = gather(records, roles)
+    gathered, tests, halved = gather(records, roles), sweep.test_scores(), halved_tasks(space)
     standing = standing_of(sweep, records, gathered)
-    summary = summary_of(sweep.info.name, gathered, sweep.test_scores(), roles)
+    summary = summary_of(sweep.info.name, gathered, tests, roles)
+    whole: tuple[WholeScore, ...] = ()
+    if full:
+        plain = summary.plain.points if summary.plain is not None else ()
+        models = [summary.theta_0.points, plain, *((i,) for i in summary.frontier if (i,) != summary.theta_0.points)]
+        whole = whole_scores(halved, models, summary.points, val=gathered.val, test=tests)
     return _Looked(
         records=records,
         gathered=gathered,
         standing=standing,
-        summary=replace(summary, notice=stale_notice(standing)),
+        summary=replace(summary, notice=stale_notice(standing), halved=halved, whole=whole),
     )
 
 
-def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = None) -> Summary:
+def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = None, *, full: bool = False) -> Summary:
     """Prints the frontier and draws it as `frontier.png` and `frontier.html` into `out`, or beside the record.
+
+    Args:
+        sweep: the sweep.
+        space: its space.
+        console: where it is printed.
+        out: a folder.
+        full: also what tasks with one labelled split score on the whole of it.
 
     Raises:
         RecordError: the record holds too little for a frontier.
     """
     from rayforget.report.table import frontier_table
 
-    summary = summarise_sweep(sweep, space)
+    summary = _look(sweep, space, full=full).summary
     console.print(frontier_table(summary))
+    if full and not summary.whole:
+        reason = "no model is scored on test yet" if summary.halved else "no task has a `cut`"
+        console.print(f"--full has nothing to show: {reason}", style="yellow", highlight=False)
     for name, data in drawings(summary).items():
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
