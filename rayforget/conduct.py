@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from rayforget.errors import RecordError, SpaceError
+from rayforget.frontier.baseline_errors import BaselineErrors
+from rayforget.frontier.progress import recovered_on_val
 from rayforget.planning.foundation_check import check_foundation, check_gpus, find_foundation
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
@@ -17,6 +19,7 @@ from rayforget.record.standing import is_finished
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest, unused_name
 from rayforget.report.live import LiveView, Progress, open_console
+from rayforget.report.mirror_thread import mirror_thread
 from rayforget.report.present import mark_stale, mirror_quietly, present, summary_of
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.search.study import CurveStudy
@@ -105,11 +108,16 @@ def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) ->
     agenda = Agenda(space, sweep, study)
     sweep.clean({name for name, records in agenda.records.items() if is_finished(records)})
     console.print(f"sweep {sweep.info.name}: {agenda.num_trainings} trainings, record in {sweep.store}", soft_wrap=True)
-    with LiveView(console, sweep.info.name, running=lambda: sorted(agenda.running)) as view:
+    errors = BaselineErrors(agenda.roles)
+    with (
+        LiveView(console, sweep.info.name, running=lambda: sorted(agenda.running)) as view,
+        mirror_thread(sweep, space, view.warn) as mirror,
+    ):
 
         def after(named: NamedJob) -> None:
             tidy_weights(sweep, agenda.gathered(), agenda.roles, space.storage.keep)
-            view.show(_progress(agenda, named))
+            view.show(_progress(agenda, named, errors))
+            mirror.tell([record for records in agenda.records.values() for record in records], agenda.gathered())
 
         finished = run_sweep(
             agenda,
@@ -164,13 +172,16 @@ def _storage_option(space: Space) -> str:
     return "" if Path(space.storage.path) == Path("runs").absolute() else f" --storage {space.storage.path}"
 
 
-def _progress(agenda: Agenda, named: NamedJob) -> Progress:
+def _progress(agenda: Agenda, named: NamedJob, errors: BaselineErrors) -> Progress:
     gathered = agenda.gathered()
-    best, recovered = [], None
+    best, recovered, undefined = [], None, False
     try:
         summary = summary_of(agenda.sweep.info.name, gathered, {}, agenda.roles, resamples=0)
         best = [summary.points[i] for i in summary.frontier]
-        recovered = summary.recovery.val.value if summary.recovery.val else None
+        if summary.plain is not None:
+            theta_0, *plain = (summary.points[i] for i in (*summary.theta_0.points, *summary.plain.points))
+            found = recovered_on_val(summary, errors(theta_0, plain, gathered.val))
+            recovered, undefined = found.value, found.value is None
     except RecordError:  # theta_0 has no record before the first trial is done
         pass
     failures = agenda.failures()
@@ -180,6 +191,7 @@ def _progress(agenda: Agenda, named: NamedJob) -> Progress:
         failed=len(failures),
         in_all=agenda.num_trainings,
         recovered=recovered,
+        undefined=undefined,
         frontier=best,
         last=last,
     )
