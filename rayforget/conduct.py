@@ -26,6 +26,7 @@ from rayforget.search.study import CurveStudy
 from rayforget.space.load import LoadedSpace
 from rayforget.space.methods import methods_of
 from rayforget.space.models import Space
+from rayforget.space.paths import is_uri
 from rayforget.tasks.check import check_data, check_tasks
 from rayforget.tasks.revisions import pin_revisions
 
@@ -44,6 +45,8 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
     check_foundation(loaded)
     if address is None:
         check_gpus(loaded.space.resources, f"{loaded.where('resources.gpus_per_worker')}: ")
+    else:
+        check_storage(loaded.space, address, f"{loaded.where('storage.path')}: ")
     space = pin_revisions(loaded.space, check_data(loaded))
     storage = Store.open(space.storage.path)
     created = time.time()
@@ -59,12 +62,29 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
     return _run(space, sweep, address=address, verbose=verbose)
 
 
+def check_storage(space: Space, address: str, where: str = "") -> None:
+    """Refuses a storage folder of which each node of the cluster would have its own; asks the cluster where need be.
+
+    Raises:
+        SpaceError: the cluster has, or may get, more than one node.
+        RayforgetError: there is no such cluster.
+    """
+    if space.storage.shared or is_uri(space.storage.path):
+        return
+    from rayforget.on_ray.cluster_size import cluster_nodes, refuse_private_storage
+    from rayforget.on_ray.session import ray_session
+
+    with ray_session(space.resources, address=address):
+        refuse_private_storage(space.storage.path, len(cluster_nodes(space.resources)), where)
+
+
 def resume_sweep(name: str, storage: str, overrides: Sequence[str], *, address: str | None, verbose: bool) -> int:
     """Goes on with a sweep where its record stands; returns the exit code.
 
     Raises:
         RecordError: there is no such sweep.
-        SpaceError: something other than a larger budget is overridden, or this machine lacks GPUs.
+        SpaceError: something other than a larger budget is overridden, this machine lacks GPUs, or the cluster's
+            nodes do not share the storage.
         FoundationError: the model is no longer there.
     """
     sweep = Sweep.open(Store.open(storage), name)
@@ -72,6 +92,8 @@ def resume_sweep(name: str, storage: str, overrides: Sequence[str], *, address: 
     find_foundation(space.foundation)
     if address is None:
         check_gpus(space.resources)
+    else:
+        check_storage(space, address)
     check_tasks(space)
     return _run(space, sweep, address=address, verbose=verbose)
 
@@ -79,10 +101,14 @@ def resume_sweep(name: str, storage: str, overrides: Sequence[str], *, address: 
 def _with_budget(space: Space, overrides: Sequence[str]) -> Space:
     for override in overrides:
         key, _, value = override.partition("=")
+        if key == "storage.shared" and value in ("true", "false"):
+            storage = space.storage.model_copy(update={"shared": value == "true"})
+            space = space.model_copy(update={"storage": storage})
+            continue
         if key != "search.trainings":
             raise SpaceError(
                 f"--resume goes on with the space as it was, found --set {override}; only a larger search.trainings "
-                "(--trials) may change: start another sweep for other settings"
+                "(--trials) and storage.shared may change: start another sweep for other settings"
             )
         if not value.isdigit() or int(value) < space.search.trainings:
             raise SpaceError(
