@@ -1,11 +1,13 @@
 """A loaded space -> its foundation proven to be there, and its adapters' targets to match; no weights are loaded."""
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
 from rayforget.errors import FoundationError, SpaceError
+from rayforget.extras import MissingExtraError, need
 from rayforget.foundations.causal_source import causal_source
 from rayforget.foundations.clip_source import clip_source, quiet_open_clip
 from rayforget.planning.counts import typical_recipes
@@ -30,8 +32,8 @@ def check_foundation(loaded: LoadedSpace) -> None:
     """
     try:
         find_foundation(loaded.space.foundation)
-    except FoundationError as error:
-        key = "foundation.pretrained" if str(error).startswith("foundation.pretrained") else "foundation.model"
+    except (FoundationError, MissingExtraError) as error:
+        key = re.match(r"foundation\.\w+|", str(error)).group() or "foundation.model"  # type: ignore[union-attr]
         about = "" if str(error).startswith(key) else f"{key}: "
         raise SpaceError(f"{loaded.where(key)}: {about}{error}") from None
     for method in loaded.methods:
@@ -43,11 +45,17 @@ def check_foundation(loaded: LoadedSpace) -> None:
 
 
 def find_foundation(spec: Foundation) -> None:
-    """Raises FoundationError where a folder, a file in it, a model's name or its tag does not exist."""
+    """Looks for what the foundation needs.
+
+    Raises:
+        FoundationError: a folder, a file in it, a model's name or its tag does not exist.
+        MissingExtraError: a package that language models need is not installed.
+    """
     match spec:
         case ClipFoundation():
             clip_source(spec)
         case CausalLmFoundation():
+            need("lm_eval", "foundation.kind: causal_lm")
             causal_source(spec)
 
 
