@@ -120,11 +120,14 @@ def frontier(
     name: SweepName,
     storage: Storage = "runs",
     out: Annotated[Path | None, typer.Option(help="Folder for frontier.png and frontier.html.")] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Also score tasks with one labelled split on the whole of it.")
+    ] = False,
 ) -> None:
     """Print the frontier and what each method recovers; draw frontier.png and frontier.html."""
     from rayforget.inspect import show_frontier
 
-    show_frontier(storage, name, out)
+    show_frontier(storage, name, out, full=full)
 
 
 @app.command()

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from rayforget.errors import RecordError, SpaceError
+from rayforget.frontier.baseline_errors import BaselineErrors
+from rayforget.frontier.progress import recovered_on_val
+from rayforget.planning.foundation_check import check_foundation, check_gpus, find_foundation
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.provenance import provenance
@@ -16,12 +19,14 @@ from rayforget.record.standing import is_finished
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest, unused_name
 from rayforget.report.live import LiveView, Progress, open_console
+from rayforget.report.mirror_thread import mirror_thread
 from rayforget.report.present import mark_stale, mirror_quietly, present, summary_of
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.search.study import CurveStudy
 from rayforget.space.load import LoadedSpace
 from rayforget.space.methods import methods_of
 from rayforget.space.models import Space
+from rayforget.space.paths import is_uri
 from rayforget.tasks.check import check_data, check_tasks
 from rayforget.tasks.revisions import pin_revisions
 
@@ -31,12 +36,17 @@ INTERRUPTED = 130
 
 
 def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, verbose: bool) -> int:
-    """Checks the data, opens the record and runs the sweep; returns the exit code.
+    """Checks model and data, opens the record and runs the sweep; returns the exit code.
 
     Raises:
-        SpaceError: the data does not fit the space; nothing was written.
+        SpaceError: model, machine or data do not fit the space; nothing was written.
         RecordError: the name is taken.
     """
+    check_foundation(loaded)
+    if address is None:
+        check_gpus(loaded.space.resources, f"{loaded.where('resources.gpus_per_worker')}: ")
+    else:
+        check_storage(loaded.space, address, f"{loaded.where('storage.path')}: ")
     space = pin_revisions(loaded.space, check_data(loaded))
     storage = Store.open(space.storage.path)
     created = time.time()
@@ -52,15 +62,38 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
     return _run(space, sweep, address=address, verbose=verbose)
 
 
+def check_storage(space: Space, address: str, where: str = "") -> None:
+    """Refuses a storage folder of which each node of the cluster would have its own; asks the cluster where need be.
+
+    Raises:
+        SpaceError: the cluster has, or may get, more than one node.
+        RayforgetError: there is no such cluster.
+    """
+    if space.storage.shared or is_uri(space.storage.path):
+        return
+    from rayforget.on_ray.cluster_size import cluster_nodes, refuse_private_storage
+    from rayforget.on_ray.session import ray_session
+
+    with ray_session(space.resources, address=address):
+        refuse_private_storage(space.storage.path, len(cluster_nodes(space.resources)), where)
+
+
 def resume_sweep(name: str, storage: str, overrides: Sequence[str], *, address: str | None, verbose: bool) -> int:
     """Goes on with a sweep where its record stands; returns the exit code.
 
     Raises:
         RecordError: there is no such sweep.
-        SpaceError: something other than a larger budget is overridden.
+        SpaceError: something other than a larger budget is overridden, this machine lacks GPUs, or the cluster's
+            nodes do not share the storage.
+        FoundationError: the model is no longer there.
     """
     sweep = Sweep.open(Store.open(storage), name)
     space = _with_budget(space_here(sweep, storage), overrides)
+    find_foundation(space.foundation)
+    if address is None:
+        check_gpus(space.resources)
+    else:
+        check_storage(space, address)
     check_tasks(space)
     return _run(space, sweep, address=address, verbose=verbose)
 
@@ -68,10 +101,14 @@ def resume_sweep(name: str, storage: str, overrides: Sequence[str], *, address: 
 def _with_budget(space: Space, overrides: Sequence[str]) -> Space:
     for override in overrides:
         key, _, value = override.partition("=")
+        if key == "storage.shared" and value in ("true", "false"):
+            storage = space.storage.model_copy(update={"shared": value == "true"})
+            space = space.model_copy(update={"storage": storage})
+            continue
         if key != "search.trainings":
             raise SpaceError(
                 f"--resume goes on with the space as it was, found --set {override}; only a larger search.trainings "
-                "(--trials) may change: start another sweep for other settings"
+                "(--trials) and storage.shared may change: start another sweep for other settings"
             )
         if not value.isdigit() or int(value) < space.search.trainings:
             raise SpaceError(
@@ -97,11 +134,16 @@ def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) ->
     agenda = Agenda(space, sweep, study)
     sweep.clean({name for name, records in agenda.records.items() if is_finished(records)})
     console.print(f"sweep {sweep.info.name}: {agenda.num_trainings} trainings, record in {sweep.store}", soft_wrap=True)
-    with LiveView(console, sweep.info.name, running=lambda: sorted(agenda.running)) as view:
+    errors = BaselineErrors(agenda.roles)
+    with (
+        LiveView(console, sweep.info.name, running=lambda: sorted(agenda.running)) as view,
+        mirror_thread(sweep, space, view.warn) as mirror,
+    ):
 
         def after(named: NamedJob) -> None:
             tidy_weights(sweep, agenda.gathered(), agenda.roles, space.storage.keep)
-            view.show(_progress(agenda, named))
+            view.show(_progress(agenda, named, errors))
+            mirror.tell([record for records in agenda.records.values() for record in records], agenda.gathered())
 
         finished = run_sweep(
             agenda,
@@ -156,13 +198,16 @@ def _storage_option(space: Space) -> str:
     return "" if Path(space.storage.path) == Path("runs").absolute() else f" --storage {space.storage.path}"
 
 
-def _progress(agenda: Agenda, named: NamedJob) -> Progress:
+def _progress(agenda: Agenda, named: NamedJob, errors: BaselineErrors) -> Progress:
     gathered = agenda.gathered()
-    best, recovered = [], None
+    best, recovered, undefined = [], None, False
     try:
         summary = summary_of(agenda.sweep.info.name, gathered, {}, agenda.roles, resamples=0)
         best = [summary.points[i] for i in summary.frontier]
-        recovered = summary.recovery.val.value if summary.recovery.val else None
+        if summary.plain is not None:
+            theta_0, *plain = (summary.points[i] for i in (*summary.theta_0.points, *summary.plain.points))
+            found = recovered_on_val(summary, errors(theta_0, plain, gathered.val))
+            recovered, undefined = found.value, found.value is None
     except RecordError:  # theta_0 has no record before the first trial is done
         pass
     failures = agenda.failures()
@@ -172,6 +217,7 @@ def _progress(agenda: Agenda, named: NamedJob) -> Progress:
         failed=len(failures),
         in_all=agenda.num_trainings,
         recovered=recovered,
+        undefined=undefined,
         frontier=best,
         last=last,
     )

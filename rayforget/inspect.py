@@ -97,8 +97,8 @@ def print_status(storage: str, name: str) -> None:
         console.print(Text(f"if none is, go on with: rayforget sweep --resume {name}{option}"))
 
 
-def show_frontier(storage: str, name: str, out: Path | None) -> None:
-    """Prints the frontier and draws it into `out`, or beside the record.
+def show_frontier(storage: str, name: str, out: Path | None, *, full: bool = False) -> None:
+    """Prints the frontier and draws it into `out`, or beside the record; `full` adds whole labelled splits.
 
     Raises:
         RecordError: there is no such sweep, or it holds too little for a frontier.
@@ -107,7 +107,7 @@ def show_frontier(storage: str, name: str, out: Path | None) -> None:
     from rayforget.report.present import present
 
     sweep = Sweep.open(Store.open(storage), name)
-    present(sweep, space_here(sweep, storage), open_console(), out)
+    present(sweep, space_here(sweep, storage), open_console(), out, full=full)
 
 
 def mirror_sweep(storage: str, name: str) -> None:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rayforget.planning.counts import Counts, count
+from rayforget.planning.foundation_check import check_foundation
 from rayforget.planning.strengths import strength_warnings
 from rayforget.report.live import open_console
 from rayforget.space.load import LoadedSpace
@@ -24,11 +25,12 @@ Line = tuple[str, str]
 
 
 def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
-    """Checks the data, and with `probe` the model and every method on it; prints what a sweep takes.
+    """Checks that model and data are there, and with `probe` every method on them; prints what a sweep takes.
 
     Raises:
         SpaceError: with the file and line of what cannot be used.
     """
+    check_foundation(loaded)
     tasks = check_data(loaded)
     counts = count(loaded, tasks)
     lines = [*_counted(counts)]
@@ -38,7 +40,7 @@ def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
         found = probe_space(loaded, tasks, counts)
         lines += _probed(loaded, counts, found)
     else:
-        lines.append(("not looked at", "the model, memory, disk and time: leave --no-probe out"))
+        lines.append(("not looked at", "the model's weights, memory, disk and time: leave --no-probe out"))
     _print(open_console(), loaded, lines, [*notes(loaded), *strength_warnings(loaded, counts)])
 
 

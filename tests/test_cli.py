@@ -261,7 +261,7 @@ def test_the_probe_sets_every_method_up_and_leaves_nothing(run: Run, folders: Pa
     (folders.parent / "model" / "open_clip_config.json").unlink()
     code, message = run("check", folders)
     assert code == 2
-    assert message.startswith(f"{folders}:2: foundation: ")
+    assert message.startswith(f"{folders}:2: foundation.model local-dir:")
 
 
 @pytest.mark.parametrize(
@@ -340,6 +340,25 @@ def test_frontier_draws_into_the_folder_it_is_given(run: Run, recorded: Path, tm
     assert "Frontier" in output
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"frontier.png", "frontier.html", "frontier.json"}
     assert files_below(recorded) == before
+
+
+@pytest.mark.slow
+def test_frontier_in_full_prints_whole_splits_of_the_recorded_items(run: Run, recorded: Path, tmp_path: Path) -> None:
+    text = recorded.joinpath("whole", "space.json").read_text()
+    tree = json.loads(text)
+    code, output = run("frontier", "whole", "--storage", recorded, "--out", tmp_path / "out", "--full")
+    assert (code, "--full has nothing to show: no task has a `cut`" in output) == (0, True)
+    sketch = tree["tasks"]["sketch"]
+    sketch["cut"] = {"source": sketch["val"] | {"seed": 5}, "seed": 0, "val_share": 0.5}
+    sketch["val"] = sketch["test"] = None
+    recorded.joinpath("whole", "space.json").write_text(json.dumps(tree))
+    try:
+        code, output = run("frontier", "whole", "--storage", recorded, "--out", tmp_path / "out", "--full")
+    finally:
+        recorded.joinpath("whole", "space.json").write_text(text)
+    assert code == 0
+    assert "seen in selection" in output
+    assert re.search(r"sketch +θ0, pretrained +\d+ +\d", output)
 
 
 def test_rm_asks_and_deletes_one_sweep_alone(run: Run, recorded: Path) -> None:

@@ -98,6 +98,7 @@ def test_the_project_is_installed_under_its_constraints() -> None:
     (install,) = [command for command in CLUSTER["setup_commands"] if "-e ~/rayforget" in command]
     words = shlex.split(install)
     assert words[words.index("-c") + 1] == "~/rayforget/constraints.txt"
+    assert words[words.index("-e") + 1] == "~/rayforget[all]"  # no task is refused for want of a package
     assert words[0].endswith("uv")
 
 

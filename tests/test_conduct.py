@@ -3,10 +3,14 @@
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 from toy_agenda import do_job, toy_agenda
 
-from rayforget.conduct import INTERRUPTED, _close
+from rayforget.conduct import INTERRUPTED, _close, _progress, _with_budget, check_storage
+from rayforget.errors import SpaceError
+from rayforget.frontier.baseline_errors import BaselineErrors
+from rayforget.report.live import LiveView
 from rayforget.search.agenda import Agenda, NamedJob, Next
 
 
@@ -21,6 +25,42 @@ def worked_through(folder: Path) -> Agenda:
 def closed(agenda: Agenda, *, finished: bool) -> tuple[int, str]:
     text = io.StringIO()
     return _close(agenda, Console(file=text, width=200), finished), text.getvalue()
+
+
+def test_a_resumed_sweep_may_be_told_that_its_disk_is_shared_and_nothing_else(tmp_path: Path) -> None:
+    space = toy_agenda(tmp_path).space
+    assert _with_budget(space, ["storage.shared=true", "search.trainings=4"]).storage.shared
+    assert _with_budget(space, ["storage.shared=true"]).model_dump() == {
+        **space.model_dump(),
+        "storage": {**space.storage.model_dump(), "shared": True},
+    }
+    with pytest.raises(SpaceError, match="only a larger search"):
+        _with_budget(space, ["storage.path=elsewhere"])
+
+
+def test_a_shared_disk_and_a_bucket_are_taken_without_asking_the_cluster(tmp_path: Path) -> None:
+    space = _with_budget(toy_agenda(tmp_path).space, ["storage.shared=true"])
+    check_storage(space, "203.0.113.1:1")  # nobody answers there
+    bucket = space.storage.model_copy(update={"path": "s3://b/runs", "shared": False})
+    check_storage(space.model_copy(update={"storage": bucket}), "203.0.113.1:1")
+
+
+def test_what_is_recovered_so_far_is_undefined_while_the_baselines_lie_within_error(tmp_path: Path) -> None:
+    agenda = toy_agenda(tmp_path)
+    shown = []
+    for _ in range(2):
+        named = agenda.next()
+        assert isinstance(named, NamedJob)
+        do_job(agenda, named)
+        shown.append(_progress(agenda, named, BaselineErrors(agenda.roles)))
+    assert [one.undefined for one in shown] == [False, False]
+    assert shown[0].recovered is not None
+    for error in (0.0, 1.0):
+        progress = _progress(agenda, named, lambda *_, error=error: (error, error))  # type: ignore[misc, arg-type]
+        text = io.StringIO()
+        LiveView(Console(file=text, width=200), "s", running=list).show(progress)
+        assert ("undefined" in text.getvalue()) == (error > 0)
+        assert "recovered" in text.getvalue()
 
 
 def test_a_finished_sweep_is_reported_and_zero(tmp_path: Path) -> None:

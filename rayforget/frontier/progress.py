@@ -1,6 +1,6 @@
-"""Points -> what had been recovered on `val` after each training, in the order in which trainings were asked for."""
+"""Points -> what had been recovered on `val` after each training, in the order in which trainings ended."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -9,22 +9,32 @@ from rayforget.frontier.choose import is_plain_baseline
 from rayforget.frontier.nondominated import nondominated
 from rayforget.frontier.points import THETA_0, FrontierPoint
 from rayforget.frontier.recovered import Pair, Recovered, recovered
+from rayforget.frontier.summary import Summary
+
+Errors = Callable[[FrontierPoint, Sequence[FrontierPoint]], Pair]
+"""theta_0 and plain trainings -> the errors of what these gained and lost; see `recovered.recovered`."""
 
 
-def recovered_so_far(points: Sequence[FrontierPoint]) -> list[tuple[int, Recovered]]:
+def recovered_so_far(
+    points: Sequence[FrontierPoint], *, order: Sequence[str], errors: Errors
+) -> list[tuple[int, Recovered]]:
     """(number of trainings, what their frontier recovers), from the first training on that plain fine-tuning had.
 
-    Equal to a summary's `recovery.val` without a bootstrap, over the points of so many trainings; the reference is
-    the mean of the plain trainings among these. Only the frontier is carried on from one training to the next, so
+    Equal to a summary's `recovery.val` over the points of so many trainings; the reference is the mean of the plain
+    trainings among these. Only the frontier is carried on from one training to the next, so
     that the whole series costs little more than its last value.
 
     Args:
         points: theta_0's own and every training's, in any order; a training that failed without a point counts not.
+        order: the trainings that count, as they ended (`record.standing.order_of_finish`): one that ends later must
+            not come to stand before others, or values that were once shown would change.
+        errors: within which plain fine-tuning's gain and loss are nothing.
 
     Raises:
         RecordError: theta_0 has no point, or a value is not finite.
     """
-    theta_0 = [_pair(point) for point in points if point.method == THETA_0]
+    base = [point for point in points if point.method == THETA_0]
+    theta_0 = [_pair(point) for point in base]
     if len(theta_0) != 1:
         raise RecordError(f"expected one point of theta_0, found {len(theta_0)}; score theta_0 once before a report")
     trainings: dict[str, list[FrontierPoint]] = {}
@@ -32,18 +42,31 @@ def recovered_so_far(points: Sequence[FrontierPoint]) -> list[tuple[int, Recover
         if point.method != THETA_0:
             trainings.setdefault(point.trial, []).append(point)
     frontier = np.array(theta_0)
-    plain: list[Pair] = []
+    plain: list[FrontierPoint] = []
     found = []
-    for count, trial in enumerate(sorted(trainings), start=1):
+    for count, trial in enumerate((trial for trial in order if trial in trainings), start=1):
         own = trainings[trial]
-        plain += [_pair(point) for point in own if is_plain_baseline(point)]
+        plain += [point for point in own if is_plain_baseline(point)]
         pairs = [_pair(point) for point in own if not point.is_copy_of_theta_0]
         values = np.concatenate((frontier, np.array(pairs).reshape(-1, 2)))
         frontier = values[nondominated(values)]
         if plain:
-            special, general = np.mean(plain, axis=0)
-            found.append((count, recovered(frontier, theta_0=theta_0[0], plain=(float(special), float(general)))))
+            special, general = np.mean([_pair(point) for point in plain], axis=0)
+            tuned = (float(special), float(general))
+            found.append((count, recovered(frontier, theta_0=theta_0[0], plain=tuned, errors=errors(base[0], plain))))
     return found
+
+
+def recovered_on_val(summary: Summary, errors: Pair) -> Recovered:
+    """What the frontier of a summary without a bootstrap recovers, undefined where its report would say so.
+
+    Args:
+        summary: plain fine-tuning is measured in it.
+        errors: of what plain fine-tuning gained and lost.
+    """
+    assert summary.plain is not None
+    values = np.array([_pair(summary.points[i]) for i in summary.frontier]).reshape(-1, 2)
+    return recovered(values, theta_0=summary.theta_0.val.pair, plain=summary.plain.val.pair, errors=errors)
 
 
 def _pair(point: FrontierPoint) -> Pair:

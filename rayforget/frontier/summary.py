@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rayforget.frontier.halves import HalvedTask, WholeScore
 from rayforget.frontier.points import FrontierPoint, TaskRole
 from rayforget.frontier.recovered import Pair, Recovered
 from rayforget.frontier.uncertainty import Interval
@@ -95,6 +96,10 @@ class Summary:
     """In the order of their names, then `plain`."""
     together: MethodSummary
     """All methods and `plain` on the common alphas."""
+    halved: tuple[HalvedTask, ...] = ()
+    """Tasks whose `val` and `test` are parts of one labelled split."""
+    whole: tuple[WholeScore, ...] = ()
+    """Both parts together, for the models that the tables show; empty unless it is asked for."""
     notice: str | None = None
     """What a reader must know before all else: that this report is stale."""
 

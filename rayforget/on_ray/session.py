@@ -1,8 +1,9 @@
 """A connection to Ray: a cluster of this machine's own on loopback, or one that is running."""
 
+import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -37,6 +38,17 @@ _LOCAL_ENVIRONMENT = {
     "RAY_worker_maximum_startup_concurrency": "32",
 }
 
+
+_OF_WORKERS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "OMP_WAIT_POLICY": _ENVIRONMENT["OMP_WAIT_POLICY"],
+}
+"""On this machine workers have it from the driver; a cluster's were started by somebody else."""
 
 _ADDRESSES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 
@@ -103,6 +115,17 @@ def ray_session(resources: Resources, *, address: str | None, verbose: bool = Fa
             ray.shutdown()
 
 
+def joined_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What workers of any cluster get besides their own environment: nothing phones home, threads wait asleep.
+
+    What this process's environment says comes before our own choice. Variables that the job's own environment sets
+    already are left to it: Ray refuses to be told one twice.
+    """
+    job = json.loads(environment.get("RAY_JOB_CONFIG_JSON_ENV_VAR") or "{}")
+    told = ((job.get("runtime_env") or {}).get("env_vars") or {}).keys()
+    return {name: environment.get(name, value) for name, value in _OF_WORKERS.items() if name not in told}
+
+
 def _start(resources: Resources, verbose: bool) -> str:
     needed, there = needed_cpus(resources), os.cpu_count() or 1
     if needed > there:
@@ -124,6 +147,7 @@ def _join(address: str, verbose: bool) -> str:
     return _init(
         f"no Ray cluster can be joined at {address}",
         address=address,
+        runtime_env={"env_vars": joined_environment(os.environ)},
         log_to_driver=verbose,
         logging_level=logging.ERROR,
     )

@@ -69,7 +69,10 @@ def submit_sweep(
     environment = dict(_JOB_ENVIRONMENT)
     with tempfile.TemporaryDirectory(prefix="rayforget-job-") as folder:
         if resume is not None:
-            options += ["--resume", resume, "--storage", _reachable(storage, paths_on_cluster)]
+            place = _reachable(storage, paths_on_cluster)
+            options += ["--resume", resume, "--storage", place]
+            if not is_uri(place):
+                options += ["--set", "storage.shared=true"]
             if space is not None:
                 raise SpaceError("--resume takes the space from the record; leave the space file out")
         else:
@@ -79,6 +82,8 @@ def submit_sweep(
             environment |= carried_variables(loaded, os.environ)
             shutil.copy(path, Path(folder) / path.name)
             options = [path.name, *options, *(["--name", name] if name else [])]
+            if not is_uri(loaded.space.storage.path):  # check_elsewhere let it pass: every node has it
+                options += ["--set", "storage.shared=true"]
         client = _connect(address)
         entrypoint = shlex.join(["rayforget", "sweep", *options, "--address", "auto"])
         job = _submit(client, entrypoint, {"working_dir": folder, "env_vars": environment}, address)

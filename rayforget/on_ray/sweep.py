@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rayforget.bench import BenchSpec
 from rayforget.errors import SpaceError
+from rayforget.on_ray.cluster_size import cluster_nodes, nodes_now, slots_that_fit
 from rayforget.on_ray.session import prepare_environment, ray_session
 from rayforget.pipeline import failed_record
 from rayforget.record.jobs import TrialJob
@@ -136,23 +137,17 @@ def _affordable_slots(resources: Resources, *, local: bool) -> int:
     """
     import ray
 
-    workers = 0
-    for node in ray.nodes():  # type: ignore[no-untyped-call]
-        if not node["Alive"]:
-            continue
-        fits = (node["Resources"].get("CPU", 0) - 0.01 * resources.slots) // resources.cpus_per_worker
-        if resources.gpus_per_worker:
-            fits = min(fits, node["Resources"].get("GPU", 0) // resources.gpus_per_worker)
-        workers += max(0, int(fits))
-    fitting = workers // resources.workers_per_slot
+    fitting = slots_that_fit(nodes_now(), resources)
     if fitting == 0 and local:
         raise SpaceError(
             f"a slot takes {resources.workers_per_slot} workers of {resources.cpus_per_worker:g} CPUs and "
             f"{resources.gpus_per_worker:g} GPUs, this machine has {ray.cluster_resources().get('GPU', 0):g} GPUs; "  # type: ignore[no-untyped-call]
             "set resources.gpus_per_worker or workers_per_slot"
         )
+    if not local:
+        fitting = max(fitting, slots_that_fit(cluster_nodes(resources), resources))
     if fitting < resources.slots:
-        logger.warning("the cluster holds %d of %d slots now; running with %d", fitting, resources.slots, fitting or 1)
+        logger.warning("the cluster holds %d of %d slots; running with %d", fitting, resources.slots, fitting or 1)
     return min(resources.slots, max(1, fitting))
 
 

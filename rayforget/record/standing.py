@@ -50,6 +50,22 @@ def is_finished(records: Iterable[CheckpointRecord]) -> bool:
     return any(record.status == "failed" or record.fraction == 1 for record in records)
 
 
+def order_of_finish(records: Iterable[CheckpointRecord], *, before: float | None = None) -> list[str]:
+    """The trainings that ended, as they ended: an order that a resumed sweep only adds to.
+
+    Args:
+        records: of any trials.
+        before: Unix time; only what ended before counts. A record reaches the driver a moment after it was made, so
+            that the order of the last few seconds may not be complete yet.
+    """
+    trials: dict[str, list[CheckpointRecord]] = {}
+    for record in records:
+        if record.recipe:
+            trials.setdefault(record.trial, []).append(record)
+    ends = sorted((max(record.finished for record in of), name) for name, of in trials.items() if is_finished(of))
+    return [name for end, name in ends if before is None or end < before]
+
+
 def roles_of(sweep: "Sweep") -> tuple[TaskRole, ...]:
     """What each task counts for, read off the resolved space without building its models: quick to import and run."""
     tasks = json.loads(sweep.space_json())["tasks"]

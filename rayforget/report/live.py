@@ -25,6 +25,8 @@ class Progress:
     """On `val`, optimistic; None while plain fine-tuning is not measured, or undefined."""
     frontier: Sequence[FrontierPoint]
     """The best points so far, ascending in speciality."""
+    undefined: bool = False
+    """Whether plain fine-tuning is measured and gained or lost nothing, within error."""
     last: str = ""
     """What finished last, in a few words."""
 
@@ -66,6 +68,10 @@ class LiveView:
         if not self._console.is_terminal:
             self._console.print(text)
 
+    def warn(self, text: str) -> None:
+        """Prints a line that stays; may come from another thread."""
+        self._console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
     def show(self, progress: Progress) -> None:
         """Takes the newest state."""
         self._progress = progress
@@ -88,7 +94,7 @@ class LiveView:
             f"[{_clock(time.monotonic() - self._started)}] {progress.done}/{progress.in_all} trainings",
             f"{progress.failed} failed" if progress.failed else "",
             progress.last,
-            f"recovered {progress.recovered:.2f} (val)" if progress.recovered is not None else "",
+            f"recovered {_recovered(progress)} (val)" if _recovered(progress) else "",
             f"ETA {_clock(eta)}" if eta is not None else "",
         ]
         return "  ".join(part for part in parts if part)
@@ -108,7 +114,8 @@ class LiveView:
             _clock(time.monotonic() - self._started),
             f"ETA {_clock(eta)}" if eta is not None else "",
         )
-        recovered = "" if progress.recovered is None else f"recovered so far {progress.recovered:.2f} (val, optimistic)"
+        value = _recovered(progress)
+        recovered = f"recovered so far {value} (val, optimistic)" if value else ""
         under_way = f"running: {', '.join(self._running())}" if self._running() else self._note
         return Group(head, Text(f"{under_way}   {recovered}", style="dim"), self._best(progress.frontier))
 
@@ -122,6 +129,13 @@ class LiveView:
                 point.trial, f"{point.alpha:g}", f"{100 * point.speciality:.1f}", f"{100 * point.generality:.1f}"
             )
         return table
+
+
+def _recovered(progress: Progress) -> str:
+    """`0.91`, `undefined`, or nothing while it is not known."""
+    if progress.undefined:
+        return "undefined"
+    return "" if progress.recovered is None else f"{progress.recovered:.2f}"
 
 
 def _clock(seconds: float) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 
 from rayforget.frontier.points import FrontierPoint, PointKey, TaskRole
 from rayforget.frontier.recovered import Pair
+from rayforget.record.standing import is_finished
 from rayforget.record.types import CheckpointRecord, Score
 
 MAX_POINTS = 100
@@ -24,6 +25,11 @@ MAX_POINTS = 100
 COMPARE_FILTER = "tags.`rayforget.kind` = 'point' and tags.superseded = 'false'"
 """What to type into MLflow's search box to compare the frontier's points."""
 
+FRONTIER_TABLE = "frontier_table.json"
+"""The artifact that MLflow's UI and `mlflow.load_table` read as a table."""
+_LIST_OF_TABLES = json.dumps([{"path": FRONTIER_TABLE, "type": "table"}])
+_TABLES = "mlflow.loggedArtifacts"
+"""MLflow's tag that says which artifacts are tables, as its `log_table` sets it."""
 _REFUSED = re.compile(r"[^\w./ -]", re.ASCII)
 _MAX_TEXT = 5000
 """MLflow cuts longer parameters and tags."""
@@ -53,7 +59,7 @@ class SweepView:
     """Metric -> (number of finished trials, value), e.g. `val/hypervolume`. A pair that was once mirrored must not
     change: MLflow cannot take a value back."""
     artifacts: Mapping[str, bytes] = field(default_factory=dict)
-    """File name -> content: `frontier.png`, `frontier.html`, `frontier.json`."""
+    """File name -> content: `frontier.png`, `frontier.html`, `frontier.json`, `frontier_table.json`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +128,7 @@ def safe_name(name: str) -> str:
 
 
 def _plan_sweep(view: SweepView, trials: Mapping[str, Sequence[CheckpointRecord]]) -> RunPlan:
-    ends = sorted(_ms(records[-1].finished) for records in trials.values())
+    ends = sorted(_ms(of[-1].finished) for of in trials.values() if is_finished(of) or not of[-1].recipe)
     start = _ms(view.created)
 
     def time_after(num_trials: int) -> int:
@@ -141,7 +147,11 @@ def _plan_sweep(view: SweepView, trials: Mapping[str, Sequence[CheckpointRecord]
         kind="sweep",
         params={},
         metrics=metrics,
-        tags={**{name: text[:_MAX_TEXT] for name, text in view.tags.items()}, "mlflow.note.content": note},
+        tags={
+            **{name: text[:_MAX_TEXT] for name, text in view.tags.items()},
+            **({_TABLES: _LIST_OF_TABLES} if FRONTIER_TABLE in view.artifacts else {}),
+            "mlflow.note.content": note,
+        },
         status="RUNNING" if view.running else "FINISHED",
         start_ms=start,
         end_ms=None if view.running else max([start, *ends]),

@@ -5,6 +5,7 @@ from html import escape
 
 from rayforget.frontier.points import PLAIN
 from rayforget.frontier.summary import Baseline, Measure, Summary
+from rayforget.report import whole
 from rayforget.report.look import assign_looks
 from rayforget.report.reading import footnotes, format_measure, name_method, percent, pick_point
 from rayforget.report.table import method_cells, recovery_cells
@@ -91,6 +92,16 @@ def tasks_html(summary: Summary) -> str:
     heads = "".join(f"<th>{escape(name)}</th>" for name, _ in models)
     head = f'<tr><th class="text">task</th><th class="text">role</th><th class="text">group</th>{heads}</tr>'
     return _table("By task", "% on val", head, rows)
+
+
+def whole_html(summary: Summary) -> str:
+    """Both parts of every labelled split that was cut in two, and the whole; empty unless it is asked for."""
+    if not summary.whole:
+        return ""
+    heads = [f'<th class="text">{head}</th>' for head in whole.TEXT_HEADS]
+    heads += [f"<th>{head}</th>" for head in whole.NUMBER_HEADS]
+    rows = [_row(row, num_text=len(whole.TEXT_HEADS)) for row in whole.whole_rows(summary)]
+    return _table(whole.TITLE, whole.NOTE, f"<tr>{''.join(heads)}</tr>", rows)
 
 
 def _baseline_cells(baseline: Baseline) -> list[str]:

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.compare import Scores, summarise
 from rayforget.frontier.gather import Gathered, gather
-from rayforget.frontier.points import FrontierPoint, TaskRole, task_roles
+from rayforget.frontier.halves import WholeScore, halved_tasks, whole_scores
+from rayforget.frontier.points import TaskRole, task_roles
 from rayforget.frontier.progress import recovered_so_far
 from rayforget.frontier.summary import Summary
-from rayforget.record.standing import Standing, standing_of
+from rayforget.record.standing import Standing, order_of_finish, standing_of
 from rayforget.record.sweep import Sweep
 from rayforget.record.types import CheckpointRecord
+from rayforget.report.frontier_table import frontier_as_table
 from rayforget.report.reading import stale_notice
 
 if TYPE_CHECKING:  # a summary needs the tasks' roles alone, and building the space's models takes half a second
@@ -62,29 +65,44 @@ class _Looked:
     summary: Summary
 
 
-def _look(sweep: Sweep, space: "Space") -> _Looked:
+def _look(sweep: Sweep, space: "Space", *, full: bool = False) -> _Looked:
     roles, records = task_roles(space), sweep.records()
-    gathered = gather(records, roles)
+    gathered, tests, halved = gather(records, roles), sweep.test_scores(), halved_tasks(space)
     standing = standing_of(sweep, records, gathered)
-    summary = summary_of(sweep.info.name, gathered, sweep.test_scores(), roles)
+    summary = summary_of(sweep.info.name, gathered, tests, roles)
+    whole: tuple[WholeScore, ...] = ()
+    if full:
+        plain = summary.plain.points if summary.plain is not None else ()
+        models = [summary.theta_0.points, plain, *((i,) for i in summary.frontier if (i,) != summary.theta_0.points)]
+        whole = whole_scores(halved, models, summary.points, val=gathered.val, test=tests)
     return _Looked(
         records=records,
         gathered=gathered,
         standing=standing,
-        summary=replace(summary, notice=stale_notice(standing)),
+        summary=replace(summary, notice=stale_notice(standing), halved=halved, whole=whole),
     )
 
 
-def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = None) -> Summary:
+def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = None, *, full: bool = False) -> Summary:
     """Prints the frontier and draws it as `frontier.png` and `frontier.html` into `out`, or beside the record.
+
+    Args:
+        sweep: the sweep.
+        space: its space.
+        console: where it is printed.
+        out: a folder.
+        full: also what tasks with one labelled split score on the whole of it.
 
     Raises:
         RecordError: the record holds too little for a frontier.
     """
     from rayforget.report.table import frontier_table
 
-    summary = summarise_sweep(sweep, space)
+    summary = _look(sweep, space, full=full).summary
     console.print(frontier_table(summary))
+    if full and not summary.whole:
+        reason = "no model is scored on test yet" if summary.halved else "no task has a `cut`"
+        console.print(f"--full has nothing to show: {reason}", style="yellow", highlight=False)
     for name, data in drawings(summary).items():
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
@@ -131,7 +149,7 @@ def mirror_sweep(sweep: Sweep, space: "Space", *, running: bool) -> str:
     """Writes the record to MLflow; returns what was done in a few words. Raises MirrorError."""
     from rayforget.record.store import Store
     from rayforget.report.mirror import find_tracking, mirror
-    from rayforget.report.mirror_plan import SweepView
+    from rayforget.report.mirror_plan import FRONTIER_TABLE, SweepView
 
     looked = _look(sweep, space)
     summary = looked.summary
@@ -149,8 +167,8 @@ def mirror_sweep(sweep: Sweep, space: "Space", *, running: bool) -> str:
         points=looked.gathered.points,
         frontier=[summary.points[i].key for i in summary.frontier],
         test={summary.points[i].key: measure.pair for i, measure in summary.test.items()},
-        series=_series(looked.gathered.points),
-        artifacts=drawings(summary),
+        series=series_of(looked.records, looked.gathered, BaselineErrors(summary.roles)),
+        artifacts={**drawings(summary), FRONTIER_TABLE: frontier_as_table(summary)},
     )
     tracking = find_tracking(space.tracking.uri, Store.open(space.storage.path))
     done = mirror(view, tracking)
@@ -171,9 +189,27 @@ def mirror_quietly(sweep: Sweep, space: "Space", console: Console, *, running: b
         console.print(f"MLflow: {error}; later: rayforget mirror {sweep.info.name}", style="yellow", highlight=False)
 
 
-def _series(points: Sequence[FrontierPoint]) -> Mapping[str, Sequence[tuple[int, float]]]:
-    """Hypervolume and recovered on `val` after each finished trial, in the order of the trials."""
-    found = recovered_so_far(points)
+def series_of(
+    records: Sequence[CheckpointRecord], gathered: Gathered, errors: BaselineErrors, *, before: float | None = None
+) -> Mapping[str, Sequence[tuple[int, float]]]:
+    """Hypervolume and recovered on `val` after each finished trial, in the order in which they ended.
+
+    What a later call adds stands behind what an earlier one gave. Recovered has no value where it is undefined.
+
+    Args:
+        records: of the sweep.
+        gathered: their points.
+        errors: of the baselines' difference.
+        before: only trials that ended before this Unix time, see `order_of_finish`.
+
+    Raises:
+        RecordError: theta_0 is not scored yet.
+    """
+    found = recovered_so_far(
+        gathered.points,
+        order=order_of_finish(records, before=before),
+        errors=lambda theta_0, plain: errors(theta_0, plain, gathered.val),
+    )
     return {
         "val/hypervolume": [(count, each.hypervolume) for count, each in found],
         "val/recovered": [(count, each.value) for count, each in found if each.value is not None],

@@ -10,6 +10,7 @@ from rayforget.frontier.recovered import Pair, Recovered
 from rayforget.frontier.summary import Summary
 from rayforget.frontier.uncertainty import Interval
 from rayforget.record.standing import Standing
+from rayforget.report.halves import half_notes
 
 MAX_LOSS = 0.01
 """The budget of generality, one point, for which a report names the best point."""
@@ -173,4 +174,4 @@ def footnotes(summary: Summary) -> list[str]:
         notes.append("—: test is not scored yet")
     elif untested:
         notes.append(f"—: not every chosen point is scored on test (up to {untested} are missing)")
-    return notes
+    return [*notes, *half_notes(summary)]

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from rayforget.frontier.recovered import Pair
 from rayforget.frontier.summary import Measure, MethodSummary, Recovery, Summary
+from rayforget.report import whole
 from rayforget.report.reading import (
     footnotes,
     format_measure,
@@ -27,11 +28,13 @@ def frontier_table(summary: Summary) -> RenderableType:
     num_points = len(summary.points)
     chosen = f"chosen on val among {num_points} points" if num_points > 1 else "one point"
     marked = f"; {PICKED}best speciality for at most 1 point of generality" if pick_point(summary) else ""
-    sections = (
+    sections = [
         ("Baselines", "%, ± one standard error over items", _baselines_table(summary)),
         ("Frontier", f"{chosen}; %, ± one standard error{marked}", _points_table(summary)),
         ("Recovered", "1 = all the speciality of plain fine-tuning, none of its forgetting", _recovered_table(summary)),
-    )
+    ]
+    if summary.whole:
+        sections.append((whole.TITLE, whole.NOTE, _whole_table(summary)))
     parts: list[RenderableType] = [Text(summary.name, style="bold"), Text()]
     if summary.notice is not None:
         parts += [Text(summary.notice, style="bold red"), Text()]
@@ -99,6 +102,18 @@ def _recovered_table(summary: Summary) -> Table:
     _add_row(table, *method_cells(summary.together), style="bold")
     if any(not point.coarse for point in summary.points):
         _add_row(table, "all, refined α too", "", "", "", *recovery_cells(summary.recovery))
+    return table
+
+
+def _whole_table(summary: Summary) -> Table:
+    """Both parts of every labelled split that was cut in two, and the whole."""
+    table = _table()
+    for head in whole.TEXT_HEADS:
+        table.add_column(head, no_wrap=True)
+    for head in whole.NUMBER_HEADS:
+        table.add_column(head, justify="right")
+    for row in whole.whole_rows(summary):
+        _add_row(table, *row)
     return table
 
 

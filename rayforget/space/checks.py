@@ -45,6 +45,9 @@ def without_effect(space: "Space") -> Iterator[Problem]:
     if search.sampler != "tpe" and "feed" in search.model_fields_set and search.feed != "none":
         text = f"found {search.feed} with sampler: {search.sampler}, which cannot be fed: write none, or sampler: tpe"
         yield Problem(at=("search", "feed"), text=text)
+    if space.storage.shared and is_uri(space.storage.path):
+        text = f"has no effect with path: {space.storage.path}, which every node reaches: remove it"
+        yield Problem(at=("storage", "shared"), text=text)
     if not tracking.enabled and tracking.uri is not None:
         yield Problem(at=("tracking", "uri"), text="has no effect with enabled: false: remove one of them")
 

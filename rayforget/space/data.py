@@ -28,7 +28,7 @@ class WebdatasetSource(Frozen):
 
     kind: Literal["webdataset"]
     shards: Place
-    """Path of the shards; braces and globs are expanded (`/data/val-{000..012}.tar`)."""
+    """Local path of the shards; braces and globs are expanded (`/data/val-{000..012}.tar`)."""
     image: str = "jpg"
     """Extension of the image files."""
     label: str = "cls"

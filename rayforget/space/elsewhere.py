@@ -78,7 +78,7 @@ def check_elsewhere(loaded: LoadedSpace, *, paths_on_cluster: bool) -> None:
         elif place.at == ("tracking", "uri"):
             text = "is a file of this machine, which the cluster cannot reach: leave it out, or name a server"
         else:
-            text = "exists only on this machine: use a URI or a name on the hub, or copy the data to every node"
+            text = "exists only on this machine: use a name on the hub, or copy the data to every node"
         lines.append(f"{loaded.document.where(place.at)}: {dotted(place.at)}: {place.written} {text}")
     if lines and not paths_on_cluster:
         lines.append("If every node of the cluster has these very paths (a shared disk), say --paths-on-cluster.")

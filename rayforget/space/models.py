@@ -182,6 +182,8 @@ class Storage(Frozen):
 
     path: Place = "runs"
     """Local folder or URI (s3://, gs://) that holds one folder per sweep."""
+    shared: bool = False
+    """Whether every node of a cluster sees the local folder `path`, and under this path: a shared disk."""
     keep: Keep = Keep()
     """Which weights stay."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rayforget.errors import TaskError
+from rayforget.extras import need
 
 _COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
 
@@ -80,6 +81,7 @@ def quiet_library() -> Any:
     """`datasets` without telemetry, download counts and progress bars, unless the user's environment asks for them."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
+    need("datasets", "a source of kind: dataset")
     import datasets
     import datasets.exceptions
 

@@ -56,7 +56,7 @@ def attach_lora(
     from peft import LoraConfig, inject_adapter_in_model
 
     targets = list(adapter.targets or _inner_layers(module, output))
-    _check_targets(module, targets)
+    check_targets(module, targets)
     keep_trained = [parameter for name, parameter in module.named_parameters() if _is_head(name, parameter)]
     config = LoraConfig(
         r=adapter.rank,
@@ -144,7 +144,8 @@ def _inner_layers(module: nn.Module, output: nn.Module | None) -> list[str]:
     ]
 
 
-def _check_targets(module: nn.Module, targets: list[str]) -> None:
+def check_targets(module: nn.Module, targets: list[str]) -> None:
+    """Raises FoundationError where a target matches no linear layer of the module; lists those that exist."""
     linear = sorted({name.rsplit(".", 1)[-1] for name, part in module.named_modules() if isinstance(part, nn.Linear)})
     for target in targets:
         if not any(

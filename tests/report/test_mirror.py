@@ -15,8 +15,9 @@ from synthetic_sweep import ROLES, make_records
 from rayforget.frontier.choose import choose_frontier
 from rayforget.frontier.gather import gather
 from rayforget.record.store import Store
+from rayforget.report.frontier_table import frontier_as_table
 from rayforget.report.mirror import MirrorError, Tracking, find_tracking, mirror
-from rayforget.report.mirror_plan import COMPARE_FILTER, SweepView
+from rayforget.report.mirror_plan import COMPARE_FILTER, FRONTIER_TABLE, SweepView
 
 pytestmark = pytest.mark.slow  # MLflow's import and a new database take seconds
 
@@ -143,6 +144,21 @@ def test_a_sweep_that_grows_is_mirrored_as_if_it_had_been_mirrored_once(tracking
     (tmp_path / "mlflow.db").unlink()
     mirror(view, tracking)
     assert grown == contents(tracking)
+
+
+def test_the_frontier_is_a_table_that_mlflow_reads(tracking):
+    import mlflow
+    from summaries import make_summary
+
+    summary = make_summary("full")
+    mirrored = mirror(make_view(artifacts={FRONTIER_TABLE: frontier_as_table(summary)}), tracking)
+    mlflow.set_tracking_uri(tracking.uri)
+    try:
+        table = mlflow.load_table(FRONTIER_TABLE, run_ids=[mirrored.run])
+    finally:
+        mlflow.set_tracking_uri(None)
+    assert list(table["trial"]) == [summary.points[i].trial for i in summary.frontier]
+    assert list(table["val/generality"]) == [summary.val[i].generality for i in summary.frontier]
 
 
 def test_while_a_sweep_runs_its_point_runs_are_left_alone(tracking):

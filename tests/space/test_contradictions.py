@@ -7,6 +7,12 @@ import pytest
 WORLD = "{kind: world, style: photo, split: val, count: 8}"
 
 CONTRADICTIONS = {
+    "a bucket that is said to be a shared disk": (
+        {33: "  seed: 0\nresources: {cache: /cache}\nstorage: {path: 's3://b/runs', shared: true}"},
+        35,
+        "storage.shared",
+        "has no effect with path: s3://b/runs",
+    ),
     "plain without a constant": (
         {29: "  seeds: 1", 30: ""},
         28,

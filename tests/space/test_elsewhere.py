@@ -95,5 +95,5 @@ def test_a_file_of_weights_is_a_local_place_and_a_tag_is_none(small_space: Calla
     line, _ = refused(file, FAR)
     assert line == (
         f"{file}:2: foundation.pretrained: ./weights.pt exists only on this machine: "
-        "use a URI or a name on the hub, or copy the data to every node"
+        "use a name on the hub, or copy the data to every node"
     )

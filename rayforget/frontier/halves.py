@@ -1,0 +1,121 @@
+"""Tasks whose `val` and `test` are two parts of one labelled split -> which they are, and their scores on the whole.
+
+A half's score is not the number that papers report of the split. The whole split's is comparable to it, and was seen
+when points were chosen: val's items are among its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rayforget.errors import RecordError
+from rayforget.frontier.points import FrontierPoint, PointKey
+from rayforget.record.types import Score
+
+if TYPE_CHECKING:
+    from rayforget.space.models import Space
+
+Items = NDArray[np.bool_] | NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HalvedTask:
+    """A task with one labelled split, cut in two by a seeded hash of each item's content."""
+
+    name: str
+    seed: int
+    """Of the hash."""
+    val_share: float
+    """Share of the items that are `val`; the others are `test`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeScore:
+    """One model, or the mean of several, on one halved task."""
+
+    task: str
+    points: tuple[int, ...]
+    """Indices into the summary's points."""
+    val: float
+    test: float
+    whole: float
+    """Both parts together: seen in selection."""
+    num_items: int
+    """Of the whole."""
+
+
+def halved_tasks(space: "Space") -> tuple[HalvedTask, ...]:
+    """The space's scored tasks with a `cut`, in the space's order."""
+    return tuple(
+        HalvedTask(name=name, seed=task.cut.seed, val_share=task.cut.val_share)
+        for name, task in space.tasks.items()
+        if task.cut is not None
+    )
+
+
+def join_halves(val: Score, test: Score, *, task: str) -> Score:
+    """The score on the whole split, from the recorded items of its two parts.
+
+    Raises:
+        RecordError: they were scored by different rules.
+    """
+    if val.rule != test.rule or (val.weights is None) != (test.weights is None):
+        raise RecordError(f"task {task}: val is scored by {val.rule}, test by {test.rule}; score both by the same rule")
+    weights = None
+    if val.weights is not None and test.weights is not None:
+        weights = np.concatenate((val.weights, test.weights))
+    return Score(
+        rule=val.rule,
+        items=_joined(val.items, test.items),
+        weights=weights,
+        items_hash=f"{val.items_hash}+{test.items_hash}",
+    )
+
+
+def _joined(val: Items, test: Items) -> Items:
+    joined: Any = np.concatenate((val, test))
+    return joined  # type: ignore[no-any-return]  # of two arrays of one type, which is theirs
+
+
+def whole_scores(
+    halved: Sequence[HalvedTask],
+    models: Sequence[Sequence[int]],
+    points: Sequence[FrontierPoint],
+    *,
+    val: Mapping[PointKey, Mapping[str, Score]],
+    test: Mapping[PointKey, Mapping[str, Score]],
+) -> tuple[WholeScore, ...]:
+    """Every halved task's score of every model; a model with a point that `test` has not scored is left out.
+
+    Args:
+        halved: the tasks.
+        models: per model, the points that it is the mean of.
+        points: the summary's.
+        val: scores of these points.
+        test: scores of these points, or of fewer.
+
+    Raises:
+        RecordError: the two parts do not fit each other.
+    """
+    found = []
+    for task in halved:
+        for model in models:
+            keys = [points[i].key for i in model]
+            if not keys or any(key not in val or key not in test for key in keys):
+                continue
+            parts = [(val[key][task.name], test[key][task.name]) for key in keys]
+            wholes = [join_halves(*pair, task=task.name) for pair in parts]
+            found.append(
+                WholeScore(
+                    task=task.name,
+                    points=tuple(model),
+                    val=float(np.mean([one.value for one, _ in parts])),
+                    test=float(np.mean([other.value for _, other in parts])),
+                    whole=float(np.mean([whole.value for whole in wholes])),
+                    num_items=len(wholes[0].items),
+                )
+            )
+    return tuple(found)

@@ -1,0 +1,85 @@
+"""The nodes of a cluster, those included that its autoscaler may still add -> how many slots it can hold."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rayforget.errors import SpaceError
+from rayforget.space.models import Resources
+
+BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
+"""What `ray up` leaves on the head: the cluster's configuration, each kind of node with the resources it has."""
+Node = Mapping[str, float]
+"""A node's resources by name: CPU, GPU."""
+
+
+def slots_that_fit(nodes: Sequence[Node], resources: Resources) -> int:
+    """Slots whose workers have room on these nodes side by side; each slot's own process takes 0.01 CPUs more."""
+    workers = 0
+    for node in nodes:
+        fits = (node.get("CPU", 0) - 0.01 * resources.slots) // resources.cpus_per_worker
+        if resources.gpus_per_worker:
+            fits = min(fits, node.get("GPU", 0) // resources.gpus_per_worker)
+        workers += max(0, int(fits))
+    return workers // resources.workers_per_slot
+
+
+def largest_cluster(config: Mapping[str, Any], resources: Resources) -> list[Node]:
+    """The head and as many workers as the configuration allows, kinds that hold most workers of a slot first.
+
+    A kind of node whose resources the configuration leaves open is taken to hold one worker: the cloud's answer is not
+    known here, and a slot that fits nowhere is told by Ray.
+    """
+    head: list[Node] = []
+    workers: list[Node] = []
+    for name, kind in config.get("available_node_types", {}).items():
+        node: Node = kind.get("resources") or {}
+        if name == config.get("head_node_type"):
+            head.append(node)
+            continue
+        if not node:
+            node = {"CPU": resources.cpus_per_worker + 0.02 * resources.slots, "GPU": resources.gpus_per_worker}
+        workers += [node] * int(kind.get("max_workers", config.get("max_workers", 0)))
+    single = resources.model_copy(update={"workers_per_slot": 1})
+    workers.sort(key=lambda node: -slots_that_fit([node], single))
+    return head + workers[: int(config.get("max_workers", 2))]
+
+
+def refuse_private_storage(path: str, num_nodes: int, where: str = "") -> None:
+    """Refuses a storage folder on a cluster of several nodes.
+
+    Args:
+        path: the local folder.
+        num_nodes: that the cluster has, or may get.
+        where: `space.yaml:12: `, for the message.
+
+    Raises:
+        SpaceError: there is more than one.
+    """
+    if num_nodes > 1:
+        raise SpaceError(
+            f"{where}storage.path: {path} is a folder, and each of the cluster's {num_nodes} nodes sees its own disk: "
+            "workers would write a record that the driver never finds; give a URI (--storage s3://BUCKET/runs), or, if "
+            "it lies on a disk that all nodes share, say --set storage.shared=true"
+        )
+
+
+def nodes_now() -> list[Node]:
+    """The nodes that are alive in the cluster that this process has joined."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def cluster_nodes(resources: Resources) -> list[Node]:
+    """Those, or all that the autoscaler may make of them, whichever are more.
+
+    Only clusters of `ray up` say what they may become, and only on their head.
+    """
+    import yaml
+
+    now, config = nodes_now(), BOOTSTRAP.expanduser()
+    if not config.is_file():
+        return now
+    later = largest_cluster(yaml.safe_load(config.read_text()), resources)
+    return later if len(later) > len(now) else now
