@@ -135,9 +135,7 @@ def one_pass(bench: Bench, theta_1: State, alphas: Sequence[float]) -> tuple[flo
     began = time.perf_counter()
     theta_0 = bench.foundation.theta_0
     changed = changed_tensors(theta_0, theta_1)
-    scored = score_alphas(
-        theta_0, changed, alphas, bench.foundation.scorer(None), "val", bench, lambda stage, done, in_all: None
-    )
+    scored = score_alphas(theta_0, changed, alphas, bench.foundation.scorer(None), "val", bench)
     seconds = time.perf_counter() - began
     scores = {
         alpha: require_finite(found, "val", model=f"alpha = {alpha:g}", advice="choose other alphas")

@@ -40,7 +40,7 @@ class Bench:
     device: torch.device
     provenance: Mapping[str, Any]
     scores_cache: ScoresCache
-    _theta_0_scores: dict[ScoresKey, dict[str, Score]] = field(default_factory=dict)
+    _theta_0_scores: dict[Split, dict[str, Score]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, spec: BenchSpec, *, local_rank: int = 0, share: Share = keep_own) -> "Bench":
@@ -73,8 +73,8 @@ class Bench:
 
         Every rank calls it: where the scores are not known they are measured together.
         """
-        key = self._theta_0_key(split)
-        if key not in self._theta_0_scores:
+        if split not in self._theta_0_scores:
+            key = self._theta_0_key(split)
             known = self.scores_cache.get(key) if rank() == 0 else None
             if any_rank(rank() == 0 and known is None, self.device):
                 (scored,) = self.foundation.scorer(None).score([{}], split)
@@ -84,8 +84,8 @@ class Bench:
             found = known or self.scores_cache.get(key)
             if found is None:
                 raise RecordError(f"the scores of theta_0 vanished from {self.sweep.store} while they were read")
-            self._theta_0_scores[key] = found
-        return self._theta_0_scores[key]
+            self._theta_0_scores[split] = found
+        return self._theta_0_scores[split]
 
     def _theta_0_key(self, split: Split) -> ScoresKey:
         scorer = self.foundation.scorer(None)
@@ -100,7 +100,7 @@ class Bench:
         """Measures theta_0 on `val` for the sweep's record, or takes what the record has; every rank calls it.
 
         Raises:
-            RecordError: the sweep was started from another model.
+            RecordError: the sweep was started from another model, or with other data.
         """
         missing = any_rank(rank() == 0 and not self.sweep.has(THETA_0, 0), self.device)
         if missing:
@@ -114,7 +114,17 @@ class Bench:
                 f"sweep {self.sweep.info.name} was started from a model with hash {record.theta_0_hash}, "
                 f"foundation.model has {self.foundation.theta_0_hash} now; restore it, or start another sweep"
             )
-        self._theta_0_scores[self._theta_0_key("val")] = dict(record.points[0].scores)
+        recorded = record.points[0].scores
+        items = {name: score.items_hash for name, score in recorded.items()}
+        today = self.foundation.scorer(None).items_by_task("val")
+        changed = [name for name in sorted({*items, *today}) if items.get(name) != today.get(name)]
+        if changed:
+            raise RecordError(
+                f"tasks.{changed[0]}.val does not hold the items that sweep {self.sweep.info.name} was started with, "
+                f"so scores on it would not compare (tasks that changed: {', '.join(changed)}); restore the data, or "
+                "start another sweep"
+            )
+        self._theta_0_scores["val"] = dict(recorded)
 
     def theta_0_record(self) -> CheckpointRecord:
         """theta_0 as a record of its own; the same bytes whoever makes it."""
@@ -127,6 +137,7 @@ class Bench:
             points=(Point(alpha=0.0, coarse=True, scores=self.theta_0_scores("val")),),
             theta_0_hash=self.foundation.theta_0_hash,
             theta_1_hash=self.foundation.theta_0_hash,
+            facts=self.foundation.scorer(None).facts("val"),
         )
 
 

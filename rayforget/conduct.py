@@ -11,6 +11,7 @@ from rayforget.errors import RecordError, SpaceError
 from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.progress import recovered_on_val
 from rayforget.planning.foundation_check import check_foundation, check_gpus, find_foundation
+from rayforget.record.command import command
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.provenance import provenance
@@ -119,7 +120,7 @@ def _with_budget(space: Space, overrides: Sequence[str]) -> Space:
 
 
 def _run(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> int:
-    with sole_driver(sweep):
+    with sole_driver(sweep.store):
         return _drive(space, sweep, address=address, verbose=verbose)
 
 
@@ -135,28 +136,35 @@ def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) ->
     sweep.clean({name for name, records in agenda.records.items() if is_finished(records)})
     console.print(f"sweep {sweep.info.name}: {agenda.num_trainings} trainings, record in {sweep.store}", soft_wrap=True)
     errors = BaselineErrors(agenda.roles)
-    with (
-        LiveView(console, sweep.info.name, running=lambda: sorted(agenda.running)) as view,
-        mirror_thread(sweep, space, view.warn) as mirror,
-    ):
+    finished = False
+    try:
+        with (
+            LiveView(console, sweep.info.name, running=lambda: sorted(agenda.running)) as view,
+            mirror_thread(sweep, space, view.warn) as mirror,
+        ):
 
-        def after(named: NamedJob) -> None:
-            tidy_weights(sweep, agenda.gathered(), agenda.roles, space.storage.keep)
-            view.show(_progress(agenda, named, errors))
-            mirror.tell([record for records in agenda.records.values() for record in records], agenda.gathered())
+            def after(named: NamedJob) -> None:
+                tidy_weights(sweep, agenda.gathered(), agenda.roles, space.storage.keep)
+                view.show(_progress(agenda, named, errors))
+                mirror.tell([record for records in agenda.records.values() for record in records], agenda.gathered())
 
-        finished = run_sweep(
-            agenda,
-            address=address,
-            verbose=verbose,
-            started=lambda dashboard: view.note(
-                f"Ray is up{f', its dashboard at http://{dashboard}' if dashboard else ''}"
-            ),
-            after=after,
-        )
-    # From here on nothing is lost by a second Ctrl-C but the drawing.
+            finished = run_sweep(
+                agenda,
+                address=address,
+                verbose=verbose,
+                started=lambda dashboard: view.note(
+                    f"Ray is up{f', its dashboard at http://{dashboard}' if dashboard else ''}"
+                ),
+                after=after,
+            )
+    except KeyboardInterrupt:  # outside Tune, which sees to a Ctrl-C itself: while Ray starts or ends
+        finished = agenda.finished
+    # From here on nothing is lost by a further Ctrl-C but the drawing.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    return _close(agenda, console, finished)
+    try:
+        return _close(agenda, console, finished)
+    except KeyboardInterrupt:
+        return _cut_short(agenda, console, finished)
 
 
 def _close(agenda: Agenda, console: Console, finished: bool) -> int:
@@ -169,10 +177,19 @@ def _close(agenda: Agenda, console: Console, finished: bool) -> int:
         console.print(f"halted: {agenda.halted}", style="red", soft_wrap=True, markup=False, highlight=False)
     if not finished:
         what = "halted" if agenda.halted else "interrupted"
-        command = f"rayforget sweep --resume {sweep.info.name}{_storage_option(space)}"
-        console.print(f"{what}; go on with: {command}", soft_wrap=True, highlight=False)
+        resume = command(f"sweep --resume {sweep.info.name}", space.storage.path)
+        console.print(f"{what}; go on with: {resume}", soft_wrap=True, highlight=False)
         return 1 if agenda.halted else INTERRUPTED
     return 1 if not reported or (failures and len(failures) == agenda.finished_trainings()) else 0
+
+
+def _cut_short(agenda: Agenda, console: Console, finished: bool) -> int:
+    """A Ctrl-C during the report: what it would have shown can be had later."""
+    name = agenda.sweep.info.name
+    words = f"frontier {name}" if finished else f"sweep --resume {name}"
+    text = f"interrupted; go on with: {command(words, agenda.space.storage.path)}"
+    console.print(text, soft_wrap=True, highlight=False)
+    return INTERRUPTED
 
 
 def _report(agenda: Agenda, console: Console, finished: bool) -> bool:
@@ -185,17 +202,11 @@ def _report(agenda: Agenda, console: Console, finished: bool) -> bool:
             console.print(f"no frontier yet: {error}", markup=False, highlight=False)
         mirror_quietly(sweep, space, console, running=not finished)
     except OSError as error:
-        command = f"rayforget frontier {sweep.info.name}{_storage_option(space)}"
-        text = f"the report is not complete ({error}); when that is mended: {command}"
+        again = command(f"frontier {sweep.info.name}", space.storage.path)
+        text = f"the report is not complete ({error}); when that is mended: {again}"
         console.print(text, style="red", soft_wrap=True, markup=False, highlight=False)
         return False
     return True
-
-
-def _storage_option(space: Space) -> str:
-    from pathlib import Path
-
-    return "" if Path(space.storage.path) == Path("runs").absolute() else f" --storage {space.storage.path}"
 
 
 def _progress(agenda: Agenda, named: NamedJob, errors: BaselineErrors) -> Progress:

@@ -1,6 +1,6 @@
 """theta_0, theta_1 and a scorer -> the alpha curve: the common grid, the asked alpha, and alphas that promise most."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,10 @@ from rayforget.bench import Bench
 from rayforget.distributed import from_rank_0, rank
 from rayforget.evaluate.finite import NotFinite, Scored, require_finite
 from rayforget.foundations.protocol import Scorer
+from rayforget.heartbeat import beat
 from rayforget.interpolate.adaptive import next_alphas
 from rayforget.interpolate.lerp import lerp
 from rayforget.record.types import Point, Score, Split
-
-Heartbeat = Callable[[str, int, int], None]
-"""Called with (stage, done, in all) often enough to tell a working trial from a stuck one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +41,6 @@ def score_curve(
     frontier: Sequence[tuple[float, float]],
     scorer: Scorer,
     bench: Bench,
-    heartbeat: Heartbeat,
 ) -> ScoredCurve:
     """Scores the common coarse grid and the asked alpha, then up to `curve.refine` further alphas.
 
@@ -56,14 +53,13 @@ def score_curve(
         frontier: (speciality, generality) of what a refined alpha must beat.
         scorer: of the recipe's head.
         bench: the worker's.
-        heartbeat: called after each pass over the data.
 
     Raises:
         TrainingError: on every rank, where theta_1 itself (alpha = 1) has no scores.
     """
     coarse = frozenset(bench.space.curve.coarse)
     wanted = sorted({*coarse, *(() if asked is None else (asked,))} - {0.0})
-    scored = score_alphas(theta_0, theta_1, wanted, scorer, "val", bench, heartbeat)
+    scored = score_alphas(theta_0, theta_1, wanted, scorer, "val", bench)
     require_finite(
         scored[1.0], "val", model="theta_1", advice="its weights diverged: lower learning_rate or raise a strength"
     )
@@ -74,7 +70,7 @@ def score_curve(
         alphas = [alpha for alpha in from_rank_0(promising, bench.device) if alpha not in scored]
         if not alphas:
             break
-        found = score_alphas(theta_0, theta_1, alphas, scorer, "val", bench, heartbeat)
+        found = score_alphas(theta_0, theta_1, alphas, scorer, "val", bench)
         scored |= found
         scores |= _finite(found)
         budget -= len(alphas)
@@ -91,9 +87,8 @@ def score_alphas(
     scorer: Scorer,
     split: Split,
     bench: Bench,
-    heartbeat: Heartbeat,
 ) -> dict[float, Scored]:
-    """Scores theta(alpha) for each of `alphas`, as many models per pass over the data as fit in memory.
+    """Scores theta(alpha) for each of `alphas`, as many models per pass as fit in memory and as the scorer gains from.
 
     The lerp is done on CPU whatever the device, so that a model rebuilt anywhere is, bit for bit, the one scored.
 
@@ -104,19 +99,31 @@ def score_alphas(
         scorer: of the recipe's head.
         split: what is scored.
         bench: gives device and memory.
-        heartbeat: called after each pass over the data.
     """
     alphas = list(alphas)
     model_bytes = sum(tensor.numel() * tensor.element_size() for tensor in theta_1.values())
     resident = max(1, int(bench.space.resources.resident_gib * 2**30) // max(1, model_bytes))
+    resident = min(resident, scorer.models_per_pass or resident)
     scores: dict[float, Scored] = {}
-    for group in (alphas[first : first + resident] for first in range(0, len(alphas), resident)):
-        thetas = [
-            {name: tensor.to(bench.device) for name, tensor in lerp(theta_0, theta_1, alpha).items()} for alpha in group
-        ]
-        scores.update(zip(group, scorer.score(thetas, split), strict=True))
-        heartbeat(f"evaluate {split}", len(scores), len(alphas))
+    for first in range(0, len(alphas), resident):
+        beat(f"evaluate {split}", first, len(alphas))
+        scores |= _score_together(theta_0, theta_1, alphas[first : first + resident], scorer, split, bench)
     return scores
+
+
+def _score_together(
+    theta_0: Mapping[str, Tensor],
+    theta_1: Mapping[str, Tensor],
+    alphas: Sequence[float],
+    scorer: Scorer,
+    split: Split,
+    bench: Bench,
+) -> dict[float, Scored]:
+    """One pass; a function of its own, so that its models are gone before the next ones are made."""
+    thetas = [
+        {name: tensor.to(bench.device) for name, tensor in lerp(theta_0, theta_1, alpha).items()} for alpha in alphas
+    ]
+    return dict(zip(alphas, scorer.score(thetas, split), strict=True))
 
 
 def _promising(

@@ -3,7 +3,6 @@
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -13,22 +12,20 @@ from rich.text import Text
 from rayforget.errors import RecordError
 from rayforget.frontier.gather import gather
 from rayforget.frontier.summary import Recovery
+from rayforget.record.command import command
 from rayforget.record.standing import Standing, roles_of, standing_of
 from rayforget.record.store import Store
-from rayforget.record.sweep import Sweep, list_sweeps
+from rayforget.record.sweep import Sweep, sweep_names
 from rayforget.report.live import open_console
 from rayforget.report.present import summary_of
 from rayforget.report.reading import format_recovered, stale_notice
-
-if TYPE_CHECKING:
-    pass
 
 
 def print_sweeps(storage: str) -> None:
     """Lists the sweeps of a storage path, the oldest first."""
     console, store = open_console(), Store.open(storage)
-    found = list_sweeps(store)
-    if not found:
+    names = sweep_names(store)
+    if not names:
         console.print(f"no sweep in {store}; start one: rayforget sweep SPACE.yaml", highlight=False)
         return
     table = Table(box=SIMPLE_HEAD, header_style="dim", pad_edge=False)
@@ -38,24 +35,36 @@ def print_sweeps(storage: str) -> None:
         table.add_column(name, justify="right")
     for name in ("recovered", "state"):
         table.add_column(name)
-    optimistic = False
-    for info in found:
-        sweep = Sweep.open(store, info.name)
-        standing, recovered = _look(sweep)
-        table.add_row(
-            Text(info.name),
-            Text(info.space_name),
-            _date(info.created),
-            str(len(standing.done)),
-            Text(str(len(standing.failed)), style="red" if standing.failed else ""),
-            str(standing.in_all),
-            Text(recovered),
-            "finished" if standing.finished else f"not finished; {_last(standing)}",
-        )
-        optimistic = optimistic or recovered.endswith("*")
+    rows, damaged = [], []
+    for name in names:
+        try:
+            rows.append(_listed(Sweep.open(store, name)))
+        except RecordError as error:
+            damaged.append((name, str(error)))
+    for _, cells in sorted(rows, key=lambda row: row[0]):
+        table.add_row(*cells)
+    for name, reason in damaged:
+        table.add_row(Text(name), *[""] * 6, Text(f"cannot be read: {reason}", style="red"))
     console.print(table)
-    if optimistic:
+    if any(cells[-2].plain.endswith("*") for _, cells in rows):
         console.print("* optimistic: scored on the items on which the points were chosen", style="dim")
+
+
+def _listed(sweep: Sweep) -> tuple[tuple[float, str], list[Text]]:
+    """What a sweep's place in the list depends on, and its row."""
+    info = sweep.info
+    standing, recovered = _look(sweep, resamples=0)  # an interval for each would take the list a second per sweep
+    cells = [
+        Text(info.name),
+        Text(info.space_name),
+        Text(_date(info.created)),
+        Text(str(len(standing.done))),
+        Text(str(len(standing.failed)), style="red" if standing.failed else ""),
+        Text(str(standing.in_all)),
+        Text(recovered),
+        Text("finished" if standing.finished else f"not finished; {_last(standing)}"),
+    ]
+    return (info.created, info.name), cells
 
 
 def print_status(storage: str, name: str) -> None:
@@ -68,7 +77,6 @@ def print_status(storage: str, name: str) -> None:
     sweep = Sweep.open(Store.open(storage), name)
     standing, recovered = _look(sweep)
     weights = sweep.kept_weights()
-    option = "" if Path(storage).absolute() == Path("runs").absolute() else f" --storage {storage}"
     lines = [
         f"space {sweep.info.space_name}, started {_date(sweep.info.created)}; {_last(standing)}",
         f"{len(standing.done)} of {standing.in_all} trainings done, {len(standing.failed)} failed, "
@@ -91,10 +99,10 @@ def print_status(storage: str, name: str) -> None:
         console.print(Text(f"failed: {trial}: {reason}", style="red"))
         console.print(Text(f'  traceback: "reason" in {sweep.store}/points/{record.key}.json'))
     if standing.finished:
-        console.print(Text(f"finished; look at it: rayforget frontier {name}{option}"))
+        console.print(Text(f"finished; look at it: {command(f'frontier {name}', storage)}"))
     else:
         console.print(Text("not finished; the record does not tell whether a process is at work on it"))
-        console.print(Text(f"if none is, go on with: rayforget sweep --resume {name}{option}"))
+        console.print(Text(f"if none is, go on with: {command(f'sweep --resume {name}', storage)}"))
 
 
 def show_frontier(storage: str, name: str, out: Path | None, *, full: bool = False) -> None:
@@ -122,7 +130,7 @@ def mirror_sweep(storage: str, name: str) -> None:
 
     sweep = Sweep.open(Store.open(storage), name)
     space = space_here(sweep, storage)
-    done = present.mirror_sweep(sweep, space, running=not _look(sweep)[0].finished)
+    done = present.mirror_sweep(sweep, space, running=not _look(sweep, resamples=0)[0].finished)
     open_console().print(f"MLflow {done}", highlight=False)
 
 
@@ -149,12 +157,12 @@ def remove_sweep(storage: str, name: str) -> None:
     open_console().print(f"deleted {name} from {store}; what MLflow holds of it stays", highlight=False)
 
 
-def _look(sweep: Sweep) -> tuple[Standing, str]:
-    """How far a sweep is and what it recovers, in one reading of its record."""
+def _look(sweep: Sweep, *, resamples: int = 1000) -> tuple[Standing, str]:
+    """How far a sweep is and what it recovers, in one reading of its record; 0 `resamples` give no interval."""
     roles, records = roles_of(sweep), sweep.records()
     gathered = gather(records, roles)
     try:
-        recovery = summary_of(sweep.info.name, gathered, sweep.test_scores(), roles).recovery
+        recovery = summary_of(sweep.info.name, gathered, sweep.test_scores(), roles, resamples=resamples).recovery
     except RecordError:  # theta_0 is not scored yet
         recovery = None
     return standing_of(sweep, records, gathered), _words(recovery)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from rayforget.bench import Bench
-from rayforget.curve import Heartbeat as Heartbeat
 from rayforget.curve import score_alphas, score_curve
 from rayforget.distributed import any_rank, from_rank_0, rank
 from rayforget.errors import FoundationError, RayforgetError, RecordError, TrainingError
 from rayforget.evaluate.finite import NotFinite, Scored, require_finite
 from rayforget.frontier.points import THETA_0
+from rayforget.heartbeat import Heartbeat, beat, heard_by
 from rayforget.interpolate.hashing import state_hash
 from rayforget.interpolate.lerp import changed_tensors
 from rayforget.record.jobs import TestJob, TrialJob
@@ -36,9 +36,23 @@ def run_trial(job: TrialJob, bench: Bench, heartbeat: Heartbeat) -> list[Checkpo
     A checkpoint that the record already holds (from before a worker died) is not scored again. A failure that all
     ranks share comes back as a record with status `failed`; one of a single rank is raised.
 
+    Args:
+        job: what to train.
+        bench: the worker's.
+        heartbeat: hears that the work goes on.
+
     Returns:
         The trial's records, oldest first.
+
+    Raises:
+        TaskError, RecordError, OSError: the data or the storage failed, which says nothing of the recipe; nothing is
+            recorded, so that the trial can be taken up again.
     """
+    with heard_by(heartbeat):
+        return _run_trial(job, bench)
+
+
+def _run_trial(job: TrialJob, bench: Bench) -> list[CheckpointRecord]:
     resume = bench.sweep.resume_folder(job.name)
     done = {step: bench.sweep.record(job.name, step) for step in bench.sweep.trials().get(job.name, [])}
     records = list(done.values())
@@ -55,13 +69,13 @@ def run_trial(job: TrialJob, bench: Bench, heartbeat: Heartbeat) -> list[Checkpo
             resume=load_resume(resume),
             save=lambda state: save_resume(resume, state),
             save_every_s=bench.space.resources.checkpoint_every_s,
-            progress=lambda step, steps: heartbeat("train", step, steps),
+            progress=lambda step, steps: beat("train", step, steps),
             sharded=bench.space.resources.sharding == "fsdp",
         )
         for snapshot in snapshots:
             trained = time.monotonic()
             if snapshot.step not in done:
-                record = _record_snapshot(job, snapshot, records, bench, heartbeat, trained - started)
+                record = _record_snapshot(job, snapshot, records, bench, trained - started)
                 records.append(record)
             started += time.monotonic() - trained
     except (TrainingError, FoundationError) as error:  # raised by all ranks alike; others restart the worker group
@@ -108,19 +122,26 @@ def score_test(job: TestJob, bench: Bench, heartbeat: Heartbeat) -> TestRecord:
         RecordError: on every rank, where the checkpoint cannot be read or is not the one that was recorded.
         TrainingError: on every rank, where a point's outputs are not finite; the others are recorded.
     """
+    with heard_by(heartbeat):
+        return _score_test(job, bench)
+
+
+def _score_test(job: TestJob, bench: Bench) -> TestRecord:
     scored: dict[float, Scored]
     if job.trial == THETA_0:
+        scorer = bench.foundation.scorer(None)
         theta_1_hash, scored = bench.foundation.theta_0_hash, {0.0: bench.theta_0_scores("test")}
     else:
         checkpoint = _load_checkpoint(job, bench)
         scorer = bench.foundation.scorer(checkpoint.recipe)
         theta_1_hash = checkpoint.theta_1_hash
-        scored = score_alphas(checkpoint.theta_0, checkpoint.theta_1, job.alphas, scorer, "test", bench, heartbeat)
+        scored = score_alphas(checkpoint.theta_0, checkpoint.theta_1, job.alphas, scorer, "test", bench)
     tests = TestRecord(
         trial=job.trial,
         step=job.step,
         theta_1_hash=theta_1_hash,
         scores={alpha: scores for alpha, scores in scored.items() if not isinstance(scores, NotFinite)},
+        facts=scorer.facts("test"),
         provenance=bench.provenance,
         finished=time.time(),
     )
@@ -166,7 +187,6 @@ def _record_snapshot(
     snapshot: Snapshot,
     earlier: Sequence[CheckpointRecord],
     bench: Bench,
-    heartbeat: Heartbeat,
     train_seconds: float,
 ) -> CheckpointRecord:
     theta_0 = bench.foundation.initial(job.recipe)
@@ -180,7 +200,6 @@ def _record_snapshot(
         frontier=[*job.frontier, *(bench.objectives(point.scores) for record in earlier for point in record.points)],
         scorer=bench.foundation.scorer(job.recipe),
         bench=bench,
-        heartbeat=heartbeat,
     )
     evaluated = time.monotonic()
     record = CheckpointRecord(
@@ -198,7 +217,7 @@ def _record_snapshot(
         provenance=bench.provenance,
         finished=time.time(),
     )
-    if rank() == 0:
+    if rank() == 0 and not bench.sweep.has(job.name, snapshot.step):  # else another worker's belong to its record
         save_weights(bench.sweep.store, job.name, snapshot.step, theta_1)
     saved = time.monotonic()
     seconds = {"train": train_seconds, "evaluate": evaluated - started, "save": saved - evaluated}

@@ -1,13 +1,14 @@
 """How a sweep ends: what is recorded is reported, and the exit code says whether all is done."""
 
 import io
+import signal
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 from toy_agenda import do_job, toy_agenda
 
-from rayforget.conduct import INTERRUPTED, _close, _progress, _with_budget, check_storage
+from rayforget.conduct import INTERRUPTED, _close, _drive, _progress, _with_budget, check_storage
 from rayforget.errors import SpaceError
 from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.report.live import LiveView
@@ -74,6 +75,29 @@ def test_an_interrupted_sweep_says_how_to_go_on(tmp_path: Path) -> None:
     code, text = closed(worked_through(tmp_path), finished=False)
     assert code == INTERRUPTED
     assert f"interrupted; go on with: rayforget sweep --resume s --storage {tmp_path}" in text
+
+
+@pytest.mark.parametrize("place", ["run", "report"])
+def test_a_ctrl_c_that_nobody_catches_says_how_to_go_on(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> bool:
+        raise KeyboardInterrupt
+
+    agenda = toy_agenda(tmp_path)
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setattr("rayforget.on_ray.sweep.run_sweep", interrupted if place == "run" else lambda *_, **__: False)
+    if place == "report":
+        monkeypatch.setattr("rayforget.conduct._report", interrupted)
+    try:
+        code = _drive(agenda.space, agenda.sweep, address=None, verbose=False)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert code == INTERRUPTED
+    out = capsys.readouterr().out
+    assert f"interrupted; go on with: rayforget sweep --resume s --storage {tmp_path}" in out
+    assert ("no frontier yet" in out) == (place == "run")
 
 
 def test_a_broken_sweep_is_reported_then_its_error_then_how_to_go_on(tmp_path: Path) -> None:

@@ -53,7 +53,6 @@ def curve(root: Path, scorer: VectorScorer) -> list[float]:
         frontier=(),
         scorer=scorer,
         bench=bench,
-        heartbeat=no_heartbeat,
     )
     return [point.alpha for point in scored.points]
 

@@ -8,17 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from train.learners import VectorLearner
 from vector_bench import VectorScorer, no_heartbeat, objectives_of, vector_bench, vector_recipe
 
 from rayforget.bench import Bench
 from rayforget.curve import score_curve
-from rayforget.errors import RecordError, TrainingError
+from rayforget.errors import RecordError, TaskError, TrainingError
 from rayforget.evaluate.finite import NotFinite, Scored
 from rayforget.foundations.protocol import State
 from rayforget.frontier.gather import gather
 from rayforget.pipeline import run_trial, score_test, score_tests
 from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.record.types import CheckpointRecord, Score, Split
+from rayforget.record.weights import weights_name
+from rayforget.space.recipe import Recipe
 
 FAR = 1e30
 """So far beyond theta_1 that the scorer's numbers overflow."""
@@ -76,10 +79,74 @@ def test_a_dropped_alpha_is_not_scored_again_by_the_refinement(tmp_path: Path) -
     bench = vector_bench(tmp_path, scorer=scorer, curve={"coarse": [0, 1], "refine": 6})
     theta_0 = {"q_proj.bias": torch.zeros(7)}
     theta_1 = {"q_proj.bias": torch.ones(7)}
-    curve = score_curve(theta_0, theta_1, asked=None, frontier=(), scorer=scorer, bench=bench, heartbeat=no_heartbeat)
+    curve = score_curve(theta_0, theta_1, asked=None, frontier=(), scorer=scorer, bench=bench)
     assert curve.facts == {"dropped_alphas": [{"alpha": 0.5, "tasks": {"g": 3}}]}
     assert [point.alpha for point in curve.points] == [0.0, 1.0]
     assert scorer.asked == [1, 1, 1]  # theta_1, theta_0, then 0.5; the gap that it leaves would ask for 0.5 again
+
+
+@pytest.mark.parametrize("error", [TaskError("photo/1.png: cannot be read"), OSError(28, "No space left on device")])
+def test_data_and_storage_that_fail_leave_the_training_unrecorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    bench = vector_bench(tmp_path)
+
+    def fail(recipe: Recipe) -> VectorLearner:
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(bench.foundation, "learner", fail)
+        with pytest.raises(type(error)):
+            run_trial(job(), bench, no_heartbeat)
+    assert bench.sweep.trials() == {}
+    (record,) = run_trial(job(), bench, no_heartbeat)
+    assert record.status == "ok"
+
+
+def test_a_sweep_goes_on_with_the_data_that_it_was_started_with(tmp_path: Path) -> None:
+    vector_bench(tmp_path).settle_theta_0()
+    again = vector_bench(tmp_path)
+    again.settle_theta_0()
+    assert again.theta_0_scores("val").keys() == {"s", "g"}
+    assert again.foundation.scorer(None).asked == []  # type: ignore[attr-defined]
+
+
+def test_a_sweep_whose_data_changed_is_refused(tmp_path: Path) -> None:
+    class Changed(VectorScorer):
+        """Another item in `g`."""
+
+        def items_by_task(self, split: Split) -> dict[str, str]:
+            return {**super().items_by_task(split), "g": "others"}
+
+    vector_bench(tmp_path).settle_theta_0()
+    with pytest.raises(RecordError, match=r"tasks.g.val does not hold the items that sweep v was started with"):
+        vector_bench(tmp_path, scorer=Changed()).settle_theta_0()
+
+
+def test_what_was_left_out_is_noted_with_theta_0_and_with_the_scores_on_test(tmp_path: Path) -> None:
+    class Lossy(VectorScorer):
+        """Could not read one item of each split."""
+
+        def facts(self, split: Split) -> dict[str, Any]:
+            return {"broken": {"g": [f"{split}.png"]}}
+
+    bench = vector_bench(tmp_path, scorer=Lossy())
+    bench.settle_theta_0()
+    assert bench.sweep.record("theta_0", 0).facts == {"broken": {"g": ["val.png"]}}
+    score_test(TestJob(trial="theta_0", step=0, alphas=(0.0,)), bench, no_heartbeat)
+    (tested,) = bench.sweep.tests()
+    assert tested.facts == {"broken": {"g": ["test.png"]}}
+
+
+def test_a_second_worker_on_a_trial_leaves_the_firsts_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = vector_bench(tmp_path)
+    (first,) = run_trial(job(), bench, no_heartbeat)
+    weights = bench.sweep.store.read(weights_name(first.trial, first.step))
+    with monkeypatch.context() as late:
+        late.setattr(bench.sweep, "trials", dict)  # it began before the first had written
+        run_trial(job(recipe=vector_recipe(seed=5)), bench, no_heartbeat)
+    assert bench.sweep.record(first.trial, first.step).theta_1_hash == first.theta_1_hash
+    assert bench.sweep.store.read(weights_name(first.trial, first.step)) == weights
 
 
 @pytest.mark.parametrize("strict", ["theta_1", "every alpha"])
@@ -96,7 +163,6 @@ def test_a_trial_fails_when_theta_1_has_no_scores(tmp_path: Path, strict: str) -
             frontier=(),
             scorer=bench.foundation.scorer(None),
             bench=bench,
-            heartbeat=no_heartbeat,
         )
 
 

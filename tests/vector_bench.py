@@ -30,6 +30,7 @@ class VectorScorer:
 
     def __init__(self) -> None:
         self.tasks: Sequence[str] = tuple(TASKS)
+        self.models_per_pass: int | None = None
         self.identity = "vectors"
         self.asked: list[int] = []
         """How many models each call of `score` got."""
@@ -37,6 +38,14 @@ class VectorScorer:
     def items_hash(self, split: Split) -> str:
         """The split's name."""
         return split
+
+    def items_by_task(self, split: Split) -> dict[str, str]:
+        """What the scores carry."""
+        return {task: f"{task}/{split}" for task in TASKS}
+
+    def facts(self, split: Split) -> dict[str, Any]:
+        """Nothing is left out."""
+        return {}
 
     def score(self, thetas: Sequence[State], split: Split) -> list[Scored]:
         """One model after another; `s` has the items that the model was trained on."""

@@ -19,6 +19,7 @@ from torch.func import functional_call
 from rayforget.distributed import all_reduce_sum, rank, world_size
 from rayforget.errors import TaskError
 from rayforget.foundations.protocol import State
+from rayforget.heartbeat import beat
 from rayforget.tasks.text.types import Generations
 
 if TYPE_CHECKING:  # what it works on comes as an argument; evaluation itself needs no model library
@@ -169,6 +170,7 @@ class _Watch:
     def stop(self, input_ids: Int[Tensor, "r l"], scores: Any, **_: Any) -> Bool[Tensor, " r"]:
         """A stopping criterion: which rows are done."""
         made = input_ids.shape[1] - self._width
+        beat("generate", made, max(self.limits))
         tails = input_ids[:, -min(made, max(self._windows)) :].tolist()
         for row, tail in enumerate(tails):
             if not self._done[row] and self._ends(row, tail, made):

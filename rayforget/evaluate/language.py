@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from rayforget.evaluate.generation import generate
 from rayforget.evaluate.likelihood import log_likelihoods, prepare_rows
 from rayforget.evaluate.token_rows import RowBatch
 from rayforget.foundations.protocol import State
+from rayforget.heartbeat import beat
 from rayforget.record.types import Score, Split
 from rayforget.tasks.text.encode import tokenizer_identity
 from rayforget.tasks.text.types import TaskRequests
@@ -47,6 +48,7 @@ class LanguageScorer:
             batch_tokens: tokens per forward pass.
         """
         self.tasks: Sequence[str] = tuple(requests)
+        self.models_per_pass: int | None = 1
         self._model, self._requests, self._batch_tokens = model, requests, batch_tokens
         self._known: dict[tuple[str, Split], _Prepared] = {}
 
@@ -71,6 +73,14 @@ class LanguageScorer:
             digest.update(repr([list(asked.until), list(asked.max_new_tokens)]).encode())
         return digest.hexdigest()[:32]
 
+    def items_by_task(self, split: Split) -> dict[str, str]:
+        """Per task the hash of its documents."""
+        return {name: self._prepared(name, split).requests.items_hash for name in self.tasks}
+
+    def facts(self, split: Split) -> dict[str, Any]:
+        """Nothing: a text that cannot be read is an error."""
+        return {}
+
     def score(self, thetas: Sequence[State], split: Split) -> list[Scored]:
         """Scores every model; every rank gets the whole result."""
         return [self._score(theta, split) for theta in thetas]
@@ -78,7 +88,8 @@ class LanguageScorer:
     def _score(self, theta: State, split: Split) -> Scored:
         scores: dict[str, Score] = {}
         broken: dict[str, int] = {}
-        for name in self.tasks:
+        for number, name in enumerate(self.tasks):
+            beat(f"score {name}", number, len(self.tasks))
             prepared = self._prepared(name, split)
             requests = prepared.requests
             found = log_likelihoods(self._model, theta, prepared.batches, num_pairs=len(requests.pairs.continuations))
@@ -87,12 +98,14 @@ class LanguageScorer:
             if lost:  # an item may ask for several pairs
                 broken[name] = min(lost, requests.num_items)
                 continue
+            beat(f"judge {name}", number, len(self.tasks))
             items, weights = requests.judge(found, answers.texts)
             scores[name] = Score(rule=requests.rule, items=items, weights=weights, items_hash=requests.items_hash)
         return NotFinite(items=broken) if broken else scores
 
     def _prepared(self, name: str, split: Split) -> _Prepared:
         if (name, split) not in self._known:
+            beat(f"prepare tasks.{name}.{split}")
             requests = self._requests[name](split)
             batches = prepare_rows(self._model, requests.pairs, batch_tokens=self._batch_tokens)
             self._known[name, split] = _Prepared(requests=requests, batches=batches)

@@ -24,6 +24,7 @@ from rayforget.evaluate.last_layer import last_layer
 from rayforget.evaluate.token_rows import RowBatch, row_batches
 from rayforget.foundations.causal_head import causal_mask
 from rayforget.foundations.protocol import State
+from rayforget.heartbeat import beating
 from rayforget.tasks.text.types import PairResults, Pairs
 
 if TYPE_CHECKING:  # what it works on comes as an argument; evaluation itself needs no model library
@@ -62,7 +63,8 @@ def log_likelihoods(model: "CausalLm", theta: State, batches: Sequence[RowBatch]
     weights = model.weights(theta)
     own = batches[rank() :: world_size()]
     with OneDnnLinear():
-        answers = [_answers(model, weights, batch) for batch in own]  # read at the end: a GPU then never waits
+        heard = beating(own, "score texts", len(own))
+        answers = [_answers(model, weights, batch) for batch in heard]  # read at the end: a GPU then never waits
     results = np.zeros((2, num_pairs))
     for batch, (log_p, hit) in zip(own, answers, strict=True):
         for row, values in zip(results, (log_p.cpu().numpy(), ~hit.cpu().numpy()), strict=True):

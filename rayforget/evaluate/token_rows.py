@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rayforget.errors import TaskError
+from rayforget.heartbeat import beating
 from rayforget.tasks.text.types import Pairs
 
 FILLER = -1
@@ -94,7 +95,8 @@ def row_batches(
         TaskError: a pair has no context or no continuation, or a continuation is longer than the model's input.
     """
     kept = [_cut(pairs, number, max_length) for number in range(len(pairs.continuations))]
-    rows = [_row(group) for group in _groups(kept, batch_tokens if share_prefixes else 0)]
+    groups = _groups(kept, batch_tokens if share_prefixes else 0)
+    rows = [_row(group) for group in beating(groups, "lay out rows", len(groups))]
     batches = []
     for plain in (True, False):
         chosen = [row for row in rows if row.is_plain is plain]

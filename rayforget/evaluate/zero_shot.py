@@ -19,7 +19,7 @@ task's class vectors, are not finite has no result, and then the whole model has
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -31,9 +31,10 @@ from rayforget.evaluate.finite import NotFinite, Scored
 from rayforget.evaluate.pixel_stream import num_items, pixel_batches
 from rayforget.foundations.clip_names import HEAD
 from rayforget.foundations.protocol import State
+from rayforget.heartbeat import beat
 from rayforget.record.types import Score, Split
 from rayforget.space.recipe import Head
-from rayforget.tasks.images.pixels import PixelSet
+from rayforget.tasks.images.pixels import PixelSet, broken_facts
 from rayforget.tasks.resolved import ResolvedTask
 
 if TYPE_CHECKING:  # what it works on comes as an argument; evaluation itself needs no model library
@@ -67,6 +68,7 @@ class ZeroShotScorer:
             batch_size: images per forward pass.
         """
         self.tasks: Sequence[str] = tuple(tasks)
+        self.models_per_pass: int | None = None
         self._model, self._vectors, self._resolved, self._pixels = model, vectors, tasks, pixels
         self._speciality, self._head, self._batch_size = tasks[speciality], head, batch_size
 
@@ -84,8 +86,16 @@ class ZeroShotScorer:
 
     def items_hash(self, split: Split) -> str:
         """One hash over all tasks' names and items, 32 hex digits."""
-        lines = (f"{name} {self._pixels(name, split).items_hash}\n" for name in sorted(self.tasks))
+        lines = (f"{name} {items_hash}\n" for name, items_hash in sorted(self.items_by_task(split).items()))
         return hashlib.sha256("".join(lines).encode()).hexdigest()[:32]
+
+    def items_by_task(self, split: Split) -> dict[str, str]:
+        """Per task the hash of its decoded items."""
+        return {name: self._pixels(name, split).items_hash for name in self.tasks}
+
+    def facts(self, split: Split) -> dict[str, Any]:
+        """The broken images that were skipped, by task."""
+        return broken_facts({name: self._pixels(name, split).broken for name in self.tasks})
 
     def score(self, thetas: Sequence[State], split: Split) -> list[Scored]:
         """Scores every model in one pass; every rank gets the whole result."""
@@ -115,6 +125,7 @@ class ZeroShotScorer:
         # A column more per task counts what is not finite, so that a single all-reduce tells all ranks everything.
         results = torch.zeros(len(thetas), total + len(sets), dtype=torch.int32, device=self._model.device)
         for batch in pixel_batches(sets, self._batch_size, rank=rank(), world_size=world_size()):
+            beat("score images", batch.first, total)
             images = self._model.normalisation(batch.pixels.to(self._model.device))
             labels = batch.labels.to(self._model.device)
             for row, visual, of_tasks, finite in zip(results, weights, classifiers, sound, strict=True):

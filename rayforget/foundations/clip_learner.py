@@ -1,6 +1,7 @@
 """A CLIP head's module and the decoded training set -> augmented batches, and theta_1 under canonical names."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -12,7 +13,7 @@ from rayforget.foundations.clip import ClipModel
 from rayforget.foundations.clip_heads import ImageHead, TextHead
 from rayforget.foundations.protocol import Batch, State
 from rayforget.tasks.images.augment import Augmentation, augment
-from rayforget.tasks.images.pixels import PixelSet
+from rayforget.tasks.images.pixels import PixelSet, broken_facts
 
 
 class ClipLearner:
@@ -24,6 +25,7 @@ class ClipLearner:
         module: ImageHead | TextHead,
         train: PixelSet,
         *,
+        speciality: str,
         augmentation: Augmentation,
         initial: State,
         tokens: Int[Tensor, "c t l"] | None,
@@ -34,13 +36,14 @@ class ClipLearner:
             model: gives the normalisation, the device and the names.
             module: fresh, at theta_0.
             train: the speciality's training set.
+            speciality: the name of its task.
             augmentation: the recipe's.
             initial: every canonical tensor at the start.
             tokens: every class in every template, for a module that trains the text tower.
         """
         self.module: ImageHead | TextHead = module
         self.output: None = None
-        self.facts: Mapping[str, int] = {}
+        self.facts: Mapping[str, Any] = broken_facts({speciality: train.broken})
         self.num_items = len(train.labels)
         self._model, self._train, self._augmentation, self._initial = model, train, augmentation, initial
         self._left_out = _names_outside_theta(module)

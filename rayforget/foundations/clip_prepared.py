@@ -88,6 +88,7 @@ class PreparedClip:
             self.model,
             module,
             self._pixels(self._speciality.name, "train"),
+            speciality=self._speciality.name,
             augmentation=recipe.augmentation,
             initial=self.initial(recipe),
             tokens=self._vectors.tokens(self._speciality) if head == "text" else None,

@@ -16,6 +16,8 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from rayforget.heartbeat import beat
+
 Tokenizer = Callable[[list[str]], Tensor]
 """Texts -> token ids, shape (num_texts, context_length)."""
 
@@ -102,6 +104,7 @@ def class_features(
     classes_per_batch = max(1, _POSITIONS_PER_BATCH // (num_templates * length))
     means = []
     for first in range(0, num_classes, classes_per_batch):
+        beat("encode class names", first, num_classes)
         texts = tokens[first : first + classes_per_batch].to(device).flatten(0, 1)
         encoded = encode(texts)
         means.append(encoded.view(-1, num_templates, encoded.shape[1]).mean(dim=1))

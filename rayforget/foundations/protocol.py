@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Generator, Tensor, nn
 
@@ -49,8 +49,8 @@ class Learner(Protocol):
         ...
 
     @property
-    def facts(self) -> Mapping[str, int]:
-        """What the record shall say of the training set: items cut or left out, for example."""
+    def facts(self) -> Mapping[str, Any]:
+        """What the record shall say of the training set: items cut or left out, for example; values of JSON."""
         ...
 
     def batch(self, indices: Tensor, generator: Generator) -> Batch:
@@ -74,12 +74,28 @@ class Scorer(Protocol):
         ...
 
     @property
+    def models_per_pass(self) -> int | None:
+        """How many models share a pass over the data; None: any number, the more the better while they fit in memory.
+
+        1 where the models are the outer loop: further ones would take memory and save nothing.
+        """
+        ...
+
+    @property
     def identity(self) -> str:
         """What besides weights and items decides a score: classes, prompts, head; a hash, for caches."""
         ...
 
     def items_hash(self, split: Split) -> str:
         """One hash over all tasks' items of the split."""
+        ...
+
+    def items_by_task(self, split: Split) -> Mapping[str, str]:
+        """Per task the `items_hash` that its scores carry."""
+        ...
+
+    def facts(self, split: Split) -> Mapping[str, Any]:
+        """What the record shall say of the split's data: items left out, for example; values of JSON."""
         ...
 
     def score(self, thetas: Sequence[State], split: Split) -> Sequence[Scored]:

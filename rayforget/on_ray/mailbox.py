@@ -21,7 +21,7 @@ class Reply:
     value: Any = None
     """What the workers made of it."""
     refused: bool = False
-    """Whether the workers never came to work on it: nothing is known of the job itself."""
+    """Whether it says nothing of the job itself: its workers could not be set up, or data or storage failed them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +107,9 @@ class Mailbox:
             raise RuntimeError(f"job {number} is over, the mailbox holds {self._number}")
         return self._job
 
-    async def beat(self, number: int, stage: str, done: int, in_all: int) -> None:
-        """A sign of life from the workers."""
-        if number == self._number:
+    async def beat(self, number: int | None, stage: str, done: int, in_all: int) -> None:
+        """A sign of life from workers: at the job of this number, or while they are set up (None)."""
+        if number is None or number == self._number:
             self._last_sign, self._progress = time.monotonic(), (stage, done, in_all)
 
     async def answer(self, number: int, reply: Reply) -> None:

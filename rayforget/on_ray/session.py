@@ -108,10 +108,9 @@ def ray_session(resources: Resources, *, address: str | None, verbose: bool = Fa
             )
         import ray
 
-        dashboard = _start(resources, verbose) if address is None else _join(address, verbose)
         try:
-            yield dashboard
-        finally:
+            yield _start(resources, verbose) if address is None else _join(address, verbose)
+        finally:  # also of a Ctrl-C while it starts
             ray.shutdown()
 
 

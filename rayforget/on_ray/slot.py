@@ -17,7 +17,7 @@ from rayforget.on_ray.worker import WorkerConfig, worker_loop
 logger = logging.getLogger(__name__)
 _POLL_S = 5.0
 _START_LIMIT_S = 1800.0
-"""A cluster may have to boot its nodes first."""
+"""A cluster may have to boot its nodes first; and a worker that is set up may be silent while a model is downloaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +55,7 @@ class Slot:
             pulse: Pulse = ray.get(self._mailbox.pulse.remote())
             if pulse.attempts > 0 and pulse.idle_s > self._resources.trial_timeout_s:
                 self._end_stuck(number, pulse)
-            if pulse.attempts == 0 and pulse.idle_s > _START_LIMIT_S:
-                reason = f"no workers came up in {_START_LIMIT_S:.0f} s; does the cluster have what the slots ask for?"
+            if pulse.attempts == 0 and (reason := why_not_started(pulse)):
                 ray.get(self._mailbox.answer.remote(number, Reply(error=reason, refused=True)))
 
     def close(self) -> None:
@@ -116,3 +115,16 @@ class Slot:
         ray.get(self._mailbox.answer.remote(number, Reply(error=reason)))
         for worker in pulse.workers:
             ray.kill(worker, no_restart=True)
+
+
+def why_not_started(pulse: Pulse) -> str | None:
+    """What keeps workers from their first job, where it has been so for too long; None while it has not.
+
+    Joining and every sign of life during the set-up begin the count anew: a set-up may take as long as it needs.
+    """
+    if pulse.idle_s <= _START_LIMIT_S:
+        return None
+    if not pulse.workers:
+        return f"no workers came up in {pulse.idle_s:.0f} s; does the cluster have what the slots ask for?"
+    last = f"{pulse.stage} {pulse.done}/{pulse.in_all}" if pulse.stage else "it joined"
+    return f"no worker could be set up: none said anything for {pulse.idle_s:.0f} s since {last}; see --verbose"

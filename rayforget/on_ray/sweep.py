@@ -113,10 +113,13 @@ def _break_off(agenda: Agenda, error: Exception) -> None:
 def _finish(agenda: Agenda, named: NamedJob, result: dict[str, Any] | None, after: AfterJob) -> None:
     """Takes a job's result: a failure that no worker could write down is written down here.
 
-    A job that no worker came to work on stays as it is, unrecorded: the sweep halts, and `--resume` takes it up.
+    A job that no worker came to work on, or that data or storage failed, stays as it is, unrecorded: that says nothing
+    of the recipe. The sweep halts, and `--resume` takes the job up.
     """
-    if result is None or result["refused"]:
-        agenda.halt(named.name, "Ray Tune lost the slot; see --verbose" if result is None else result["error"])
+    if result is None:
+        agenda.halt(named.name, "Ray Tune lost the slot; see --verbose")
+    elif result["refused"]:
+        agenda.halt(named.name, f"{named.name}: {result['error']}")
     elif result["error"] is None:
         agenda.done(named.name, result["value"])
     elif isinstance(named.job, TrialJob):

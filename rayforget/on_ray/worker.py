@@ -3,7 +3,6 @@
 import logging
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +12,12 @@ from ray.train import get_context
 from ray.train.collective import broadcast_from_rank_zero
 
 from rayforget.bench import Bench, BenchSpec
+from rayforget.errors import RecordError, TaskError
 from rayforget.foundations.sharing import keep_own
+from rayforget.heartbeat import Heartbeat, heard_by
 from rayforget.on_ray.mailbox import Reply
 from rayforget.on_ray.shared_theta import share_through
-from rayforget.pipeline import Heartbeat, run_trial, score_tests
+from rayforget.pipeline import run_trial, score_tests
 from rayforget.record.jobs import TestJob, TrialJob
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ def worker_loop(config: dict[str, WorkerConfig]) -> None:
 def _set_up(worker: WorkerConfig, mailbox: Any, local_rank: int) -> Bench:
     share = keep_own if worker.keeper is None else share_through(worker.keeper)
     try:
-        return Bench.open(worker.bench, local_rank=local_rank, share=share)
+        with heard_by(_heartbeat(None, mailbox)):
+            return Bench.open(worker.bench, local_rank=local_rank, share=share)
     except Exception as error:
         ray.get(mailbox.refuse.remote(f"a worker could not be set up: {type(error).__name__}: {error}"))
         raise
@@ -62,11 +64,10 @@ def _do(number: int, mailbox: Any, rank: int, world_size: int, bench: Bench) -> 
     """Does one job and answers it; a failure that this rank cannot be sure to share with the others restarts all."""
     job = ray.get(mailbox.job.remote(number))
     try:
-        value = run_job(job, bench, _heartbeat(number, mailbox, rank))
+        value = run_job(job, bench, _heartbeat(number, mailbox))
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}"
         logger.warning("job %d failed: %s", number, error)
-        ray.get(mailbox.answer.remote(number, Reply(error=reason)))
+        ray.get(mailbox.answer.remote(number, reply_to(error)))
         if world_size > 1 or isinstance(error, torch.AcceleratorError | torch.OutOfMemoryError):
             raise
         return
@@ -81,13 +82,23 @@ def run_job(job: TrialJob | tuple[TestJob, ...], bench: Bench, heartbeat: Heartb
     return score_tests(job, bench, heartbeat)
 
 
-def _heartbeat(number: int, mailbox: Any, rank: int) -> Callable[[str, int, int], None]:
+def reply_to(error: Exception) -> Reply:
+    """What a job's error says: nothing of the job where the data or the storage failed it."""
+    reason = f"{type(error).__name__}: {error}"
+    if isinstance(error, TaskError | RecordError | OSError):
+        logger.info("%s", reason, exc_info=error)
+        return Reply(error=reason, refused=True)
+    return Reply(error=f"{reason}\n\n{''.join(traceback.format_exception(error))}")
+
+
+def _heartbeat(number: int | None, mailbox: Any) -> Heartbeat:
+    """Tells the mailbox of a job, or of a set-up (None); every rank does: one may decode while the others wait."""
     last = 0.0
 
     def beat(stage: str, done: int, in_all: int) -> None:
         nonlocal last
         now = time.monotonic()
-        if rank == 0 and now - last > _BEAT_EVERY_S:
+        if now - last > _BEAT_EVERY_S:
             last = now
             mailbox.beat.remote(number, stage, done, in_all)
 

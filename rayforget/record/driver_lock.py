@@ -5,24 +5,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rayforget.errors import RecordError
-from rayforget.record.sweep import Sweep
+from rayforget.record.store import Store
 
 
 @contextmanager
-def sole_driver(sweep: Sweep) -> Iterator[None]:
-    """Holds the sweep; remote storage has no locks, so there the user must see to it.
+def sole_driver(sweep: Store) -> Iterator[None]:
+    """Holds the sweep in this folder; remote storage has no locks, so there the user must see to it.
 
     Raises:
         RecordError: another driver has it.
     """
-    if sweep.store.local is None:
+    if sweep.local is None:
         yield
         return
-    with (sweep.store.local / ".driver").open("w") as lock:
+    with (sweep.local / ".driver").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RecordError(
-                f"sweep {sweep.info.name} is running in another process; wait for it or end it with Ctrl-C"
+                f"sweep {sweep.local.name} is running in another process; wait for it or end it with Ctrl-C"
             ) from None
         yield

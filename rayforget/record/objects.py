@@ -74,6 +74,7 @@ def encode_test(record: TestRecord) -> bytes:
         "theta_1_hash": record.theta_1_hash,
         "scores": scores,
         "weights": table.arrays,
+        "facts": record.facts,
         "provenance": record.provenance,
         "finished": record.finished,
     }

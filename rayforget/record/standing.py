@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rayforget.errors import RecordError
 from rayforget.frontier.choose import points_to_report
 from rayforget.frontier.gather import Gathered
 from rayforget.frontier.points import PointKey, TaskRole
@@ -68,14 +69,22 @@ def order_of_finish(records: Iterable[CheckpointRecord], *, before: float | None
 
 def roles_of(sweep: "Sweep") -> tuple[TaskRole, ...]:
     """What each task counts for, read off the resolved space without building its models: quick to import and run."""
-    tasks = json.loads(sweep.space_json())["tasks"]
+    tasks = _space_of(sweep)["tasks"]
     return tuple(TaskRole(name=name, role=task["role"], group=task.get("group") or "") for name, task in tasks.items())
 
 
 def trainings_of(sweep: "Sweep") -> int:
     """Trainings of the whole sweep, the baselines' included; its budget is the largest it was ever given."""
-    space = json.loads(sweep.space_json())
+    space = _space_of(sweep)
     return int(max([space["search"]["trainings"], *sweep.budgets()]) + space["plain"]["seeds"])
+
+
+def _space_of(sweep: "Sweep") -> dict[str, Any]:
+    try:
+        space: dict[str, Any] = json.loads(sweep.space_json())
+    except ValueError as error:
+        raise RecordError(f"{sweep.store}/space.json is damaged ({error}); restore it from a copy") from error
+    return space
 
 
 def standing_of(sweep: "Sweep", records: Sequence[CheckpointRecord], gathered: Gathered) -> Standing:

@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from rayforget.errors import RecordError
+from rayforget.record.command import command
+from rayforget.record.driver_lock import sole_driver
 from rayforget.record.envelope import canonical_json, open_sealed, seal
 from rayforget.record.objects import decode_checkpoint, decode_test, encode_checkpoint, encode_test
 from rayforget.record.store import Store
@@ -55,7 +57,8 @@ class Sweep:
         if storage.exists(info.name):
             raise RecordError(
                 f"a sweep {info.name} exists in {storage}; choose another name, go on with it "
-                f"(rayforget sweep --resume {info.name}), or delete it (rayforget rm {info.name})"
+                f"({command(f'sweep --resume {info.name}', storage)}), "
+                f"or delete it ({command(f'rm {info.name}', storage)})"
             )
         store = storage.within(info.name)
         store.write_once("space.yaml", space_text.encode())
@@ -73,7 +76,7 @@ class Sweep:
         _check_name(name)
         store = storage.within(name)
         if not store.exists("sweep.json"):
-            names = ", ".join(info.name for info in list_sweeps(storage)) or "none"
+            names = ", ".join(sweep_names(storage)) or "none"
             raise RecordError(f"no sweep {name} in {storage}; found: {names}")
         return cls(store, _read_info(store))
 
@@ -94,12 +97,21 @@ class Sweep:
         return sorted(int(name) for name in self.store.files("budget"))
 
     def add(self, record: CheckpointRecord) -> None:
-        """Writes a checkpoint's record; the same again is no error.
+        """Writes a checkpoint's record; where the (trial, step) is recorded already, the first writer wins.
+
+        A worker whose driver was killed may still be at work on a trial that a new worker has taken up: both then find
+        the same, and write it down at different times.
 
         Raises:
-            RecordError: this (trial, step) is recorded with other content.
+            RecordError: what is recorded is damaged, says that it went another way, or is of another model.
         """
-        self.store.write_once(f"points/{record.key}.json", encode_checkpoint(record))
+        data, name = encode_checkpoint(record), f"points/{record.key}.json"
+        try:
+            self.store.write_once(name, data)
+        except RecordError:
+            first = self._read_record(name)
+            if (first.status, first.theta_0_hash) != (record.status, record.theta_0_hash):
+                raise
 
     def has(self, trial: str, step: int) -> bool:
         """Whether this (trial, step) is recorded."""
@@ -192,19 +204,24 @@ def remove_sweep(storage: Store, name: str) -> None:
     """Deletes a sweep, or what is left of one, `sweep.json` first, so that half a sweep is never listed.
 
     Raises:
-        RecordError: there is no folder of this name, or it is not a sweep's.
+        RecordError: there is no folder of this name, it is not a sweep's, or a driver is at work on it.
     """
     _check_name(name)
     if not {"sweep.json", "space.json", "space.yaml"} & storage.files(name).keys():
-        raise RecordError(f"no sweep {name} in {storage}; rayforget list shows what there is")
-    storage.delete(f"{name}/sweep.json")
-    storage.delete(name)
+        raise RecordError(f"no sweep {name} in {storage}; {command('list', storage)} shows what there is")
+    with sole_driver(storage.within(name)):
+        storage.delete(f"{name}/sweep.json")
+        storage.delete(name)
+
+
+def sweep_names(storage: Store) -> list[str]:
+    """Names of all sweeps of a storage path, sorted; none of them is read, so one may be damaged."""
+    return [name for name in storage.folders() if storage.exists(f"{name}/sweep.json")]
 
 
 def list_sweeps(storage: Store) -> list[SweepInfo]:
-    """All sweeps of a storage path, the oldest first."""
-    stores = [storage.within(name) for name in storage.folders()]
-    found = [_read_info(store) for store in stores if store.exists("sweep.json")]
+    """All sweeps of a storage path, the oldest first; raises RecordError where one is damaged."""
+    found = [_read_info(storage.within(name)) for name in sweep_names(storage)]
     return sorted(found, key=lambda info: (info.created, info.name))
 
 

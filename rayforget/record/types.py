@@ -124,6 +124,8 @@ class TestRecord:
     """Of the theta_1 that was interpolated; theta_0's hash for theta_0's own record."""
     scores: Mapping[float, Mapping[str, Score]]
     """alpha -> task -> score on `test`."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What was observed of the `test` data: items left out."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """As in CheckpointRecord, of the run that scored."""
     finished: float

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from rayforget.errors import RecordError
+from rayforget.record.command import command
 from rayforget.record.store import Store
 from rayforget.report.mirror import find_tracking
 from rayforget.report.mirror_plan import COMPARE_FILTER
@@ -50,18 +51,19 @@ def run_ui(name: str, space: "Space", port: int, console: Console) -> int:
         return 0
     database = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not database.is_file():
-        raise RecordError(f"nothing is mirrored in {storage} yet ({database} is missing); run: rayforget mirror {name}")
+        mirror = command(f"mirror {name}", storage)
+        raise RecordError(f"nothing is mirrored in {storage} yet ({database} is missing); run: {mirror}")
     _say(console, [f"MLflow on {_hidden(uri)}: http://127.0.0.1:{port}  (Ctrl-C ends it)", *hints])
     return _serve(uri, port)
 
 
 def _serve(uri: str, port: int) -> int:
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    arguments = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     environment = {**quiet, **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
     with _signals_raise():
         # A session of its own: the server starts processes, and all of them are ended together.
-        server = subprocess.Popen(command, env=environment, start_new_session=True)
+        server = subprocess.Popen(arguments, env=environment, start_new_session=True)
         try:
             with ended_with_us(server):
                 return server.wait()

@@ -59,6 +59,7 @@ class Agenda:
         self._num_asked = 0
         self._tests: deque[NamedJob] | None = None
         self._replay()
+        self._failed_before = frozenset(self.failures())
         handed_out = {job.recipe.seed for job in self._handed_out.values() if job.recipe.method == PLAIN}
         for seed in set(range(space.plain.seeds)) - handed_out:
             recipe = plain_of(space).recipe({}, seed=seed)
@@ -225,7 +226,9 @@ class Agenda:
         return tuple((points[i].speciality, points[i].generality) for i in choose_frontier(points))
 
     def _hopeless(self) -> bool:
-        finished = [records for records in self.records.values() if any(r.recipe for r in records)]
+        """Whether all that was trained has failed; what failed before a resume is forgiven: its cause may be mended."""
+        trained = {name: records for name, records in self.records.items() if name not in self._failed_before}
+        finished = [records for records in trained.values() if any(r.recipe for r in records)]
         failed = [records for records in finished if any(r.status == "failed" for r in records)]
         return len(failed) >= _GIVE_UP_AFTER and len(failed) == len(finished)
 

@@ -19,6 +19,7 @@ from tiny_language import (
 from rayforget.evaluate.finite import NotFinite
 from rayforget.evaluate.language import LanguageScorer
 from rayforget.evaluate.likelihood import log_likelihoods, prepare_rows
+from rayforget.heartbeat import heard_by
 
 
 def answered(texts):
@@ -108,3 +109,30 @@ def test_the_items_hash_is_that_of_documents_rules_and_prompts():
     hashes = {name: scorer_of(model, {"task": made}).items_hash("val") for name, made in variants.items()}
     assert hashes.pop("again") == hashes["same"]
     assert len(set(hashes.values())) == len(hashes)
+
+
+def test_every_model_beats_with_every_task_batch_and_token():
+    model, heard = tiny_language_model(), []
+    scorer = scorer_of(model)
+    assert scorer.models_per_pass == 1
+    with heard_by(lambda stage, *_: heard.append(stage)):
+        scorer.score([{}], "val")
+        first = len(heard)
+        scorer.score([{}], "val")
+    assert {"prepare tasks.greedy.val", "lay out rows"} <= set(heard[:first])
+    again = heard[first:]
+    batches = len(prepare_rows(model, MIXED, batch_tokens=64))
+    assert batches > 1
+    assert again.count("score texts") == 2 * batches  # of two tasks
+    assert again.count("generate") >= 2
+    assert [stage for stage in again if stage.startswith(("score ", "judge ")) and stage != "score texts"] == [
+        "score greedy", "judge greedy", "score likely", "judge likely", "score answers", "judge answers",
+    ]  # fmt: skip
+
+
+def test_the_hash_per_task_is_what_its_scores_carry():
+    model = tiny_language_model()
+    scorer = scorer_of(model)
+    (scores,) = scorer.score([{}], "val")
+    assert scorer.items_by_task("val") == {name: score.items_hash for name, score in scores.items()}
+    assert scorer.facts("val") == {}

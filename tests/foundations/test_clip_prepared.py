@@ -7,6 +7,7 @@ from tiny_clip import TEMPLATES, save_clip
 from rayforget.errors import FoundationError
 from rayforget.foundations.clip_names import HEAD
 from rayforget.foundations.clip_prepared import prepare_clip
+from rayforget.heartbeat import heard_by
 from rayforget.interpolate.hashing import state_hash
 from rayforget.interpolate.lerp import changed_tensors
 from rayforget.space.data import FolderSource, ZeroShotTask
@@ -153,3 +154,35 @@ def test_exactly_one_task_is_trained_on(prepared, tmp_path):
     tasks = {"other": prepared._tasks["other"]}
     with pytest.raises(FoundationError, match="exactly one task must have train, found none"):
         type(prepared)(prepared.model, tasks, cache=tmp_path, evaluation_batch=1)
+
+
+def test_a_pass_over_images_beats_with_every_batch(prepared):
+    heard, scorer = [], prepared.scorer(None)
+    scorer.items_hash("val")
+    with heard_by(lambda *said: heard.append(said)):
+        (scores,) = scorer.score([{}], "val")
+    batches = [said for said in heard if said[0] == "score images"]
+    assert batches == [("score images", first, 9) for first in (0, 4, 8)]
+    assert scorer.items_by_task("val") == {name: score.items_hash for name, score in scores.items()}
+
+
+def test_broken_images_are_facts_of_training_and_of_scoring(tmp_path):
+    splits = {
+        split: folder(tmp_path / split, {"dog": 2, "cat": 2}, seed) for seed, split in enumerate(("train", "val"))
+    }
+    for source in splits.values():
+        (source.path / "dog" / "1.png").write_bytes(b"no image")
+    splits = {split: source.model_copy(update={"max_broken": 1}) for split, source in splits.items()}
+    test = folder(tmp_path / "test", {"dog": 1, "cat": 1}, 7)
+    task = ZeroShotTask(kind="zero_shot", role="speciality", templates=TEMPLATES, **splits, test=test)
+    found = prepare_clip(
+        save_clip(tmp_path / "model"),
+        resolve_tasks({"speciality": task}),
+        cache=tmp_path / "cache",
+        device=CPU,
+        evaluation_batch=4,
+    )
+    names = {split: [str(source.path / "dog" / "1.png")] for split, source in splits.items()}
+    assert found.learner(recipe()).facts == {"broken": {"speciality": names["train"]}}
+    assert found.scorer(None).facts("val") == {"broken": {"speciality": names["val"]}}
+    assert found.scorer(None).facts("test") == {}

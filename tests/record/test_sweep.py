@@ -6,8 +6,17 @@ import pyarrow.fs as fs
 import pytest
 
 from rayforget.errors import RecordError
+from rayforget.record.driver_lock import sole_driver
 from rayforget.record.store import Store
-from rayforget.record.sweep import Sweep, SweepInfo, list_sweeps, remove_sweep, space_digest, unused_name
+from rayforget.record.sweep import (
+    Sweep,
+    SweepInfo,
+    list_sweeps,
+    remove_sweep,
+    space_digest,
+    sweep_names,
+    unused_name,
+)
 from rayforget.record.types import TestRecord
 
 SPACE = {"name": "tiny", "recipe": {"learning_rate": 1e-4}}
@@ -81,11 +90,22 @@ def test_records_come_back_sorted_by_trial_and_step(storage, make_record, assert
     assert not sweep.has("a", 10)
 
 
-def test_a_recorded_checkpoint_never_changes(storage, make_record):
+def test_of_two_writers_of_a_checkpoint_the_first_wins(storage, make_record, assert_same):
     sweep = create(storage)
-    sweep.add(make_record(seed=0))
+    first = make_record(seed=0)
+    sweep.add(first)
+    sweep.add(replace(first, finished=first.finished + 1, seconds={"train": 2.0}))
+    assert_same(sweep.records(), [first])
+
+
+@pytest.mark.parametrize("other", [{"status": "failed", "points": ()}, {"theta_0_hash": "c" * 32}])
+def test_a_checkpoint_that_contradicts_the_recorded_one_is_refused(storage, make_record, assert_same, other):
+    sweep = create(storage)
+    first = make_record(seed=0)
+    sweep.add(first)
     with pytest.raises(RecordError, match=r"0003-l2-000080.json .*other content"):
-        sweep.add(make_record(seed=1))
+        sweep.add(replace(first, **other))
+    assert_same(sweep.records(), [first])
 
 
 def test_a_damaged_record_is_named(storage, make_record):
@@ -144,6 +164,24 @@ def test_a_removed_sweep_is_gone_and_its_neighbour_is_not(storage, make_record):
         with pytest.raises(RecordError, match=f"no sweep {name}"):
             remove_sweep(storage, name)
     assert storage.exists("cache/scores/x.json")
+
+
+def test_a_sweep_that_a_driver_holds_is_not_removed(tmp_path):
+    storage = Store.open(tmp_path)
+    sweep = create(storage)
+    with sole_driver(sweep.store), pytest.raises(RecordError, match="tiny-1 is running in another process"):
+        remove_sweep(storage, "tiny-1")
+    assert sweep_names(storage) == ["tiny-1"]
+    remove_sweep(storage, "tiny-1")
+    assert sweep_names(storage) == []
+
+
+def test_names_are_found_whatever_else_is_damaged(storage):
+    create(storage, "b")
+    create(storage, "a").store.write("sweep.json", b"{}")
+    assert sweep_names(storage) == ["a", "b"]
+    with pytest.raises(RecordError, match=r"no sweep c in .*; found: a, b"):
+        Sweep.open(storage, "c")
 
 
 def test_the_digest_knows_content_and_not_order():

@@ -179,6 +179,20 @@ def test_when_everything_fails_it_gives_up(sweep: Sweep) -> None:
     assert work.finished
 
 
+def test_what_failed_before_a_resume_does_not_end_the_next_driver(sweep: Sweep) -> None:
+    work = agenda(sweep)
+    for _ in range(3):
+        do(work, take(work), "failed")
+    resumed = agenda(sweep)
+    assert len(resumed.failures()) == 3
+    for _ in range(2):
+        do(resumed, take(resumed), "failed")
+        assert not resumed.finished
+    do(resumed, take(resumed), "failed")
+    assert resumed.next() is Next.FINISHED
+    assert agenda(sweep, trainings=5).next() is not Next.FINISHED
+
+
 def test_a_halted_sweep_hands_out_nothing_and_loses_nothing(sweep: Sweep) -> None:
     work = agenda(sweep)
     do(work, take(work))

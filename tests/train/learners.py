@@ -1,6 +1,7 @@
 """A small learner over fixed vectors, with attention-free linear layers: the trainer's smallest real customer."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -30,7 +31,7 @@ class VectorLearner:
             torch.manual_seed(seed)
             self.module: nn.Module = TwoLayers(width, 3)
         self.output: nn.Module | None = None
-        self.facts: Mapping[str, int] = {}
+        self.facts: Mapping[str, Any] = {}
         generator = torch.Generator().manual_seed(seed)
         self.features = torch.randn(num_items, 5, generator=generator)
         self.targets = torch.randint(0, 3, (num_items,), generator=generator)

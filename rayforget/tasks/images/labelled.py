@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rayforget.errors import TaskError
+from rayforget.heartbeat import beating
 from rayforget.tasks.images.contents import HASH_BYTES, content_hash
 from rayforget.tasks.images.in_order import map_in_order
 from rayforget.tasks.images.sources import Draws, ImageSource, KnowsRevision, KnowsSizes
@@ -88,7 +89,7 @@ class LabelledImages:
         hashes = map_in_order(
             lambda index: content_hash(self.read(index)), wanted, threads=1 if self.stream is not None else None
         )
-        for index, value in zip(wanted, hashes, strict=True):
+        for index, value in zip(wanted, beating(hashes, "hash images", len(wanted)), strict=True):
             self._hashes[index] = np.frombuffer(value, dtype=np.uint8)
             self._hashed[index] = True
         return self._hashes[indices]

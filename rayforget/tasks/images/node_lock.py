@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rayforget.heartbeat import beat
+
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
@@ -43,6 +45,7 @@ def _acquire(descriptor: int, what: str) -> bool:
             if not waiting:
                 logger.info("waiting for another process of this node: %s", what)
                 waiting = True
+            beat(f"wait for another process: {what}")  # should that one hang, its own watchdog ends it
             time.sleep(POLL_S)
         except OSError as error:
             logger.warning("no file locks here (%s); %s may be done by several processes at once", error, what)

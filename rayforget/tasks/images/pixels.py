@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
 from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
+from rayforget.heartbeat import beating
 from rayforget.tasks.cache_folder import remove_leftovers
 from rayforget.tasks.images.contents import content_hash, items_hash
 from rayforget.tasks.images.decoding import Decoder, open_image
@@ -31,6 +33,8 @@ logger = logging.getLogger(__name__)
 CODE_VERSION = 1
 """Raised whenever the same items and decoder would give other pixels."""
 _NUM_NAMED = 5
+BROKEN = "broken"
+"""Under which the facts of a record name the images that were skipped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +100,8 @@ def pixel_set(
                     remove_leftovers(folder)
                 logger.info("%s: decoding %d images, once for this node", what, len(wanted))
                 with closing(map_in_order(decode, range(len(wanted)))) as decoded:
-                    stored = write_pixels(folder, decoded, len(wanted), decoder.shape, check=check)
+                    heard = beating(decoded, f"decode {what}", len(wanted))
+                    stored = write_pixels(folder, heard, len(wanted), decoder.shape, check=check)
     check(stored.broken)
     kept = np.delete(np.arange(len(wanted)), list(stored.broken))
     broken = tuple(images.name(int(wanted[at])) for at in stored.broken)
@@ -105,6 +110,12 @@ def pixel_set(
     return PixelSet(
         pixels=stored.pixels, labels=labels[kept], items_hash=items_hash(hashes[kept], labels[kept]), broken=broken
     )
+
+
+def broken_facts(broken: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """What a record says of images that were skipped: `{"broken": {task: names}}`, nothing where none were."""
+    found = {task: list(names) for task, names in broken.items() if names}
+    return {BROKEN: found} if found else {}
 
 
 def cache_key(hashes: NDArray[np.uint8], labels: NDArray[np.int64], decoder: Decoder, prepare_key: str) -> str:

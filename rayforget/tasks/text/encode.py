@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rayforget.heartbeat import beat
 from rayforget.tasks.text.documents import canonical
 
 TokenPair = tuple[list[int], list[int]]
@@ -36,6 +37,7 @@ def encode_texts(
     for kind, distinct in kinds.items():
         options = {} if kind is None else {"add_special_tokens": kind}
         for first in range(0, len(distinct), _CHUNK):
+            beat("tokenise", first, len(distinct))
             chunk = distinct[first : first + _CHUNK]
             ids = tokenizer(chunk, return_attention_mask=False, verbose=False, **options)["input_ids"]
             known |= zip(chunk, ids, strict=True)

@@ -3,6 +3,7 @@ import sys
 import threading
 import time
 
+from rayforget.heartbeat import heard_by
 from rayforget.tasks.images.node_lock import node_lock
 
 HOLDER = """
@@ -51,3 +52,20 @@ def test_a_killed_holder_leaves_no_stale_lock(tmp_path):
     holder.wait()
     assert entered.wait(5)
     waiter.join()
+
+
+def test_who_waits_for_it_gives_signs_of_life(tmp_path):
+    path, heard, inside = tmp_path / "a", [], threading.Event()
+
+    def wait() -> None:
+        with heard_by(lambda stage, *_: heard.append(stage)), node_lock(path, "decoding x"):
+            inside.set()
+
+    with node_lock(path, "decoding x"):
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        while len(heard) < 3:
+            time.sleep(0.01)
+        assert not inside.is_set()
+    waiting.join()
+    assert set(heard) == {"wait for another process: decoding x"}

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from rayforget.errors import TaskError
+from rayforget.heartbeat import heard_by
 from rayforget.space.data import FolderSource
 from rayforget.tasks.images.folder import FolderImages
 from rayforget.tasks.images.labelled import LabelledImages
@@ -192,3 +193,10 @@ def test_a_cut_off_cache_is_made_again_and_leftovers_go(pair):
 def test_no_room_is_said_before_anything_is_written(pair):
     with pytest.raises(TaskError, match=r"no room for decoded images: .* set resources.cache"):
         pair.decode(Squeeze(shape=(3, 10**6, 10**6)))
+
+
+def test_hashing_and_decoding_beat_with_every_image(pair):
+    heard = []
+    with heard_by(lambda *said: heard.append(said)):
+        pair.decode(Squeeze())
+    assert heard == [(stage, done, 5) for stage in ("hash images", "decode tasks.t.val") for done in range(1, 6)]

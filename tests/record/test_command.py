@@ -1,0 +1,21 @@
+"""What a user is told to type finds the sweep again."""
+
+from pathlib import Path
+
+import pytest
+
+from rayforget.record.command import command
+from rayforget.record.store import Store
+
+
+def test_the_default_storage_needs_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for same in ("runs", "./runs", tmp_path / "runs", Store.open("runs")):
+        assert command("ui x", same) == "rayforget ui x"
+
+
+def test_any_other_storage_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command("ui x", "s3://bucket/runs") == "rayforget ui x --storage s3://bucket/runs"
+    assert command("rm x", Store.open("/data/my runs")) == "rayforget rm x --storage '/data/my runs'"
+    assert command("list", "other") == "rayforget list --storage other"

@@ -1,0 +1,63 @@
+"""How many interpolated models are in memory while a curve is scored."""
+
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from vector_bench import VectorScorer, vector_bench
+
+import rayforget.curve
+from rayforget.curve import score_alphas
+from rayforget.evaluate.finite import Scored
+from rayforget.foundations.protocol import State
+from rayforget.heartbeat import heard_by
+from rayforget.interpolate.lerp import lerp
+from rayforget.record.types import Split
+
+ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5)
+GIB = 2**-30
+
+
+class Together(VectorScorer):
+    """Says how many models share a pass."""
+
+    def __init__(self, models_per_pass: int | None) -> None:
+        super().__init__()
+        self.models_per_pass = models_per_pass
+
+    def score(self, thetas: Sequence[State], split: Split) -> list[Scored]:
+        self.asked.append(len(thetas))
+        return [self._score({}, split) for _ in thetas]
+
+
+@pytest.mark.parametrize(
+    ("models_per_pass", "fitting", "groups"),
+    [(None, 2, [2, 2, 1]), (None, 9, [5]), (1, 9, [1] * 5), (3, 9, [3, 2]), (3, 2, [2, 2, 1])],
+)
+def test_models_of_a_pass_are_gone_before_the_next_are_made(
+    models_per_pass: int | None, fitting: int, groups: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: weakref.WeakSet[Tensor] = weakref.WeakSet()
+    most, heard = 0, []
+
+    def watched(theta_0: State, theta_1: State, alpha: float) -> Mapping[str, Tensor]:
+        nonlocal most
+        made = lerp(theta_0, theta_1, alpha)
+        for tensor in made.values():
+            alive.add(tensor)
+        most = max(most, len(alive))
+        return made
+
+    monkeypatch.setattr(rayforget.curve, "lerp", watched)
+    scorer = Together(models_per_pass)
+    bench = vector_bench(tmp_path, scorer=scorer, resources={"resident_gib": (28 * fitting + 1) * GIB})
+    theta_0, theta_1 = {"q_proj.bias": torch.zeros(7)}, {"q_proj.bias": torch.ones(7)}
+    with heard_by(lambda stage, done, in_all: heard.append((stage, done, in_all))):
+        found = score_alphas(theta_0, theta_1, ALPHAS, scorer, "val", bench)
+    assert tuple(found) == ALPHAS
+    assert scorer.asked == groups
+    assert most == max(groups)
+    assert heard == [("evaluate val", sum(groups[:place]), 5) for place in range(len(groups))]
