@@ -71,6 +71,10 @@ class LanguageScorer:
             digest.update(repr([list(asked.until), list(asked.max_new_tokens)]).encode())
         return digest.hexdigest()[:32]
 
+    def facts(self, split: Split) -> dict[str, Mapping[str, int]]:
+        """By task, what was counted of its items: see `Score.facts`."""
+        return {name: self._prepared(name, split).requests.facts for name in self.tasks}
+
     def score(self, thetas: Sequence[State], split: Split) -> list[Scored]:
         """Scores every model; every rank gets the whole result."""
         return [self._score(theta, split) for theta in thetas]
@@ -88,7 +92,13 @@ class LanguageScorer:
                 broken[name] = min(lost, requests.num_items)
                 continue
             items, weights = requests.judge(found, answers.texts)
-            scores[name] = Score(rule=requests.rule, items=items, weights=weights, items_hash=requests.items_hash)
+            scores[name] = Score(
+                rule=requests.rule,
+                items=items,
+                weights=weights,
+                items_hash=requests.items_hash,
+                facts=requests.facts,
+            )
         return NotFinite(items=broken) if broken else scores
 
     def _prepared(self, name: str, split: Split) -> _Prepared:

@@ -87,6 +87,10 @@ class ZeroShotScorer:
         lines = (f"{name} {self._pixels(name, split).items_hash}\n" for name in sorted(self.tasks))
         return hashlib.sha256("".join(lines).encode()).hexdigest()[:32]
 
+    def facts(self, split: Split) -> dict[str, dict[str, int]]:
+        """Nothing: of images none is cut, those that cannot be read are counted when a set is made."""
+        return {}
+
     def score(self, thetas: Sequence[State], split: Split) -> list[Scored]:
         """Scores every model in one pass; every rank gets the whole result."""
         sets = [self._pixels(name, split) for name in self.tasks]

@@ -81,10 +81,13 @@ def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = N
     Raises:
         RecordError: the record holds too little for a frontier.
     """
+    from rayforget.report.likelihoods import text_notes
     from rayforget.report.table import frontier_table
 
-    summary = summarise_sweep(sweep, space)
+    looked = _look(sweep, space)
+    summary = looked.summary
     console.print(frontier_table(summary))
+    console.print(text_notes(summary, looked.gathered.val))
     for name, data in drawings(summary).items():
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)

@@ -108,3 +108,13 @@ def test_the_items_hash_is_that_of_documents_rules_and_prompts():
     hashes = {name: scorer_of(model, {"task": made}).items_hash("val") for name, made in variants.items()}
     assert hashes.pop("again") == hashes["same"]
     assert len(set(hashes.values())) == len(hashes)
+
+
+def test_what_was_counted_of_the_items_is_told_and_stands_in_every_score():
+    counted = dataclasses.replace(likely_pairs(MIXED), facts={"cut_items": 2, "tokens": 50})
+    scorer = LanguageScorer(
+        tiny_language_model(), {"a": lambda _: counted, "b": lambda _: greedy_pairs(MIXED)}, batch_tokens=64
+    )
+    assert scorer.facts("val") == {"a": {"cut_items": 2, "tokens": 50}, "b": {}}
+    (scored,) = scorer.score([{}], "val")
+    assert {name: dict(score.facts) for name, score in scored.items()} == scorer.facts("val")
