@@ -27,7 +27,7 @@ def text_notes(summary: Summary, val: Mapping[PointKey, Mapping[str, Score]]) ->
     theta_0 = next((scores for (trial, _, _), scores in val.items() if trial == THETA_0), {})
     parts: list[RenderableType] = []
     likely = [name for name, score in theta_0.items() if score.readings]
-    if likely:
+    if likely and summary.frontier:
         best = max((summary.points[i] for i in summary.frontier), key=lambda point: point.speciality)
         columns = {"θ0": theta_0}
         if best.trial != THETA_0:

@@ -1,5 +1,6 @@
 """Models whose layers mix the tokens of a row by other ways than masked attention are found out, and never packed."""
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,11 @@ from rayforget.foundations.causal_apart import keeps_apart
 from rayforget.foundations.causal_learner import CausalLearner
 from rayforget.foundations.causal_lm import CausalLm, load_causal_lm
 from rayforget.foundations.causal_prepared import with_tasks
-from rayforget.space.models import CausalLmFoundation
+from rayforget.space.load import load_space
+from rayforget.space.methods import methods_of
+from rayforget.space.models import CausalLmFoundation, Sequences
+from rayforget.space.text import InstructionTask, JsonLinesSource
+from rayforget.tasks.text.resolve import resolve_text_tasks
 
 CPU = torch.device("cpu")
 
@@ -70,22 +75,17 @@ def test_its_pairs_are_scored_as_each_alone(tmp_path: Path) -> None:
 
 
 def test_it_is_trained_unpacked_and_the_record_says_so(tmp_path: Path) -> None:
-    from rayforget.space.load import load_space
-
-    space = load_space(Path(__file__).parents[2] / "search_spaces" / "lm_quickstart.yaml").space
-    assert isinstance(space.foundation, CausalLmFoundation)
-    assert space.foundation.sequences.packing
-    from rayforget.tasks.text.resolve import resolve_text_tasks
-
-    tasks = resolve_text_tasks({name: task for name, task in space.tasks.items() if task.train is not None})
-    recipe = _recipe(space)
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"instruction": "a " * n, "output": "dog"}) + "\n" for n in (1, 2, 3, 9)))
+    source = JsonLinesSource(kind="jsonl", path=path)
+    tasks = resolve_text_tasks({"t": InstructionTask(kind="instruction", role="speciality", train=source)})
     for place, (config, packed) in enumerate(((_lfm2(), 0), (_opt(), 1))):
         model = _load(tmp_path / str(place), config)
-        prepared = with_tasks(model, space.foundation.sequences, tasks, cache=tmp_path / "cache", batch_tokens=512)
-        learner = prepared.learner(recipe)
+        prepared = with_tasks(model, Sequences(packing=True), tasks, cache=tmp_path / "cache", batch_tokens=512)
+        learner = prepared.learner(_recipe())
         assert isinstance(learner, CausalLearner)
         assert learner.facts["packing"] == packed
-        batch = learner.batch(torch.arange(min(64, learner.num_items)), torch.Generator())
+        batch = learner.batch(torch.arange(4), torch.Generator())
         assert ("mask" in batch.inputs) == bool(packed)
 
 
@@ -95,9 +95,8 @@ def _opt() -> Any:
     return transformers.OPTConfig(vocab_size=VOCABULARY, **ARCHITECTURES["opt"][1])
 
 
-def _recipe(space: Any) -> Any:
-    from rayforget.space.methods import methods_of
-
+def _recipe() -> Any:
+    space = load_space(Path(__file__).parents[2] / "search_spaces" / "lm_quickstart.yaml").space
     method = next(method for method in methods_of(space) if method.name == "full")
     values = {
         path: domain.choice[0] if hasattr(domain, "choice") else domain.low for path, domain in method.domains.items()

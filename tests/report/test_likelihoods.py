@@ -42,7 +42,7 @@ def test_likelihoods_stand_beside_those_of_theta_0() -> None:
         return shown[-1]
 
     text = render(change)
-    row = next(line for line in text.splitlines() if line.startswith(f"{name} "))
+    row = next(line for line in text.splitlines() if line.split()[:1] == [name])
     theta_0 = shown[0].readings
     assert f"{theta_0['nll_per_token']:.4f}" in row
     assert f"{theta_0['bits_per_byte']:.4f}" in row
