@@ -2,8 +2,9 @@
 
 The other side does what a user of lm-eval does: for every alpha, interpolate the weights, load them into the
 transformers model of an HFLM, and evaluate the task from its JSON lines. Same items, same weights, same process; what
-is right must be the same item by item, except where the two best choices are nearer than 2e-4 (counted). What lm-eval
-spends at every call on asking pip for versions and on reading its thousands of task files is left out, in their favour.
+is right must be the same item by item, except where the two best choices are nearer than 2e-4 (these are listed).
+What lm-eval spends at every call on asking pip for versions and on reading its thousands of task files is left out, in
+their favour.
 """
 
 import argparse
@@ -208,16 +209,18 @@ class SeparateEvaluations:
 
 
 def compare(ours: Sequence[NDArray[np.bool_]], theirs: Sequence[Sequence[Mapping[str, Any]]]) -> None:
-    """Asserts that both found the same, item by item, and prints the curve."""
-    ties = 0
-    for right, samples in zip(ours, theirs, strict=True):
+    """Asserts that both found the same, item by item, and prints the curve and each near-tie decided otherwise."""
+    ties = []
+    for point, (right, samples) in enumerate(zip(ours, theirs, strict=True)):
         expected = np.array([sample["acc"] == 1 for sample in samples])
         for index in np.flatnonzero(right != expected).tolist():
             second, best = sorted(float(value) for value, _ in samples[index]["filtered_resps"])[-2:]
             assert best - second < NEAR_TIE, f"item {index}: {samples[index]['filtered_resps']}"
-            ties += 1
+            ties.append(f"point {point}, item {index}: their best two are {best:.6f} and {second:.6f}")
     print(f"  accuracy along the curve: {'  '.join(f'{right.mean():.4f}' for right in ours)}")
-    print(f"  the same on both sides, item by item; near-ties decided otherwise: {ties}", flush=True)
+    print(f"  the same on both sides, item by item; near-ties decided otherwise: {len(ties)}", flush=True)
+    for tie in ties:
+        print(f"    {tie}", flush=True)
 
 
 def quiet() -> None:

@@ -83,6 +83,13 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
         f"{_size(plan.weights_bytes)} for all checkpoints; of these the frontier's stay, "
         f"at most {_size(plan.kept_bytes)} (storage.keep.max_gib: {space.storage.keep.max_gib:g})",
     )
+    if found.cut_items:
+        counted = ", ".join(f"{name} {number}" for name, number in sorted(found.cut_items.items()))
+        yield (
+            "cut",
+            f"of {found.num_val} texts of val looked at, these lose the beginning of their context, which is longer "
+            f"than the model takes: {counted}; all that are cut are counted in the record",
+        )
     if plan.seconds is None:
         yield "time", "unknown: this machine has no GPU and the space asks for one"
         return

@@ -75,10 +75,12 @@ def tiny_language_model(kind: str = "opt", *, seed: int = 0, positions: int = 64
         theta_0_hash=state_hash(theta_0),
         device=CPU,
         max_length=positions,
+        train_length=positions,
         pad_token=1,
         eos_token=2,
         prefix_token=0,
         config=lm.config.to_dict(),
+        keeps_apart=True,
     )
 
 

@@ -74,12 +74,19 @@ ARCHITECTURES: Mapping[str, tuple[str, dict[str, Any]]] = {
 
 
 def save_lm(
-    folder: Path, architecture: str, *, dtype: torch.dtype = torch.float32, seed: int = 0, galactica: bool = False
+    folder: Path,
+    architecture: str,
+    *,
+    dtype: torch.dtype = torch.float32,
+    seed: int = 0,
+    galactica: bool = False,
+    positions: int | None = None,
 ) -> Path:
     """Writes model and tokenizer; `galactica`: the tokenizer names no special token, config.json alone does."""
     import transformers
 
     name, settings = ARCHITECTURES[architecture]
+    settings = settings if positions is None else {**settings, "max_position_embeddings": positions}
     config = getattr(transformers, name)(
         vocab_size=VOCABULARY, bos_token_id=0, pad_token_id=1, eos_token_id=2, **settings
     )

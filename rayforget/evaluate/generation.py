@@ -27,6 +27,10 @@ if TYPE_CHECKING:  # what it works on comes as an argument; evaluation itself ne
 
 _LOOK_BACK = 2
 """Tokens beyond those of an `until` text in which it is looked for: it may be written with other tokens."""
+_LOOK_EVERY = 8
+"""Steps after which texts are looked at."""
+_CACHE_BYTES = {"cpu": 2**30, "cuda": 2**34}
+"""Of keys and values in fp32, by device: a step reads all weights for one token of each row, so rows are worth much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,8 @@ def generate(model: "CausalLm", theta: State, generations: Generations, *, batch
         model: theta_0.
         theta: tensors that differ from theta_0, under canonical names.
         generations: what is asked; the same on every rank. A prompt is cut on the left until its answer has room.
-        batch_tokens: prompts times the longest (with its answer) are at most so many, unless it is a single one.
+        batch_tokens: prompts times the longest are at most so many, unless it is a single one. With their answers
+            they may be more, as long as their keys and values take little memory.
 
     Raises:
         TaskError: an answer may be as long as the model's input, or longer.
@@ -56,7 +61,13 @@ def generate(model: "CausalLm", theta: State, generations: Generations, *, batch
     if not prompts:
         return Answers(texts=(), finite=np.zeros(0, dtype=np.bool_))
     weights = model.weights(theta)
-    portions = _portions(prompts, generations.max_new_tokens, batch_tokens=batch_tokens, max_length=model.max_length)
+    portions = _portions(
+        prompts,
+        generations.max_new_tokens,
+        batch_tokens=batch_tokens,
+        cache_tokens=_CACHE_BYTES["cpu" if model.device.type == "cpu" else "cuda"] // _bytes_per_token(model),
+        max_length=model.max_length,
+    )
     # A column more tells whether all was finite; tokens are kept plus 1, so that 0 is "no token".
     found = torch.zeros(len(prompts), max(generations.max_new_tokens) + 1, dtype=torch.int64)
     for numbers in portions[rank() :: world_size()]:
@@ -85,16 +96,32 @@ def _fitted(generations: Generations, max_length: int) -> list[NDArray[np.int32]
 
 
 def _portions(
-    prompts: Sequence[NDArray[np.int32]], answers: Sequence[int], *, batch_tokens: int, max_length: int
+    prompts: Sequence[NDArray[np.int32]],
+    answers: Sequence[int],
+    *,
+    batch_tokens: int,
+    cache_tokens: int,
+    max_length: int,
 ) -> list[list[int]]:
-    """Which prompts are answered together, longest first."""
+    """Which prompts are answered together, longest first.
+
+    Args:
+        prompts: their tokens.
+        answers: how long each answer may become.
+        batch_tokens: of the prompts, which are read at once.
+        cache_tokens: of prompts and answers, whose keys and values are kept; at least `batch_tokens` are.
+        max_length: of the model.
+    """
+    cache_tokens = max(cache_tokens, batch_tokens)
     order = sorted(range(len(prompts)), key=lambda number: (-len(prompts[number]) - answers[number], number))
     portions: list[list[int]] = []
     for number in order:
         wider = [*(portions[-1] if portions else []), number]
         # The longest prompt and the longest answer may be of two different prompts; all rows go as far as their sum.
-        width = max(len(prompts[each]) for each in wider) + max(answers[each] for each in wider)
-        if portions and len(wider) * width <= batch_tokens and width <= max_length:
+        read = max(len(prompts[each]) for each in wider)
+        width = read + max(answers[each] for each in wider)
+        fits = len(wider) * read <= batch_tokens and len(wider) * width <= cache_tokens
+        if portions and fits and width <= max_length:
             portions[-1].append(number)
         else:
             portions.append([number])
@@ -129,7 +156,8 @@ def _answer(
         "stopping_criteria": [watch.stop],
     }
     made: Tensor = functional_call(_Generate(model.head.lm), weights, kwargs=settings)
-    answers = [answer[:length] for answer, length in zip(made[:, width:].tolist(), watch.lengths, strict=True)]
+    lengths = watch.lengths(made)
+    answers = [answer[:length] for answer, length in zip(made[:, width:].tolist(), lengths, strict=True)]
     return answers, watch.finite.cpu()
 
 
@@ -146,44 +174,87 @@ class _Generate(nn.Module):
 
 
 class _Watch:
-    """Looks on while a batch is generated: says which rows are done, and notes logits that are not finite."""
+    """Looks on while a batch is generated: says which rows are done, and notes logits that are not finite.
+
+    What ends a row is kept on the device. Texts are looked at every few steps and at the end alone: to see one, the
+    device's work has to be waited for. An answer that went on behind its `until` meanwhile is cut to the same token.
+    """
 
     def __init__(self, model: "CausalLm", generations: Generations, numbers: Sequence[int], width: int) -> None:
         self._tokenizer, self._width = model.tokenizer, width
-        self._untils = [[text for text in generations.until[number] if text] for number in numbers]
-        self._windows = [
-            max((len(self._tokenizer.encode(text, add_special_tokens=False)) for text in until), default=0) + _LOOK_BACK
-            for until in self._untils
-        ]
-        self._done = [False] * len(numbers)
-        self.limits = [generations.max_new_tokens[number] for number in numbers]
-        self.lengths = list(self.limits)
         self.ends = _end_tokens(model)
-        self.finite = torch.ones(len(numbers), dtype=torch.bool)
+        self._untils = [
+            [text for text in generations.until[number] if text and self._encoded(text) not in ([e] for e in self.ends)]
+            for number in numbers
+        ]
+        self._windows = [
+            max((len(self._encoded(text)) for text in until), default=0) + _LOOK_BACK for until in self._untils
+        ]
+        self.limits = [generations.max_new_tokens[number] for number in numbers]
+        self._lengths = torch.tensor(self.limits, device=model.device)
+        self._done = torch.zeros(len(numbers), dtype=torch.bool, device=model.device)
+        self._end_tokens = torch.tensor(self.ends, device=model.device)
+        self._looked_at = 0
+        self.finite = torch.ones(len(numbers), dtype=torch.bool, device=model.device)
 
     def look(self, input_ids: Int[Tensor, "r l"], scores: Float[Tensor, "r v"]) -> Float[Tensor, "r v"]:
         """A logits processor that changes nothing; -inf is how others forbid a token."""
         broken = (scores.isnan() | (scores == torch.inf)).any(dim=1) | (scores == -torch.inf).all(dim=1)
-        self.finite = self.finite.to(scores.device) & ~broken
+        self.finite &= ~broken
         return scores
 
     def stop(self, input_ids: Int[Tensor, "r l"], scores: Any, **_: Any) -> Bool[Tensor, " r"]:
         """A stopping criterion: which rows are done."""
         made = input_ids.shape[1] - self._width
         beat("generate", made, max(self.limits))
-        tails = input_ids[:, -min(made, max(self._windows)) :].tolist()
-        for row, tail in enumerate(tails):
-            if not self._done[row] and self._ends(row, tail, made):
-                self._done[row], self.lengths[row] = True, made
-        return torch.tensor(self._done, device=input_ids.device)
+        ended = torch.isin(input_ids[:, -1], self._end_tokens)
+        self._lengths = torch.where(ended & ~self._done, self._lengths.clamp(max=made), self._lengths)
+        self._done |= ended | (self._lengths <= made)
+        if made - self._looked_at >= _LOOK_EVERY:
+            self._look_for_texts(input_ids)
+        return self._done
 
-    def _ends(self, row: int, tail: list[int], made: int) -> bool:
-        if made >= self.limits[row] or tail[-1] in self.ends:
-            return True
-        if not self._untils[row]:
-            return False
-        text = self._tokenizer.decode(tail[-self._windows[row] :])
+    def lengths(self, input_ids: Int[Tensor, "r l"]) -> list[int]:
+        """How long each answer is, when all are written."""
+        self._look_for_texts(input_ids)
+        lengths: list[int] = self._lengths.tolist()
+        return lengths
+
+    def _look_for_texts(self, input_ids: Int[Tensor, "r l"]) -> None:
+        """Ends the rows whose newest tokens spell one of their texts, at the first token that completes it."""
+        before, self._looked_at = self._looked_at, input_ids.shape[1] - self._width
+        if not any(self._untils):
+            return
+        answers, lengths = input_ids[:, self._width :].tolist(), self._lengths.tolist()
+        for row, answer in enumerate(answers):
+            last = min(self._looked_at, lengths[row])
+            if not self._untils[row] or last <= before or not self._ends(row, answer, before + 1, last):
+                continue  # a text that a part spells is in the whole too
+            found = next((step for step in range(before + 1, last + 1) if self._ends(row, answer, step, step)), None)
+            if found is not None:
+                self._lengths[row], self._done[row] = found, True
+
+    def _ends(self, row: int, answer: list[int], first: int, last: int) -> bool:
+        """Whether one of the row's texts stands in its tokens `first` to `last` (from 1) and those shortly before."""
+        text = self._tokenizer.decode(answer[max(0, first - self._windows[row]) : last])
         return any(until in text for until in self._untils[row])
+
+    def _encoded(self, text: str) -> list[int]:
+        tokens: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
+        return tokens
+
+
+def _bytes_per_token(model: "CausalLm") -> int:
+    """Of keys and values in fp32, as far as the configuration tells; without it, as much as a large model's."""
+    config: Any = model.head.lm.config
+    layers, width, heads = (
+        getattr(config, name, None) for name in ("num_hidden_layers", "hidden_size", "num_attention_heads")
+    )
+    if not (layers and width and heads):
+        return 2**20
+    shared = getattr(config, "num_key_value_heads", None) or heads
+    head_width = getattr(config, "head_dim", None) or width // heads
+    return int(2 * 4 * layers * shared * head_width)
 
 
 def _end_tokens(model: "CausalLm") -> list[int]:

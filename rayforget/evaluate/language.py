@@ -81,6 +81,10 @@ class LanguageScorer:
         """Nothing: a text that cannot be read is an error."""
         return {}
 
+    def counted(self, split: Split) -> dict[str, Mapping[str, int]]:
+        """By task, what was counted of its items: see `Score.facts`."""
+        return {name: self._prepared(name, split).requests.facts for name in self.tasks}
+
     def score(self, thetas: Sequence[State], split: Split) -> list[Scored]:
         """Scores every model; every rank gets the whole result."""
         return [self._score(theta, split) for theta in thetas]
@@ -100,7 +104,13 @@ class LanguageScorer:
                 continue
             beat(f"judge {name}", number, len(self.tasks))
             items, weights = requests.judge(found, answers.texts)
-            scores[name] = Score(rule=requests.rule, items=items, weights=weights, items_hash=requests.items_hash)
+            scores[name] = Score(
+                rule=requests.rule,
+                items=items,
+                weights=weights,
+                items_hash=requests.items_hash,
+                facts=requests.facts,
+            )
         return NotFinite(items=broken) if broken else scores
 
     def _prepared(self, name: str, split: Split) -> _Prepared:

@@ -30,8 +30,9 @@ from rayforget.tasks.text.types import PairResults, Pairs
 if TYPE_CHECKING:  # what it works on comes as an argument; evaluation itself needs no model library
     from rayforget.foundations.causal_lm import CausalLm
 
-LOGITS_AT_ONCE = 2**22
-"""16 MiB in fp32: fits in a cache, and malloc gives the same memory again and again."""
+LOGITS_AT_ONCE = {"cpu": 2**22, "cuda": 2**28}
+"""By device. On a CPU 16 MiB in fp32: fits in a cache, and malloc gives the same memory again and again. On a GPU
+1 GiB: few large products, whose start costs nothing."""
 
 
 def prepare_rows(model: "CausalLm", pairs: Pairs, *, batch_tokens: int) -> tuple[RowBatch, ...]:
@@ -41,7 +42,7 @@ def prepare_rows(model: "CausalLm", pairs: Pairs, *, batch_tokens: int) -> tuple
         max_length=model.max_length,
         batch_tokens=batch_tokens,
         filler=model.pad_token,
-        share_prefixes=not model.is_windowed,
+        share_prefixes=model.keeps_apart,
     )
 
 
@@ -61,10 +62,11 @@ def log_likelihoods(model: "CausalLm", theta: State, batches: Sequence[RowBatch]
     if num_pairs == 0:
         return PairResults(log_likelihoods=np.zeros(0), greedy=np.zeros(0, dtype=np.bool_))
     weights = model.weights(theta)
+    output = _output_weights(model, weights)
     own = batches[rank() :: world_size()]
     with OneDnnLinear():
         heard = beating(own, "score texts", len(own))
-        answers = [_answers(model, weights, batch) for batch in heard]  # read at the end: a GPU then never waits
+        answers = [_answers(model, weights, output, batch) for batch in heard]  # read at the end: no wait
     results = np.zeros((2, num_pairs))
     for batch, (log_p, hit) in zip(own, answers, strict=True):
         for row, values in zip(results, (log_p.cpu().numpy(), ~hit.cpu().numpy()), strict=True):
@@ -74,20 +76,35 @@ def log_likelihoods(model: "CausalLm", theta: State, batches: Sequence[RowBatch]
 
 
 def _answers(
-    model: "CausalLm", weights: dict[str, Tensor], batch: RowBatch
+    model: "CausalLm", weights: dict[str, Tensor], output: dict[str, Tensor], batch: RowBatch
 ) -> tuple[Float[Tensor, " t"], Bool[Tensor, " t"]]:
-    """Per target its log-probability, and whether no token is more likely."""
+    """Per target its log-probability, and whether no token is more likely.
+
+    Args:
+        model: theta_0.
+        weights: all that differ.
+        output: of the output layer alone, under its own names: the pieces need no others put in place.
+        batch: what is asked.
+    """
     features = _features(model, weights, batch)
     targets = batch.targets.to(model.device)
     log_p, hits = [], []
     vocabulary: Any = model.head.output.weight
-    step = max(1, LOGITS_AT_ONCE // int(vocabulary.shape[0]))
+    most = LOGITS_AT_ONCE["cpu" if model.device.type == "cpu" else "cuda"]
+    step = max(1, most // int(vocabulary.shape[0]))
     for first in range(0, len(targets), step):
         wanted = targets[first : first + step, None]
-        logits: Tensor = functional_call(model.head, weights, kwargs={"features": features[first : first + step]})
+        logits: Tensor = functional_call(model.head.output, output, features[first : first + step])
         log_p.append(logits.float().log_softmax(dim=-1).gather(1, wanted).squeeze(1))
         hits.append(logits.argmax(dim=-1) == wanted.squeeze(1))
     return torch.cat(log_p), torch.cat(hits)
+
+
+def _output_weights(model: "CausalLm", weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The output layer's tensors among `weights`; where one is tied to the embedding it goes by that one's name."""
+    names = {id(tensor): name for name, tensor in model.head.named_parameters()}
+    found = {own: names[id(tensor)] for own, tensor in model.head.output.named_parameters()}
+    return {own: weights[name] for own, name in found.items() if name in weights}
 
 
 def _features(model: "CausalLm", weights: dict[str, Tensor], batch: RowBatch) -> Float[Tensor, "t d"]:

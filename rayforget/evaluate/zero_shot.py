@@ -97,6 +97,10 @@ class ZeroShotScorer:
         """The broken images that were skipped, by task."""
         return broken_facts({name: self._pixels(name, split).broken for name in self.tasks})
 
+    def counted(self, split: Split) -> dict[str, dict[str, int]]:
+        """Nothing: of images none is cut, those that cannot be read are counted when a set is made."""
+        return {}
+
     def score(self, thetas: Sequence[State], split: Split) -> list[Scored]:
         """Scores every model in one pass; every rank gets the whole result."""
         sets = [self._pixels(name, split) for name in self.tasks]

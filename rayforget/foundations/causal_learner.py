@@ -27,7 +27,7 @@ class CausalLearner:
         """
         self.module: CausalHead = module
         self.num_items = len(train.first_targets)
-        self.facts = train.facts
+        self.facts = {**train.facts, "packing": int(packing)}
         self._model, self._train, self._packing = model, train, packing
 
     @property

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rayforget.errors import FoundationError
+from rayforget.foundations.causal_apart import keeps_apart
 from rayforget.foundations.causal_head import CausalHead
 from rayforget.foundations.causal_source import CONVERSION, CausalSource, causal_source
 from rayforget.foundations.protocol import State
@@ -33,7 +34,9 @@ class CausalLm:
     theta_0_hash: str
     device: torch.device
     max_length: int
-    """Longest sequence in tokens."""
+    """Longest input of scoring in tokens; what is longer is cut as lm-eval cuts it."""
+    train_length: int
+    """Longest training sequence in tokens."""
     pad_token: int
     """What rows are filled up with; no token ever sees one."""
     eos_token: int
@@ -42,12 +45,8 @@ class CausalLm:
     """Stands before a continuation that has no context."""
     config: Mapping[str, Any]
     """What config.json of an exported folder holds."""
-
-    @property
-    def is_windowed(self) -> bool:
-        """Whether a layer looks back over a window shorter than a sequence: it would know no mask of ours."""
-        window = self.config.get("sliding_window") if self.config.get("use_sliding_window", True) else None
-        return window is not None and window < self.max_length
+    keeps_apart: bool
+    """Whether sequences side by side in a row answer as each does alone; else nothing is packed or shared."""
 
     def weights(self, theta: State) -> dict[str, Tensor]:
         """The tensors of `theta` on the device, as `torch.func.functional_call(self.head, ...)` takes them.
@@ -82,7 +81,9 @@ def load_causal_lm(spec: CausalLmFoundation, device: torch.device, share: Share 
     theta_0 = share(theta_0_hash, loaded)
     if device.type == "cpu":
         point_at(lm, theta_0)
-    max_length = _max_length(lm.config, spec.sequences.length)
+    train_length, max_length = (
+        _length(lm.config, name, getattr(spec.sequences, name)) for name in ("length", "scored_length")
+    )
     eos, pad, prefix = _special_tokens(tokenizer, lm.config)
     embedded = int(lm.get_input_embeddings().num_embeddings)  # type: ignore[operator]
     if (largest := max([len(tokenizer) - 1, eos, pad, prefix])) >= embedded:
@@ -92,6 +93,8 @@ def load_causal_lm(spec: CausalLmFoundation, device: torch.device, share: Share 
         )
     head = CausalHead(lm)
     _check_head(head, source.name)
+    config = json.loads(lm.config.to_json_string())  # type: ignore[operator, union-attr]
+    apart = keeps_apart(head, config, longest=max(train_length, max_length))
     head.to(device)
     return CausalLm(
         head=head,
@@ -100,10 +103,12 @@ def load_causal_lm(spec: CausalLmFoundation, device: torch.device, share: Share 
         theta_0_hash=theta_0_hash,
         device=device,
         max_length=max_length,
+        train_length=train_length,
         pad_token=pad,
         eos_token=eos,
         prefix_token=prefix,
-        config=json.loads(lm.config.to_json_string()),  # type: ignore[operator, union-attr]
+        config=config,
+        keeps_apart=apart,
     )
 
 
@@ -159,14 +164,14 @@ def _state_of(lm: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().to(torch.float32).contiguous() for name, tensor in tensors.items()}
 
 
-def _max_length(config: Any, asked: int | None) -> int:
+def _length(config: Any, name: str, asked: int | None) -> int:
     names = ("n_positions", "max_position_embeddings", "n_ctx")
     positions = next((value for name in names if isinstance(value := getattr(config, name, None), int)), None)
     if asked is None:
         return positions or 2048
     if positions is not None and asked > positions:
         raise FoundationError(
-            f"foundation.sequences.length is {asked}, the model has {positions} positions; write {positions} or less"
+            f"foundation.sequences.{name} is {asked}, the model has {positions} positions; write {positions} or less"
         )
     return asked
 

@@ -57,7 +57,7 @@ def with_tasks(
 
     def train() -> TrainingSet:
         return training_set(
-            tasks, model.tokenizer, sequences, max_length=model.max_length, eos=model.eos_token, cache=cache
+            tasks, model.tokenizer, sequences, max_length=model.train_length, eos=model.eos_token, cache=cache
         )
 
     def requests(task: ResolvedText, split: Split) -> TaskRequests:
@@ -110,7 +110,7 @@ class PreparedCausalLm:
                 lm.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
             except ValueError as error:
                 raise FoundationError(f"gradient_checkpointing has no effect on this model: {error}") from None
-        packing = self._packing and not self.model.is_windowed
+        packing = self._packing and self.model.keeps_apart
         return CausalLearner(self.model, CausalHead(lm).train(), self.training_set(), packing=packing)
 
     def initial(self, recipe: Recipe) -> State:

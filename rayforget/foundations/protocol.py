@@ -98,6 +98,10 @@ class Scorer(Protocol):
         """What the record shall say of the split's data: items left out, for example; values of JSON."""
         ...
 
+    def counted(self, split: Split) -> Mapping[str, Mapping[str, int]]:
+        """By task, what was counted of its items, where something was: see `rayforget.record.types.Score.facts`."""
+        ...
+
     def score(self, thetas: Sequence[State], split: Split) -> Sequence[Scored]:
         """Scores every model in one pass over the split's data; every rank gets the whole result.
 

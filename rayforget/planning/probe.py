@@ -21,6 +21,7 @@ from rayforget.evaluate.finite import require_finite
 from rayforget.interpolate.lerp import changed_tensors
 from rayforget.planning.counts import Counts, MethodCount, typical_recipes
 from rayforget.planning.samples import BATCH, Samples, take_samples
+from rayforget.record.types import CUT_ITEMS
 from rayforget.space.load import LoadedSpace
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.check import Resolved
@@ -67,6 +68,10 @@ class Probe:
     theta_0_bytes: int
     peak_bytes: int
     """Of this process, Python and its libraries included."""
+    num_val: int
+    """Items of `val` that were looked at, all tasks together."""
+    cut_items: Mapping[str, int]
+    """By task, how many of them lost the beginning of their context, which is longer than the model takes."""
     recipes: Mapping[str, RecipeProbe]
     """By method."""
 
@@ -89,6 +94,7 @@ def probe_space(loaded: LoadedSpace, tasks: Resolved, counts: Counts) -> Probe:
             try:
                 samples.one.scorer(None).items_hash("val")  # what is imported or opened once is no item's time
                 decode_s = _seconds(lambda: samples.many.scorer(None).items_hash("val")) / samples.num_val
+                counted = samples.many.scorer(None).counted("val")
                 recipes = _probe_methods(loaded, counts, samples, device, timed=timed)
             except TaskError as error:
                 raise SpaceError(f"{loaded.where(str(error).split(':', 1)[0])}: {error}") from None
@@ -102,6 +108,8 @@ def probe_space(loaded: LoadedSpace, tasks: Resolved, counts: Counts) -> Probe:
         item_bytes=samples.item_bytes,
         theta_0_bytes=sum(_nbytes(tensor) for tensor in samples.many.theta_0.values()),
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        num_val=samples.num_val,
+        cut_items={name: facts[CUT_ITEMS] for name, facts in counted.items() if facts.get(CUT_ITEMS)},
         recipes=recipes,
     )
 

@@ -79,6 +79,8 @@ def _score_to_json(task: str, score: Score, table: WeightsTable) -> dict[str, An
                 f"got {weights.dtype} of shape {weights.shape}"
             )
         entry["weights"] = table.add(weights)
+    if score.facts:
+        entry["facts"] = dict(score.facts)
     return entry
 
 
@@ -92,7 +94,13 @@ def _score_from_json(task: str, entry: Mapping[str, Any], arrays: Mapping[str, s
     else:
         items = _floats(entry["float32"], num_items, task)
     weights = _floats(arrays[entry["weights"]], num_items, task) if "weights" in entry else None
-    return Score(rule=entry["rule"], items=items, weights=weights, items_hash=entry["items_hash"])
+    return Score(
+        rule=entry["rule"],
+        items=items,
+        weights=weights,
+        items_hash=entry["items_hash"],
+        facts={name: int(count) for name, count in entry.get("facts", {}).items()},
+    )
 
 
 def _text(data: bytes) -> str:

@@ -12,6 +12,11 @@ Split = Literal["val", "test"]
 BITS_PER_BYTE = "bits_per_byte"
 """The rule of likelihoods: an item is its bits per byte, its weight its bytes, the score 2^(-bits per byte)."""
 
+CUT_ITEMS = "cut_items"
+"""A score's fact: items whose context was longer than the model takes, and lost its beginning."""
+TOKENS = "tokens"
+"""A score's fact, of likelihoods: tokens of all the answers together."""
+
 
 def score_of_mean(rule: str, mean: Any) -> Any:
     """The score, in [0, 1] and higher is better, that the items' weighted mean stands for.
@@ -40,6 +45,8 @@ class Score:
     """Shape (num_items,): tokens or bytes per item; None where every item weighs 1."""
     items_hash: str
     """Hash of the items' contents and labels in order; two scores compare item by item only when it is equal."""
+    facts: Mapping[str, int] = field(default_factory=dict)
+    """What was counted of the items, the same for every model that is asked alike: `CUT_ITEMS`, `TOKENS`."""
 
     @property
     def total(self) -> float:
@@ -61,6 +68,16 @@ class Score:
     def value(self) -> float:
         """The score of that mean, in [0, 1], higher is better."""
         return float(score_of_mean(self.rule, self.mean))
+
+    @property
+    def readings(self) -> dict[str, float]:
+        """Of likelihoods what the score is made from: `bits_per_byte`, and `nll_per_token` in nats; else nothing."""
+        if self.rule != BITS_PER_BYTE:
+            return {}
+        found = {"bits_per_byte": self.mean}
+        if tokens := self.facts.get(TOKENS):
+            found["nll_per_token"] = self.total * float(np.log(2)) / tokens
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -235,7 +235,11 @@ def _scores(
     yield "generality", point.generality
     for role in roles:
         score = scores[role.name]
-        yield safe_name(f"{role.role}/{role.name}/{score.rule}"), score.value
+        metrics = {score.rule: score.value}
+        if score.readings:
+            metrics = {"likelihood": score.value, **score.readings}
+        for metric, value in metrics.items():
+            yield safe_name(f"{role.role}/{role.name}/{metric}"), value
 
 
 def _observations(record: CheckpointRecord) -> Iterator[tuple[str, float]]:

@@ -96,10 +96,13 @@ def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = N
     Raises:
         RecordError: the record holds too little for a frontier.
     """
+    from rayforget.report.likelihoods import text_notes
     from rayforget.report.table import frontier_table
 
-    summary = _look(sweep, space, full=full).summary
+    looked = _look(sweep, space, full=full)
+    summary = looked.summary
     console.print(frontier_table(summary))
+    console.print(text_notes(summary, looked.gathered.val))
     if full and not summary.whole:
         reason = "no model is scored on test yet" if summary.halved else "no task has a `cut`"
         console.print(f"--full has nothing to show: {reason}", style="yellow", highlight=False)

@@ -41,10 +41,13 @@ class ClipFoundation(Frozen):
 
 
 class Sequences(Frozen):
-    """How texts become a language model's training sequences."""
+    """How texts become a language model's training sequences, and how long what it is asked may be."""
 
     length: PositiveInt | None = None
-    """Longest sequence in tokens, of training and of scoring; null takes what the model has positions for."""
+    """Longest training sequence in tokens; null takes what the model has positions for."""
+    scored_length: PositiveInt | None = None
+    """Longest input of scoring in tokens, prompt and answer together; null takes what the model has positions for, as
+    lm-eval does."""
     too_long: Literal["cut", "drop"] = "cut"
     """Training sequences beyond `length`: cut loses the beginning of the prompt (and of the answer its end, where the
     answer alone is too long); drop leaves them out. Both are counted in the record."""

@@ -8,6 +8,12 @@ from typing import Any, Protocol
 from rayforget.errors import TaskError
 from rayforget.extras import need
 
+SCRIPT_ADVICE = (
+    "the data set is a script, which `datasets` 4 and later do not run: take its Parquet copy where the hub has one "
+    "(`revision: refs/convert/parquet`), or write its splits to JSON lines or Parquet once, with an older `datasets`, "
+    "and name these files"
+)
+"""What to do with a data set that is code."""
 _COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
 
 
@@ -59,7 +65,11 @@ def load_split(wanted: HubSplit, *, files: str) -> tuple[Any, str | None]:
         )
         builder.download_and_prepare()
         table = builder.as_dataset(split=wanted.split)
-    except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:
+    except (ValueError, OSError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        if is_script(error):
+            raise TaskError(f"{title(wanted)}: {error}; {SCRIPT_ADVICE}") from error
+        if isinstance(error, RuntimeError):
+            raise
         advice = f"expected {files}, or what save_to_disk wrote, with this split"
         if not local:
             advice = download_command(wanted.path, wanted.config, split=wanted.split, revision=wanted.revision)
@@ -75,6 +85,11 @@ def download_command(path: str, config: str | None, *, split: str | None = None,
     arguments += [f"{name}={value!r}" for name, value in (("split", split), ("revision", revision)) if value]
     command = f"from datasets import load_dataset; load_dataset({', '.join(arguments)})"
     return f'download it once: HF_HUB_OFFLINE=0 python -c "{command}"'
+
+
+def is_script(error: Exception) -> bool:
+    """Whether the library refused a data set because it is a script."""
+    return isinstance(error, RuntimeError) and "scripts are no longer supported" in str(error)
 
 
 def quiet_library() -> Any:

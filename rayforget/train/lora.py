@@ -51,7 +51,8 @@ def attach_lora(
         output: the layer between features and logits, where it is a part of its own.
 
     Raises:
-        FoundationError: a target matches no linear layer; the message lists those that exist.
+        FoundationError: a target matches no linear layer (the message lists those that exist), or one whose weight is
+            another layer's too: what an adapter adds there would not be added here.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -156,4 +157,21 @@ def check_targets(module: nn.Module, targets: list[str]) -> None:
             raise FoundationError(
                 f"adapter.targets names {target!r}, which matches no linear layer that is trained; "
                 f"there are: {', '.join(linear) or 'none'}. A text tower takes adapters with head: text only"
+            )
+    _check_not_shared(module, targets)
+
+
+def _check_not_shared(module: nn.Module, targets: list[str]) -> None:
+    owners: dict[int, list[str]] = {}
+    for name, part in module.named_modules():
+        if isinstance(weight := getattr(part, "weight", None), nn.Parameter):
+            owners.setdefault(id(weight), []).append(name)
+    for name, part in module.named_modules():
+        if not isinstance(part, nn.Linear) or not any(name == t or name.endswith(f".{t}") for t in targets):
+            continue
+        if others := [other for other in owners[id(part.weight)] if other != name]:
+            raise FoundationError(
+                f"adapter.targets takes in {name}, whose weight is tied to {', '.join(others)}'s: an adapter "
+                "would change one of them alone, and the merged model could not hold it; take it out of "
+                "adapter.targets, or write adapter: {kind: full}, which trains both as one"
             )

@@ -6,7 +6,7 @@ import torch
 from tiny_language import KINDS, NO_GENERATIONS, TEXTS, moved, prompts_of, tiny_language_model, tiny_tokenizer
 
 from rayforget.errors import TaskError
-from rayforget.evaluate.generation import generate
+from rayforget.evaluate.generation import _portions, generate
 from rayforget.tasks.text.types import Generations
 
 
@@ -104,3 +104,57 @@ def test_no_prompts_have_no_answers():
     found = generate(tiny_language_model(), {}, NO_GENERATIONS, batch_tokens=100)
     assert found.texts == ()
     assert found.finite.shape == np.zeros(0).shape
+
+
+def test_texts_are_looked_at_seldom_and_end_answers_at_the_same_token():
+    """With every `until` that the answer holds, wherever it stands between two looks."""
+    model = tiny_language_model("llama")
+    (prompt,) = prompts_of(TEXTS[:1]).prompts
+    tokens = alone(model, prompt, 30)
+    whole = tiny_tokenizer().decode(tokens, skip_special_tokens=True)
+    untils = sorted({whole[place : place + size] for size in (1, 2, 3) for place in range(len(whole) - size)})
+    untils = [until for until in untils if "\ufffd" not in until][:40]
+    assert len(untils) > 10
+    asked = Generations(
+        prompts=[prompt] * len(untils),
+        until=[(until,) for until in untils],
+        max_new_tokens=[30] * len(untils),
+    )
+    found = generate(model, {}, asked, batch_tokens=10**5).texts
+    assert list(found) == [whole.split(until)[0] for until in untils]
+
+
+def counted(monkeypatch):
+    """Counts decoded texts, and rows of each call of transformers' generate."""
+    calls = {"decoded": 0, "rows": []}
+    cls = type(tiny_tokenizer())
+    decode = cls.decode
+    monkeypatch.setattr(
+        cls, "decode", lambda *a, **k: (calls.__setitem__("decoded", calls["decoded"] + 1), decode(*a, **k))[1]
+    )
+    return calls
+
+
+def test_an_end_token_as_until_costs_no_looking(monkeypatch):
+    model = tiny_language_model("llama")
+    asked = prompts_of(TEXTS, until=("</s>", ""), max_new_tokens=24)
+    calls = counted(monkeypatch)
+    generate(model, {}, asked, batch_tokens=10**4)
+    assert calls["decoded"] == len(TEXTS)  # the answers themselves
+
+
+def test_a_batch_is_bounded_by_its_prompts_and_by_the_memory_of_its_keys_and_values():
+    prompts = [np.ones(10, dtype=np.int32)] * 9
+    portions = {
+        (batch, cache): [
+            len(p) for p in _portions(prompts, [90] * 9, batch_tokens=batch, cache_tokens=cache, max_length=200)
+        ]
+        for batch, cache in ((1, 10**6), (90, 10**6), (90, 500), (300, 100), (40, 10**6))
+    }
+    assert portions == {
+        (1, 10**6): [1] * 9,
+        (90, 10**6): [9],
+        (90, 500): [5, 4],
+        (300, 100): [3, 3, 3],
+        (40, 10**6): [4, 4, 1],
+    }

@@ -136,3 +136,13 @@ def test_the_hash_per_task_is_what_its_scores_carry():
     (scores,) = scorer.score([{}], "val")
     assert scorer.items_by_task("val") == {name: score.items_hash for name, score in scores.items()}
     assert scorer.facts("val") == {}
+
+
+def test_what_was_counted_of_the_items_is_told_and_stands_in_every_score():
+    counted = dataclasses.replace(likely_pairs(MIXED), facts={"cut_items": 2, "tokens": 50})
+    scorer = LanguageScorer(
+        tiny_language_model(), {"a": lambda _: counted, "b": lambda _: greedy_pairs(MIXED)}, batch_tokens=64
+    )
+    assert scorer.counted("val") == {"a": {"cut_items": 2, "tokens": 50}, "b": {}}
+    (scored,) = scorer.score([{}], "val")
+    assert {name: dict(score.facts) for name, score in scored.items()} == scorer.counted("val")

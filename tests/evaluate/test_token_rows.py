@@ -67,10 +67,10 @@ def test_continuations_of_one_token_leave_a_plain_row_of_the_context():
 
 
 def test_a_continuation_that_begins_another_one_is_held_once():
-    tokens = np.array([1, 2, 3, 1, 2, 3, 4, 5], dtype=np.int32)
-    pairs = Pairs(tokens=tokens, starts=np.array([0, 3, 8]), continuations=np.array([1, 1], dtype=np.int32))
+    tokens = np.array([9, 1, 2, 3, 9, 1, 2, 3, 4, 5], dtype=np.int32)
+    pairs = Pairs(tokens=tokens, starts=np.array([0, 4, 10]), continuations=np.array([2, 2], dtype=np.int32))
     (batch,) = batches_of(pairs)
-    assert batch.tokens.tolist() == [[1, 2, 3, 4]]
+    assert batch.tokens.tolist() == [[9, 1, 2, 3, 4]]
     assert batch.positions is None
 
 
@@ -121,3 +121,58 @@ def test_a_pair_without_context_or_continuation_is_refused(context, continuation
 def test_a_continuation_longer_than_the_model_is_refused():
     with pytest.raises(TaskError, match="11 tokens, the model takes 10"):
         batches_of(random_pairs([(2, [11])]), max_length=10)
+
+
+def computed(batches):
+    """(tokens that are computed, tokens that each of them looks at in all)."""
+    return sum(b.tokens.numel() for b in batches), sum(b.tokens.numel() * b.tokens.shape[1] for b in batches)
+
+
+@pytest.mark.parametrize("length", [20, 48, 64])
+def test_windows_of_long_texts_share_no_bare_beginning_mark(length):
+    random = np.random.default_rng(0)
+    texts = [np.concatenate([[0], random.integers(3, 300, length)]).astype(np.int32) for _ in range(12)]
+    starts = np.arange(13) * (length + 1)
+    pairs = Pairs(tokens=np.concatenate(texts), starts=starts, continuations=np.ones(12, dtype=np.int32))
+    batches = batches_of(pairs, batch_tokens=10**4)
+    assert all(batch.positions is None for batch in batches)
+    assert computed(batches) == (12 * length, 12 * length**2)
+
+
+@pytest.mark.parametrize(("context", "branches"), [(2, [60] * 40), (64, [3] * 400), (1500, [500] * 30)])
+def test_a_shared_row_is_bounded_by_the_model_and_computes_less(context, branches):
+    pairs = random_pairs([(context, branches)])
+    settings = {"max_length": 2048, "batch_tokens": 10**6}
+    shared, plain = (batches_of(pairs, share_prefixes=share, **settings) for share in (True, False))
+    assert max(batch.tokens.shape[1] for batch in shared) <= 2 * 2048
+    assert computed(shared)[0] <= computed(plain)[0]
+    cost = [
+        tokens + looks / (1 if dense else 2) / 2048
+        for dense, (tokens, looks) in enumerate(map(computed, (plain, shared)))
+    ]
+    assert cost[1] <= 1.05 * cost[0]
+
+
+def test_texts_of_a_task_are_rows_of_their_own(tmp_path):
+    import json
+
+    from tiny_language import tiny_tokenizer
+
+    from rayforget.space.text import JsonLinesSource, PlainTextTask
+    from rayforget.tasks.text.requests import task_requests
+    from rayforget.tasks.text.resolve import resolve_text_tasks
+
+    splits = {}
+    for split, first in (("val", 0), ("test", 50)):
+        path = tmp_path / f"{split}.jsonl"
+        rows = [{"text": f"The {first + i} cats. " * (3 + 2 * i)} for i in range(9)]
+        path.write_text("\n".join(map(json.dumps, rows)))
+        splits[split] = JsonLinesSource(kind="jsonl", path=path)
+    task = PlainTextTask(kind="text", role="generality", group="g", **splits)
+    resolved = resolve_text_tasks({"t": task})["t"]
+    asked = task_requests(resolved, "val", tiny_tokenizer(), max_length=64, prefix_token=0, cache=tmp_path / "cache")
+    lengths = np.diff(asked.pairs.starts) - 1
+    assert len(lengths) > 9  # some are cut into windows
+    batches = batches_of(asked.pairs, max_length=64, batch_tokens=10**4)
+    assert all(batch.positions is None for batch in batches)
+    assert sum(int((batch.tokens != FILLER).sum()) for batch in batches) == lengths.sum()

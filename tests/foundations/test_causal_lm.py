@@ -94,10 +94,15 @@ def test_special_tokens_come_from_the_configuration_where_the_tokenizer_names_no
 
 def test_the_positions_bound_the_length(tmp_path: Path) -> None:
     folder = save_lm(tmp_path, "opt")
-    assert _load(folder).max_length == 64
-    assert _load(folder, sequences=Sequences(length=17)).max_length == 17
-    with pytest.raises(FoundationError, match="65, the model has 64 positions"):
-        _load(folder, sequences=Sequences(length=65))
+    whole = _load(folder)
+    assert (whole.train_length, whole.max_length) == (64, 64)
+    trained = _load(folder, sequences=Sequences(length=17))
+    assert (trained.train_length, trained.max_length) == (17, 64)  # scored with all positions, as by lm-eval
+    scored = _load(folder, sequences=Sequences(scored_length=17))
+    assert (scored.train_length, scored.max_length) == (64, 17)
+    for name in ("length", "scored_length"):
+        with pytest.raises(FoundationError, match=rf"sequences.{name} is 65, the model has 64 positions"):
+            _load(folder, sequences=Sequences(**{name: 65}))
 
 
 def test_the_last_position_of_opt_is_usable(tmp_path: Path) -> None:

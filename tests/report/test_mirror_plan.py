@@ -163,3 +163,21 @@ def test_numbers_that_are_not_finite_are_left_out():
     records = [replace(record, facts={"loss": math.nan, "ok": 1, "text": "x", "flag": True}) for record in view.records]
     names = {metric.name for run in plan_runs(replace(view, records=records)) for metric in run.metrics}
     assert {name for name in names if name.startswith("facts")} == {"facts/ok"}
+
+
+def test_likelihoods_have_their_score_nats_per_token_and_bits_per_byte():
+    def likely(score):
+        return replace(score, rule="bits_per_byte", items=score.items.astype("float32") + 1, facts={"tokens": 500})
+
+    view = make_view()
+    records = [
+        replace(r, points=tuple(replace(p, scores={n: likely(s) for n, s in p.scores.items()}) for p in r.points))
+        for r in view.records
+    ]
+    view = replace(view, records=records)
+    role, record = ROLES[0], records[-2]
+    run = next(run for run in plan_runs(view) if run.key == f"tiny-1/{record.trial}")
+    score = record.points[-1].scores[role.name]
+    for metric, value in {"likelihood": score.value, **score.readings}.items():
+        assert series(run, f"val/{role.role}/{role.name}/{metric}")[1000] == pytest.approx(value)
+    assert len(score.readings) == 2

@@ -1,7 +1,10 @@
 """LoRA: merged at step 0 it is theta_0, later it is W0 + scale * B A, and names that match nothing are refused."""
 
+import copy
+
 import pytest
 import torch
+from tiny_language import tiny_language_model
 from train.learners import VectorLearner
 
 from rayforget.errors import FoundationError
@@ -56,3 +59,19 @@ def test_start_depends_on_the_seed_alone() -> None:
 def test_a_target_that_matches_nothing_is_refused_with_what_exists() -> None:
     with pytest.raises(FoundationError, match=r"'k_proj'.*out_proj, q_proj"):
         attach_lora(VectorLearner().module, LoraAdapter(rank=2, targets=("k_proj",)), seed=0)
+
+
+@pytest.mark.parametrize("targets", [("lm_head",), ("q_proj", "lm_head")])
+def test_a_tied_output_layer_is_refused_by_name(targets: tuple[str, ...]) -> None:
+    lm = tiny_language_model("qwen2").head.lm
+    with pytest.raises(FoundationError, match=r"takes in lm_head, whose weight is tied to model\.embed_tokens's"):
+        attach_lora(lm, LoraAdapter(rank=2, targets=targets), seed=0)
+    assert not any("lora" in name for name, _ in lm.named_parameters())
+
+
+def test_an_output_layer_of_its_own_takes_an_adapter() -> None:
+    lm = copy.deepcopy(tiny_language_model("llama").head.lm)
+    (factors,) = attach_lora(lm, LoraAdapter(rank=2, targets=("lm_head",)), seed=0)
+    torch.nn.init.normal_(factors.b)
+    merged = merged_weights(lm, [factors])
+    assert not torch.equal(merged["lm_head.weight"], merged["model.embed_tokens.weight"])

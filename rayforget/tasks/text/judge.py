@@ -68,6 +68,16 @@ class Judge:
             return self._checked(np.array([np.mean(each) for each in values], dtype=np.float64)), weights
         return self._checked(np.array(values, dtype=np.float64)), None
 
+    def num_tokens(self, lengths: NDArray[np.int64]) -> int:
+        """Tokens of all right answers together.
+
+        Args:
+            lengths: shape (num_pairs,): tokens of each pair's continuation.
+        """
+        before = np.concatenate([[0], np.cumsum(lengths)])
+        spans = (self._pair_starts[request : request + 2] for request, _ in self._right)
+        return int(sum(before[last] - before[first] for first, last in spans))
+
     def _answers(self, results: PairResults) -> list[Any]:
         """Per request what lm-eval's model would have answered; pairs of one request are added up in order."""
         sums, greedy = results.log_likelihoods.tolist(), results.greedy.tolist()

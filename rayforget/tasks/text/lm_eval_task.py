@@ -11,7 +11,7 @@ from typing import Any
 
 from rayforget.errors import TaskError
 from rayforget.space.text import LmEvalSplit, LmEvalTask
-from rayforget.tasks.hub_split import download_command, quiet_library
+from rayforget.tasks.hub_split import SCRIPT_ADVICE, download_command, is_script, quiet_library
 from rayforget.tasks.images.contents import content_hash
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.documents import Document, canonical
@@ -146,7 +146,11 @@ def _constructed(config: dict[str, Any], data: Mapping[str, Any] | None) -> Any:
     try:
         with _hushed():
             return config.get("class", ConfigurableTask)(config=config)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        if is_script(error):
+            raise TaskError(f"lm-eval's task {config['task']}: {error}; {SCRIPT_ADVICE} under `data_files:`") from error
+        if isinstance(error, RuntimeError):
+            raise
         command = download_command(str(config.get("dataset_path")), config.get("dataset_name"))
         raise TaskError(
             f"lm-eval's task {config['task']}: its data set cannot be loaded ({error}); {command}, or name local files "

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
-from rayforget.record.types import Split
+from rayforget.record.types import CUT_ITEMS, TOKENS, Split
 from rayforget.space.text import LmEvalTask
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.documents import Document, documents_hash
@@ -42,7 +42,8 @@ def task_requests(
     """What lm-eval's `HFLM` would ask, token by token.
 
     A request that is longer than the model loses its context's beginning, as there. A continuation that alone is
-    longer (`HFLM` ends with an assertion) is asked in windows, as rolling requests are: nothing of it is lost.
+    longer (`HFLM` ends with an assertion) is asked in windows, as rolling requests are: nothing of it is lost. Items
+    that lost some of their context are counted.
 
     Args:
         task: resolved.
@@ -70,11 +71,22 @@ def task_requests(
             lambda: _tokenise(judged, documents, tokenizer, limits),
             what=key,
         )
-    arrays, metric = stored.arrays, metric_of(task.task)
+        arrays, metric = stored.arrays, metric_of(task.task)
+        judge = Judge(
+            judged,
+            documents,
+            metric,
+            request_starts=arrays["request_starts"],
+            pair_starts=arrays["pair_starts"],
+        )
+        pairs = Pairs(tokens=arrays["tokens"], starts=arrays["starts"], continuations=arrays["continuations"])
+        facts = {CUT_ITEMS: int(stored.facts["cut_items"])}
+        if metric == LIKELIHOOD:
+            facts[TOKENS] = judge.num_tokens(np.diff(pairs.starts) - pairs.continuations)
     prompts = [arrays["prompts"][a:b] for a, b in pairwise(arrays["prompt_starts"])]
     return TaskRequests(
         rule="bits_per_byte" if metric == LIKELIHOOD else metric,
-        pairs=Pairs(tokens=arrays["tokens"], starts=arrays["starts"], continuations=arrays["continuations"]),
+        pairs=pairs,
         generations=Generations(
             prompts=prompts,
             until=[tuple(texts) for texts in stored.facts["until"]],
@@ -82,13 +94,8 @@ def task_requests(
         ),
         num_items=len(documents),
         items_hash=items_hash,
-        judge=Judge(
-            judged,
-            documents,
-            metric,
-            request_starts=arrays["request_starts"],
-            pair_starts=arrays["pair_starts"],
-        ),
+        judge=judge,
+        facts=facts,
     )
 
 
@@ -118,18 +125,22 @@ def _tokenise(judged: Any, documents: Sequence[Document], tokenizer: Any, limits
     prompts: list[list[int]] = []
     facts: dict[str, Any] = {"until": [], "max_new_tokens": []}
     pairs: list[list[TokenPair]] = []
+    is_cut = [False] * len(requests)
     if kind == "generate_until":
-        prompts, facts = _prompts(arguments, tokenizer, limits)
+        prompts, is_cut, facts = _prompts(arguments, tokenizer, limits)
     elif kind == "loglikelihood_rolling":
         texts = encode_texts(tokenizer, [text for (text,) in arguments], prefix_token=limits.prefix_token)
         pairs = [list(windows(text, limits.prefix_token, limits.max_length)) for text in texts]
     else:
         encoded = encode_pairs(tokenizer, arguments, prefix_token=limits.prefix_token)
         pairs = [fitted(context, continuation, limits.max_length) for context, continuation in encoded]
+        is_cut = [len(context) + len(continuation) > limits.max_length + 1 for context, continuation in encoded]
     names = [document.name for document, own in zip(documents, asked, strict=True) for _ in own]
     for name, own_pairs in zip(names if pairs else (), pairs, strict=True):
         if not own_pairs or not all(context and continuation for context, continuation in own_pairs):
             raise TaskError(f"{name}: a continuation without tokens cannot be scored; take this item out")
+    request_starts = _starts(map(len, asked))
+    facts["cut_items"] = sum(any(is_cut[a:b]) for a, b in pairwise(request_starts.tolist()))
     flat = list(chain.from_iterable(pairs))
     tokens, starts = joined([*context, *continuation] for context, continuation in flat)
     prompt_tokens, prompt_starts = joined(prompts)
@@ -138,7 +149,7 @@ def _tokenise(judged: Any, documents: Sequence[Document], tokenizer: Any, limits
         "starts": starts,
         "continuations": np.array([len(context) for context, _ in flat], dtype=np.int32),
         "pair_starts": _starts(map(len, pairs)),
-        "request_starts": _starts(map(len, asked)),
+        "request_starts": request_starts,
         "prompts": prompt_tokens,
         "prompt_starts": prompt_starts,
     }
@@ -160,8 +171,8 @@ def _instances(judged: Any, index: int, document: Document) -> list[Any]:
 
 def _prompts(
     arguments: Sequence[tuple[str, dict[str, Any]]], tokenizer: Any, limits: _Limits
-) -> tuple[list[list[int]], dict[str, Any]]:
-    """Prompts cut to leave room for the answer, the texts at which answers end, and their greatest lengths."""
+) -> tuple[list[list[int]], list[bool], dict[str, Any]]:
+    """Prompts cut to leave room for the answer, which were, where answers end, and their greatest lengths."""
     from lm_eval.models.utils import normalize_gen_kwargs
 
     settings = [normalize_gen_kwargs(kwargs, _MAX_NEW_TOKENS) for _, kwargs in arguments]
@@ -174,11 +185,12 @@ def _prompts(
     if longest >= limits.max_length:
         raise TaskError(
             f"the task asks for answers of {longest} tokens, prompt and answer together have {limits.max_length}; "
-            "raise foundation.sequences.length, or take a model with more positions"
+            "raise foundation.sequences.scored_length where it is set, or take a model with more positions"
         )
     prompts = encode_texts(tokenizer, [context for context, _ in arguments], prefix_token=limits.prefix_token)
     rooms = [limits.max_length - length for length in facts["max_new_tokens"]]
-    return [prompt[-room:] for prompt, room in zip(prompts, rooms, strict=True)], facts
+    is_cut = [len(prompt) > room for prompt, room in zip(prompts, rooms, strict=True)]
+    return [prompt[-room:] for prompt, room in zip(prompts, rooms, strict=True)], is_cut, facts
 
 
 def fitted(context: list[int], continuation: list[int], max_length: int) -> list[TokenPair]:

@@ -1,7 +1,7 @@
 """What text tasks hand over: training sequences for a learner, requests for a scorer; all of it token ids."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,3 +77,5 @@ class TaskRequests:
     """Hash over the documents' contents in order, 32 hex digits."""
     judge: Callable[[PairResults, Sequence[str]], ItemResults]
     """(results of `pairs`, texts of `generations`) -> per-document results."""
+    facts: Mapping[str, int] = field(default_factory=dict)
+    """What was counted once for all models (see `rayforget.record.types.Score.facts`)."""

@@ -85,11 +85,19 @@ DOCUMENTS: dict[str, Callable[[int], dict[str, Any]]] = {
     },
     "boolq": lambda i: {"passage": f"There are {i}.", "question": f"are there {i}", "idx": i, "label": i % 2},
     "lambada_openai": lambda i: {"text": f"The {word(i)} sat on the {word(i + 3).split()[0]}"},
+    "ifeval": lambda i: {
+        "key": i,
+        "prompt": f"Write of the {word(i)} {i} times. "
+        + "Please do so. " * i
+        + "Use no commas, and lowercase letters.",
+        "instruction_id_list": ["punctuation:no_comma", "change_case:english_lowercase"][: 1 + i % 2],
+        "kwargs": [{}, {}][: 1 + i % 2],
+    },
     "wikitext": lambda i: {"page": f" = {word(i)} = \n The {word(i)} 's {i} @,@ 000 " + "long " * (5 * i)},
 }
-SPLIT = {"lambada_openai": "test"} | dict.fromkeys(("arc_challenge_chat", "wikitext"), "test")
+SPLIT = {"lambada_openai": "test", "ifeval": "train"} | dict.fromkeys(("arc_challenge_chat", "wikitext"), "test")
 """The split of each task's data that is asked for here; validation elsewhere."""
-CHOOSING = [name for name in DOCUMENTS if name not in ("arc_challenge_chat", "lambada_openai", "wikitext")]
+CHOOSING = [name for name in DOCUMENTS if name not in ("arc_challenge_chat", "ifeval", "lambada_openai", "wikitext")]
 
 
 def split_of(name: str) -> str:

@@ -100,7 +100,7 @@ def own(tmp_path):
 
 @pytest.mark.parametrize("bos", [False, True])
 @pytest.mark.parametrize("max_length", [64, 21])
-@pytest.mark.parametrize("name", [name for name in DOCUMENTS if name != "arc_challenge_chat"])
+@pytest.mark.parametrize("name", [name for name in DOCUMENTS if name not in ("arc_challenge_chat", "ifeval")])
 def test_lm_evals_own_tasks_ask_what_hflm_asks(tmp_path, name, bos, max_length):
     task = resolved(lm_eval_task(tmp_path, name))
     for split in ("val", "test"):
@@ -207,6 +207,51 @@ def test_real_texts_and_tokenizers_ask_what_hflm_asks(shared, tmp_path, model, n
     assert len(ours) >= len(peer.noted)
     if len(ours) == len(peer.noted):
         assert ours == peer.noted
+
+
+@pytest.mark.parametrize("max_length", [512, 31, 14])
+@pytest.mark.parametrize("kind", ["multiple_choice", "instruction"])
+def test_items_that_lose_context_are_counted(own, tmp_path, kind, max_length):
+    task = own(kind)
+    whole, found = (asked(task, tmp_path, max_length=length) for length in (4096, max_length))
+    assert whole.facts["cut_items"] == 0
+    starts = whole.judge._request_starts
+    long = np.diff(whole.pairs.starts) > max_length + 1  # one pair per request where nothing is cut
+    assert found.facts["cut_items"] == sum(long[a:b].any() for a, b in pairwise(starts))
+    assert (found.facts["cut_items"] > 0) == (max_length < 512)
+
+
+def test_cut_prompts_are_counted_and_windows_of_texts_are_not(own, tmp_path):
+    task = resolved(lm_eval_task(tmp_path, "arc_challenge_chat"))
+    assert asked(task, tmp_path, max_length=600).facts == {"cut_items": 0}
+    assert asked(task, tmp_path, max_length=101).facts == {"cut_items": len(task.splits["val"].documents)}
+    assert asked(own("text"), tmp_path, max_length=16).facts["cut_items"] == 0
+
+
+@pytest.mark.parametrize("max_length", [4096, 16])
+@pytest.mark.parametrize("kind", ["instruction", "text"])
+def test_tokens_of_all_answers_are_counted(own, tmp_path, kind, max_length):
+    found = asked(own(kind), tmp_path, max_length=max_length)
+    assert found.facts["tokens"] == sum(len(tokens) - first for tokens, first in pairs_of(found))
+
+
+def test_of_choices_the_right_ones_tokens_are_counted(tmp_path):
+    path = write(tmp_path, "arc_easy")
+    task = LmEvalTask(
+        kind="lm_eval",
+        role="generality",
+        group="g",
+        task="arc_easy",
+        metric="likelihood",
+        data_files={"validation": path},
+        cut=LmEvalCut(split="validation"),
+    )
+    task = resolved(task)
+    found = asked(task, tmp_path)
+    counts = [len(tokens) - first for tokens, first in pairs_of(found)]
+    right = [3 * place + "ABC".index(d.values["answerKey"]) for place, d in enumerate(task.splits["val"].documents)]
+    assert found.facts["tokens"] == sum(counts[each] for each in right)
+    assert "tokens" not in asked(resolved(lm_eval_task(tmp_path, "arc_easy")), tmp_path).facts
 
 
 def test_all_choosing_tasks_are_here():
