@@ -39,6 +39,7 @@ class ClipLearner:
             tokens: every class in every template, for a module that trains the text tower.
         """
         self.module: ImageHead | TextHead = module
+        self.device = model.device
         self.output: None = None
         self.facts: Mapping[str, int] = {}
         self.num_items = len(train.labels)
