@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from rayforget.errors import RecordError, SpaceError
+from rayforget.foundations.revisions import pin_foundation
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.provenance import provenance
@@ -37,7 +38,7 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
         SpaceError: the data does not fit the space; nothing was written.
         RecordError: the name is taken.
     """
-    space = pin_revisions(loaded.space, check_data(loaded))
+    space = pin_foundation(pin_revisions(loaded.space, check_data(loaded)))
     storage = Store.open(space.storage.path)
     created = time.time()
     resolved = space.model_dump(mode="json")
