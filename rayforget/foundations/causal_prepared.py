@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import cache as remember
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -137,7 +138,7 @@ class PreparedCausalLm:
 
 def copy_on_cpu(module: nn.Module) -> nn.Module:
     """A copy that shares no memory with the module; tied tensors stay tied, and its device needs no room for it."""
-    copies: dict[int, object] = {
+    copies: dict[int, Any] = {
         id(weight): nn.Parameter(weight.detach().to("cpu", copy=True), requires_grad=weight.requires_grad)
         for weight in module.parameters()
     }

@@ -17,8 +17,11 @@ def pin_foundation(space: Space) -> Space:
     for: loading it says what is wrong.
     """
     asked = _on_hub(space.foundation)
-    commit = asked and commit_of(*asked, revision=space.foundation.revision)
-    if not commit:
+    if asked is None:
+        return space
+    name, file = asked
+    commit = commit_of(name, file, revision=space.foundation.revision)
+    if commit is None:
         return space
     return space.model_copy(update={"foundation": space.foundation.model_copy(update={"revision": commit})})
 

@@ -66,7 +66,9 @@ class Trainer:
         factor_ids = {id(factor) for lora in self._factors for factor in (lora.a, lora.b)}
         dense = {name: p for name, p in self._trained.items() if id(p) not in factor_ids}
         self._start = self._start_values(dense)
-        self._dense_by_name, self._dense, self._dense_start = dense, list(dense.values()), list(self._start.values())
+        self._dense_by_name = dense
+        self._dense: list[Tensor] = list(dense.values())
+        self._dense_start = list(self._start.values())
         self._optimiser = adamw(
             self._trained.values(), learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay
         )

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import datasets
+import pyarrow.ipc
 import pytest
 
 from rayforget.errors import TaskError
@@ -111,13 +112,14 @@ def test_every_hub_data_set_gets_its_commit_and_nothing_else_changes() -> None:
 
 
 def test_an_lm_eval_tasks_commit_stands_at_the_task_and_is_asked_for_and_local_files_have_none(tmp_path: Path) -> None:
-    class Cached(datasets.Dataset):  # type: ignore[misc]
-        @property
-        def cache_files(self) -> list[dict[str, str]]:
-            return [{"filename": f"/cache/owner___arc/easy/0.0.0/{ONE}/arc-test.arrow"}]
+    place = tmp_path / "owner___arc" / "easy" / "0.0.0" / ONE / "arc-test.arrow"
+    place.parent.mkdir(parents=True)
+    table = pyarrow.table({"a": [1]})
+    with pyarrow.ipc.new_stream(str(place), table.schema) as stream:
+        stream.write_table(table)
 
     class Loaded:
-        dataset = {"test": Cached.from_dict({"a": [1]})}
+        dataset = {"test": datasets.Dataset.from_file(str(place))}
         config = SimpleNamespace(dataset_path="owner/arc", dataset_name="easy")
 
     fields: dict[str, Any] = {

@@ -25,7 +25,7 @@ from rayforget.space.recipe import (
 from rayforget.train.distillation import teacher_output
 from rayforget.train.loop import Snapshot, train
 from rayforget.train.sharded_teacher import sharded_teacher_output
-from rayforget.train.sharding import own_share
+from rayforget.train.sharding import is_shard, own_share
 from rayforget.train.trainer import Trainer
 
 pytestmark = pytest.mark.slow
@@ -93,7 +93,6 @@ def train_all(folder: Path) -> None:
         )
         if name == "full" and dist.get_rank() == 0:
             torch.save(states[0], folder / "state.pt")
-        assert all(bool(state) == (dist.get_rank() == 0) for state in states)
     if dist.get_rank() == 0:
         torch.save(found, folder / "sharded.pt")
 
@@ -119,6 +118,11 @@ def teach(folder: Path) -> None:
         assert all(torch.equal(own_share(weight), before[name]) for name, weight in trained.items())
         assert torch.equal(rng, torch.get_rng_state())
         assert all(part.training for part in learner.module.modules())
+        state = trainer.state_dict()
+        assert bool(state) == (dist.get_rank() == 0)
+        for moments in state["optimiser"]["state"].values() if state else ():
+            assert {tensor.shape for tensor in moments.values()} <= {torch.Size(()), *(w.shape for w in start.values())}
+            assert not any(is_shard(tensor) for tensor in moments.values())
         held = sum(share.numel() for share in trainer._start.values())
         assert held <= 0.6 * sum(weight.numel() for weight in start.values())
 
