@@ -4,6 +4,10 @@ Each variant runs in a process of its own, so that its peak of resident memory i
 for several rounds, and ratios are of one round. Same sequences, same batches, same weights (random), same optimiser,
 loss on the answer's tokens alone. transformers' Trainer fills every batch up to its longest sequence and makes the
 logits of all tokens, as its users' scripts do.
+
+At 1.3 billion weights on a GPU, with the share of the chip's bf16 peak:
+
+    python benchmarks/lm_step.py --layers 24 --width 2048 --vocab 50000 --precision bf16 --batch 32 --length 1024
 """
 
 import argparse
@@ -32,27 +36,31 @@ from rayforget.space.models import CausalLmFoundation
 from rayforget.space.recipe import Distillation, FullAdapter, LoraAdapter, Recipe
 from rayforget.tasks.text.types import TrainingSet
 from rayforget.train.lora import attach_lora
+from rayforget.train.teacher import live_pull
 from rayforget.train.trainer import Trainer
 
 VARIANTS = ("full", "full, transformers", "lora", "lora, transformers", "lora kd", "lora kd, deep copy")
 LORA = LoraAdapter(rank=8)
 SKIPPED = 2
 """Steps before the timed ones."""
+FORWARDED = ("steps", "batch", "layers", "width", "vocab", "length", "checkpointing", "precision", "threads")
+PEAKS = {"B200": 2250.0, "H200": 989.0, "H100 PCIe": 756.0, "H100": 989.0, "A100": 312.0, "L40S": 362.0, "L4": 121.0}
+"""Part of torch.cuda.get_device_name() -> dense bf16 TFLOP/s as the makers state them."""
 
 
-def write_model(folder: Path, *, width: int, layers: int) -> None:
-    """An OPT of random weights with 4,096 pieces, in the hub's format; its tokenizer is never asked."""
+def write_model(folder: Path, args: argparse.Namespace) -> None:
+    """An OPT of random weights, in the hub's format; its tokenizer is never asked."""
     from tokenizers import Tokenizer, models
     from transformers import AutoModelForCausalLM, OPTConfig
 
     config = OPTConfig(
-        vocab_size=4096,
-        hidden_size=width,
-        ffn_dim=4 * width,
-        num_hidden_layers=layers,
-        num_attention_heads=width // 64,
-        word_embed_proj_dim=width,
-        max_position_embeddings=512,
+        vocab_size=args.vocab,
+        hidden_size=args.width,
+        ffn_dim=4 * args.width,
+        num_hidden_layers=args.layers,
+        num_attention_heads=args.width // 64,
+        word_embed_proj_dim=args.width,
+        max_position_embeddings=max(512, args.length),
         dropout=0.0,
     )
     torch.manual_seed(0)
@@ -61,12 +69,16 @@ def write_model(folder: Path, *, width: int, layers: int) -> None:
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
 
 
-def sequences(num_items: int, batch: int) -> TrainingSet:
-    """Lengths as of medical questions and answers: 20 to 250 tokens, of which the second half is learnt."""
+def sequences(args: argparse.Namespace) -> TrainingSet:
+    """Lengths as of medical questions and answers: 20 to 250 tokens (or as much longer as `--length` says).
+
+    The second half of each is learnt.
+    """
     rng = np.random.default_rng(0)
-    lengths = np.minimum(250, 20 + rng.gamma(2.0, 45.0, num_items)).astype(np.int64)
+    num_items, stretch = (SKIPPED + args.steps) * args.batch, args.length / 250
+    lengths = np.minimum(args.length, 20 + rng.gamma(2.0, 45.0 * stretch, num_items)).astype(np.int64)
     return TrainingSet(
-        tokens=rng.integers(4, 4096, lengths.sum()).astype(np.int32),
+        tokens=rng.integers(4, args.vocab, lengths.sum()).astype(np.int32),
         starts=np.concatenate([[0], lengths.cumsum()]),
         first_targets=(lengths // 2).astype(np.int32),
         facts={},
@@ -86,25 +98,58 @@ def recipe(variant: str, args: argparse.Namespace) -> Recipe:
         warmup_fraction=0.0,
         weight_decay=0.0,
         precision=args.precision,
+        gradient_checkpointing=args.checkpointing,
         seed=0,
     )
 
 
+def step_flops(args: argparse.Namespace, weights: int) -> float:
+    """Floating-point operations that one step of full fine-tuning needs, on average over the steps.
+
+        6 N tokens + 6 vocabulary width targets + 6 layers width sum_i length_i^2
+
+    N counts the layers' weights; the output layer is needed for the learnt tokens alone; the last term is attention's,
+    which looks back only. What gradient checkpointing computes twice is counted once: it is needed once.
+    """
+    data = sequences(args)
+    lengths = np.diff(data.starts).astype(np.float64)
+    targets = float((lengths - data.first_targets).sum())
+    layers = float(weights - args.vocab * args.width - (max(512, args.length) + 2) * args.width)
+    attention = 6.0 * args.layers * args.width * float(np.square(lengths).sum())
+    total: float = 6 * layers * float(lengths.sum()) + 6 * args.vocab * args.width * targets + attention
+    return total / (SKIPPED + args.steps)
+
+
+def peak_tflops(args: argparse.Namespace) -> float | None:
+    """Of the option, else of the GPU where it is known."""
+    if args.peak_tflops is not None or not torch.cuda.is_available():
+        return args.peak_tflops  # type: ignore[no-any-return]
+    name = torch.cuda.get_device_name()
+    return next((peak for part, peak in PEAKS.items() if part in name), None)
+
+
+def trainable_copy(model: CausalLm, args: argparse.Namespace) -> Any:
+    """A model of transformers to train."""
+    lm: Any = copy.deepcopy(model.head.lm).requires_grad_(True)
+    if args.checkpointing:
+        lm.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    return lm
+
+
 def ours(model: CausalLm, variant: str, args: argparse.Namespace) -> list[float]:
     """Seconds of each step."""
-    data = sequences((SKIPPED + args.steps) * args.batch, args.batch)
-    module = CausalHead(copy.deepcopy(model.head.lm).requires_grad_(True)).train()
-    learner = CausalLearner(model, module, data, packing=True)
+    module = CausalHead(trainable_copy(model, args)).train()
+    learner = CausalLearner(model, module, sequences(args), packing=True)
     trainer = Trainer(learner, recipe(variant, args), seed=0)
     if "deep copy" in variant:
-        teach_with_a_copy(trainer, model)
+        teach_with_a_copy(model)
     seconds = []
     while trainer.step < trainer.total_steps:
         seconds.append(timed(trainer.take_step))
     return seconds
 
 
-def teach_with_a_copy(trainer: Trainer, model: CausalLm) -> None:
+def teach_with_a_copy(model: CausalLm) -> None:
     """Lets a second model answer as the teacher: what a script does that knows no better."""
     teacher = CausalHead(copy.deepcopy(model.head.lm)).eval()
 
@@ -113,7 +158,7 @@ def teach_with_a_copy(trainer: Trainer, model: CausalLm) -> None:
         output: Tensor = teacher(**inputs)
         return output
 
-    setattr(sys.modules[Trainer.__module__], "teacher_output", answer)  # noqa: B010 (no name that the module exports)
+    setattr(sys.modules[live_pull.__module__], "teacher_output", answer)  # noqa: B010 (no name that the module exports)
 
 
 def theirs(model: CausalLm, variant: str, args: argparse.Namespace) -> list[float]:
@@ -121,10 +166,10 @@ def theirs(model: CausalLm, variant: str, args: argparse.Namespace) -> list[floa
     from transformers import Trainer as HfTrainer
     from transformers import TrainerCallback, TrainingArguments
 
-    data = sequences((SKIPPED + args.steps) * args.batch, args.batch)
-    lm = copy.deepcopy(model.head.lm).requires_grad_(True)
+    data = sequences(args)
+    lm = trainable_copy(model, args)
     if variant.startswith("lora"):
-        attach_lora(lm, LORA, seed=0, output=lm.get_output_embeddings())  # type: ignore[operator]
+        attach_lora(lm, LORA, seed=0, output=lm.get_output_embeddings())
     rows = []
     for i, first in enumerate(data.first_targets.tolist()):
         tokens = data.tokens[data.starts[i] : data.starts[i + 1]].tolist()
@@ -192,13 +237,16 @@ def run_one(args: argparse.Namespace) -> None:
     model = load_causal_lm(CausalLmFoundation(kind="causal_lm", model=str(args.model)), device)
     before = peak_bytes()
     seconds = (theirs if "transformers" in args.one else ours)(model, args.one, args)
-    tokens = len(sequences((SKIPPED + args.steps) * args.batch, args.batch).tokens) / (SKIPPED + args.steps)
+    tokens = len(sequences(args).tokens) / (SKIPPED + args.steps)
+    weights = sum(tensor.numel() for tensor in model.theta_0.values())
     figures = {
         "step_s": statistics.median(seconds[SKIPPED:]),
         "tokens_per_s": tokens / statistics.mean(seconds[SKIPPED:]),
         "peak": peak_bytes(),
         "before": before,
-        "weights": sum(tensor.numel() for tensor in model.theta_0.values()),
+        "weights": weights,
+        "tflops": step_flops(args, weights) / statistics.mean(seconds[SKIPPED:]) / 1e12,
+        "peak_tflops": peak_tflops(args),
     }
     print(json.dumps(figures))
 
@@ -218,6 +266,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--vocab", type=int, default=4096, help="pieces of the vocabulary")
+    parser.add_argument("--length", type=int, default=250, help="tokens of the longest sequence")
+    parser.add_argument("--checkpointing", type=int, default=0, choices=(0, 1), help="1: gradient checkpointing")
+    parser.add_argument("--peak-tflops", type=float, help="of the device in this precision, where it is not known")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--one", choices=VARIANTS, help=argparse.SUPPRESS)
@@ -228,34 +280,55 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     print_machine()
     with tempfile.TemporaryDirectory() as folder:
-        write_model(Path(folder), width=args.width, layers=args.layers)
+        write_model(Path(folder), args)
         rounds = [{variant: start(variant, folder, args) for variant in VARIANTS} for _ in range(args.rounds)]
     print(f"\nOPT of {rounds[0]['full']['weights'] / 1e6:.1f} M weights, batch {args.batch}, {args.precision}")
     for variant in VARIANTS:
         speed = statistics.median(figures[variant]["tokens_per_s"] for figures in rounds)
         peak = statistics.median(figures[variant]["peak"] for figures in rounds)
-        print(f"  {variant:20} {speed:8.0f} tokens/s   peak {peak / 2**20:6.0f} MiB")
+        added = statistics.median(figures[variant]["added"] for figures in rounds)
+        memory = f"peak {peak / 2**20:6.0f} MiB, of which {added / 2**20:6.0f} above the loaded model"
+        print(f"  {variant:20} {speed:8.0f} tokens/s   {memory}")
 
     def ratio(first: str, second: str, figure: str) -> float:
         return statistics.median(figures[first][figure] / figures[second][figure] for figures in rounds)
 
+    print_share_of_peak([figures["full"] for figures in rounds], args)
+
     for kind in ("full", "lora"):
         speed = ratio(kind, f"{kind}, transformers", "tokens_per_s")
         print_target(f"{kind}: tokens per second over transformers' Trainer", speed, at_least=1.0)
-    memory = 100 * (ratio("lora kd", "lora", "peak") - 1)
-    print_target("KD for LoRA: memory above the step without KD, %", memory, at_most=10.0)
-    print(f"  with a deep-copied teacher: {100 * (ratio('lora kd, deep copy', 'lora', 'peak') - 1):.1f} %")
+    more = 100 * (ratio("lora kd", "lora", "added") - 1)
+    print_target("KD for LoRA: what the step adds to the loaded model, above that without KD, %", more, at_most=10.0)
+    print(f"  with a deep-copied teacher: {100 * (ratio('lora kd, deep copy', 'lora', 'added') - 1):.1f} %")
     print(f"  KD step over a KD step with a deep copy, time: {ratio('lora kd', 'lora kd, deep copy', 'step_s'):.2f}")
+
+
+def print_share_of_peak(rounds: list[dict[str, float]], args: argparse.Namespace) -> None:
+    """What full fine-tuning makes of the chip, and of its bf16 peak where that is known."""
+    rate = statistics.median(figures["tflops"] for figures in rounds)
+    checkpointing = "; what gradient checkpointing computes twice is counted once" if args.checkpointing else ""
+    print(f"  full: {rate:.4g} TFLOP/s needed by the model{checkpointing}")
+    peak = rounds[0]["peak_tflops"]
+    if peak is None:
+        print("  no peak is known of this device; --peak-tflops gives its share")
+    elif rounds[0]["weights"] > 1e9 and args.precision == "bf16":
+        print_target("full: share of the bf16 peak, %", 100 * rate / peak, at_least=45.0)
+    else:
+        print(f"  full: {100 * rate / peak:.1f} % of a peak of {peak:g} TFLOP/s ({args.precision})")
 
 
 def start(variant: str, folder: str, args: argparse.Namespace) -> dict[str, float]:
     """The variant in a process of its own."""
-    options = [f"--{name}={getattr(args, name)}" for name in ("steps", "batch", "precision", "threads")]
+    options = [f"--{name}={getattr(args, name)}" for name in FORWARDED]
+    if args.peak_tflops is not None:
+        options.append(f"--peak-tflops={args.peak_tflops}")
     command = [sys.executable, __file__, "--one", variant, "--model", folder, *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{variant} failed:\n{done.stderr[-3000:]}")
     figures: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    figures["added"] = max(1.0, figures["peak"] - figures["before"])
     return figures
 
 

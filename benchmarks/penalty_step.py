@@ -86,6 +86,7 @@ class RandomImages:
 
     num_items = 1024
     output: None = None
+    device = torch.device("cpu")
 
     def __init__(self, name: str, batch_size: int) -> None:
         import open_clip

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from rayforget.errors import RecordError, SpaceError
+from rayforget.foundations.revisions import pin_foundation
 from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.progress import recovered_on_val
 from rayforget.planning.foundation_check import check_foundation, check_gpus, find_foundation
@@ -48,7 +49,7 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
         check_gpus(loaded.space.resources, f"{loaded.where('resources.gpus_per_worker')}: ")
     else:
         check_storage(loaded.space, address, f"{loaded.where('storage.path')}: ")
-    space = pin_revisions(loaded.space, check_data(loaded))
+    space = pin_foundation(pin_revisions(loaded.space, check_data(loaded)))
     storage = Store.open(space.storage.path)
     created = time.time()
     resolved = space.model_dump(mode="json")

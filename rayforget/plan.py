@@ -102,15 +102,15 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
         f"{START_UP_S:g} s for Ray assumed, {found.load_s:.1f} s to load, {1e3 * found.decode_s:.2g} ms "
         f"to {'tokenise a text' if counts.classes is None else 'decode an image'}",
     )
-    for counted in counts.methods:
-        recipe = found.recipes[counted.method.name]
+    for of_method in counts.methods:
+        recipe = found.recipes[of_method.method.name]
         if recipe.step_s is None or recipe.item_s is None:
-            yield "", f"{counted.method.name}: not timed, taken as the slowest"
+            yield "", f"{of_method.method.name}: not timed, taken as the slowest"
             continue
         yield (
             "",
-            f"{counted.method.name}: {1e3 * recipe.step_s:.3g} ms a step, {1e3 * recipe.item_s:.2g} ms for one model "
-            f"on one {item}, {_duration(training_s(space.resources, counts, counted, recipe, 1))} a training at most",
+            f"{of_method.method.name}: {1e3 * recipe.step_s:.3g} ms a step, {1e3 * recipe.item_s:.2g} ms for one model "
+            f"on one {item}, {_duration(training_s(space.resources, counts, of_method, recipe, 1))} a training at most",
         )
 
 

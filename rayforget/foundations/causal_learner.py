@@ -21,11 +21,12 @@ class CausalLearner:
 
         Args:
             model: gives the device and the names.
-            module: fresh, at theta_0.
+            module: fresh, at theta_0; on the model's device, or on CPU to be sharded.
             train: the sequences to learn.
             packing: put several sequences in a row where they fit.
         """
         self.module: CausalHead = module
+        self.device = model.device
         self.num_items = len(train.first_targets)
         self.facts = {**train.facts, "packing": int(packing)}
         self._model, self._train, self._packing = model, train, packing

@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 from functools import cache as remember
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from rayforget.errors import FoundationError
 from rayforget.evaluate.language import LanguageScorer
@@ -32,6 +34,7 @@ def prepare_causal_lm(
     device: torch.device,
     batch_tokens: int,
     share: Share = keep_own,
+    sharded: bool = False,
 ) -> "PreparedCausalLm":
     """Loads the model; texts are tokenised, or found in the cache, when they are first used.
 
@@ -42,16 +45,23 @@ def prepare_causal_lm(
         device: where everything runs.
         batch_tokens: tokens per forward pass of an evaluation.
         share: decides in which memory theta_0 lies.
+        sharded: learners' modules are going to be sharded over the ranks.
 
     Raises:
         FoundationError: the model cannot be loaded.
     """
     model = load_causal_lm(spec, device, share)
-    return with_tasks(model, spec.sequences, tasks, cache=cache, batch_tokens=batch_tokens)
+    return with_tasks(model, spec.sequences, tasks, cache=cache, batch_tokens=batch_tokens, sharded=sharded)
 
 
 def with_tasks(
-    model: CausalLm, sequences: Sequences, tasks: Mapping[str, ResolvedText], *, cache: Path, batch_tokens: int
+    model: CausalLm,
+    sequences: Sequences,
+    tasks: Mapping[str, ResolvedText],
+    *,
+    cache: Path,
+    batch_tokens: int,
+    sharded: bool = False,
 ) -> "PreparedCausalLm":
     """A loaded model with these tasks; else as `prepare_causal_lm`."""
 
@@ -66,7 +76,7 @@ def with_tasks(
         )
 
     scored = {name: partial(requests, task) for name, task in tasks.items() if "val" in task.splits}
-    return PreparedCausalLm(model, train, scored, packing=sequences.packing, batch_tokens=batch_tokens)
+    return PreparedCausalLm(model, train, scored, packing=sequences.packing, batch_tokens=batch_tokens, sharded=sharded)
 
 
 class PreparedCausalLm:
@@ -80,6 +90,7 @@ class PreparedCausalLm:
         *,
         packing: bool,
         batch_tokens: int,
+        sharded: bool = False,
     ) -> None:
         """Takes what was prepared.
 
@@ -89,8 +100,11 @@ class PreparedCausalLm:
             requests: by task, makes or finds what is asked on a split.
             packing: put several training sequences in a row where they fit.
             batch_tokens: tokens per forward pass of an evaluation.
+            sharded: learners' modules lie on CPU until they are sharded: a device holds theta_0 and its shards, never
+                theta_0 and a whole copy of it.
         """
         self.model = model
+        self._sharded = sharded
         self.theta_0: State = model.theta_0
         self.theta_0_hash = model.theta_0_hash
         self.training_set, self._packing = remember(train), packing
@@ -103,7 +117,7 @@ class PreparedCausalLm:
             FoundationError: gradient checkpointing is asked of a model that has none.
             TaskError: the training texts cannot be read.
         """
-        lm = copy.deepcopy(self.model.head.lm)
+        lm = copy_on_cpu(self.model.head.lm) if self._sharded else copy.deepcopy(self.model.head.lm)
         lm.requires_grad_(True)
         if recipe.gradient_checkpointing:
             try:
@@ -120,3 +134,13 @@ class PreparedCausalLm:
     def scorer(self, recipe: Recipe | None) -> LanguageScorer:
         """The same for every recipe."""
         return self._scorer
+
+
+def copy_on_cpu(module: nn.Module) -> nn.Module:
+    """A copy that shares no memory with the module; tied tensors stay tied, and its device needs no room for it."""
+    copies: dict[int, Any] = {
+        id(weight): nn.Parameter(weight.detach().to("cpu", copy=True), requires_grad=weight.requires_grad)
+        for weight in module.parameters()
+    }
+    copies |= {id(buffer): buffer.detach().to("cpu", copy=True) for buffer in module.buffers()}
+    return copy.deepcopy(module, copies)

@@ -42,6 +42,7 @@ class ClipLearner:
             tokens: every class in every template, for a module that trains the text tower.
         """
         self.module: ImageHead | TextHead = module
+        self.device = model.device
         self.output: None = None
         self.facts: Mapping[str, Any] = broken_facts({speciality: train.broken})
         self.num_items = len(train.labels)

@@ -14,6 +14,8 @@ from rayforget.errors import FoundationError
 from rayforget.space.models import ClipFoundation
 from rayforget.space.paths import is_weights_file
 
+HUB = "hf-hub:"
+"""What a CLIP model's name on the hub begins with."""
 _WEIGHT_ENDINGS = (".safetensors", ".bin", ".pth")
 
 
@@ -47,6 +49,8 @@ def clip_source(spec: ClipFoundation) -> ClipSource:
         )
     if prefix == "local-dir":
         _check_folder(Path(place))
+    elif spec.revision is not None:
+        return ClipSource(name=f"local-dir:{_downloaded(place, spec.revision)}", pretrained=None, quick_gelu=False)
     return ClipSource(name=spec.model, pretrained=None, quick_gelu=False)
 
 
@@ -101,6 +105,24 @@ def _by_name(name: str, pretrained: str) -> ClipSource:
     elif not tag:
         raise FoundationError(f"foundation.pretrained {pretrained!r} is no tag{_near(pretrained, tags)}; {known}")
     return ClipSource(name=name, pretrained=pretrained, quick_gelu=bool(tag.get("quick_gelu", False)))
+
+
+def _downloaded(name: str, revision: str) -> Path:
+    """The folder of a hub model at a commit: open_clip itself takes the newest alone."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=["*.json", "*.txt", "*.safetensors"]))
+        if not any(folder.glob("*.safetensors")):
+            folder = Path(snapshot_download(name, revision=revision, allow_patterns=["*.json", "*.txt", "*.bin"]))
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise FoundationError(
+            f"foundation.model hf-hub:{name} at revision {revision} cannot be downloaded ({str(error)[:300]}); check "
+            "name and commit on huggingface.co and the network, or download it and use local-dir:FOLDER"
+        ) from error
+    _check_folder(folder)
+    return folder
 
 
 def _check_folder(folder: Path) -> None:

@@ -36,4 +36,5 @@ def prepare_foundation(space: Space, *, cache: Path, device: torch.device, share
                 device=device,
                 batch_tokens=space.resources.evaluation_tokens,
                 share=share,
+                sharded=space.resources.sharding == "fsdp",
             )

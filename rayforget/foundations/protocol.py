@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Generator, Tensor, nn
 
 from rayforget.evaluate.finite import Scored
@@ -29,9 +30,15 @@ class Learner(Protocol):
 
     @property
     def module(self) -> nn.Module:
-        """forward(**inputs) -> logits (num_targets, num_classes). At theta_0, in train mode, on the device;
+        """forward(**inputs) -> logits (num_targets, num_classes). At theta_0, in train mode; `requires_grad` marks what
 
-        `requires_grad` marks what the recipe's head lets train. Its linear layers are plain nn.Linear."""
+        the recipe's head lets train. Its linear layers are plain nn.Linear. It lies on `device`, or on CPU where it is
+        going to be sharded."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where the training runs and batches come to."""
         ...
 
     @property

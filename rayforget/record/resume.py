@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -12,15 +12,18 @@ _STATE = "state.pt"
 
 
 def save_resume(folder: Store, state: Mapping[str, Any]) -> None:
-    """Replaces the training state in a trial's resume folder."""
-    buffer = io.BytesIO()
-    torch.save(dict(state), buffer)
-    folder.write(_STATE, buffer.getvalue())
+    """Replaces the training state in a trial's resume folder, written tensor by tensor."""
+
+    def write(stream: BinaryIO) -> None:
+        torch.save(dict(state), stream)
+
+    folder.write_by(_STATE, write)
 
 
 def load_resume(folder: Store) -> dict[str, Any] | None:
     """The last state that was saved whole, on CPU; None where there is none."""
     if not folder.exists(_STATE):
         return None
-    state: dict[str, Any] = torch.load(io.BytesIO(folder.read(_STATE)), map_location="cpu", weights_only=True)
+    source = io.BytesIO(folder.read(_STATE)) if folder.local is None else folder.local / _STATE
+    state: dict[str, Any] = torch.load(source, map_location="cpu", weights_only=True)
     return state

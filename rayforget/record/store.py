@@ -3,12 +3,16 @@
 import errno
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import pyarrow.fs as fs
 
 from rayforget.errors import RecordError
 
+Writer = Callable[[BinaryIO], object]
+"""Writes a file's bytes to a stream."""
 _OBJECT_STORES = frozenset({"s3", "gcs", "abfs"})
 """Types whose uploads appear when complete, and which have no rename: written in place."""
 _TEMPORARY = ".writing-"
@@ -87,10 +91,14 @@ class Store:
 
     def write(self, name: str, data: bytes) -> None:
         """Writes a file, or replaces it, in one step."""
+        self.write_by(name, lambda stream: stream.write(data))
+
+    def write_by(self, name: str, writer: Writer) -> None:
+        """The same for what is better not held in memory as a whole: `writer` writes it to a stream."""
         if self.local is None:
-            self._write_remote(name, data)
+            self._write_remote(name, writer)
             return
-        temporary, path = self._write_temporary(name, data)
+        temporary, path = self._write_temporary(name, writer)
         os.replace(temporary, path)
         _sync_folder(path.parent)
 
@@ -106,9 +114,9 @@ class Store:
             self._refuse_other_content(name, data)
             return
         if self.local is None:
-            self._write_remote(name, data)
+            self._write_remote(name, lambda stream: stream.write(data))
             return
-        temporary, path = self._write_temporary(name, data)
+        temporary, path = self._write_temporary(name, lambda stream: stream.write(data))
         try:
             os.link(temporary, path)  # unlike rename, fails if another writer was faster
         except FileExistsError:
@@ -155,13 +163,13 @@ class Store:
         if self.read(name) != data:
             raise RecordError(f"{name} in {self} exists with other content, and files of the record never change")
 
-    def _write_temporary(self, name: str, data: bytes) -> tuple[Path, Path]:
+    def _write_temporary(self, name: str, writer: Writer) -> tuple[Path, Path]:
         path = Path(self._path(name))
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{_TEMPORARY}{path.name}-{secrets.token_hex(8)}")
         try:
             with temporary.open("xb") as stream:
-                stream.write(data)
+                writer(stream)
                 stream.flush()
                 os.fsync(stream.fileno())
         except BaseException:
@@ -169,14 +177,14 @@ class Store:
             raise
         return temporary, path
 
-    def _write_remote(self, name: str, data: bytes) -> None:
+    def _write_remote(self, name: str, writer: Writer) -> None:
         path = PurePosixPath(self._path(name))
         in_place = self.filesystem.type_name in _OBJECT_STORES
         temporary = path if in_place else path.with_name(f"{_TEMPORARY}{path.name}-{secrets.token_hex(8)}")
         if not in_place:
             self.filesystem.create_dir(str(path.parent), recursive=True)
         with self.filesystem.open_output_stream(str(temporary)) as stream:
-            stream.write(data)
+            writer(stream)
         if not in_place:
             self.filesystem.move(str(temporary), str(path))
 

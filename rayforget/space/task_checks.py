@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from rayforget.space.data import ZeroShotTask
 from rayforget.space.frozen import Problem
-from rayforget.space.methods import overlaid
 
 if TYPE_CHECKING:
     from rayforget.space.models import Space
@@ -55,22 +54,10 @@ def recipe_misfits(space: "Space") -> Iterator[Problem]:
 
 
 def sharding_misfits(space: "Space") -> Iterator[Problem]:
-    """Distillation that needs theta_0 beside trained weights which no worker holds whole; sharding of one worker."""
-    if space.resources.sharding == "none":
-        return
-    if space.resources.workers_per_slot == 1:
+    """Sharding of one worker."""
+    if space.resources.sharding == "fsdp" and space.resources.workers_per_slot == 1:
         text = "found fsdp with workers_per_slot: 1, which has nobody to share with: write none, or more workers"
         yield Problem(at=("resources", "sharding"), text=text)
-    for name, own in space.methods.items():
-        tree = overlaid(space.recipe, own)
-        adapter = tree.get("adapter", {})
-        if any(each["kind"] == "kd" for each in tree.get("penalties", ())) and adapter.get("kind") != "lora":
-            text = (
-                "found kd of weights that are all trained with resources.sharding: fsdp, where no worker holds "
-                "theta_0 beside them: add `adapter: {kind: lora, ...}`, whose teacher is the model without it, or "
-                "write sharding: none"
-            )
-            yield Problem(at=("methods", name), text=text)
 
 
 def _misfits(space: "Space") -> Iterator[Problem]:

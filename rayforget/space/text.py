@@ -181,6 +181,8 @@ class LmEvalTask(Frozen):
     `likelihood`: 2^(-bits per byte) of the right answer, or of the whole text."""
     data_files: FrozenDict[str, LocalPath] = FrozenDict()
     """Local files of the task's schema in place of its data set: its own split name -> a .jsonl or .parquet file."""
+    revision: str | None = None
+    """Commit of its data set on the hub; null takes the newest, and the record names what was taken."""
     val: LmEvalSplit | None = None
     """Which of the task's own splits search, schedulers, frontier and pick see."""
     test: LmEvalSplit | None = None
@@ -202,6 +204,9 @@ class LmEvalTask(Frozen):
     def problems(self) -> Iterable[Problem]:
         """Settings that contradict each other."""
         yield from _role_problems(self.role, self.group)
+        if self.revision is not None and self.data_files:
+            text = f"found {self.revision!r} beside data_files, which take the data set's place: remove one of them"
+            yield Problem(at=("revision",), text=text)
         for split in ("val", "test"):
             given = getattr(self, split) is not None
             if (self.cut is None) != given:

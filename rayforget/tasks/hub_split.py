@@ -14,7 +14,8 @@ SCRIPT_ADVICE = (
     "and name these files"
 )
 """What to do with a data set that is code."""
-_COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
+IS_COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
+"""Forty hex digits: a commit, and no branch or tag."""
 
 
 class HubSplit(Protocol):
@@ -111,7 +112,7 @@ def check_revision(wanted: HubSplit, found: str | None) -> None:
         TaskError: names both commits.
     """
     asked = wanted.revision or ""
-    if found is not None and _COMMIT.fullmatch(asked) and found != asked:
+    if found is not None and IS_COMMIT.fullmatch(asked) and found != asked:
         raise TaskError(
             f"{title(wanted)}: found commit {found} in the cache, expected {asked} (revision); "
             f"{download_command(wanted.path, wanted.config, split=wanted.split, revision=asked)}"
@@ -120,7 +121,7 @@ def check_revision(wanted: HubSplit, found: str | None) -> None:
 
 def commit_in(*origins: object) -> str | None:
     """The first 40-digit commit in any of the texts that say where a data set came from."""
-    found = _COMMIT.search(" ".join(map(str, origins)))
+    found = IS_COMMIT.search(" ".join(map(str, origins)))
     return found.group() if found else None
 
 

@@ -21,7 +21,9 @@ def pin_revisions(space: Space, tasks: "Resolved") -> Space:
     for name, task in tasks.items():
         for items in task.splits.values():
             if items.revision is not None:
-                declared = tree["tasks"][name][items.key.rpartition(".")[2]]
-                source = declared["source"] if items.key.endswith(".cut") else declared
-                source["revision"] = items.revision
+                declared = tree["tasks"][name]
+                if declared["kind"] != "lm_eval":  # which has one data set for all its splits
+                    declared = declared[items.key.rpartition(".")[2]]
+                    declared = declared["source"] if items.key.endswith(".cut") else declared
+                declared["revision"] = items.revision
     return Space.model_validate(tree)

@@ -15,6 +15,11 @@ from rayforget.space.recipe import Recipe
 from rayforget.train.schedule import checkpoint_steps
 from rayforget.train.trainer import Trainer
 
+_SAVING = 1 / 20
+"""Largest share of a training's time that goes into saving it."""
+_ASK_EVERY = 8
+"""Steps between two questions to rank 0 whether to save; each makes all ranks and devices wait."""
+
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all) after every step."""
 
@@ -56,7 +61,8 @@ def train(
         fractions: shares of the training in (0, 1].
         resume: a state that `save` got from an earlier run of the same training; steps already done are not repeated,
             and neither are snapshots before that state's step.
-        save: takes the state to resume from, on rank 0, about every `save_every_s` seconds and at each snapshot.
+        save: takes the state to resume from, on rank 0, about every `save_every_s` seconds and at each snapshot but the
+            last, which is followed by its record. A save that takes long is the last for twenty times as long.
         save_every_s: seconds between two saves.
         progress: called on every rank after every step.
         sharded: each rank keeps a share of the weights (FSDP2) instead of all of them (DDP).
@@ -70,7 +76,7 @@ def train(
     if resume is not None:
         trainer.load_state_dict(resume)
     snapshots = checkpoint_steps(fractions, trainer.total_steps)
-    last_save = time.monotonic()
+    clock = _SaveClock(save_every_s)
     with _deterministic_dropout(recipe, trainer.device):
         if trainer.step in snapshots:
             yield _snapshot(trainer, snapshots[trainer.step])
@@ -79,14 +85,38 @@ def train(
             if progress is not None:
                 progress(trainer.step, trainer.total_steps)
             due = trainer.step in snapshots
-            saves = due or time.monotonic() - last_save > save_every_s
-            if save is not None and (from_rank_0(saves, trainer.device) if sharded else saves and rank() == 0):
+            if save is not None and trainer.step < trainer.total_steps and _saves_now(trainer, clock, due, sharded):
+                started = time.monotonic()
                 state = trainer.state_dict()  # of shards, all ranks together
                 if rank() == 0:
                     save(state)
-                last_save = time.monotonic()
+                clock.saved(started)
             if due:
                 yield _snapshot(trainer, snapshots[trainer.step])
+
+
+class _SaveClock:
+    """When the next save is due: not before the last one's duration is a twentieth of the time since."""
+
+    def __init__(self, every_s: float) -> None:
+        self._every_s, self._last, self._duration = every_s, time.monotonic(), 0.0
+
+    def allows(self, *, snapshot: bool) -> bool:
+        """Whether to save now; at a snapshot without waiting for `every_s`."""
+        since = time.monotonic() - self._last
+        return (snapshot or since > self._every_s) and since >= self._duration / _SAVING
+
+    def saved(self, started: float) -> None:
+        """Takes note of a save that began at `started` and ends now."""
+        self._last = time.monotonic()
+        self._duration = self._last - started
+
+
+def _saves_now(trainer: Trainer, clock: _SaveClock, snapshot: bool, sharded: bool) -> bool:
+    if not sharded:
+        return rank() == 0 and clock.allows(snapshot=snapshot)
+    asks = snapshot or trainer.step % _ASK_EVERY == 0
+    return asks and from_rank_0(clock.allows(snapshot=snapshot), trainer.device)
 
 
 def _snapshot(trainer: Trainer, fraction: float) -> Snapshot:

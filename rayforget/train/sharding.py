@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import torch
 from torch import Tensor, nn
 
-from rayforget.distributed import world_size
+from rayforget.distributed import rank, world_size
 
 if TYPE_CHECKING:  # its import takes a second, which a process that shards nothing can spare
     from torch.distributed.tensor import DTensor
 
 
 def shard(module: nn.Module, device: torch.device) -> None:
-    """Shards the module in place over all ranks: every block of its longest stack by itself, the rest together."""
+    """Shards the module in place over all ranks: every block of its longest stack by itself, the rest together.
+
+    A module on CPU moves to `device` block by block, so that no more than a block of it is ever whole there.
+    """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
@@ -78,10 +81,21 @@ def load_whole(into: Tensor, value: Tensor) -> None:
             into.copy_(value)
 
 
+def gathered(tensor: Tensor) -> Tensor | None:
+    """A shard's whole tensor on rank 0's CPU, None on the other ranks; all ranks must call it, in the same order.
+
+    No more than this one tensor is ever whole on a device. A tensor that is not sharded is returned as it is.
+    """
+    if not is_shard(tensor):
+        return tensor
+    everything = whole(tensor)
+    return everything.to("cpu", copy=True) if rank() == 0 else None
+
+
 def whole_optimiser(state: Mapping[str, Any]) -> dict[str, Any]:
-    """An optimiser's state with whole moments; of shards all ranks must call it."""
+    """An optimiser's state with whole moments, of shards as `gathered` has them: None but on rank 0."""
     moments = {
-        number: {key: whole(value) if isinstance(value, Tensor) else value for key, value in values.items()}
+        number: {key: gathered(value) if isinstance(value, Tensor) else value for key, value in values.items()}
         for number, values in state["state"].items()
     }
     return {**state, "state": moments}

@@ -1,5 +1,6 @@
 """One training under way: the module, its optimiser, and a single step with the recipe's penalties."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,8 +9,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from rayforget.distributed import all_reduce_sum, any_rank, is_distributed, rank, world_size
-from rayforget.errors import FoundationError, TrainingError
+from rayforget.distributed import all_reduce_sum, is_distributed, rank, world_size
+from rayforget.errors import TrainingError
 from rayforget.foundations.protocol import Batch, Learner
 from rayforget.space.recipe import (
     CoupledL1Penalty,
@@ -20,7 +21,6 @@ from rayforget.space.recipe import (
     Recipe,
 )
 from rayforget.space.seeds import derive_seed
-from rayforget.train.distillation import distillation_loss, teacher_output
 from rayforget.train.lora import attach_lora, lora_factors, merged_weights
 from rayforget.train.optimiser import adamw, clip_gradients, set_learning_rate
 from rayforget.train.penalties.coupled import add_coupled_gradient, add_coupled_lora_gradient
@@ -28,7 +28,8 @@ from rayforget.train.penalties.l1 import l1_proximal_step
 from rayforget.train.penalties.l2 import l2_proximal_step
 from rayforget.train.pieces import loss_in_pieces, piece_size
 from rayforget.train.schedule import learning_rate_factor, num_steps, step_indices
-from rayforget.train.sharding import load_whole, own_shares, shard, sharded_optimiser, whole, whole_optimiser
+from rayforget.train.sharding import gathered, load_whole, own_shares, shard, sharded_optimiser, whole_optimiser
+from rayforget.train.teacher import Pull, live_pull, start_values
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _MAX_SKIPPED_IN_A_ROW = 20
@@ -56,15 +57,16 @@ class Trainer:
             attach_lora(module, recipe.adapter, seed=derive_seed(seed, "lora"), output=learner.output)
         self._sharded = sharded and is_distributed()
         if self._sharded:
-            shard(module, next(module.parameters()).device)
+            shard(module, learner.device)
         self._factors = lora_factors(module) if recipe.adapter.kind == "lora" else []
         self._trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
-        self.device = next(iter(self._trained.values())).device
+        self.device = learner.device
         self._penalties = [penalty for penalty in recipe.penalties if penalty.strength > 0]
         self._distillation = next((p for p in self._penalties if isinstance(p, Distillation)), None)
         factor_ids = {id(factor) for lora in self._factors for factor in (lora.a, lora.b)}
         dense = {name: p for name, p in self._trained.items() if id(p) not in factor_ids}
         self._start = self._start_values(dense)
+        self._dense_by_name = dense
         self._dense: list[Tensor] = list(dense.values())
         self._dense_start = list(self._start.values())
         self._optimiser = adamw(
@@ -72,8 +74,8 @@ class Trainer:
         )
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
         self._ddp: DistributedDataParallel | None = None
-        if is_distributed() and not self._sharded:
-            self._ddp = DistributedDataParallel(module, forward_sync_buffers=False)
+        if world_size() > 1 and not self._sharded:
+            self._ddp = DistributedDataParallel(module, forward_sync_buffers=False, gradient_as_bucket_view=True)
         wrapped: nn.Module = self._ddp or module
         self._forward = torch.compile(wrapped) if recipe.compile else wrapped
 
@@ -88,11 +90,13 @@ class Trainer:
             self.step, total_steps=self.total_steps, warmup_fraction=self.recipe.warmup_fraction
         )
         set_learning_rate(self._optimiser, learning_rate)
-        self._loss = self._accumulate_gradients(self._micro_batches())
+        loss = self._accumulate_gradients(self._micro_batches())
         self._scaler.unscale_(self._optimiser)
         self._add_coupled_gradients()
         norm = clip_gradients(list(self._trained.values()), self.recipe.clip_norm)
-        finite = bool(torch.isfinite(norm))
+        # The one place where a step waits for its device.
+        self._loss, found_norm = torch.stack([loss, norm.to(loss.dtype)]).tolist()
+        finite = math.isfinite(found_norm)
         self._refuse_non_finite(finite)
         self._scaler.step(self._optimiser)
         self._scaler.update()
@@ -114,50 +118,59 @@ class Trainer:
             torch.manual_seed(derive_seed(self.seed, "dropout", str(self.step), str(rank())))
         return [self.learner.batch(part, generator) for part in mine.chunk(self.recipe.accumulation)]
 
-    def _accumulate_gradients(self, batches: list[Batch]) -> float:
+    def _accumulate_gradients(self, batches: list[Batch]) -> Tensor:
+        """Leaves the gradients of the mean loss; returns that mean over all ranks' targets, a scalar in fp64.
+
+        It is finite if and only if every rank's losses are, so that all ranks see alike whether they may go on.
+        """
         count = sum(len(batch.targets) for batch in batches)
         num_targets = all_reduce_sum(torch.tensor(count, dtype=torch.float64, device=self.device))
+        # DDP averages over ranks what should be summed: undo it, then divide by the targets of all ranks.
+        factor = (world_size() / num_targets).float()
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         for position, batch in enumerate(batches):
-            last = position == len(batches) - 1
-            loss = self._loss_of(batch, last=last)
-            # DDP averages over ranks what should be summed: undo it, then divide by the targets of all ranks.
-            self._scaler.scale(loss * (world_size() / num_targets.item())).backward()  # type: ignore[no-untyped-call]
+            loss = self._loss_of(batch, last=position == len(batches) - 1)
+            self._scaler.scale(loss * factor).backward()  # type: ignore[no-untyped-call]
             loss_sum += loss.detach()
-        if any_rank(not bool(torch.isfinite(loss_sum)), self.device):
-            raise TrainingError(
-                f"the loss is not finite at step {self.step + 1} of {self.total_steps}; lower learning_rate "
-                f"(now {self.recipe.learning_rate:g}) or use precision fp32"
-            )
-        return float(all_reduce_sum(loss_sum) / num_targets.item())
+        return all_reduce_sum(loss_sum) / num_targets
 
     def _loss_of(self, batch: Batch, *, last: bool) -> Tensor:
         """Sum of the loss over the batch's targets, a scalar in fp32."""
         dtype = _AUTOCAST.get(self.recipe.precision)
         module, output, targets = self.learner.module, self.learner.output, batch.targets
         with torch.autocast(self.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
-            teacher = None if self._distillation is None else teacher_output(module, self._start, batch.inputs)
+            pull = self._pull_of(batch)
             if self._ddp is not None:
                 self._ddp.require_backward_grad_sync = last
             found: Tensor = self._forward(**batch.inputs)
             if output is None:
-                return self._judge(found, teacher, targets)
+                return self._judge(found, targets, slice(None), pull)
 
             def loss_of(features: Tensor, piece: slice) -> Tensor:
-                of_teacher = None
-                if teacher is not None:
-                    of_teacher = teacher_output(module, self._start, {"features": teacher[piece]})
-                return self._judge(module.forward(features=features), of_teacher, targets[piece])
+                return self._judge(module.forward(features=features), targets, piece, pull)
 
             trained = [parameter for parameter in output.parameters() if parameter.requires_grad]
             return loss_in_pieces(found, loss_of, trained, size=piece_size(int(output.out_features)))  # type: ignore[arg-type]
 
-    def _judge(self, logits: Tensor, teacher: Tensor | None, targets: Tensor) -> Tensor:
-        """Sum of the loss over targets, a scalar in fp32, from logits of shape (num_targets, num_classes)."""
-        loss = F.cross_entropy(logits.float(), targets, reduction="sum", label_smoothing=self.recipe.label_smoothing)
-        if self._distillation is None or teacher is None:
-            return loss
-        return loss + self._distillation.strength * distillation_loss(logits, teacher, self._distillation.temperature)
+    def _pull_of(self, batch: Batch) -> Pull | None:
+        """What distillation adds to the batch's loss; theta_0 is asked here, before the student."""
+        if self._distillation is None:
+            return None
+        return live_pull(
+            self._distillation,
+            self.learner.module,
+            self.learner.output,
+            self._dense_by_name,
+            self._start,
+            batch.inputs,
+            sharded=self._sharded,
+        )
+
+    def _judge(self, logits: Tensor, targets: Tensor, piece: slice, pull: Pull | None) -> Tensor:
+        """Sum of the loss over a piece of the targets, a scalar in fp32, from their logits (n, num_classes)."""
+        smoothing = self.recipe.label_smoothing
+        loss = F.cross_entropy(logits.float(), targets[piece], reduction="sum", label_smoothing=smoothing)
+        return loss if pull is None else loss + pull(logits, piece)
 
     def _add_coupled_gradients(self) -> None:
         for penalty in self._penalties:
@@ -182,6 +195,11 @@ class Trainer:
                     pass
 
     def _refuse_non_finite(self, finite: bool) -> None:
+        if not math.isfinite(self._loss):
+            raise TrainingError(
+                f"the loss is not finite at step {self.step + 1} of {self.total_steps}; lower learning_rate "
+                f"(now {self.recipe.learning_rate:g}) or use precision fp32"
+            )
         if finite:
             self._skipped_in_a_row = 0
             return
@@ -201,19 +219,13 @@ class Trainer:
     def _start_values(self, dense: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """theta_0's values of the trained weights that are no LoRA's, where a penalty asks for them.
 
-        A teacher that runs under bf16 autocast is kept in bf16: half the memory, rounded before its layers instead
-        of inside them.
+        A teacher that runs under bf16 autocast keeps its matrices in bf16: half the memory, rounded before its layers
+        instead of inside them.
         """
         if not self._penalties or not dense:
             return {}
-        if self._distillation is not None and self._sharded:
-            raise FoundationError(
-                "kd of weights that are themselves trained needs theta_0 beside them, which resources.sharding: fsdp "
-                "cannot hold; use adapter: lora, whose teacher is the model without it, or sharding: none"
-            )
         teacher_only = self._distillation is not None and len(self._penalties) == 1
-        dtype = torch.bfloat16 if teacher_only and self.recipe.precision == "bf16" else torch.float32
-        return {name: p.detach().to(dtype, copy=True) for name, p in dense.items()}
+        return start_values(dense, self.learner.module, rounded=teacher_only and self.recipe.precision == "bf16")
 
     def theta_1(self) -> dict[str, Tensor]:
         """The weights as they are now, adapters merged, under canonical names, on CPU in fp32."""
@@ -233,12 +245,17 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` of a fresh trainer needs to go on as if nothing had happened.
 
-        Of shards every rank must call it; it holds whole tensors, so that any number of ranks can go on.
+        Of shards every rank must call it: rank 0 gets whole tensors on CPU, with which any number of ranks can go on,
+        the others get an empty state. Else its tensors are the training's own: save or copy them before the next step.
         """
+        trained = {name: gathered(p.detach()) for name, p in self._trained.items()}
+        optimiser = whole_optimiser(self._optimiser.state_dict())
+        if self._sharded and rank() != 0:
+            return {}
         return {
             "step": self.step,
-            "trained": {name: whole(p.detach()).cpu().clone() for name, p in self._trained.items()},
-            "optimiser": whole_optimiser(self._optimiser.state_dict()),
+            "trained": trained,
+            "optimiser": optimiser,
             "scaler": self._scaler.state_dict(),
             "skipped": [self._skipped, self._skipped_in_a_row],
             "loss": self._loss,

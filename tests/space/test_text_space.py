@@ -129,15 +129,6 @@ CONTRADICTIONS: dict[str, tuple[dict[int, str], int, str, str]] = {
         "resources.sharding",
         "found fsdp with workers_per_slot: 1, which has nobody to share with",
     ),
-    "a teacher that no worker holds": (
-        {
-            25: "  full: {penalties: [{kind: kd, strength: 1}]}",
-            33: "resources: {cache: /mnt/cache, sharding: fsdp, workers_per_slot: 2}",
-        },
-        25,
-        "methods.full",
-        "add `adapter: {kind: lora, ...}`, whose teacher is the model without it",
-    ),
 }
 
 
@@ -152,6 +143,16 @@ def test_a_contradiction_is_one_line_that_names_the_key_to_change(
     assert len(messages) == 1, str(caught.value)
     assert messages[0].startswith(f"{path}:{line}: {key}: ")
     assert text in messages[0]
+
+
+def test_sharded_workers_may_distil_weights_that_are_all_trained(text_space: Callable[..., Path]) -> None:
+    path = text_space(
+        {
+            25: "  full: {penalties: [{kind: kd, strength: 1}]}",
+            33: "resources: {cache: /mnt/cache, sharding: fsdp, workers_per_slot: 2}",
+        }
+    )
+    assert load_space(path).space.resources.sharding == "fsdp"
 
 
 def test_texts_with_an_image_model_are_refused(text_space: Callable[..., Path]) -> None:

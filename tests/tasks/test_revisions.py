@@ -1,16 +1,22 @@
 """The commits that were taken are written into the space, each where its data was declared."""
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import datasets
+import pyarrow.ipc
 import pytest
 
 from rayforget.errors import TaskError
 from rayforget.space.data import DatasetSource
 from rayforget.space.models import Space
+from rayforget.space.text import LmEvalTask
 from rayforget.tasks.images.hub import check_revision
 from rayforget.tasks.images.labelled import LabelledImages
 from rayforget.tasks.resolved import Half, ResolvedTask, SplitItems
 from rayforget.tasks.revisions import pin_revisions
+from rayforget.tasks.text.lm_eval_task import _settled, commit_taken
 
 ONE, OTHER = "1" * 40, "2" * 40
 
@@ -103,6 +109,36 @@ def test_every_hub_data_set_gets_its_commit_and_nothing_else_changes() -> None:
     expected["tasks"]["g"]["cut"]["source"]["revision"] = OTHER
     assert pinned.model_dump(mode="json") == expected
     assert pin_revisions(pinned, tasks) == pinned
+
+
+def test_an_lm_eval_tasks_commit_stands_at_the_task_and_is_asked_for_and_local_files_have_none(tmp_path: Path) -> None:
+    place = tmp_path / "owner___arc" / "easy" / "0.0.0" / ONE / "arc-test.arrow"
+    place.parent.mkdir(parents=True)
+    table = pyarrow.table({"a": [1]})
+    with pyarrow.ipc.new_stream(str(place), table.schema) as stream:
+        stream.write_table(table)
+
+    class Loaded:
+        dataset = {"test": datasets.Dataset.from_file(str(place))}
+        config = SimpleNamespace(dataset_path="owner/arc", dataset_name="easy")
+
+    fields: dict[str, Any] = {
+        "kind": "lm_eval",
+        "role": "generality",
+        "group": "c",
+        "task": "arc_easy",
+        "metric": "acc",
+    }
+    task = LmEvalTask.model_validate({**fields, "val": "validation", "test": "test"})
+    assert commit_taken(Loaded(), task) == ONE
+    assert commit_taken(Loaded(), task.model_copy(update={"revision": ONE})) == ONE
+    local = task.model_copy(update={"data_files": {"test": tmp_path / "a.jsonl"}})
+    assert commit_taken(Loaded(), local) is None
+    with pytest.raises(TaskError, match=f"found commit {ONE} in the cache, expected {OTHER}; download it once"):
+        commit_taken(Loaded(), task.model_copy(update={"revision": OTHER}))
+    config = {"test_split": "test", "validation_split": "validation", "dataset_kwargs": {"x": 1}}
+    settled = _settled(config, task.model_copy(update={"revision": ONE}), None)
+    assert settled["dataset_kwargs"] == {"x": 1, "revision": ONE}
 
 
 def test_local_data_has_no_commit() -> None:

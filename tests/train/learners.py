@@ -31,6 +31,7 @@ class VectorLearner:
             torch.manual_seed(seed)
             self.module: nn.Module = TwoLayers(width, 3)
         self.output: nn.Module | None = None
+        self.device = torch.device("cpu")
         self.facts: Mapping[str, Any] = {}
         generator = torch.Generator().manual_seed(seed)
         self.features = torch.randn(num_items, 5, generator=generator)

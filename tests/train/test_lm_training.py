@@ -12,11 +12,13 @@ from tiny_lm import save_lm
 from rayforget.foundations.causal_head import CausalHead
 from rayforget.foundations.causal_learner import CausalLearner
 from rayforget.foundations.causal_lm import CausalLm, load_causal_lm
+from rayforget.foundations.causal_prepared import copy_on_cpu
 from rayforget.foundations.causal_rows import place, training_rows
 from rayforget.space.models import CausalLmFoundation
 from rayforget.space.recipe import Distillation, L2Penalty, LoraAdapter, Recipe
 from rayforget.tasks.text.types import TrainingSet
 from rayforget.train.loop import Snapshot, train
+from rayforget.train.teacher import live_pull, start_values
 
 LORA = LoraAdapter(rank=2, targets=("q_proj", "v_proj", "fc1"))
 
@@ -149,6 +151,40 @@ def test_bf16_keeps_weights_in_fp32_and_comes_close(model: CausalLm) -> None:
     full = trained(model, penalties=(Distillation(kind="kd", strength=0.5),))
     assert {tensor.dtype for tensor in half.theta_1.values()} == {torch.float32}
     assert half.facts["loss"] == pytest.approx(full.facts["loss"], rel=0.05)
+
+
+def test_kd_is_0_at_theta_0_in_bf16_too(model: CausalLm) -> None:
+    learner = learner_of(model)
+    penalty = Distillation(kind="kd", strength=1.0)
+    weights = dict(learner.module.named_parameters())
+    inputs = learner.batch(torch.arange(13), torch.Generator()).inputs
+    kl = {}
+    for kind in ("ours", "all bf16"):
+        start = start_values(weights, learner.module, rounded=True)
+        if kind == "all bf16":
+            start = {name: value.bfloat16() for name, value in start.items()}
+        with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+            pull = live_pull(penalty, learner.module, learner.output, weights, start, inputs, sharded=False)
+            logits = learner.module(features=learner.module(**inputs))
+            kl[kind] = abs(float(pull(logits, slice(None)))) / len(logits)
+    assert kl["ours"] < 1e-7
+    assert kl["all bf16"] > 100 * kl["ours"]
+    rounded = start_values(weights, learner.module, rounded=True)
+    assert {name.split(".")[-2] for name, value in rounded.items() if value.dtype == torch.bfloat16} >= {
+        "fc1",
+        "q_proj",
+    }
+
+
+def test_a_copy_on_cpu_is_the_model_with_its_tied_tensors_and_memory_of_its_own(model: CausalLm) -> None:
+    made = copy_on_cpu(model.head.lm)
+    own, others = dict(model.head.lm.named_parameters()), dict(made.named_parameters())
+    assert own.keys() == others.keys()
+    assert len(own) < len(model.head.lm.state_dict())
+    for name, weight in own.items():
+        assert torch.equal(weight, others[name])
+        assert weight.data_ptr() != others[name].data_ptr()
+    assert type(made) is type(model.head.lm)
 
 
 def test_a_resumed_training_ends_in_the_same_weights(model: CausalLm) -> None:

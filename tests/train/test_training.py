@@ -2,16 +2,19 @@
 
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from train.learners import VectorLearner
 
 from rayforget.errors import TrainingError
 from rayforget.space.recipe import Recipe
 from rayforget.train.loop import Snapshot, train
+from rayforget.train.trainer import Trainer
 
 LORA = {"kind": "lora", "rank": 3, "targets": ["q_proj", "out_proj"]}
 
@@ -151,6 +154,39 @@ def test_a_state_saved_at_a_snapshot_yields_that_snapshot_again() -> None:
     first = run(recipe(), fractions=(0.5, 1.0), save=lambda state: saved.append(copy.deepcopy(state)))
     again = run(recipe(), fractions=(0.5, 1.0), resume=saved[0])
     assert [snapshot.step for snapshot in again] == [snapshot.step for snapshot in first]
+
+
+def test_saving_takes_a_twentieth_of_the_time_and_the_end_is_not_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, saved = [0.0], []
+
+    def step(done: int, steps: int) -> None:
+        now[0] += 1
+
+    def save(state: Any) -> None:
+        saved.append(state["step"])
+        now[0] += 0.25
+
+    with monkeypatch.context() as patched:
+        patched.setattr("rayforget.train.loop.time.monotonic", lambda: now[0])
+        run(recipe(), save=save, save_every_s=0.5, progress=step)
+        assert saved == [1, 6, 11]
+        saved.clear()
+        run(recipe(), save=save, save_every_s=3, progress=step, fractions=(2 / 13, 1.0))
+        assert saved == [2, 7, 12]
+        saved.clear()
+        run(recipe(epochs=1, batch_size=37), save=save, save_every_s=0.5, progress=step)
+    assert saved == []
+
+
+def test_one_worker_in_a_process_group_trains_the_same_bits_without_ddp(tmp_path: Path) -> None:
+    alone = final(recipe(penalties=[{"kind": "kd", "strength": 0.5}], accumulation=2))
+    dist.init_process_group("gloo", f"file://{tmp_path}/rendezvous", rank=0, world_size=1)
+    try:
+        trainer = Trainer(VectorLearner(), recipe(), seed=0)
+        assert trainer._ddp is None
+        assert same(final(recipe(penalties=[{"kind": "kd", "strength": 0.5}], accumulation=2)), alone)
+    finally:
+        dist.destroy_process_group()
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_step() -> None:

@@ -11,7 +11,14 @@ from typing import Any
 
 from rayforget.errors import TaskError
 from rayforget.space.text import LmEvalSplit, LmEvalTask
-from rayforget.tasks.hub_split import SCRIPT_ADVICE, download_command, is_script, quiet_library
+from rayforget.tasks.hub_split import (
+    IS_COMMIT,
+    SCRIPT_ADVICE,
+    commit_in,
+    download_command,
+    is_script,
+    quiet_library,
+)
 from rayforget.tasks.images.contents import content_hash
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.documents import Document, canonical
@@ -66,6 +73,32 @@ def lm_eval_documents(loaded: Any, task: LmEvalTask, split: LmEvalSplit) -> tupl
     return tuple(documents)
 
 
+def commit_taken(loaded: Any, task: LmEvalTask) -> str | None:
+    """The hub commit that a task's data set came from; None for local files.
+
+    Raises:
+        TaskError: it is another than the commit that was asked for, which happens without a network.
+    """
+    commit = None if task.data_files else commit_in(*(place for part in _parts(loaded) for place in _origins(part)))
+    asked = task.revision or ""
+    if commit is not None and IS_COMMIT.fullmatch(asked) and commit != asked:
+        config = loaded.config
+        command = download_command(str(config.dataset_path), config.dataset_name, revision=asked)
+        raise TaskError(f"lm-eval's task {task.task}: found commit {commit} in the cache, expected {asked}; {command}")
+    return commit
+
+
+def _parts(loaded: Any) -> list[Any]:
+    data = getattr(loaded, "dataset", None)
+    return list(data.values()) if isinstance(data, dict) else [data]
+
+
+def _origins(part: Any) -> list[str]:
+    """Where the library says a part of a data set came from: its cached files' folder, or what it downloaded."""
+    files = [str(file["filename"]) for file in getattr(part, "cache_files", None) or ()]
+    return [*files, *(getattr(getattr(part, "info", None), "download_checksums", None) or ())]
+
+
 def task_over(config: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
     """lm-eval's task of this configuration over data sets that are already in memory, by split name."""
     from lm_eval.api.task import ConfigurableTask
@@ -104,6 +137,8 @@ def _settled(config: dict[str, Any], task: LmEvalTask, data: Mapping[str, Any] |
     wanted = {task.cut.split} if task.cut else {split for split in (task.val, task.test) if split}
     shots = int(config.get("num_fewshot") or 0)
     settled = dict(config)
+    if task.revision is not None:
+        settled["dataset_kwargs"] = {**(config.get("dataset_kwargs") or {}), "revision": task.revision}
     for split, key in _SPLITS.items():
         own = config.get(key)
         if split in wanted:

@@ -20,7 +20,7 @@ from rayforget.tasks.images.cut import in_val
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.resolved import HALVES, SplitName
 from rayforget.tasks.text.documents import contents_of, own_document
-from rayforget.tasks.text.lm_eval_task import lm_eval_documents, load_lm_eval_task
+from rayforget.tasks.text.lm_eval_task import commit_taken, lm_eval_documents, load_lm_eval_task
 from rayforget.tasks.text.metrics import check_metric
 from rayforget.tasks.text.overlaps import check_overlaps
 from rayforget.tasks.text.prompts import fields_of
@@ -87,17 +87,19 @@ def _resolve_lm_eval(name: str, task: LmEvalTask) -> ResolvedText:
     loaded = load_lm_eval_task(name, task)
     with at_key(f"tasks.{name}.metric"):
         check_metric(loaded, task.metric)
+    with at_key(f"tasks.{name}.revision"):
+        commit = commit_taken(loaded, task)
     splits: dict[SplitName, TextSplit] = {}
     if task.cut is not None:
         with at_key(f"tasks.{name}.cut"):
             documents = lm_eval_documents(loaded, task, task.cut.split)
-        splits = _halves(TextSplit(key=f"tasks.{name}.cut", documents=documents), task.cut)
+        splits = _halves(TextSplit(key=f"tasks.{name}.cut", documents=documents, revision=commit), task.cut)
     asked: dict[SplitName, LmEvalSplit | None] = {"val": task.val, "test": task.test}
     for split, own in asked.items():
         if own is not None:
             with at_key(f"tasks.{name}.{split}"):
                 documents = lm_eval_documents(loaded, task, own)
-            splits[split] = TextSplit(key=f"tasks.{name}.{split}", documents=documents)
+            splits[split] = TextSplit(key=f"tasks.{name}.{split}", documents=documents, revision=commit)
     return ResolvedText(name=name, role=task.role, group=task.group, task=task, splits=splits, lm_eval=loaded)
 
 

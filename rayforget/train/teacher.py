@@ -1,0 +1,76 @@
+"""theta_0 as the teacher of one training: a batch's inputs -> what pulls the batch's logits towards theta_0's."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from rayforget.space.recipe import Distillation
+from rayforget.train.distillation import distillation_loss, teacher_output
+from rayforget.train.sharded_teacher import sharded_teacher_output
+from rayforget.train.sharding import own_share
+
+Pull = Callable[[Tensor, slice], Tensor]
+"""(logits of some of the batch's targets, which targets they are) -> the penalty's sum over them, a scalar."""
+
+
+def start_values(weights: Mapping[str, Tensor], module: nn.Module, *, rounded: bool) -> dict[str, Tensor]:
+    """theta_0's values of the trained weights; of shards each rank's own share.
+
+    Args:
+        weights: the trained weights at theta_0, by name.
+        module: that they belong to.
+        rounded: keep in bf16 what autocast would round to bf16 anyway: the matrices of linear layers and convolutions.
+            Embeddings, norms and biases enter sums in fp32 and stay so, else the teacher would not be theta_0.
+    """
+    castable = {id(tensor) for tensor in _cast_by_autocast(module)} if rounded else set()
+    return {
+        name: own_share(tensor.detach()).to(torch.bfloat16 if id(tensor) in castable else torch.float32, copy=True)
+        for name, tensor in weights.items()
+    }
+
+
+def _cast_by_autocast(module: nn.Module) -> list[Tensor]:
+    embeddings = {id(part.weight) for part in module.modules() if isinstance(part, nn.Embedding)}
+    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    layers = [part.weight for part in module.modules() if isinstance(part, kinds)]
+    return [weight for weight in layers if id(weight) not in embeddings]
+
+
+def live_pull(
+    penalty: Distillation,
+    module: nn.Module,
+    output: nn.Module | None,
+    weights: Mapping[str, Tensor],
+    start: Mapping[str, Tensor],
+    inputs: Mapping[str, Tensor],
+    *,
+    sharded: bool,
+) -> Pull:
+    """Asks theta_0 now; must be called before the student's forward, on all ranks alike.
+
+    Args:
+        penalty: strength and temperature.
+        module: the trained module, not wrapped by DDP or compile.
+        output: the layer between features and logits, where it is a part of its own.
+        weights: the trained weights but a LoRA's factors.
+        start: their values at theta_0; empty where a LoRA alone is trained.
+        inputs: keyword arguments of the module's forward.
+        sharded: whether the module's weights are in shards.
+    """
+    if sharded and start:
+        teacher, logits_of = sharded_teacher_output(module, output, weights, start, inputs)
+    else:
+        teacher = teacher_output(module, start, inputs)
+        logits_of = partial(_logits_of, module, start)
+
+    def pull(logits: Tensor, piece: slice) -> Tensor:
+        of_teacher = teacher[piece] if output is None else logits_of(teacher[piece])
+        return penalty.strength * distillation_loss(logits, of_teacher, penalty.temperature)
+
+    return pull
+
+
+def _logits_of(module: nn.Module, start: Mapping[str, Tensor], features: Tensor) -> Tensor:
+    return teacher_output(module, start, {"features": features})
