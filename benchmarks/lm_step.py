@@ -117,7 +117,7 @@ def step_flops(args: argparse.Namespace, weights: int) -> float:
     layers = float(weights - args.vocab * args.width - (max(512, args.length) + 2) * args.width)
     attention = 6.0 * args.layers * args.width * float(np.square(lengths).sum())
     total: float = 6 * layers * float(lengths.sum()) + 6 * args.vocab * args.width * targets + attention
-    return total / (SKIPPED + args.steps)
+    return float(total / (SKIPPED + args.steps))
 
 
 def peak_tflops(args: argparse.Namespace) -> float | None:
