@@ -97,6 +97,8 @@ class Summary:
     """All methods and `plain` on the common alphas."""
     notice: str | None = None
     """What a reader must know before all else: that this report is stale."""
+    remarks: tuple[str, ...] = ()
+    """What a reader must know of the data: images that were skipped, texts that were cut."""
 
     @property
     def split(self) -> str:
