@@ -13,6 +13,7 @@ from rayforget.planning.counts import Counts, count
 from rayforget.planning.foundation_check import check_foundation
 from rayforget.planning.strengths import strength_warnings
 from rayforget.report.live import open_console
+from rayforget.report.remarks import broken_remark
 from rayforget.space.load import LoadedSpace
 from rayforget.space.notes import notes
 from rayforget.tasks.check import check_data
@@ -34,14 +35,16 @@ def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
     tasks = check_data(loaded)
     counts = count(loaded, tasks)
     lines = [*_counted(counts)]
+    broken: list[str] = []
     if probe:
         from rayforget.planning.probe import probe_space
 
         found = probe_space(loaded, tasks, counts)
         lines += _probed(loaded, counts, found)
+        broken = [broken_remark(f"{where}, of a few looked at", names) for where, names in found.broken.items()]
     else:
         lines.append(("not looked at", "the model's weights, memory, disk and time: leave --no-probe out"))
-    _print(open_console(), loaded, lines, [*notes(loaded), *strength_warnings(loaded, counts)])
+    _print(open_console(), loaded, lines, [*broken, *notes(loaded), *strength_warnings(loaded, counts)])
 
 
 def _counted(counts: Counts) -> Iterator[Line]:

@@ -2,10 +2,12 @@
 
 import json
 import re
+import shutil
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from rayforget.cli import app, main
 from rayforget.errors import RayforgetError
 from rayforget.frontier.choose import points_to_report
 from rayforget.frontier.gather import gather
+from rayforget.record.envelope import seal
 from rayforget.record.standing import roles_of, trainings_of
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
@@ -293,6 +296,43 @@ def test_list_shows_every_sweep_and_how_far_it_is(run: Run, recorded: Path) -> N
     assert "finished" in rows["whole"]
     assert "not finished" in rows["half"]
     assert "on val" in rows["half"]
+
+
+def test_list_shows_a_damaged_sweep_as_one_row(run: Run, recorded: Path, tmp_path: Path) -> None:
+    storage = tmp_path / "copy"
+    shutil.copytree(recorded, storage)
+    for name, file in (
+        ("no_info", "sweep.json"),
+        ("no_space", "space.json"),
+        ("no_points", "points/theta_0-000000.json"),
+    ):
+        shutil.copytree(recorded / "half", storage / name)
+        info = SweepInfo(name=name, space_name="small", created=1.7e9, space_digest="0" * 12)
+        (storage / name / "sweep.json").write_bytes(seal("sweep", asdict(info)))
+        (storage / name / file).write_bytes(b"{")
+    code, output = run("list", "--storage", storage)
+    assert code == 0
+    lines = output.splitlines()
+    places = {line.split()[0]: number for number, line in enumerate(lines) if line.split()}
+    for name in ("no_info", "no_space", "no_points"):
+        assert "cannot be read: " in "".join(lines[places[name] : places[name] + 3]), output
+    assert "on test" in lines[places["whole"]]
+
+
+@pytest.mark.slow
+def test_the_probe_names_a_broken_image_that_it_came_upon(run: Run, folders: Path) -> None:
+    from tiny_clip import save_clip
+
+    text = folders.read_text().replace("builtin", save_clip(folders.parent / "model").model)
+    for split in ("train", "val"):
+        place = f"path: photo/{split}"
+        text = text.replace(place, f"{place}, max_broken: 1")
+        (folders.parent / "photo" / split / "cat" / "1.png").write_bytes(f"no image of {split}".encode())
+    folders.write_text(text)
+    code, output = run("check", folders, "--set", "resources.cpus_per_worker=1")
+    assert code == 0, output
+    for split in ("train", "val"):
+        assert f"tasks.photo.{split}, of a few looked at: 1 broken image skipped: " in output
 
 
 def test_status_tells_failures_and_how_to_go_on(run: Run, recorded: Path) -> None:

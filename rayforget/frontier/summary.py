@@ -102,6 +102,8 @@ class Summary:
     """Both parts together, for the models that the tables show; empty unless it is asked for."""
     notice: str | None = None
     """What a reader must know before all else: that this report is stale."""
+    remarks: tuple[str, ...] = ()
+    """What a reader must know of the data: images that were skipped, texts that were cut."""
 
     @property
     def split(self) -> str:

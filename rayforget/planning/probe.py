@@ -7,7 +7,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,6 +52,8 @@ class RecipeProbe:
     """Seconds to score one model beyond what its images take: its class vectors, where its text tower differs."""
     item_s: float | None
     """Seconds to score one model on one image."""
+    broken: Mapping[str, Sequence[str]]
+    """Task -> names of the broken images among the few of its training set that were decoded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,8 @@ class Probe:
     """By task, how many of them lost the beginning of their context, which is longer than the model takes."""
     recipes: Mapping[str, RecipeProbe]
     """By method."""
+    broken: Mapping[str, Sequence[str]]
+    """`tasks.photo.val` -> names of the broken images among the few that were decoded."""
 
 
 def probe_space(loaded: LoadedSpace, tasks: Resolved, counts: Counts) -> Probe:
@@ -96,6 +100,7 @@ def probe_space(loaded: LoadedSpace, tasks: Resolved, counts: Counts) -> Probe:
                 decode_s = _seconds(lambda: samples.many.scorer(None).items_hash("val")) / samples.num_val
                 counted = samples.many.scorer(None).counted("val")
                 recipes = _probe_methods(loaded, counts, samples, device, timed=timed)
+                broken = _broken(samples, recipes)
             except TaskError as error:
                 raise SpaceError(f"{loaded.where(str(error).split(':', 1)[0])}: {error}") from None
     finally:
@@ -111,7 +116,15 @@ def probe_space(loaded: LoadedSpace, tasks: Resolved, counts: Counts) -> Probe:
         num_val=samples.num_val,
         cut_items={name: facts[CUT_ITEMS] for name, facts in counted.items() if facts.get(CUT_ITEMS)},
         recipes=recipes,
+        broken=broken,
     )
+
+
+def _broken(samples: Samples, recipes: Mapping[str, RecipeProbe]) -> dict[str, Sequence[str]]:
+    """Of what was decoded anyway."""
+    found = {f"tasks.{task}.train": names for each in recipes.values() for task, names in each.broken.items()}
+    val: Mapping[str, Sequence[str]] = samples.many.scorer(None).facts("val").get("broken", {})
+    return found | {f"tasks.{task}.val": names for task, names in val.items()}
 
 
 def _probe_methods(
@@ -157,6 +170,7 @@ def _probe_recipe(
         checkpoint_bytes=sum(_nbytes(p) for name, p in module.named_parameters() if _is_saved(name, p)),
         model_s=model_s,
         item_s=item_s,
+        broken=trainer.learner.facts.get("broken", {}),
     )
 
 

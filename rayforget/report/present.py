@@ -17,11 +17,13 @@ from rayforget.frontier.halves import WholeScore, halved_tasks, whole_scores
 from rayforget.frontier.points import TaskRole, task_roles
 from rayforget.frontier.progress import recovered_so_far
 from rayforget.frontier.summary import Summary
+from rayforget.record.command import command
 from rayforget.record.standing import Standing, order_of_finish, standing_of
 from rayforget.record.sweep import Sweep
 from rayforget.record.types import CheckpointRecord
 from rayforget.report.frontier_table import frontier_as_table
 from rayforget.report.reading import stale_notice
+from rayforget.report.remarks import data_remarks
 
 if TYPE_CHECKING:  # a summary needs the tasks' roles alone, and building the space's models takes half a second
     from rayforget.space.models import Space
@@ -79,7 +81,13 @@ def _look(sweep: Sweep, space: "Space", *, full: bool = False) -> _Looked:
         records=records,
         gathered=gathered,
         standing=standing,
-        summary=replace(summary, notice=stale_notice(standing), halved=halved, whole=whole),
+        summary=replace(
+            summary,
+            notice=stale_notice(standing),
+            halved=halved,
+            whole=whole,
+            remarks=data_remarks(records, sweep.tests()),
+        ),
     )
 
 
@@ -185,11 +193,13 @@ def mirror_quietly(sweep: Sweep, space: "Space", console: Console, *, running: b
 
     if not space.tracking.enabled:
         return
+    name, storage = sweep.info.name, space.storage.path
     try:
         console.print(f"MLflow {mirror_sweep(sweep, space, running=running)}", highlight=False, soft_wrap=True)
-        console.print(f"look at it with: rayforget ui {sweep.info.name}", highlight=False)
+        console.print(f"look at it with: {command(f'ui {name}', storage)}", highlight=False, soft_wrap=True)
     except (MirrorError, RecordError) as error:
-        console.print(f"MLflow: {error}; later: rayforget mirror {sweep.info.name}", style="yellow", highlight=False)
+        later = command(f"mirror {name}", storage)
+        console.print(f"MLflow: {error}; later: {later}", style="yellow", highlight=False, soft_wrap=True)
 
 
 def series_of(

@@ -150,12 +150,16 @@ def footnotes(summary: Summary) -> list[str]:
     """What a reader of the recovered values must know."""
     notes = ["* optimistic: scored on the same items on which the points were chosen"]
     methods = [method for method in summary.methods if method.method != PLAIN]
-    counts = sorted({method.trainings + method.failed for method in methods})
+    counts = sorted({method.trainings for method in methods})
     if len(counts) == 1:
         each = "1 training" if counts[0] == 1 else f"{counts[0]} trainings"
         notes.append(f"methods are compared at {each} each, on the α common to all trainings")
     elif counts:
-        notes.append(f"methods had from {counts[0]} to {counts[-1]} trainings: compare those with equal numbers only")
+        lost = ", failed ones not counted" if any(method.failed for method in methods) else ""
+        notes.append(
+            f"methods have from {counts[0]} to {counts[-1]} trainings with points{lost}: "
+            "compare those with equal numbers only"
+        )
     if summary.plain is not None:
         notes.append("plain is part of all and of no other method")
     recoveries = [
@@ -174,4 +178,4 @@ def footnotes(summary: Summary) -> list[str]:
         notes.append("—: test is not scored yet")
     elif untested:
         notes.append(f"—: not every chosen point is scored on test (up to {untested} are missing)")
-    return [*notes, *half_notes(summary)]
+    return [*notes, *half_notes(summary), *summary.remarks]

@@ -61,9 +61,13 @@ def test_nothing_is_picked_where_nothing_beats_theta_0() -> None:
 
 def test_unequal_numbers_of_trainings_are_pointed_out() -> None:
     summary = make_summary("full")
-    assert any("from 1 to 2 trainings" in note for note in footnotes(summary))
+    assert any("at 1 training each" in note for note in footnotes(summary))  # one of full's two has failed
     equal = tuple(dataclasses.replace(m, trainings=4, failed=0) for m in summary.methods)
     assert any("at 4 trainings each" in note for note in footnotes(dataclasses.replace(summary, methods=equal)))
+    first, *rest = equal
+    lost = (dataclasses.replace(first, trainings=3, failed=1), *rest)
+    (note,) = [n for n in footnotes(dataclasses.replace(summary, methods=lost)) if n.startswith("methods")]
+    assert "from 3 to 4 trainings with points, failed ones not counted" in note
 
 
 def test_what_is_missing_is_said() -> None:

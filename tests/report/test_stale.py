@@ -20,7 +20,7 @@ from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.record.types import CheckpointRecord, TestRecord
 from rayforget.report.look import ALERT
-from rayforget.report.present import mark_stale, mirror_sweep, present
+from rayforget.report.present import mark_stale, mirror_sweep, present, summarise_sweep
 from rayforget.space.models import Space
 
 RECORDS, TEST = make_records(trials=4, seeds=2, scale=0.1, failures=0, fractions=(1.0,))
@@ -169,3 +169,11 @@ def test_going_on_marks_the_files_and_mlflow_at_once(sweep: Sweep, tmp_path: Pat
     mark_stale(sweep, space_of(tmp_path, 4), console)
     assert "4 of 6 are done" in out.getvalue()
     assert (tag(), files(tmp_path)) == ("true", {"png": True, "html": True, "json": True})
+
+
+def test_a_report_says_what_the_data_lacked(tmp_path: Path) -> None:
+    info, space = SweepInfo(name="s", space_name="tiny", created=0.0, space_digest=""), space_of(tmp_path)
+    made = Sweep.create(Store.open(tmp_path), info, space_text="", space=space.model_dump(mode="json"))
+    lacking = {"broken": {"photo": ["a.png"]}}
+    add(made, [record if record.recipe else replace(record, facts=lacking) for record in FIRST], at=1.0)
+    assert summarise_sweep(made, space).remarks == ("tasks.photo.val: 1 broken image skipped: a.png",)

@@ -1,0 +1,44 @@
+"""What records noted of the data -> the remarks that a report makes of it: nothing is left out or cut in silence."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rayforget.record.types import CheckpointRecord, TestRecord
+
+_NUM_NAMED = 5
+
+
+def data_remarks(records: Iterable[CheckpointRecord], tests: Iterable[TestRecord]) -> tuple[str, ...]:
+    """One sentence per split with broken images that were skipped, and one for training texts that were cut.
+
+    Args:
+        records: of a sweep; theta_0's own speaks of `val`, the trainings' of `train`.
+        tests: its scores on `test`.
+    """
+    records = list(records)
+    remarks: dict[str, None] = {}
+    told: list[tuple[str, Mapping[str, Any]]] = []
+    told += [("train" if record.recipe else "val", record.facts) for record in records]
+    told += [("test", test.facts) for test in tests]
+    for split, facts in told:
+        for task, names in facts.get("broken", {}).items():
+            remarks[broken_remark(f"tasks.{task}.{split}", names)] = None
+    remarks |= dict.fromkeys(_cut(records))
+    return tuple(remarks)
+
+
+def broken_remark(where: str, names: Sequence[str]) -> str:
+    """`tasks.photo.val: 2 broken images skipped: a.jpg, b.jpg`; of many the first are named."""
+    images = "1 broken image" if len(names) == 1 else f"{len(names)} broken images"
+    more = f", and {len(names) - _NUM_NAMED} more" if len(names) > _NUM_NAMED else ""
+    return f"{where}: {images} skipped: {', '.join(names[:_NUM_NAMED])}{more}"
+
+
+def _cut(records: Sequence[CheckpointRecord]) -> list[str]:
+    """The trainings share their sequences, so the largest counts are all of theirs."""
+    found = []
+    for fact, verb in (("cut_sequences", "cut to the model's length"), ("dropped_sequences", "left out as too long")):
+        count = max((int(record.facts.get(fact, 0)) for record in records), default=0)
+        if count:
+            found.append(f"train: {count} text{' was' if count == 1 else 's were'} {verb}")
+    return found
