@@ -98,4 +98,5 @@ def _masked(
 
 def _tokens(head: CausalHead, count: int, start: int) -> Tensor:
     vocabulary: Any = head.lm.get_input_embeddings().num_embeddings  # type: ignore[operator]
-    return (start + 7 * torch.arange(count)) % vocabulary
+    tokens: Tensor = (start + 7 * torch.arange(count)) % vocabulary
+    return tokens
