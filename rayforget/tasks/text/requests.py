@@ -82,7 +82,7 @@ def task_requests(
         pairs = Pairs(tokens=arrays["tokens"], starts=arrays["starts"], continuations=arrays["continuations"])
         facts = {CUT_ITEMS: int(stored.facts["cut_items"])}
         if metric == LIKELIHOOD:
-            facts[TOKENS] = judge.num_tokens(pairs.starts[1:] - pairs.starts[:-1] - pairs.continuations)
+            facts[TOKENS] = judge.num_tokens((np.diff(pairs.starts) - pairs.continuations).astype(np.int64))
     prompts = [arrays["prompts"][a:b] for a, b in pairwise(arrays["prompt_starts"])]
     return TaskRequests(
         rule="bits_per_byte" if metric == LIKELIHOOD else metric,
