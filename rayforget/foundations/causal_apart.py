@@ -97,5 +97,6 @@ def _masked(
 
 
 def _tokens(head: CausalHead, count: int, start: int) -> Tensor:
-    vocabulary = int(head.lm.get_input_embeddings().num_embeddings)  # type: ignore[operator]
-    return (start + 7 * torch.arange(count)) % vocabulary
+    vocabulary: Any = head.lm.get_input_embeddings().num_embeddings  # type: ignore[operator]
+    tokens: Tensor = (start + 7 * torch.arange(count)) % vocabulary
+    return tokens

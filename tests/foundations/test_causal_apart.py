@@ -76,7 +76,7 @@ def test_its_pairs_are_scored_as_each_alone(tmp_path: Path) -> None:
 
 def test_it_is_trained_unpacked_and_the_record_says_so(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_text("".join(json.dumps({"instruction": "a " * n, "output": "dog"}) + "\n" for n in (1, 2, 3, 9)))
+    path.write_text("".join(json.dumps({"instruction": "a " * n, "output": "dog"}) + "\n" for n in (1, 2, 3, 30)))
     source = JsonLinesSource(kind="jsonl", path=path)
     tasks = resolve_text_tasks({"t": InstructionTask(kind="instruction", role="speciality", train=source)})
     for place, (config, packed) in enumerate(((_lfm2(), 0), (_opt(), 1))):
