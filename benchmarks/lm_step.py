@@ -116,8 +116,8 @@ def step_flops(args: argparse.Namespace, weights: int) -> float:
     targets = float((lengths - data.first_targets).sum())
     layers = weights - args.vocab * args.width - (max(512, args.length) + 2) * args.width
     attention = 6 * args.layers * args.width * float(np.square(lengths).sum())
-    total = 6 * layers * float(lengths.sum()) + 6 * args.vocab * args.width * targets + attention
-    return total / (SKIPPED + args.steps)
+    total: float = 6 * layers * float(lengths.sum()) + 6 * args.vocab * args.width * targets + attention
+    return total / float(SKIPPED + args.steps)
 
 
 def peak_tflops(args: argparse.Namespace) -> float | None:
@@ -298,8 +298,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for kind in ("full", "lora"):
         speed = ratio(kind, f"{kind}, transformers", "tokens_per_s")
         print_target(f"{kind}: tokens per second over transformers' Trainer", speed, at_least=1.0)
-    memory = 100 * (ratio("lora kd", "lora", "added") - 1)
-    print_target("KD for LoRA: what the step adds to the loaded model, above that without KD, %", memory, at_most=10.0)
+    more = 100 * (ratio("lora kd", "lora", "added") - 1)
+    print_target("KD for LoRA: what the step adds to the loaded model, above that without KD, %", more, at_most=10.0)
     print(f"  with a deep-copied teacher: {100 * (ratio('lora kd, deep copy', 'lora', 'added') - 1):.1f} %")
     print(f"  KD step over a KD step with a deep copy, time: {ratio('lora kd', 'lora kd, deep copy', 'step_s'):.2f}")
 
