@@ -1,6 +1,6 @@
 """The quickstart sweep as a user runs it: wall time and peak memory of the whole process tree.
 
-Memory is read every two seconds, which itself takes a few percent of a core. A page that several processes share is
+Memory is read every ten seconds; reading it takes a second of a core where there are forty processes. A page that several processes share is
 counted once for each (resident set size), so the sum is an upper bound; where the system tells it, the sum of
 proportional shares is printed too.
 """
@@ -104,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--space", type=Path, help="another space file than the shipped quickstart")
     parser.add_argument("--trials", type=int, help="other than the space's number of trainings")
-    parser.add_argument("--every", type=float, default=2.0, help="seconds between two looks at the memory")
+    parser.add_argument("--every", type=float, default=10.0, help="seconds between two looks at the memory")
     given = parser.parse_args()
     print_machine()
     with tempfile.TemporaryDirectory(prefix="rayforget-quickstart-") as folder:
