@@ -1,8 +1,8 @@
 """The quickstart sweep as a user runs it: wall time and peak memory of the whole process tree.
 
-Memory is read every ten seconds; reading it takes a second of a core where there are forty processes. A page that several processes share is
-counted once for each (resident set size), so the sum is an upper bound; where the system tells it, the sum of
-proportional shares is printed too.
+Memory is read every ten seconds; reading it takes a second of a core where there are forty processes. A page that
+several processes share is counted once for each (resident set size), so the sum is an upper bound; where the system
+tells it, the sum of proportional shares is printed too.
 """
 
 import argparse
