@@ -256,7 +256,7 @@ def test_the_probe_sets_every_method_up_and_leaves_nothing(run: Run, folders: Pa
     assert files_below(folders.parent) == before
 
     folders.write_text(folders.read_text().replace("rank: 2", "rank: 2, targets: [q_proj, nothing]"))
-    line = next(number for number, line in enumerate(folders.read_text().splitlines(), 1) if "lora:" in line)
+    line = next(number for number, line in enumerate(folders.read_text().splitlines(), 1) if "targets" in line)
     code, message = run("check", folders)
     assert code == 2
     assert message.startswith(f"{folders}:{line}: methods.lora: adapter.targets names 'nothing'")

@@ -92,14 +92,17 @@ def reply_to(error: Exception) -> Reply:
 
 
 def _heartbeat(number: int | None, mailbox: Any) -> Heartbeat:
-    """Tells the mailbox of a job, or of a set-up (None); every rank does: one may decode while the others wait."""
-    last = 0.0
+    """Tells the mailbox of a job, or of a set-up (None); every rank does: one may decode while the others wait.
+
+    Often enough, and of every new stage at once, so that what hangs is blamed on the right one.
+    """
+    last, last_stage = 0.0, ""
 
     def beat(stage: str, done: int, in_all: int) -> None:
-        nonlocal last
+        nonlocal last, last_stage
         now = time.monotonic()
-        if now - last > _BEAT_EVERY_S:
-            last = now
+        if stage != last_stage or now - last > _BEAT_EVERY_S:
+            last, last_stage = now, stage
             mailbox.beat.remote(number, stage, done, in_all)
 
     return beat
