@@ -43,7 +43,8 @@ def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
         lines += _probed(loaded, counts, found)
         broken = [broken_remark(f"{where}, of a few looked at", names) for where, names in found.broken.items()]
     else:
-        lines.append(("not looked at", "the model's weights, memory, disk and time: leave --no-probe out"))
+        images = "" if counts.classes is None else "whether the images can be decoded, "
+        lines.append(("not looked at", f"the model's weights, {images}memory, disk and time: leave --no-probe out"))
     _print(open_console(), loaded, lines, [*broken, *notes(loaded), *strength_warnings(loaded, counts)])
 
 
