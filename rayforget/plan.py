@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rayforget.planning.cache_check import check_cache
 from rayforget.planning.counts import Counts, count
 from rayforget.planning.foundation_check import check_foundation
 from rayforget.planning.strengths import strength_warnings
@@ -32,6 +33,7 @@ def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
         SpaceError: with the file and line of what cannot be used.
     """
     check_foundation(loaded)
+    check_cache(loaded)
     tasks = check_data(loaded)
     counts = count(loaded, tasks)
     lines = [*_counted(counts)]
