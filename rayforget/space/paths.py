@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 LOCAL_FOLDER = "local-dir:"
 """open_clip's prefix of a model in a local folder."""
 
+_HUB_PART = r"(?!\.+(?:/|$))[\w.-]+"
 _FILE_SYSTEMS = frozenset({"file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})
 """Those of pyarrow that can be written to."""
 
@@ -20,13 +21,19 @@ def is_uri(place: str) -> bool:
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|pipe:", place) is not None
 
 
+def is_hub_name(name: str, *, owned: bool) -> bool:
+    """Whether a model on the hub can be called so: OWNER/NAME, or unless it must be `owned` NAME alone (`gpt2`)."""
+    return re.fullmatch(_HUB_PART + (f"/{_HUB_PART}" if owned else f"(?:/{_HUB_PART})?"), name, re.ASCII) is not None
+
+
 def has_file_system(uri: str) -> bool:
     """Whether the URI's scheme names a file system that a sweep can be kept in."""
     return uri.partition(":")[0].lower() in _FILE_SYSTEMS
 
 
 def _absolute(path: str) -> str:
-    at_home = os.path.expanduser(_given(path))
+    _given(path)
+    at_home = os.path.expanduser(path)
     if path.startswith("~") and at_home == path:
         raise _refused(f"found {path!r}, and this machine has no such user; write ~/, or a path from / on")
     return os.path.abspath(at_home)
