@@ -11,6 +11,7 @@ from rayforget.errors import RecordError, SpaceError
 from rayforget.foundations.revisions import pin_foundation
 from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.progress import recovered_on_val
+from rayforget.planning.cache_check import check_cache
 from rayforget.planning.foundation_check import check_foundation, check_gpus, find_foundation
 from rayforget.record.command import command
 from rayforget.record.driver_lock import sole_driver
@@ -46,6 +47,7 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
     """
     check_foundation(loaded)
     if address is None:
+        check_cache(loaded)
         check_gpus(loaded.space.resources, f"{loaded.where('resources.gpus_per_worker')}: ")
     else:
         check_storage(loaded.space, address, f"{loaded.where('storage.path')}: ")

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rayforget.planning.cache_check import check_cache
 from rayforget.planning.counts import Counts, count
 from rayforget.planning.foundation_check import check_foundation
 from rayforget.planning.strengths import strength_warnings
@@ -32,6 +33,7 @@ def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
         SpaceError: with the file and line of what cannot be used.
     """
     check_foundation(loaded)
+    check_cache(loaded)
     tasks = check_data(loaded)
     counts = count(loaded, tasks)
     lines = [*_counted(counts)]
@@ -43,7 +45,8 @@ def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
         lines += _probed(loaded, counts, found)
         broken = [broken_remark(f"{where}, of a few looked at", names) for where, names in found.broken.items()]
     else:
-        lines.append(("not looked at", "the model's weights, memory, disk and time: leave --no-probe out"))
+        images = "" if counts.classes is None else "whether the images can be decoded, "
+        lines.append(("not looked at", f"the model's weights, {images}memory, disk and time: leave --no-probe out"))
     _print(open_console(), loaded, lines, [*broken, *notes(loaded), *strength_warnings(loaded, counts)])
 
 

@@ -237,6 +237,7 @@ def test_check_prints_the_plan_and_writes_nothing(run: Run, folders: Path) -> No
     assert "3 in each training (6 images)" in output  # 6 images, 2 epochs, batches of 4
     assert "2 in each training, 16 in all" in output
     assert "20 to 29 models" in output
+    assert "whether the images can be decoded" in output
     assert files_below(folders.parent) == before
 
 

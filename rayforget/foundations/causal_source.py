@@ -5,7 +5,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from rayforget.errors import FoundationError
+from rayforget.foundations.model_folder import read_config, refuse_empty
 from rayforget.space.models import CausalLmFoundation
+from rayforget.space.paths import LOCAL_FOLDER, is_hub_name
 
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth")
 CONVERSION = (
@@ -35,8 +37,14 @@ def causal_source(spec: CausalLmFoundation) -> CausalSource:
     folder = Path(name)
     if folder.is_absolute():
         _check_folder(folder)
-    elif name.count("/") > 1 or name.startswith("."):
-        raise FoundationError(f"{name} is neither a folder nor a name on the hub (OWNER/NAME); check foundation.model")
+    elif name.startswith(LOCAL_FOLDER):
+        raise FoundationError(
+            f"{name!r}: {LOCAL_FOLDER} is for CLIP models; write the folder alone: {name.removeprefix(LOCAL_FOLDER)}"
+        )
+    elif not is_hub_name(name, owned=False):
+        raise FoundationError(
+            f"{name!r} is neither a folder nor a name on the hub (OWNER/NAME); check foundation.model"
+        )
     return CausalSource(
         name=name,
         revision=spec.revision,
@@ -53,7 +61,10 @@ def _check_folder(folder: Path) -> None:
         raise FoundationError(
             f"{folder} has no config.json (found: {found}); a model's folder is what `save_pretrained` writes"
         )
-    if any(folder.glob("*.safetensors")):
+    read_config(folder / "config.json")
+    weights = list(folder.glob("*.safetensors"))
+    if weights:
+        refuse_empty(weights)
         return
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     if pickles:

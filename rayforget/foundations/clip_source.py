@@ -1,7 +1,6 @@
 """What a space calls a CLIP model -> what open_clip is asked for; mistakes are found here, before anything loads."""
 
 import difflib
-import json
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from rayforget.errors import FoundationError
+from rayforget.foundations.model_folder import read_config, refuse_empty
 from rayforget.space.models import ClipFoundation
-from rayforget.space.paths import is_weights_file
+from rayforget.space.paths import is_hub_name, is_weights_file
 
 HUB = "hf-hub:"
 """What a CLIP model's name on the hub begins with."""
+_MODEL_PARTS = frozenset({"embed_dim", "vision_cfg", "text_cfg"})
 _WEIGHT_ENDINGS = (".safetensors", ".bin", ".pth")
 
 
@@ -49,6 +50,11 @@ def clip_source(spec: ClipFoundation) -> ClipSource:
         )
     if prefix == "local-dir":
         _check_folder(Path(place))
+    elif not is_hub_name(place, owned=True):
+        raise FoundationError(
+            f"foundation.model {spec.model!r} cannot be a name on the hub; write hf-hub:OWNER/NAME, "
+            "as huggingface.co has it"
+        )
     elif spec.revision is not None:
         return ClipSource(name=f"local-dir:{_downloaded(place, spec.revision)}", pretrained=None, quick_gelu=False)
     return ClipSource(name=spec.model, pretrained=None, quick_gelu=False)
@@ -132,14 +138,15 @@ def _check_folder(folder: Path) -> None:
     config = folder / "open_clip_config.json"
     if not config.is_file():
         raise FoundationError(f"{what}: open_clip_config.json is missing; save the model in open_clip's folder format")
-    try:
-        complete = "model_cfg" in json.loads(config.read_text())
-    except ValueError as error:
-        raise FoundationError(f"{config} is no JSON ({error}); write it again") from error
-    if not complete:
-        raise FoundationError(f"{config} has no model_cfg; expected open_clip's folder format")
-    if not any(path.suffix in _WEIGHT_ENDINGS for path in folder.iterdir()):
+    parts = read_config(config).get("model_cfg")
+    if not isinstance(parts, dict) or not parts.keys() >= _MODEL_PARTS:
+        raise FoundationError(
+            f"{config} has no model_cfg with {', '.join(sorted(_MODEL_PARTS))}; expected open_clip's folder format"
+        )
+    weights = [path for path in folder.iterdir() if path.suffix in _WEIGHT_ENDINGS]
+    if not weights:
         raise FoundationError(f"{what}: no weights; expected open_clip_model.safetensors beside open_clip_config.json")
+    refuse_empty(weights)
 
 
 def _near(name: str, known: Iterable[str]) -> str:

@@ -116,7 +116,7 @@ def _shaped(build: Callable[[], "nn.Module"]) -> "nn.Module | None":
     try:
         with torch.device("meta"):
             return build()
-    except (RuntimeError, NotImplementedError, ValueError) as error:
+    except (RuntimeError, NotImplementedError, OSError, ValueError, TypeError, KeyError) as error:
         logger.info("adapter.targets are left to the workers: the model cannot be built without values: %s", error)
         return None
 
@@ -138,9 +138,13 @@ def _clip_layers(spec: ClipFoundation, head: str) -> "nn.Module":
 
 
 def _causal_layers(folder: str) -> "nn.Module":
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig, AutoModelForCausalLM
 
     from rayforget.foundations.causal_head import CausalHead
 
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except StrictDataclassError as error:  # is neither a ValueError nor a TypeError
+        raise ValueError(str(error)) from error
     return CausalHead(AutoModelForCausalLM.from_config(config))  # type: ignore[no-untyped-call]

@@ -9,7 +9,7 @@ from rayforget.space.domains import ChoiceDomain, IntDomain, Scalar
 from rayforget.space.frozen import Problem
 from rayforget.space.method import Method
 from rayforget.space.methods import PLAIN, baseline, methods_of, overlaid, plain_of
-from rayforget.space.paths import is_uri
+from rayforget.space.paths import has_file_system, is_uri
 from rayforget.space.recipe import Recipe, repeated
 from rayforget.space.task_checks import recipe_misfits, sharding_misfits, task_problems
 
@@ -53,7 +53,12 @@ def without_effect(space: "Space") -> Iterator[Problem]:
 
 
 def _storage_problems(space: "Space") -> Iterator[Problem]:
-    if is_uri(space.storage.path) and space.resources.cache is None:
+    if is_uri(space.storage.path) and not has_file_system(space.storage.path):
+        text = (
+            f"found {space.storage.path}: there is no such file system; write a local folder, s3://BUCKET/... or gs://"
+        )
+        yield Problem(at=("storage", "path"), text=text)
+    elif is_uri(space.storage.path) and space.resources.cache is None:
         text = (
             f"is not set, and storage.path {space.storage.path} is no local folder; add `cache:`, a folder on each node"
         )

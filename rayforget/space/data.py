@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import combinations
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt
 
 from rayforget.space.frozen import Frozen, Name, Problem
 from rayforget.space.paths import FolderOrHubName, LocalPath, Place
@@ -67,7 +67,7 @@ class WorldSource(Frozen):
     """What the label says of a picture."""
     split: Literal["train", "val", "test"]
     """Pictures of different splits are drawn from different random streams."""
-    count: PositiveInt
+    count: Annotated[int, Field(gt=0, le=10_000_000)]
     """How many pictures."""
     seed: NonNegativeInt = 0
     """Seed of the drawing; another seed draws other pictures of the same kind."""

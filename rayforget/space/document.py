@@ -13,6 +13,8 @@ from rayforget.errors import SpaceError
 At = tuple[str | int, ...]
 """Keys from the top of the file down to a value; an item of a list goes by its `kind` where it has one."""
 
+_MOST_NESTED = 50
+"""Lists and mappings inside each other; no space needs 10, and pydantic reads no more than 200."""
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = {
     "null": re.compile(r"(?:~|null|Null|NULL|)$"),
@@ -23,6 +25,9 @@ _SCALARS = {
     ),
 }
 """YAML 1.2's core schema. PyYAML has 1.1's, where 1e-3 is a string, `no` is false and 1:30 is ninety."""
+
+
+_TOO_NESTED = f"lists or mappings nested deeper than {_MOST_NESTED}; write it flatter"
 
 
 class _Loader(yaml.SafeLoader):
@@ -73,6 +78,8 @@ def read_yaml(text: str, name: str, places: dict[At, str] | None = None) -> Any:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SpaceError(f"{name}:{line}: not YAML: {error.problem}; mind indentation, quotes and brackets") from None
+    except RecursionError:
+        raise SpaceError(f"{name}: {_TOO_NESTED}") from None
     except yaml.YAMLError as error:
         raise SpaceError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
     return None if node is None else _Reading(name, {} if places is None else places).value(node, (), ())
@@ -89,6 +96,8 @@ class _Reading:
         """The node's plain value; `at` is where it is, `above` the nodes that hold it."""
         if any(node is one for one in above):
             raise self.error(node, "an alias that holds itself; write the value out")
+        if len(above) > _MOST_NESTED:
+            raise self.error(node, _TOO_NESTED)
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, at, (*above, node))
         if isinstance(node, yaml.SequenceNode):

@@ -1,7 +1,7 @@
 """Domains: the values that a search may choose from, as the space file writes them; bounds are inclusive."""
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -16,11 +16,18 @@ def _bound_problems(low: float, high: float, log: bool, step: float | None) -> I
         yield Problem(at=("low",), text=f"low is {low} and high is {high}; low must not be above high: swap them")
     elif log and step is not None:
         yield Problem(at=("step",), text=f"found step {step} with log: true; a log domain has no steps: remove one")
-    elif step is not None and (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step)) != 0:
-        text = f"steps of {step} from {low} never reach high: {high}; choose a high that they reach"
+    elif step is not None and (text := _step_problem(low, high, step)):
         yield Problem(at=("step",), text=text)
     if log and low <= 0:
         yield Problem(at=("low",), text=f"found {low} with log: true; a log domain starts above 0: raise low")
+
+
+def _step_problem(low: float, high: float, step: float) -> str | None:
+    try:
+        rest = (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step))
+    except InvalidOperation:  # more steps than decimals have digits for
+        return f"found {step}, too small a step from {low} to {high}; write a larger one, or remove it"
+    return f"steps of {step} from {low} never reach high: {high}; choose a high that they reach" if rest else None
 
 
 class FloatDomain(Frozen):

@@ -11,8 +11,8 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 K = TypeVar("K")
 V = TypeVar("V")
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-"""What appears in file names, metric names and parameter names: lower-case letters, digits, _ and -."""
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100)]
+"""What appears in file names, metric names and parameter names: lower-case letters, digits, _ and -, 100 at most."""
 
 
 class FrozenDict(dict[K, V], Generic[K, V]):

@@ -28,8 +28,9 @@ _EXPECTED = {
     "greater_than": "a number above {gt:g}",
     "greater_than_equal": "a number of at least {ge:g}",
     "less_than": "a number below {lt:g}",
-    "less_than_equal": "a number of at most {le:g}",
+    "less_than_equal": "a number of at most {le:.12g}",
     "too_short": "a list or mapping of at least {min_length}",
+    "string_too_long": "at most {max_length} letters",
     "string_pattern_mismatch": "a name of lower-case letters, digits, _ and - that begins with a letter or a digit",
 }
 _OR_A_DOMAIN = {
@@ -41,7 +42,11 @@ _OR_A_DOMAIN = {
 
 def space_lines(error: ValidationError, model: type[Frozen], document: Document) -> list[str]:
     """One line for each error in a document that `model` refused, each once."""
-    return list(dict.fromkeys(_line(details, model, document) for details in error.errors()))
+    found = error.errors()
+    inside = {details["loc"][:depth] for details in found for depth in range(len(details["loc"]))}
+    # A list whose items were refused is too short only for lack of them.
+    told = [details for details in found if details["type"] != "too_short" or details["loc"] not in inside]
+    return list(dict.fromkeys(_line(details, model, document) for details in told))
 
 
 def _line(details: ErrorDetails, model: type[Frozen], document: Document) -> str:

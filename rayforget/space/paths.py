@@ -3,12 +3,17 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
+from pydantic_core import PydanticCustomError
 
 LOCAL_FOLDER = "local-dir:"
 """open_clip's prefix of a model in a local folder."""
+
+_HUB_PART = r"(?!\.+(?:/|$))[\w.-]+"
+_FILE_SYSTEMS = frozenset({"file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})
+"""Those of pyarrow that can be written to."""
 
 
 def is_uri(place: str) -> bool:
@@ -16,8 +21,33 @@ def is_uri(place: str) -> bool:
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|pipe:", place) is not None
 
 
+def is_hub_name(name: str, *, owned: bool) -> bool:
+    """Whether a model on the hub can be called so: OWNER/NAME, or unless it must be `owned` NAME alone (`gpt2`)."""
+    return re.fullmatch(_HUB_PART + (f"/{_HUB_PART}" if owned else f"(?:/{_HUB_PART})?"), name, re.ASCII) is not None
+
+
+def has_file_system(uri: str) -> bool:
+    """Whether the URI's scheme names a file system that a sweep can be kept in."""
+    return uri.partition(":")[0].lower() in _FILE_SYSTEMS
+
+
 def _absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))
+    _given(path)
+    at_home = os.path.expanduser(path)
+    if path.startswith("~") and at_home == path:
+        raise _refused(f"found {path!r}, and this machine has no such user; write ~/, or a path from / on")
+    return os.path.abspath(at_home)
+
+
+def _given(path: Any) -> Any:
+    """The value as it came, unless it is no text at all: "" would be the working folder."""
+    if isinstance(path, str) and not path.strip():
+        raise _refused("found no path; write one, or . for the working folder")
+    return path
+
+
+def _refused(text: str) -> PydanticCustomError:
+    return PydanticCustomError("problem", "{text}", {"text": text})
 
 
 def _absolute_path(path: Path) -> Path:
@@ -29,6 +59,7 @@ def _absolute_unless_uri(place: str) -> str:
 
 
 def _absolute_if_folder(place: str) -> str:
+    _given(place)
     looks_local = place.startswith(("/", "./", "../", "~")) or place in (".", "..")
     return _absolute(place) if looks_local or os.path.isdir(place) else place
 
@@ -47,7 +78,7 @@ def _absolute_if_file(pretrained: str) -> str:
     return _absolute(pretrained) if is_weights_file(pretrained) else pretrained
 
 
-LocalPath = Annotated[Path, AfterValidator(_absolute_path)]
+LocalPath = Annotated[Path, BeforeValidator(_given), AfterValidator(_absolute_path)]
 """A file or folder of this machine."""
 Place = Annotated[str, AfterValidator(_absolute_unless_uri)]
 """A local path or a URI."""

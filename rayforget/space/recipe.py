@@ -120,7 +120,7 @@ class Recipe(Frozen):
     """What pulls the training towards theta_0; one of a kind at most, in any order (kept sorted by kind)."""
     learning_rate: PositiveFloat
     """Peak learning rate of AdamW."""
-    epochs: PositiveInt
+    epochs: Annotated[int, Field(gt=0, le=10_000)]
     """Passes over the training set."""
     batch_size: PositiveInt
     """Items per optimiser step, over all workers and accumulated micro-batches together."""

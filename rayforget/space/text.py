@@ -61,7 +61,7 @@ class LanguageSource(Frozen):
     """One of the world's parts, e.g. `medicine` or `commonsense`."""
     split: Literal["train", "val", "test"]
     """No item is in two of them."""
-    count: PositiveInt
+    count: Annotated[int, Field(gt=0, le=10_000_000)]
     """How many items."""
     seed: NonNegativeInt = 0
     """Seed of the draws; another seed draws other items of the same kind."""

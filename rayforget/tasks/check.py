@@ -22,7 +22,7 @@ def check_data(loaded: LoadedSpace, *, contents: bool = True) -> Resolved:
 
     Args:
         loaded: the space.
-        contents: also read every item to refuse contents that two splits share.
+        contents: also read items, to refuse contents that two splits share, empty halves of a cut and empty files.
 
     Raises:
         SpaceError: with the file and line of what is wrong.
@@ -33,6 +33,7 @@ def check_data(loaded: LoadedSpace, *, contents: bool = True) -> Resolved:
             match task:
                 case ResolvedTask():
                     overlaps.check_overlaps(task)
+                    overlaps.check_halves(task)
                 case ResolvedText():
                     text_overlaps.check_overlaps(task)
     except TaskError as error:

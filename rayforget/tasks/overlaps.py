@@ -1,4 +1,4 @@
-"""A task's splits -> an error where an image stands in two of them."""
+"""A task's splits -> an error where an image stands in two of them, or a split has none or too many empty files."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,8 @@ from rayforget.tasks.resolved import ResolvedTask
 
 Part = tuple[LabelledImages, NDArray[np.int64]]
 """A source and the indices of its items that have a class."""
+_SURELY_SOME = 50
+"""Of so many expected items, none comes with a chance of e^-50."""
 
 
 def check_overlaps(task: ResolvedTask) -> None:
@@ -19,15 +21,21 @@ def check_overlaps(task: ResolvedTask) -> None:
     random streams. The halves of a cut cannot share an image.
 
     Raises:
-        TaskError: names two such items and says how many there are.
+        TaskError: names two such items and says how many there are; or a split has more empty files than its
+            max_broken, or an item that is not there.
     """
     parts: dict[str, Part] = {}
+    sizes: dict[str, NDArray[np.int64] | None] = {}
     for split, items in task.splits.items():
         part = split if items.half is None else "cut"
         parts[part] = (items.source, np.flatnonzero(items.source.labels >= 0))
+        if part not in sizes:
+            with at_key(items.key):
+                sizes[part] = _sizes(*parts[part])
+                _check_empty(*parts[part], sizes[part], items.max_broken)
     first_with: dict[bytes, tuple[str, str]] = {}
     shared: list[str] = []
-    for name, (images, indices) in _candidates(parts).items():
+    for name, (images, indices) in _candidates(parts, sizes).items():
         with at_key(f"tasks.{task.name}.{name}"):
             hashes = images.content_hashes(indices)
         for index, row in zip(indices.tolist(), hashes, strict=True):
@@ -41,17 +49,47 @@ def check_overlaps(task: ResolvedTask) -> None:
         )
 
 
-def _candidates(parts: dict[str, Part]) -> dict[str, Part]:
-    """The items whose byte size occurs in two parts; all of them where a source does not know sizes."""
+def check_halves(task: ResolvedTask) -> None:
+    """Refuses a cut that leaves nothing to one of its halves; reads its items only where that is at all likely.
+
+    Raises:
+        TaskError: the half is empty.
+    """
+    for items in task.splits.values():
+        if items.half is not None and items.expected_count < _SURELY_SOME:
+            _ = items.indices
+
+
+def _sizes(images: LabelledImages, indices: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Byte sizes of the items; None where the source does not know them."""
+    known: list[int] = []
+    for index in indices.tolist():
+        size = images.size(index)
+        if size is None:
+            return None
+        known.append(size)
+    return np.asarray(known, dtype=np.int64)
+
+
+def _check_empty(
+    images: LabelledImages, indices: NDArray[np.int64], sizes: NDArray[np.int64] | None, max_broken: int
+) -> None:
+    empty = [] if sizes is None else indices[sizes == 0].tolist()
+    if len(empty) > max_broken or (empty and len(empty) == len(indices)):
+        raise TaskError(
+            f"{len(empty)} broken images of {len(indices)}, allowed {max_broken} (and one whole): "
+            f"{images.name(empty[0])} (no bytes); repair or remove them, or raise max_broken"
+        )
+
+
+def _candidates(parts: dict[str, Part], sizes: dict[str, NDArray[np.int64] | None]) -> dict[str, Part]:
+    """The items whose byte size occurs in two parts, empty files aside; all where a source does not know sizes."""
     streams = {images.stream for images, _ in parts.values()}
     if len(parts) < 2 or (None not in streams and len(streams) == len(parts)):
         return {}
-    sizes: dict[str, NDArray[np.int64]] = {}
-    for part, (images, indices) in parts.items():
-        known = [images.size(index) for index in indices.tolist()]
-        if any(size is None for size in known):
-            return parts
-        sizes[part] = np.asarray(known, dtype=np.int64)
-    distinct, counts = np.unique(np.concatenate([np.unique(each) for each in sizes.values()]), return_counts=True)
-    colliding = distinct[counts > 1]
-    return {part: (images, indices[np.isin(sizes[part], colliding)]) for part, (images, indices) in parts.items()}
+    known = {part: each for part, each in sizes.items() if each is not None}
+    if len(known) < len(parts):
+        return parts
+    distinct, counts = np.unique(np.concatenate([np.unique(each) for each in known.values()]), return_counts=True)
+    colliding = distinct[(counts > 1) & (distinct > 0)]
+    return {part: (images, indices[np.isin(known[part], colliding)]) for part, (images, indices) in parts.items()}

@@ -96,6 +96,11 @@ def _class_names(task: ZeroShotTask, opened: list[ImageSource]) -> tuple[str, ..
         raise TaskError("the data has only class indices; give the class names in their order")
     if task.classes is None:
         names = tuple(name.replace("_", " ") for name in names)
+    if len(names) < 2:
+        raise TaskError(
+            f"found one class, {names[0]!r}, whose score is always 100 %; expected two at least: one sub-folder for "
+            "each class, or `classes:` with all their names"
+        )
     spaced = [name.replace("_", " ") for name in names]
     repeated = sorted({name for name in spaced if spaced.count(name) > 1})
     if repeated:

@@ -148,6 +148,8 @@ def _inner_layers(module: nn.Module, output: nn.Module | None) -> list[str]:
 def check_targets(module: nn.Module, targets: list[str]) -> None:
     """Raises FoundationError where a target matches no linear layer of the module; lists those that exist."""
     linear = sorted({name.rsplit(".", 1)[-1] for name, part in module.named_modules() if isinstance(part, nn.Linear)})
+    without_text = "visual" in dict(module.named_children())
+    hint = ". A text tower takes adapters with head: text only" if without_text else ""
     for target in targets:
         if not any(
             name == target or name.endswith(f".{target}")
@@ -156,7 +158,7 @@ def check_targets(module: nn.Module, targets: list[str]) -> None:
         ):
             raise FoundationError(
                 f"adapter.targets names {target!r}, which matches no linear layer that is trained; "
-                f"there are: {', '.join(linear) or 'none'}. A text tower takes adapters with head: text only"
+                f"there are: {', '.join(linear) or 'none'}{hint}"
             )
     _check_not_shared(module, targets)
 

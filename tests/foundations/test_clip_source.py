@@ -21,6 +21,10 @@ def spec(model, pretrained=None):
         ("ViT-B-16", "opanai", r"no tag \(did you mean openai\?\)"),
         ("local:x", "openai", r"unknown 'local'"),
         ("local-dir:/no/such/folder", None, r"no such folder"),
+        ("hf-hub:", None, r"cannot be a name on the hub; write hf-hub:OWNER/NAME"),
+        ("hf-hub:a b/../c", None, r"cannot be a name on the hub"),
+        ("hf-hub:a/..", None, r"cannot be a name on the hub"),
+        ("hf-hub:alone", None, r"cannot be a name on the hub"),
     ],
 )
 def test_mistake_is_named_with_what_to_do(model, pretrained, message):
@@ -34,6 +38,9 @@ def test_mistake_is_named_with_what_to_do(model, pretrained, message):
         ("open_clip_config.json", None, "open_clip_config.json is missing"),
         ("open_clip_config.json", "{", "is no JSON"),
         ("open_clip_config.json", "{}", "no model_cfg"),
+        ("open_clip_config.json", "[]", "expected a JSON object"),
+        ("open_clip_config.json", '{"model_cfg": 3}', "no model_cfg with embed_dim"),
+        ("open_clip_model.safetensors", "", "open_clip_model.safetensors holds no bytes"),
         ("open_clip_model.safetensors", None, "no weights"),
     ],
 )

@@ -22,8 +22,10 @@ def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             (repository / "refs").mkdir(parents=True, exist_ok=True)
             (repository / "refs" / reference).write_text(commit)
             (repository / "snapshots" / commit).mkdir(parents=True)
-            (repository / "snapshots" / commit / file).write_text('{"model_cfg": {}}')
-            (repository / "snapshots" / commit / "open_clip_model.safetensors").write_text("")
+            (repository / "snapshots" / commit / file).write_text(
+                '{"model_cfg": {"embed_dim": 1, "vision_cfg": {}, "text_cfg": {}}}'
+            )
+            (repository / "snapshots" / commit / "open_clip_model.safetensors").write_text("weights")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     return tmp_path

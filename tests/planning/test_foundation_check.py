@@ -111,12 +111,55 @@ def test_a_target_that_matches_no_layer_is_told(tmp_path: Path, head: str, right
     found = told(tmp_path, text, model, f"[{right}, {wrong}]")
     assert found.startswith(f"{tmp_path}/space.yaml:22: methods.lora: adapter.targets names '{wrong}'")
     assert "q_proj" in found
+    assert ("text tower" in found) == (head == "frozen")
 
 
 def test_a_target_that_matches_no_layer_of_a_language_model_is_told(tmp_path: Path) -> None:
     model = str(save_lm(tmp_path / "model", "opt"))
     assert told(tmp_path, TEXT, model, "[q_proj]") == ""
     assert "space.yaml:21: methods.lora: adapter.targets names 'nothing'" in told(tmp_path, TEXT, model, "[nothing]")
+    assert "text tower" not in told(tmp_path, TEXT, model, "[nothing]")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("config.json", "{", "config.json is no JSON"),
+        ("config.json", "3", "config.json holds int, expected a JSON object"),
+        ("model.safetensors", "", "model.safetensors holds no bytes"),
+    ],
+)
+@pytest.mark.parametrize("targets", ["null", "[q_proj]"])
+def test_a_broken_folder_of_a_language_model_is_told(
+    tmp_path: Path, file: str, content: str, message: str, targets: str
+) -> None:
+    model = save_lm(tmp_path / "model", "opt")
+    (model / file).write_text(content)
+    found = told(tmp_path, TEXT, str(model), targets)
+    assert found.startswith(f"{tmp_path}/space.yaml:4: foundation.model: ")
+    assert message in found
+
+
+def test_a_config_that_transformers_refuses_leaves_the_targets_to_the_workers(tmp_path: Path) -> None:
+    model = save_lm(tmp_path / "model", "opt")
+    (model / "config.json").write_text('{"model_type": "opt", "hidden_size": "wide"}')
+    assert told(tmp_path, TEXT, str(model), "[q_proj]") == ""
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("''", "found no path"),
+        ("local-dir:/tmp", "write the folder alone: /tmp"),
+        ("a/b/c", "neither a folder nor a name"),
+        ("a b", "neither a folder nor a name"),
+        ("gpt2", ""),
+    ],
+)
+def test_a_name_that_no_language_model_can_have_is_told(tmp_path: Path, model: str, message: str) -> None:
+    found = told(tmp_path, TEXT, model)
+    assert message in found
+    assert bool(found) == bool(message)
 
 
 def test_a_model_on_the_hub_is_left_to_the_workers(tmp_path: Path) -> None:

@@ -140,6 +140,12 @@ CONTRADICTIONS = {
         "resources.cache",
         "add `cache:`, a folder on each node",
     ),
+    "storage in no file system": (
+        {33: "  seed: 0\nstorage: {path: 'foo://bucket/runs'}"},
+        34,
+        "storage.path",
+        "there is no such file system",
+    ),
     "start-up of a random sampler": (
         {33: "  seed: 0\n  sampler: random\n  startup: 4"},
         35,

@@ -67,6 +67,33 @@ REFUSALS = {
         'found "bf61"; write one of',
     ),
     "bad name": ({22: "  Full: {}"}, 22, "methods.Full", "write a name of lower-case letters"),
+    "a long name": ({1: f"name: {'n' * 101}"}, 1, "name", "write at most 100 letters"),
+    "a step beyond all digits": (
+        {18: "  learning_rate: {low: 0.1, high: 1, step: 1.0e-300}"},
+        18,
+        "recipe.learning_rate.step",
+        "found 1e-300, too small a step",
+    ),
+    "too many epochs": ({19: "  epochs: 10001"}, 19, "recipe.epochs", "a number of at most 10000"),
+    "an end with too many epochs": (
+        {19: "  epochs: {low: 1, high: 1000000000}"},
+        19,
+        "recipe.epochs.high",
+        "at most 10000",
+    ),
+    "too many pictures": (
+        {8: "    train: {kind: world, style: photo, split: train, count: 10000001}"},
+        8,
+        "tasks.shapes.train.count",
+        "a number of at most 10000000",
+    ),
+    "no path": ({33: "  seed: 0\nresources: {cache: ''}"}, 34, "resources.cache", "found no path"),
+    "the folder of nobody": (
+        {33: "  seed: 0\nstorage: {path: ~nosuchuser/x}"},
+        34,
+        "storage.path",
+        "this machine has no such user",
+    ),
     "no method": ({22: "", 23: "", 24: "", 25: "", 26: "", 27: "", 21: "methods: {}"}, 21, "methods", "at least 1"),
     "a domain with low above high": (
         {18: "  learning_rate: {low: 2, high: 1}"},
@@ -140,6 +167,7 @@ SYNTAX = {
     "a merge key": ({19: "  epochs: 2\n  <<: {}"}, 20, "merge keys"),
     "a tag": ({19: "  epochs: !python 2"}, 19, "a space file has no tags"),
     "a list as a key": ({19: "  ? [a]\n  : 2"}, 19, "keys are text"),
+    "a deep nest": ({19: f"  epochs: {'[' * 60}{']' * 60}"}, 19, "nested deeper than 50"),
     "an endless alias": ({19: "  epochs: &a [*a]"}, 19, "an alias that holds itself"),
 }
 
@@ -161,6 +189,19 @@ def test_all_mistakes_are_told_at_once(small_space: Callable[..., Path]) -> None
         load_space(path)
     places = [line.split(": ")[0] for line in str(caught.value).splitlines()]
     assert places == [f"{path}:{line}" for line in (19, 24, 32)]
+
+
+def test_a_nest_deeper_than_the_reader_goes_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text("a: " + "[" * 5000)
+    with pytest.raises(SpaceError, match=r"^[^\n]*space\.yaml: lists or mappings nested deeper than 50"):
+        load_space(tmp_path / "space.yaml")
+
+
+def test_classes_that_are_no_texts_are_not_too_few_as_well(small_space: Callable[..., Path]) -> None:
+    with pytest.raises(SpaceError) as caught:
+        load_space(small_space({7: "    templates: ['a {}']\n    classes: [1, 2]"}))
+    assert len(str(caught.value).splitlines()) == 2
+    assert "at least" not in str(caught.value)
 
 
 def test_a_shared_mistake_is_told_once(small_space: Callable[..., Path]) -> None:

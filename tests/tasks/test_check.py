@@ -94,6 +94,14 @@ def test_what_is_wrong_with_texts_is_told_with_the_files_line(tmp_path: Path) ->
     )
 
 
+def test_an_empty_half_of_pictures_is_told_with_the_files_line(tmp_path: Path) -> None:
+    val, test = (line for line in IMAGES.splitlines() if "style: sketch" in line)
+    cut = "    cut: {source: {kind: world, style: sketch, split: val, count: 9}, val_share: 1e-9}"
+    space = loaded(tmp_path, IMAGES.replace(val, cut).replace(f"{test}\n", ""))
+    with pytest.raises(SpaceError, match=r"space.yaml:15: tasks.sketch.cut: 9 items leave none for val"):
+        check_data(space)
+
+
 def test_an_overlap_of_texts_is_told_and_may_be_left_unsought(tmp_path: Path) -> None:
     for split in ("val", "test"):
         (tmp_path / f"{split}.jsonl").write_text('{"question": "Why?", "choices": ["a", "b"], "answer": 0}\n')

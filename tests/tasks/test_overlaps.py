@@ -4,7 +4,7 @@ import pytest
 
 from rayforget.errors import TaskError
 from rayforget.space.data import Cut, FolderSource, WorldSource, ZeroShotTask
-from rayforget.tasks.overlaps import check_overlaps
+from rayforget.tasks.overlaps import check_halves, check_overlaps
 from rayforget.tasks.resolve import ResolvedTask, resolve_tasks
 
 
@@ -13,7 +13,8 @@ def folder(path: Path) -> FolderSource:
 
 
 def resolved(**data: object) -> ResolvedTask:
-    task = ZeroShotTask(kind="zero_shot", role="speciality", templates=("{}",), **data)  # type: ignore[arg-type]
+    known = {"kind": "zero_shot", "role": "speciality", "templates": ("{}",), "classes": ("a", "b")}
+    task = ZeroShotTask(**(known | data))  # type: ignore[arg-type]
     return resolve_tasks({"photo": task})["photo"]
 
 
@@ -63,12 +64,45 @@ def test_training_images_in_a_cut_are_found(image_folder):
         check_overlaps(resolved(**data))
 
 
+@pytest.mark.parametrize("loops", [False, True])
+def test_a_link_to_nothing_or_to_itself_is_an_error_at_its_key(image_folder, loops):
+    roots = {split: image_folder(split, {"a": 2}) for split in ("val", "test")}
+    link = roots["test"] / "a" / "link.png"
+    link.symlink_to(link if loops else roots["test"] / "nothing.png")
+    with pytest.raises(TaskError, match=r"^tasks\.photo\.test: .*link\.png: cannot be read"):
+        check_overlaps(resolved(**{split: folder(root) for split, root in roots.items()}))
+
+
+@pytest.mark.parametrize(("empty", "max_broken", "refused"), [(0, 0, False), (1, 0, True), (2, 2, False), (3, 9, True)])
+def test_empty_files_are_broken_images(image_folder, empty, max_broken, refused):
+    roots = {split: image_folder(split, {"a": 3}) for split in ("val", "test")}
+    for root in roots.values():
+        for path in sorted(root.glob("*/*"))[:empty]:
+            path.write_bytes(b"")
+    sources = {s: FolderSource(kind="folder", path=root, max_broken=max_broken) for s, root in roots.items()}
+    if not refused:
+        return check_overlaps(resolved(**sources))
+    with pytest.raises(
+        TaskError, match=rf"^tasks\.photo\.val: {empty} broken images of 3, allowed {max_broken} .*no bytes"
+    ):
+        check_overlaps(resolved(**sources))
+
+
+@pytest.mark.parametrize("val_share", [0.5, 1e-9, 1 - 1e-9])
+def test_a_cut_that_leaves_a_half_empty_is_refused(image_folder, val_share):
+    task = resolved(cut=Cut(source=folder(image_folder("cut", {"a": 9, "b": 9})), val_share=val_share))
+    if val_share == 0.5:
+        return check_halves(task)
+    with pytest.raises(TaskError, match=r"^tasks\.photo\.cut: 18 items leave none for (val|test); change val_share"):
+        check_halves(task)
+
+
 def drawn(split: str, *, seed: int = 0, count: int = 40) -> WorldSource:
     return WorldSource(kind="world", style="sketch", split=split, seed=seed, count=count)  # type: ignore[arg-type]
 
 
 def test_pictures_of_different_streams_need_not_be_drawn_to_be_told_apart():
-    task = resolved(train=drawn("train"), val=drawn("val"), test=drawn("val", seed=1))
+    task = resolved(classes=None, train=drawn("train"), val=drawn("val"), test=drawn("val", seed=1))
     check_overlaps(task)
     assert not any(items.source._hashed.any() for items in task.splits.values())
     pictures = [items.source.read(index) for items in task.splits.values() for index in range(40)]
@@ -77,4 +111,4 @@ def test_pictures_of_different_streams_need_not_be_drawn_to_be_told_apart():
 
 def test_the_same_stream_in_two_splits_is_found():
     with pytest.raises(TaskError, match=r"the same image in two splits.*; 20 such images"):
-        check_overlaps(resolved(val=drawn("val"), test=drawn("val", count=20)))
+        check_overlaps(resolved(classes=None, val=drawn("val"), test=drawn("val", count=20)))

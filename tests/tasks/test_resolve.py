@@ -63,7 +63,7 @@ def test_a_missing_folder_is_an_error_at_its_key(speciality, tmp_path):
 
 
 def test_templates_are_the_tasks_own_else_the_suites_else_the_specialitys(speciality, image_folder):
-    data = {"val": folder(image_folder("one", {"cat": 1})), "test": folder(image_folder("two", {"cat": 1}))}
+    data = {"val": folder(image_folder("one", {"cat": 1, "dog": 1})), "test": folder(image_folder("two", {"cat": 1}))}
     wordnet = Cut(source=folder(image_folder("three", {"n01443537": 1, "n01484850": 1})))
     tasks = {
         "own": task(templates=("a sketch of a {}.",), **data),
@@ -98,7 +98,7 @@ def test_a_cut_gives_two_disjoint_halves_that_follow_the_content(speciality, ima
 
 
 def test_an_empty_half_is_an_error(image_folder):
-    lonely = task(templates=PROMPTS, cut=Cut(source=folder(image_folder("one", {"a": 1}))))
+    lonely = task(templates=PROMPTS, classes=("a", "b"), cut=Cut(source=folder(image_folder("one", {"a": 1}))))
     splits = resolve_tasks({"lonely": lonely})["lonely"].splits
     with pytest.raises(TaskError, match=r"^tasks.lonely.cut: 1 items leave none for"):
         [items.indices for items in splits.values()]
@@ -124,6 +124,12 @@ def test_shards_need_class_names_and_their_labels_a_name(tmp_path, picture):
 def test_classes_that_differ_by_an_underscore_are_refused(image_folder):
     data = {split: folder(image_folder(split, {"a_b": 1, "a b": 1})) for split in ("val", "test")}
     with pytest.raises(TaskError, match=r"^tasks.t.classes: 'a b' occurs 2 times"):
+        resolve_tasks({"t": task(templates=PROMPTS, **data)})
+
+
+def test_a_single_class_is_refused(image_folder):
+    data = {split: folder(image_folder(split, {"cat": 2})) for split in ("val", "test")}
+    with pytest.raises(TaskError, match=r"^tasks.t.classes: found one class, 'cat', .* expected two at least"):
         resolve_tasks({"t": task(templates=PROMPTS, **data)})
 
 

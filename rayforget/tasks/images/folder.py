@@ -23,7 +23,7 @@ class FolderImages:
         if not root.is_dir():
             found = "a file" if root.exists() else "nothing"
             raise TaskError(f"{root}: expected a folder with one sub-folder per class, found {found}; correct the path")
-        names = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+        names = sorted(name for name in os.listdir(root) if os.path.isdir(root / name) and not name.startswith("."))
         if not names:
             raise TaskError(f"{root}: expected one sub-folder per class, found none; point to the folder above them")
         self._root = root

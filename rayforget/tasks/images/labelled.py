@@ -73,8 +73,15 @@ class LabelledImages:
         return self._source.stream if isinstance(self._source, Draws) else None
 
     def size(self, index: int) -> int | None:
-        """Encoded bytes of an item, where the source knows without reading."""
-        return self._source.size(index) if isinstance(self._source, KnowsSizes) else None
+        """Encoded bytes of an item, where the source knows without reading.
+
+        Raises:
+            TaskError: the item is not there: a link to nothing, or to itself.
+        """
+        try:
+            return self._source.size(index) if isinstance(self._source, KnowsSizes) else None
+        except OSError as error:
+            raise TaskError(f"{self.name(index)}: cannot be read ({error})") from error
 
     def prepare(self, image: Image.Image) -> Image.Image:
         """What the data set's own rules ask for before any decoder: the border cropped."""

@@ -56,9 +56,9 @@ def read_rows(source: TextSource) -> Rows:
 
 
 def json_lines(path: Path) -> Iterator[Row]:
-    """The objects of a file with one on each line; empty lines do not count."""
+    """The objects of a file with one on each line; empty lines and a byte order mark at its head do not count."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield Row(values=_object(line, f"{path}:{number}"), name=f"{path}:{number}")
@@ -91,8 +91,9 @@ def parquet_rows(path: Path) -> Iterator[Row]:
 def _object(line: str, where: str) -> dict[str, Any]:
     try:
         values = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise TaskError(f"{where}: expected one JSON object on this line, found {_short(line)} ({error.msg})") from None
+    except (ValueError, RecursionError) as error:  # a number of too many digits, a nest too deep
+        why = error.msg if isinstance(error, json.JSONDecodeError) else error
+        raise TaskError(f"{where}: expected one JSON object on this line, found {_short(line)} ({why})") from None
     if not isinstance(values, dict):
         raise TaskError(f"{where}: expected a JSON object, found {_short(line)}")
     return values

@@ -23,6 +23,7 @@ def test_hidden_files_other_files_and_files_beside_the_classes_do_not_count(imag
     (root / "a" / ".hidden.png").write_bytes(b"x")
     (root / "a" / "notes.txt").write_bytes(b"x")
     (root / ".cache").mkdir()
+    (root / "loop").symlink_to(root / "loop")
     (root / "README.txt").write_bytes(b"x")
     assert len(FolderImages(root)) == 2
     assert FolderImages(root).class_names == ("a", "b")

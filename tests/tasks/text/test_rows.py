@@ -111,3 +111,15 @@ def test_the_language_world_is_a_source():
     assert len(rows) == 3
     assert {"question", "choices", "answer"} <= rows[0].values.keys()
     assert rows[2].name == "language commonsense[val] #2"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"a": "é"}\n', encoding="utf-8-sig")
+    assert [dict(row.values) for row in read_rows(jsonl(tmp_path / "a.jsonl")).rows] == [{"a": "é"}]
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, "9" * 5000])
+def test_json_that_python_does_not_read_names_its_line(tmp_path, value):
+    path = lines(tmp_path / "a.jsonl", '{"a": 1}', f'{{"a": {value}}}')
+    with pytest.raises(TaskError, match=r"a\.jsonl:2: expected one JSON object on this line, found .{0,80} \(.+\)$"):
+        read_rows(jsonl(path))
