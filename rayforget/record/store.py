@@ -211,7 +211,7 @@ def storage_errors(what: str) -> Iterator[None]:
     except StorageError:
         raise
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = " ".join((error.strerror or str(error)).split())  # a server's may have several lines
         raise StorageError(f"{what} ({reason}); see to the storage, or name another, and try again") from error
 
 
