@@ -1,5 +1,6 @@
 """The command line: rayforget sweep | check | frontier | status | list | mirror | ui | rm | schema."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -25,6 +26,14 @@ Trials = Annotated[int | None, typer.Option("--trials", help="Trainings of the s
 Storage = Annotated[
     str, typer.Option("--storage", help="Folder or URI that holds the sweeps.", envvar="RAYFORGET_STORAGE")
 ]
+SweepStorage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        help="Folder or URI that holds the sweeps; default: the space's storage.path, of --resume `runs`.",
+        envvar="RAYFORGET_STORAGE",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages too.")]
 
 
@@ -42,7 +51,7 @@ def sweep(
             "submits the sweep as a job. Left out, the sweep runs on this machine alone, whatever RAY_ADDRESS says."
         ),
     ] = None,
-    storage: Storage = "runs",
+    storage: SweepStorage = None,
     paths_on_cluster: Annotated[
         bool, typer.Option("--paths-on-cluster", help="Of a submitted job: the space's local paths exist there.")
     ] = False,
@@ -58,7 +67,7 @@ def sweep(
         code = submit_sweep(
             address,
             space=space,
-            overrides=_overrides(set_, trials, storage),
+            overrides=_overrides(set_, trials, storage if resume is None else None),
             name=name,
             resume=resume,
             storage=storage,
@@ -70,7 +79,8 @@ def sweep(
             _refuse("--resume takes the space from the record; leave the space file out")
         if name is not None:
             _refuse(f"--resume {resume} goes on under that name; leave --name out")
-        raise typer.Exit(resume_sweep(resume, storage, _overrides(set_, trials), address=address, verbose=verbose))
+        place = "runs" if storage is None else storage
+        raise typer.Exit(resume_sweep(resume, place, _overrides(set_, trials), address=address, verbose=verbose))
     loaded = load_space(_path(space), _overrides(set_, trials, storage))
     raise typer.Exit(start_sweep(loaded, name=name, address=address, verbose=verbose))
 
@@ -142,7 +152,7 @@ def mirror(name: SweepName, storage: Storage = "runs") -> None:
 def ui(
     name: SweepName,
     storage: Storage = "runs",
-    port: Annotated[int, typer.Option(help="Port on loopback.")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loopback.")] = 5000,
 ) -> None:
     """Open MLflow's UI on a sweep's store."""
     from rayforget.inspect import open_ui
@@ -165,14 +175,27 @@ def rm(
 
 
 def main() -> None:
-    """Runs a command; what is wrong with the user's input is one message and exit code 2."""
+    """Runs a command; what is wrong with the user's input, or with a disk, is one message and exit code 2."""
     _quiet()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter shows ?
+            stream.reconfigure(errors="replace")
     from rayforget.errors import RayforgetError
 
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except RayforgetError as error:
         print(error, file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # whoever read on, as `head` does, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        reason = " ".join(str(error).split())
+        print(f"the system refused ({type(error).__name__}: {reason}); mend that and try again", file=sys.stderr)
         sys.exit(2)
 
 
@@ -201,7 +224,7 @@ def _overrides(set_: list[str] | None, trials: int | None, storage: str | None =
     overrides = list(set_ or [])
     if trials is not None:
         overrides.append(f"search.trainings={trials}")
-    if storage is not None and storage != "runs":
+    if storage is not None:
         overrides.append(f"storage.path={storage}")
     return tuple(overrides)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from rayforget.errors import RecordError, SpaceError
+from rayforget.errors import RecordError, SpaceError, StorageError
 from rayforget.foundations.revisions import pin_foundation
 from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.progress import recovered_on_val
@@ -56,7 +56,7 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
     created = time.time()
     resolved = space.model_dump(mode="json")
     info = SweepInfo(
-        name=name or unused_name(storage, space.name, created),
+        name=unused_name(storage, space.name, created) if name is None else name,
         space_name=space.name,
         created=created,
         space_digest=space_digest(resolved),
@@ -114,7 +114,7 @@ def _with_budget(space: Space, overrides: Sequence[str]) -> Space:
                 f"--resume goes on with the space as it was, found --set {override}; only a larger search.trainings "
                 "(--trials) and storage.shared may change: start another sweep for other settings"
             )
-        if not value.isdigit() or int(value) < space.search.trainings:
+        if not value.isdecimal() or int(value) < space.search.trainings:
             raise SpaceError(
                 f"--trials {value} is not more than the sweep's {space.search.trainings}; give a larger number, or none"
             )
@@ -201,10 +201,12 @@ def _report(agenda: Agenda, console: Console, finished: bool) -> bool:
     try:
         try:
             present(sweep, space, console)
+        except StorageError:
+            raise
         except RecordError as error:
             console.print(f"no frontier yet: {error}", markup=False, highlight=False)
         mirror_quietly(sweep, space, console, running=not finished)
-    except OSError as error:
+    except OSError as error:  # a StorageError is one
         again = command(f"frontier {sweep.info.name}", space.storage.path)
         text = f"the report is not complete ({error}); when that is mended: {again}"
         console.print(text, style="red", soft_wrap=True, markup=False, highlight=False)

@@ -21,5 +21,9 @@ class RecordError(RayforgetError, RuntimeError):
     """A file of the record is missing, damaged, or contradicts another."""
 
 
+class StorageError(RecordError, OSError):
+    """The storage refuses: a disk is full or read-only, a file is in the way of a folder, a server does not answer."""
+
+
 class TrainingError(RayforgetError, RuntimeError):
     """A training cannot go on: a number is not finite, a limit was passed."""

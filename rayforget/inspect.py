@@ -38,7 +38,7 @@ def print_sweeps(storage: str) -> None:
     rows, damaged = [], []
     for name in names:
         try:
-            rows.append(_listed(Sweep.open(store, name)))
+            rows.append(_listed(Sweep.open(store, name), name))
         except RecordError as error:
             damaged.append((name, str(error)))
     for _, cells in sorted(rows, key=lambda row: row[0]):
@@ -50,12 +50,12 @@ def print_sweeps(storage: str) -> None:
         console.print("* optimistic: scored on the items on which the points were chosen", style="dim")
 
 
-def _listed(sweep: Sweep) -> tuple[tuple[float, str], list[Text]]:
-    """What a sweep's place in the list depends on, and its row."""
+def _listed(sweep: Sweep, name: str) -> tuple[tuple[float, str], list[Text]]:
+    """What a sweep's place in the list depends on, and its row; `name` is its folder's, which may have been renamed."""
     info = sweep.info
     standing, recovered = _look(sweep, resamples=0)  # an interval for each would take the list a second per sweep
     cells = [
-        Text(info.name),
+        Text(name),
         Text(info.space_name),
         Text(_date(info.created)),
         Text(str(len(standing.done))),
@@ -64,7 +64,7 @@ def _listed(sweep: Sweep) -> tuple[tuple[float, str], list[Text]]:
         Text(recovered),
         Text("finished" if standing.finished else f"not finished; {_last(standing)}"),
     ]
-    return (info.created, info.name), cells
+    return (info.created, name), cells
 
 
 def print_status(storage: str, name: str) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from rayforget.bench import Bench
 from rayforget.curve import score_alphas, score_curve
 from rayforget.distributed import any_rank, from_rank_0, rank
-from rayforget.errors import FoundationError, RayforgetError, RecordError, TrainingError
+from rayforget.errors import FoundationError, RayforgetError, RecordError, StorageError, TrainingError
 from rayforget.evaluate.finite import NotFinite, Scored, require_finite
 from rayforget.frontier.points import THETA_0
 from rayforget.heartbeat import Heartbeat, beat, heard_by
@@ -105,6 +105,8 @@ def score_tests(jobs: Sequence[TestJob], bench: Bench, heartbeat: Heartbeat) -> 
             continue
         try:
             count += len(score_test(replace(job, alphas=alphas), bench, heartbeat).scores)
+        except StorageError:  # of the rank that writes alone
+            raise
         except (RecordError, TrainingError, FoundationError) as error:  # of all ranks alike; others end the job
             failed.append(f"{job.trial} step {job.step}: {error}")
     if failed:

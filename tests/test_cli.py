@@ -1,6 +1,7 @@
 """The command line: quick to answer, one message for a mistake, nothing written by what only looks."""
 
 import json
+import os
 import re
 import shutil
 import statistics
@@ -318,6 +319,119 @@ def test_list_shows_a_damaged_sweep_as_one_row(run: Run, recorded: Path, tmp_pat
     for name in ("no_info", "no_space", "no_points"):
         assert "cannot be read: " in "".join(lines[places[name] : places[name] + 3]), output
     assert "on test" in lines[places["whole"]]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"tasks": {"a": 1}}'])
+@pytest.mark.parametrize("command", ["status", "frontier", "mirror", "sweep --resume"])
+def test_a_damaged_space_is_one_line(command: str, text: str, run: Run, recorded: Path, tmp_path: Path) -> None:
+    shutil.copytree(recorded, tmp_path / "copy")
+    (tmp_path / "copy" / "half" / "space.json").write_text(text)
+    code, message = run(*command.split(), "half", "--storage", tmp_path / "copy")
+    assert code == 2
+    assert re.fullmatch(r"\S+/half/space.json is damaged.* \(.+\); restore it from a copy.*", message), message
+    code, output = run("list", "--storage", tmp_path / "copy")
+    assert code == 0
+    assert "half/space.json is damaged" in "".join(output.split("cannot be read: ")[1].split("\n"))
+
+
+@pytest.mark.parametrize("command", ["frontier", "mirror", "sweep --resume"])
+def test_a_space_of_a_newer_version_is_named_as_one(command: str, run: Run, recorded: Path, tmp_path: Path) -> None:
+    shutil.copytree(recorded, tmp_path / "copy")
+    path = tmp_path / "copy" / "half" / "space.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "colour": "red"}))
+    code, message = run(*command.split(), "half", "--storage", tmp_path / "copy")
+    assert code == 2
+    assert re.fullmatch(
+        r"\S+ is damaged, or of another version of rayforget \(colour: .*\); .* use the version.*", message
+    )
+
+
+def test_list_names_a_renamed_sweep_as_its_folder(run: Run, recorded: Path, tmp_path: Path) -> None:
+    shutil.copytree(recorded / "half", tmp_path / "copy" / "renamed")
+    code, output = run("list", "--storage", tmp_path / "copy")
+    assert code == 0
+    assert "renamed" in output
+    assert "half" not in output
+
+
+@pytest.mark.parametrize("out", ["file", "file/below"])
+def test_out_that_is_no_folder_is_refused_before_anything_is_computed(
+    out: str, run: Run, recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("rayforget.report.present._look", lambda *_, **__: pytest.fail("computed"))
+    code, message = run("frontier", "whole", "--storage", recorded, "--out", tmp_path / out)
+    assert code == 2
+    assert message == (
+        f"--out {tmp_path / out} cannot be written: {tmp_path / 'file'} is no folder; give a folder, which may be new"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (
+            PermissionError(13, "Permission denied", "x"),
+            2,
+            "the system refused (PermissionError: [Errno 13] Permission",
+        ),
+        (BrokenPipeError(), 1, ""),
+    ],
+)
+def test_an_error_of_the_system_is_one_line_and_a_closed_pipe_none(error: OSError, code: int, words: str) -> None:
+    script = (
+        "import sys; sys.argv = ['rayforget', 'schema']\n"
+        "import rayforget.cli, rayforget.space.schema\n"
+        f"def fail(): raise {error!r}\n"
+        "rayforget.space.schema.json_schema = fail\n"
+        "rayforget.cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith(words)
+    assert done.stderr.count("\n") == bool(words)
+
+
+def test_a_terminal_that_lacks_a_letter_is_no_error(tmp_path: Path) -> None:
+    info = SweepInfo(name="s", space_name="small", created=1.7e9, space_digest="0" * 12)
+    space = {"search": {"trainings": 2}, "plain": {"seeds": 1}, "tasks": {}}
+    Sweep.create(Store.open(tmp_path), info, space_text="", space=space)
+    arguments = [sys.executable, "-m", "rayforget.cli", "status", "s", "--storage", str(tmp_path)]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "recovered ?" in done.stdout
+
+
+@pytest.mark.parametrize("how", ["option", "variable", "file"])
+def test_a_storage_that_is_given_outdoes_the_file_s_whatever_it_is(
+    how: str, run: Run, folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders.write_text(folders.read_text() + "storage: {path: elsewhere}\n")
+    found: list[str] = []
+    monkeypatch.setattr("rayforget.conduct.start_sweep", lambda loaded, **_: found.append(loaded.space.storage.path))
+    if how == "variable":
+        monkeypatch.setenv("RAYFORGET_STORAGE", "runs")
+    run("sweep", folders, *(["--storage", "runs"] if how == "option" else []))
+    assert [Path(path).name for path in found] == ["elsewhere" if how == "file" else "runs"]
+
+
+@pytest.mark.parametrize(("resume", "overrides"), [(True, ()), (False, ("storage.path=s3://b/runs",))])
+def test_a_submitted_sweep_that_goes_on_keeps_its_storage_out_of_the_overrides(
+    resume: bool, overrides: tuple[str, ...], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("rayforget.on_ray.submit.submit_sweep", lambda _, **all_: asked.append(all_["overrides"]) or 0)
+    name = ["--resume", "s"] if resume else []
+    assert run("sweep", *name, "--address", "http://h:1", "--storage", "s3://b/runs")[0] == 0
+    assert asked == [overrides]
+
+
+@pytest.mark.parametrize("port", ["0", "65536"])
+def test_a_port_that_cannot_be_is_refused(port: str, run: Run, recorded: Path) -> None:
+    code, message = run("ui", "whole", "--storage", recorded, "--port", port)
+    assert code == 2
+    assert "Invalid value for '--port'" in message
 
 
 @pytest.mark.slow

@@ -39,6 +39,20 @@ def test_a_resumed_sweep_may_be_told_that_its_disk_is_shared_and_nothing_else(tm
         _with_budget(space, ["storage.path=elsewhere"])
 
 
+@pytest.mark.parametrize(
+    ("trainings", "message"),
+    [
+        ("25", r"cannot have 25 trainings: search.trainings: found 25 with seeds: 2.* write 26"),
+        ("²", "--trials ² is not more"),
+    ],
+)
+def test_a_budget_that_a_sweep_cannot_have_is_refused_in_one_line(trainings: str, message: str, tmp_path: Path) -> None:
+    space = toy_agenda(tmp_path).space
+    space = space.model_copy(update={"search": space.search.model_copy(update={"seeds": 2})})
+    with pytest.raises(SpaceError, match=message):
+        _with_budget(space, [f"search.trainings={trainings}"])
+
+
 def test_a_shared_disk_and_a_bucket_are_taken_without_asking_the_cluster(tmp_path: Path) -> None:
     space = _with_budget(toy_agenda(tmp_path).space, ["storage.shared=true"])
     check_storage(space, "203.0.113.1:1")  # nobody answers there

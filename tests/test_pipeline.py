@@ -1,5 +1,7 @@
 """One trial and the scores on `test`: what is not finite or cannot be read costs itself alone."""
 
+import errno
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ from vector_bench import VectorScorer, no_heartbeat, objectives_of, vector_bench
 
 from rayforget.bench import Bench
 from rayforget.curve import score_curve
-from rayforget.errors import RecordError, TaskError, TrainingError
+from rayforget.errors import RecordError, StorageError, TaskError, TrainingError
 from rayforget.evaluate.finite import NotFinite, Scored
 from rayforget.foundations.protocol import State
 from rayforget.frontier.gather import gather
@@ -211,6 +213,17 @@ def test_missing_weights_are_named_with_every_other_part_scored(tmp_path: Path) 
     with pytest.raises(RecordError, match=r"2 of 3 checkpoints(.|\n)*0001-full step(.|\n)*0003-full step"):
         score_tests(jobs, bench, no_heartbeat)
     assert [trial for trial, _, _ in bench.sweep.test_scores()] == ["0002-full"]
+
+
+def test_a_full_disk_ends_the_scoring_on_the_rank_that_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    bench = vector_bench(tmp_path)
+    (record,) = trained(bench, "0001-full")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match=r"^\S+/test/\S+ cannot be written \(No space left on device\)"):
+        score_tests([TestJob(trial=record.trial, step=record.step, alphas=(1.0,))], bench, no_heartbeat)
 
 
 def test_only_the_alphas_without_a_score_are_scored(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def submit_sweep(
             check_elsewhere(loaded, paths_on_cluster=paths_on_cluster)
             environment |= carried_variables(loaded, os.environ)
             shutil.copy(path, Path(folder) / path.name)
-            options = [path.name, *options, *(["--name", name] if name else [])]
+            options = [path.name, *options, *(["--name", name] if name is not None else [])]
             if not is_uri(loaded.space.storage.path):  # check_elsewhere let it pass: every node has it
                 options += ["--set", "storage.shared=true"]
         client = _connect(address)

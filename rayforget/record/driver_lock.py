@@ -3,9 +3,11 @@
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
 
 from rayforget.errors import RecordError
-from rayforget.record.store import Store
+from rayforget.record.store import Store, storage_errors
 
 
 @contextmanager
@@ -14,11 +16,12 @@ def sole_driver(sweep: Store) -> Iterator[None]:
 
     Raises:
         RecordError: another driver has it.
+        StorageError: the folder cannot be written.
     """
     if sweep.local is None:
         yield
         return
-    with (sweep.local / ".driver").open("w") as lock:
+    with _lock_file(sweep.local) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -26,3 +29,9 @@ def sole_driver(sweep: Store) -> Iterator[None]:
                 f"sweep {sweep.local.name} is running in another process; wait for it or end it with Ctrl-C"
             ) from None
         yield
+
+
+def _lock_file(sweep: Path) -> TextIO:
+    path = sweep / ".driver"
+    with storage_errors(f"{path}, which keeps other drivers away, cannot be written"):
+        return path.open("w")

@@ -50,7 +50,7 @@ def save_asked(store: Store, job: TrialJob) -> None:
 def load_asked(store: Store) -> dict[str, TrialJob]:
     """Every training that was ever handed out, by name, in order."""
     jobs = {}
-    for file in store.files("asked"):
+    for file in store.json_files("asked"):
         body = open_sealed("asked", store.read(f"asked/{file}"), f"{store}/asked/{file}")
         name = file.removesuffix(".json")
         jobs[name] = TrialJob(

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from rayforget.errors import RecordError
+from rayforget.errors import RecordError, StorageError
 from rayforget.record.envelope import canonical_json
 from rayforget.record.objects import decode_scores, encode_scores
 from rayforget.record.store import Store
@@ -45,6 +45,8 @@ class ScoresCache:
             return None
         try:
             scores, stored_key = decode_scores(self._storage.read(key.name), f"{self._storage}/{key.name}")
+        except StorageError:
+            raise
         except RecordError as error:
             _log.warning("cached scores are not used and will be computed again: %s", error)
             self._storage.delete(key.name)

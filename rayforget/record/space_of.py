@@ -3,21 +3,37 @@
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from rayforget.errors import RecordError, SpaceError
 from rayforget.record.sweep import Sweep
 from rayforget.space.models import Space
 
 
 def space_of(sweep: Sweep) -> Space:
-    """The resolved space that a sweep was started with, its budget the largest it was ever given."""
-    space = Space.model_validate_json(sweep.space_json())
+    """The resolved space that a sweep was started with, its budget the largest it was ever given.
+
+    Raises:
+        RecordError: `space.json` is damaged, or of another version of rayforget.
+    """
+    try:
+        space = Space.model_validate_json(sweep.space_json())
+    except ValidationError as error:
+        raise RecordError(
+            f"{sweep.store}/space.json is damaged, or of another version of rayforget ({_first(error)}); restore it "
+            "from a copy, or use the version that wrote it"
+        ) from None
     return with_trainings(space, max([space.search.trainings, *sweep.budgets()]))
 
 
 def with_trainings(space: Space, trainings: int) -> Space:
-    """The space with another budget."""
+    """The space with another budget; raises SpaceError where the space cannot have it."""
     tree: dict[str, Any] = space.model_dump(mode="json")
     tree["search"]["trainings"] = trainings
-    return Space.model_validate(tree)
+    try:
+        return Space.model_validate(tree)
+    except ValidationError as error:
+        raise SpaceError(f"the sweep cannot have {trainings} trainings: {_first(error)}") from None
 
 
 def space_here(sweep: Sweep, storage: str) -> Space:
@@ -25,3 +41,10 @@ def space_here(sweep: Sweep, storage: str) -> Space:
     space = space_of(sweep)
     path = storage if "://" in storage else str(Path(storage).expanduser().absolute())
     return space.model_copy(update={"storage": space.storage.model_copy(update={"path": path})})
+
+
+def _first(error: ValidationError) -> str:
+    """The first of the errors, on one line: which key, and what is wrong."""
+    details = error.errors()[0]
+    where = ".".join(str(key) for key in details["loc"])
+    return " ".join(f"{where}: {details['msg']}".removeprefix(": ").split())

@@ -1,14 +1,15 @@
 """A sweep's record -> how far the sweep is: trainings done, failed and unfinished, and what has no `test` score."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rayforget.errors import RecordError
 from rayforget.frontier.choose import points_to_report
 from rayforget.frontier.gather import Gathered
-from rayforget.frontier.points import PointKey, TaskRole
+from rayforget.frontier.points import THETA_0, PointKey, TaskRole
 from rayforget.record.types import CheckpointRecord, TestRecord
 
 if TYPE_CHECKING:
@@ -34,8 +35,10 @@ class Standing:
     untested: tuple[PointKey, ...]
     """Those of them that have no `test` score."""
     report_is_stale: bool
-    """Whether points were scored on `test` for a report, more trainings were asked for since, and they, or the scores
-    on `test` that they ask for, are not all there."""
+    """Whether points were scored on `test` for a report, more trainings were asked for since or records were deleted,
+    and the trainings, or the scores on `test` that they ask for, are not all there."""
+    records_lost: bool
+    """Of a stale report: whether it is stale since records were deleted, not since the budget grew."""
     last_record: float | None
     """Unix time at which the newest checkpoint was recorded; None before the first."""
 
@@ -69,22 +72,31 @@ def order_of_finish(records: Iterable[CheckpointRecord], *, before: float | None
 
 def roles_of(sweep: "Sweep") -> tuple[TaskRole, ...]:
     """What each task counts for, read off the resolved space without building its models: quick to import and run."""
-    tasks = _space_of(sweep)["tasks"]
-    return tuple(TaskRole(name=name, role=task["role"], group=task.get("group") or "") for name, task in tasks.items())
+    with _reading_space(sweep):
+        tasks = json.loads(sweep.space_json())["tasks"].items()
+        return tuple(TaskRole(name=name, role=task["role"], group=task.get("group") or "") for name, task in tasks)
 
 
 def trainings_of(sweep: "Sweep") -> int:
     """Trainings of the whole sweep, the baselines' included; its budget is the largest it was ever given."""
-    space = _space_of(sweep)
-    return int(max([space["search"]["trainings"], *sweep.budgets()]) + space["plain"]["seeds"])
+    first, seeds = _budget_and_seeds(sweep)
+    return max([first, *sweep.budgets()]) + seeds
 
 
-def _space_of(sweep: "Sweep") -> dict[str, Any]:
+def _budget_and_seeds(sweep: "Sweep") -> tuple[int, int]:
+    """The budget that the sweep was started with, and the baselines'."""
+    with _reading_space(sweep):
+        space = json.loads(sweep.space_json())
+        return int(space["search"]["trainings"]), int(space["plain"]["seeds"])
+
+
+@contextmanager
+def _reading_space(sweep: "Sweep") -> Iterator[None]:
     try:
-        space: dict[str, Any] = json.loads(sweep.space_json())
-    except ValueError as error:
-        raise RecordError(f"{sweep.store}/space.json is damaged ({error}); restore it from a copy") from error
-    return space
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise RecordError(f"{sweep.store}/space.json is damaged ({reason}); restore it from a copy") from error
 
 
 def standing_of(sweep: "Sweep", records: Sequence[CheckpointRecord], gathered: Gathered) -> Standing:
@@ -102,7 +114,7 @@ def standing_of(sweep: "Sweep", records: Sequence[CheckpointRecord], gathered: G
     for record in records:
         if record.recipe:
             trials.setdefault(record.trial, []).append(record)
-    handed_out = {name.removesuffix(".json") for name in sweep.store.files("asked")} | trials.keys()
+    handed_out = {name.removesuffix(".json") for name in sweep.store.json_files("asked")} | trials.keys()
     failed = {name: found[0] for name, of in trials.items() if (found := [r for r in of if r.status == "failed"])}
     done = {name for name, of in trials.items() if name not in failed and is_finished(of)}
     tests = sweep.tests()
@@ -120,9 +132,14 @@ def standing_of(sweep: "Sweep", records: Sequence[CheckpointRecord], gathered: G
         reported=len(wanted),
         untested=tuple(key for key in wanted if key not in tested),
         report_is_stale=False,
+        records_lost=False,
         last_record=max((record.finished for record in records if record.finished), default=None),
     )
-    return replace(standing, report_is_stale=_is_stale(standing, tests))
+    if not _is_stale(standing, tests):
+        return standing
+    grown = standing.in_all > sum(_budget_and_seeds(sweep))
+    lost = {record.trial for record in tests} - {THETA_0} - done - failed.keys()
+    return replace(standing, report_is_stale=True, records_lost=bool(lost) or not grown)
 
 
 def _is_stale(standing: Standing, tests: Sequence[TestRecord]) -> bool:

@@ -3,13 +3,14 @@
 import errno
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 import pyarrow.fs as fs
 
-from rayforget.errors import RecordError
+from rayforget.errors import RecordError, StorageError
 
 Writer = Callable[[BinaryIO], object]
 """Writes a file's bytes to a stream."""
@@ -22,7 +23,8 @@ _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.
 class Store:
     """Names are relative to the folder, their parts separated by `/`.
 
-    Locally a file is written under a temporary name beside its own, synced, and then linked or renamed.
+    Locally a file is written under a temporary name beside its own, synced, and then linked or renamed. Whatever the
+    disk or the server refuses is a StorageError that says what could not be done.
     """
 
     def __init__(self, filesystem: fs.FileSystem, root: str) -> None:
@@ -49,7 +51,7 @@ class Store:
         return cls(filesystem, root)
 
     def __str__(self) -> str:
-        return self.root if self.local else f"{self.filesystem.type_name}://{self.root}"
+        return str(self.local) if self.local else f"{self.filesystem.type_name}://{self.root}"
 
     def within(self, folder: str) -> "Store":
         """The store of a folder inside this one."""
@@ -70,11 +72,12 @@ class Store:
         Raises:
             RecordError: there is none.
         """
-        try:
-            with self.filesystem.open_input_file(self._path(name)) as stream:
-                data: bytes = stream.read()
-        except FileNotFoundError as error:
-            raise RecordError(f"no file {name} in {self}; was the sweep, or its weights, deleted?") from error
+        with storage_errors(f"{self}/{name} cannot be read"):
+            try:
+                with self.filesystem.open_input_file(self._path(name)) as stream:
+                    data: bytes = stream.read()
+            except FileNotFoundError as error:
+                raise RecordError(f"no file {name} in {self}; was the sweep, or its weights, deleted?") from error
         return data
 
     def files(self, folder: str = "") -> dict[str, int]:
@@ -84,6 +87,10 @@ class Store:
             for info in self._children(folder)
             if info.type == fs.FileType.File and not info.base_name.startswith(_TEMPORARY)
         }
+
+    def json_files(self, folder: str) -> list[str]:
+        """Names of the record's files in a folder, sorted; what else lies there (`.nfs0001`, notes) is left out."""
+        return [name for name in self.files(folder) if name.endswith(".json") and not name.startswith(".")]
 
     def folders(self, folder: str = "") -> list[str]:
         """Names of the folders directly in a folder, sorted."""
@@ -95,12 +102,16 @@ class Store:
 
     def write_by(self, name: str, writer: Writer) -> None:
         """The same for what is better not held in memory as a whole: `writer` writes it to a stream."""
-        if self.local is None:
-            self._write_remote(name, writer)
-            return
-        temporary, path = self._write_temporary(name, writer)
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        with storage_errors(f"{self}/{name} cannot be written"):
+            if self.local is None:
+                self._write_remote(name, writer)
+                return
+            temporary, path = self._write_temporary(name, writer)
+            try:
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+            _sync_folder(path.parent)
 
     def write_once(self, name: str, data: bytes) -> None:
         """Writes a file that never changes; the same content again is no error, also from two writers at once.
@@ -113,38 +124,38 @@ class Store:
         if self.exists(name):
             self._refuse_other_content(name, data)
             return
-        if self.local is None:
-            self._write_remote(name, lambda stream: stream.write(data))
-            return
-        temporary, path = self._write_temporary(name, lambda stream: stream.write(data))
-        try:
-            os.link(temporary, path)  # unlike rename, fails if another writer was faster
-        except FileExistsError:
-            self._refuse_other_content(name, data)
-        except OSError as error:
-            if error.errno not in _NO_HARD_LINKS:
-                raise
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        with storage_errors(f"{self}/{name} cannot be written"):
+            if self.local is None:
+                self._write_remote(name, lambda stream: stream.write(data))
+                return
+            temporary, path = self._write_temporary(name, lambda stream: stream.write(data))
+            try:
+                os.link(temporary, path)  # unlike rename, fails if another writer was faster
+            except FileExistsError:
+                self._refuse_other_content(name, data)
+            except OSError as error:
+                if error.errno not in _NO_HARD_LINKS:
+                    raise
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+            _sync_folder(path.parent)
 
     def delete(self, name: str) -> None:
         """Deletes a file or a folder with all in it; nothing there is no error."""
         path, kind = self._path(name), self._info(name).type
-        try:
+        with storage_errors(f"{self}/{name} cannot be deleted"), suppress(FileNotFoundError):  # another was faster
             if kind == fs.FileType.Directory:
                 self.filesystem.delete_dir(path)
             elif kind != fs.FileType.NotFound:
                 self.filesystem.delete_file(path)
-        except FileNotFoundError:  # another process was faster
-            return
 
     def delete_unfinished(self) -> None:
         """Deletes what killed writers left, in all folders; only for the one process that may write here."""
-        for info in self.filesystem.get_file_info(fs.FileSelector(self.root, allow_not_found=True, recursive=True)):
-            if info.base_name.startswith(_TEMPORARY):
-                self.filesystem.delete_file(info.path)
+        with storage_errors(f"what killed writers left in {self} cannot be deleted"):
+            for info in self.filesystem.get_file_info(fs.FileSelector(self.root, allow_not_found=True, recursive=True)):
+                if info.base_name.startswith(_TEMPORARY):
+                    self.filesystem.delete_file(info.path)
 
     def _path(self, name: str) -> str:
         parts = PurePosixPath(name).parts
@@ -153,11 +164,14 @@ class Store:
         return "/".join((self.root, *parts))
 
     def _info(self, name: str) -> fs.FileInfo:
-        return self.filesystem.get_file_info(self._path(name))
+        with storage_errors(f"{self}/{name} cannot be looked at"):
+            return self.filesystem.get_file_info(self._path(name))
 
     def _children(self, folder: str) -> list[fs.FileInfo]:
-        selector = fs.FileSelector(self._path(folder) if folder else self.root, allow_not_found=True)
-        return sorted(self.filesystem.get_file_info(selector), key=lambda info: str(info.base_name))
+        root = str(self.local) if self.local else self.root
+        selector = fs.FileSelector(self._path(folder) if folder else root, allow_not_found=True)
+        with storage_errors(f"{f'{self}/{folder}' if folder else self} cannot be listed"):
+            return sorted(self.filesystem.get_file_info(selector), key=lambda info: str(info.base_name))
 
     def _refuse_other_content(self, name: str, data: bytes) -> None:
         if self.read(name) != data:
@@ -187,6 +201,18 @@ class Store:
             writer(stream)
         if not in_place:
             self.filesystem.move(str(temporary), str(path))
+
+
+@contextmanager
+def storage_errors(what: str) -> Iterator[None]:
+    """Says `what` could not be done, and why, where the operating system or a remote storage refuses."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        reason = " ".join((error.strerror or str(error)).split())  # a server's may have several lines
+        raise StorageError(f"{what} ({reason}); see to the storage, or name another, and try again") from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from rayforget.errors import RecordError
+from rayforget.errors import RecordError, StorageError
 from rayforget.record.command import command
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.envelope import canonical_json, open_sealed, seal
@@ -18,6 +18,11 @@ from rayforget.record.store import Store
 from rayforget.record.types import CheckpointRecord, Score, TestRecord
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_WEIGHTS = re.compile(r"[^.].*-\d+\.safetensors")
+_LONGEST_NAME = 150
+"""Letters; file systems end at 255, and files beside a sweep have names longer than its own."""
+_TAKEN = frozenset({"cache", "mlartifacts", "mlflow.db"})
+"""What else lies in the storage path."""
 _READERS = 16
 """Files read at a time: a remote store answers after tens of milliseconds."""
 
@@ -54,6 +59,7 @@ class Sweep:
             RecordError: the name is taken, or cannot be a folder's.
         """
         _check_name(info.name)
+        _check_new_name(info.name)
         if storage.exists(info.name):
             raise RecordError(
                 f"a sweep {info.name} exists in {storage}; choose another name, go on with it "
@@ -94,7 +100,7 @@ class Sweep:
 
     def budgets(self) -> list[int]:
         """Every number of trainings that the sweep was ever given."""
-        return sorted(int(name) for name in self.store.files("budget"))
+        return sorted(int(name) for name in self.store.files("budget") if name.isdecimal())
 
     def add(self, record: CheckpointRecord) -> None:
         """Writes a checkpoint's record; where the (trial, step) is recorded already, the first writer wins.
@@ -108,6 +114,8 @@ class Sweep:
         data, name = encode_checkpoint(record), f"points/{record.key}.json"
         try:
             self.store.write_once(name, data)
+        except StorageError:
+            raise
         except RecordError:
             first = self._read_record(name)
             if (first.status, first.theta_0_hash) != (record.status, record.theta_0_hash):
@@ -131,14 +139,14 @@ class Sweep:
         Raises:
             RecordError: one is damaged.
         """
-        names = [f"points/{name}" for name in self.store.files("points")]
+        names = [f"points/{name}" for name in self.store.json_files("points")]
         with ThreadPoolExecutor(_READERS) as readers:
             return sorted(readers.map(self._read_record, names), key=lambda record: (record.trial, record.step))
 
     def trials(self) -> dict[str, list[int]]:
         """Trial -> its recorded steps, ascending, from the file names alone."""
         steps: dict[str, list[int]] = {}
-        for trial, step in sorted(_split_key(name) for name in self.store.files("points")):
+        for trial, step in sorted(_split_key(name) for name in self.store.json_files("points")):
             steps.setdefault(trial, []).append(step)
         return steps
 
@@ -153,7 +161,7 @@ class Sweep:
         Raises:
             RecordError: one is damaged.
         """
-        names = [f"test/{name}" for name in self.store.files("test")]
+        names = [f"test/{name}" for name in self.store.json_files("test")]
         found = [decode_test(self.store.read(name), f"{self.store}/{name}") for name in names]
         return sorted(found, key=lambda record: (record.trial, record.step, record.finished))
 
@@ -167,7 +175,8 @@ class Sweep:
 
     def kept_weights(self) -> dict[tuple[str, int], int]:
         """(trial, step) -> bytes of the weights that are kept (`rayforget.record.weights` reads and writes them)."""
-        return {_split_key(name): size for name, size in self.store.files("weights").items()}
+        sizes = self.store.files("weights").items()
+        return {_split_key(name): size for name, size in sizes if _WEIGHTS.fullmatch(name)}
 
     def drop_weights(self, trial: str, step: int) -> None:
         """Deletes weights; none there is no error."""
@@ -216,7 +225,7 @@ def remove_sweep(storage: Store, name: str) -> None:
 
 def sweep_names(storage: Store) -> list[str]:
     """Names of all sweeps of a storage path, sorted; none of them is read, so one may be damaged."""
-    return [name for name in storage.folders() if storage.exists(f"{name}/sweep.json")]
+    return [name for name in storage.folders() if _NAME.fullmatch(name) and storage.exists(f"{name}/sweep.json")]
 
 
 def list_sweeps(storage: Store) -> list[SweepInfo]:
@@ -246,12 +255,25 @@ def file_key(trial: str, step: int) -> str:
 
 def _split_key(name: str) -> tuple[str, int]:
     trial, _, rest = name.rpartition("-")
-    return trial, int(rest.split(".")[0])
+    step = rest.split(".")[0]
+    if not step.isdecimal():
+        raise RecordError(f"{name} is no name of the record's, expected TRIAL-STEP.json; move it elsewhere")
+    return trial, int(step)
 
 
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise RecordError(f"{name!r} cannot name a sweep; expected letters, digits, dot, dash and underscore")
+
+
+def _check_new_name(name: str) -> None:
+    if name in _TAKEN:
+        raise RecordError(f"{name} cannot name a sweep: rayforget keeps {name} beside the sweeps; choose another name")
+    if len(name) > _LONGEST_NAME:
+        raise RecordError(
+            f"a sweep's name has {len(name)} letters ({name[:20]}...), expected at most {_LONGEST_NAME}; choose a "
+            "shorter one (--name)"
+        )
 
 
 def _read_info(store: Store) -> SweepInfo:

@@ -69,7 +69,7 @@ def find_tracking(uri: str | None, storage: Store) -> Tracking:
     Raises:
         MirrorError: neither is set and the storage path is not on this machine's disk.
     """
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or None
     artifacts = str(storage.within("mlartifacts"))
     if storage.local is not None:
         artifacts = (storage.local / "mlartifacts").as_uri()
@@ -96,6 +96,12 @@ def mirror(view: SweepView, tracking: Tracking) -> Mirrored:
         client = _connect(tracking)
         experiment = _experiment(client, view.space_name, tracking)
         return _Writer(client, experiment, view).write(runs, keep_points=view.frontier is None)
+
+
+def check_tracking(tracking: Tracking) -> None:
+    """Raises MirrorError where MLflow cannot open the store."""
+    with _as_mirror_error(tracking):
+        _connect(tracking).search_experiments(max_results=1)
 
 
 class _Writer:

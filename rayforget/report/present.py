@@ -102,11 +102,14 @@ def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = N
         full: also what tasks with one labelled split score on the whole of it.
 
     Raises:
-        RecordError: the record holds too little for a frontier.
+        RecordError: the record holds too little for a frontier, or `out` can be no folder of files.
     """
     from rayforget.report.likelihoods import text_notes
+    from rayforget.report.out_folder import check_out, write_out
     from rayforget.report.table import frontier_table
 
+    if out is not None:
+        check_out(out)
     looked = _look(sweep, space, full=full)
     summary = looked.summary
     console.print(frontier_table(summary))
@@ -116,8 +119,7 @@ def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = N
         console.print(f"--full has nothing to show: {reason}", style="yellow", highlight=False)
     for name, data in drawings(summary).items():
         if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            (out / name).write_bytes(data)
+            write_out(out, name, data)
             console.print(f"{name}: {out / name}", highlight=False, soft_wrap=True)
         else:
             sweep.store.write(f"report/{name}", data)
@@ -188,7 +190,7 @@ def mirror_sweep(sweep: Sweep, space: "Space", *, running: bool) -> str:
 
 def mirror_quietly(sweep: Sweep, space: "Space", console: Console, *, running: bool) -> None:
     """Mirrors if the space says so; what goes wrong on MLflow's side is one line."""
-    from rayforget.errors import RecordError
+    from rayforget.errors import RecordError, StorageError
     from rayforget.report.mirror import MirrorError
 
     if not space.tracking.enabled:
@@ -197,6 +199,8 @@ def mirror_quietly(sweep: Sweep, space: "Space", console: Console, *, running: b
     try:
         console.print(f"MLflow {mirror_sweep(sweep, space, running=running)}", highlight=False, soft_wrap=True)
         console.print(f"look at it with: {command(f'ui {name}', storage)}", highlight=False, soft_wrap=True)
+    except StorageError:
+        raise
     except (MirrorError, RecordError) as error:
         later = command(f"mirror {name}", storage)
         console.print(f"MLflow: {error}; later: {later}", style="yellow", highlight=False, soft_wrap=True)

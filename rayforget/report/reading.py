@@ -98,6 +98,11 @@ def stale_notice(standing: Standing) -> str | None:
     if not standing.report_is_stale:
         return None
     ended = len(standing.done) + len(standing.failed)
+    if standing.records_lost:
+        return (
+            f"Stale: records were deleted after a first report, {ended} of {standing.in_all} trainings are recorded to "
+            "their end; a sweep that is resumed makes them again, and scores on test are the first report's until then."
+        )
     return (
         f"Stale: more trainings were asked for after a first report, {ended} of {standing.in_all} are done; "
         "scores on test are the first report's until the sweep ends."

@@ -1,7 +1,9 @@
 """A sweep's MLflow store -> MLflow's own UI on it, in the foreground, gone without a trace when it is stopped."""
 
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from rich.console import Console
 from rayforget.errors import RecordError
 from rayforget.record.command import command
 from rayforget.record.store import Store
-from rayforget.report.mirror import find_tracking
+from rayforget.report.mirror import MirrorError, check_tracking, find_tracking
 from rayforget.report.mirror_plan import COMPARE_FILTER
 
 if TYPE_CHECKING:
@@ -38,10 +40,11 @@ def run_ui(name: str, space: "Space", port: int, console: Console) -> int:
 
     Raises:
         RecordError: nothing is mirrored yet.
-        MirrorError: see `find_tracking`.
+        MirrorError: see `find_tracking`; or MLflow cannot open the store, or the port is taken.
     """
     storage = Store.open(space.storage.path)
-    uri = find_tracking(space.tracking.uri, storage).uri
+    tracking = find_tracking(space.tracking.uri, storage)
+    uri = tracking.uri
     hints = [
         f"experiment {space.name}, run {name}; to compare the frontier's points, type into the search box:",
         f"  {COMPARE_FILTER}",
@@ -53,8 +56,20 @@ def run_ui(name: str, space: "Space", port: int, console: Console) -> int:
     if uri.startswith("sqlite:///") and not database.is_file():
         mirror = command(f"mirror {name}", storage)
         raise RecordError(f"nothing is mirrored in {storage} yet ({database} is missing); run: {mirror}")
+    _check_port(port)
+    check_tracking(tracking)
     _say(console, [f"MLflow on {_hidden(uri)}: http://127.0.0.1:{port}  (Ctrl-C ends it)", *hints])
     return _serve(uri, port)
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: just closed is free
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            what = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror})"
+            raise MirrorError(f"port {port} {what}; give another: --port") from error
 
 
 def _serve(uri: str, port: int) -> int:

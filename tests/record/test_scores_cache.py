@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rayforget.errors import StorageError
 from rayforget.record.scores_cache import ScoresCache, ScoresKey
 from rayforget.record.store import Store
 
@@ -23,6 +24,14 @@ def test_scores_come_back_for_their_key_alone(tmp_path, make_score, assert_same)
     other = {"photo": make_score(rng, 9, "bits")}
     cache.put(KEY, other)
     assert_same(ScoresCache(Store.open(tmp_path)).get(KEY), other)
+
+
+def test_a_storage_that_refuses_is_no_damaged_entry(tmp_path):
+    cache = ScoresCache(Store.open(tmp_path))
+    (tmp_path / KEY.name).mkdir(parents=True)
+    with pytest.raises(StorageError, match="cannot be read"):
+        cache.get(KEY)
+    assert (tmp_path / KEY.name).is_dir()
 
 
 def test_parts_of_the_key_cannot_trade_places():

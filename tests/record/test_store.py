@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.fs as fs
 import pytest
 
-from rayforget.errors import RecordError
+from rayforget.errors import RecordError, StorageError
 from rayforget.record.store import Store
 
 
@@ -96,6 +96,32 @@ def test_a_relative_location_is_made_absolute(tmp_path, monkeypatch):
     assert (tmp_path / "runs" / "a").read_bytes() == b"1"
     assert Store.open((tmp_path / "runs").as_uri()).read("a") == b"1"
     assert store.local == tmp_path / "runs"
+
+
+@pytest.mark.parametrize(
+    ("act", "what"),
+    [
+        (lambda store: store.write("a/b", b""), "a/b cannot be written"),
+        (lambda store: store.write_by("a/b/c", lambda stream: None), "a/b/c cannot be written"),
+        (lambda store: store.write_once("a/b", b""), "a/b cannot be written"),
+        (lambda store: store.write("folder", b""), "folder cannot be written"),
+        (lambda store: store.read("a/b"), "a/b cannot be read"),
+        (lambda store: store.files("a"), "a cannot be listed"),
+    ],
+)
+def test_what_the_storage_refuses_is_one_line_that_names_it_and_why(tmp_path, act, what):
+    store = Store.open(tmp_path)
+    store.write("a", b"a file in the way")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StorageError, match=rf"^\S+/{what} \(.+\); see to the storage"):
+        act(store)
+    assert sorted(os.listdir(tmp_path)) == ["a", "folder"]
+
+
+def test_the_whole_disk_can_be_a_store():
+    store = Store.open("/")
+    assert str(store) == "/"
+    assert set(store.folders()) == {path.name for path in Path("/").iterdir() if path.is_dir()}
 
 
 def test_an_unknown_kind_of_storage_is_an_error():

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pyarrow.fs as fs
 import pytest
 
-from rayforget.errors import RecordError
+from rayforget.errors import RecordError, StorageError
 from rayforget.record.driver_lock import sole_driver
+from rayforget.record.jobs import load_asked
 from rayforget.record.store import Store
 from rayforget.record.sweep import (
     Sweep,
@@ -56,6 +57,40 @@ def test_a_name_is_taken_once(storage):
         create(storage, name="../tiny")
     with pytest.raises(RecordError, match=r"no sweep other in .*; found: tiny-1"):
         Sweep.open(storage, "other")
+
+
+@pytest.mark.parametrize("name", ["", "cache", "mlartifacts", "mlflow.db", "x" * 151])
+def test_a_name_that_is_empty_too_long_or_used_beside_the_sweeps_is_refused(storage, name):
+    with pytest.raises(RecordError, match=r"cannot name a sweep|expected at most 150"):
+        create(storage, name=name)
+    assert not storage.folders()
+    create(storage, name="x" * 150)
+
+
+def test_foreign_files_in_a_sweep_are_no_part_of_it(storage, make_record, assert_same):
+    sweep, record = create(storage), make_record()
+    sweep.add(record)
+    sweep.note_budget(4)
+    for folder in ("budget", "points", "test", "weights", "asked"):
+        for name in (".nfs0001", "abc", ".x-000001.json", "²"):
+            sweep.store.write(f"{folder}/{name}", b"?")
+    assert sweep.budgets() == [4]
+    assert_same(sweep.records(), [record])
+    assert sweep.trials() == {record.trial: [record.step]}
+    assert (sweep.tests(), sweep.kept_weights(), load_asked(sweep.store)) == ([], {}, {})
+    sweep.store.write("points/abc.json", b"?")
+    with pytest.raises(RecordError, match=r"abc.json is no name of the record's"):
+        sweep.trials()
+
+
+def test_a_storage_that_refuses_is_no_contradiction_and_no_other_driver(tmp_path, make_record):
+    sweep = create(Store.open(tmp_path))
+    sweep.store.write("points", b"a file in the way")
+    with pytest.raises(StorageError, match="cannot be written"):
+        sweep.add(make_record())
+    (tmp_path / "tiny-1" / ".driver").mkdir()
+    with pytest.raises(StorageError, match=r"\.driver, which keeps other drivers away, cannot be written \(Is a dir"):
+        remove_sweep(Store.open(tmp_path), "tiny-1")
 
 
 def test_sweeps_are_listed_by_age_and_half_made_ones_are_not(storage):

@@ -16,6 +16,8 @@ def test_tracking_prefers_the_space_then_the_environment_then_sqlite(tmp_path, m
     assert find_tracking("https://other", storage) == Tracking(uri="https://other", artifacts=None)
     assert find_tracking(None, storage) == Tracking(uri="http://server:5000", artifacts=None)
     assert find_tracking("postgresql://u:p@h/db", storage).artifacts == (tmp_path / "mlartifacts").as_uri()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    assert find_tracking(None, storage).uri == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert find_tracking(None, storage).uri == f"sqlite:///{tmp_path}/mlflow.db"
 

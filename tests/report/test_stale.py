@@ -21,6 +21,7 @@ from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.record.types import CheckpointRecord, TestRecord
 from rayforget.report.look import ALERT
 from rayforget.report.present import mark_stale, mirror_sweep, present, summarise_sweep
+from rayforget.report.reading import stale_notice
 from rayforget.space.models import Space
 
 RECORDS, TEST = make_records(trials=4, seeds=2, scale=0.1, failures=0, fractions=(1.0,))
@@ -129,6 +130,24 @@ def test_a_report_is_stale_from_the_larger_budget_to_its_last_test_score(sweep: 
 
 def test_a_larger_budget_before_the_first_report_makes_nothing_stale(sweep: Sweep) -> None:
     sweep.note_budget(4)
+    assert not standing(sweep).report_is_stale
+
+
+@pytest.mark.parametrize("budget", [2, 4])
+def test_a_deleted_record_makes_a_report_stale_and_is_the_reason_given(
+    sweep: Sweep, tmp_path: Path, budget: int
+) -> None:
+    sweep.note_budget(budget)
+    add(sweep, LATER if budget == 4 else [], at=150.0)
+    score_on_test(sweep, untested(sweep), at=200.0)
+    assert standing(sweep).finished
+    trial = next(record.trial for record in sweep.tests() if record.trial != "theta_0")
+    (record,) = (record for record in sweep.records() if record.trial == trial)
+    sweep.store.delete(f"points/{record.key}.json")
+    notice = stale_notice(standing(sweep)) or ""
+    assert f"records were deleted after a first report, {budget + 1} of {budget + 2} trainings" in notice
+    assert "more trainings" not in notice
+    add(sweep, [record], at=300.0)
     assert not standing(sweep).report_is_stale
 
 

@@ -1,12 +1,20 @@
 """MLflow's server goes with the process that started it, however that one ends."""
 
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
 
 import psutil
 import pytest
+from rich.console import Console
+from toy_agenda import toy_agenda
+
+from rayforget.report.mirror import MirrorError
+from rayforget.report.ui import run_ui
 
 PARENT = """
 import subprocess, sys
@@ -31,6 +39,27 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_a_port_that_another_server_has_is_refused_before_it_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://x")
+    said = StringIO()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(MirrorError, match=rf"^port {port} is taken; give another: --port$"):
+            run_ui("s", toy_agenda(tmp_path).space, port, Console(file=said))
+    assert said.getvalue() == ""
+
+
+@pytest.mark.slow
+def test_a_store_that_mlflow_cannot_open_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://x")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(MirrorError, match=r"^MLflow at nonsense://x failed \(.*$"):
+        run_ui("s", toy_agenda(tmp_path).space, port, Console(file=StringIO()))
 
 
 @pytest.mark.slow
