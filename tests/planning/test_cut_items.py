@@ -36,7 +36,7 @@ def test_the_samples_of_a_check_count_what_is_cut(loaded: LoadedSpace, tasks: Re
 @pytest.mark.parametrize("cut", [{}, {"b": 2, "a": 7}])
 def test_the_plan_names_them_by_task(loaded: LoadedSpace, tasks: Resolved, cut: dict[str, int]) -> None:
     counts = count(loaded, tasks)
-    recipe = RecipeProbe(step_s=1, trained_bytes=1, module_bytes=1, checkpoint_bytes=1, model_s=1, item_s=1)
+    recipe = RecipeProbe(step_s=1, trained_bytes=1, module_bytes=1, checkpoint_bytes=1, model_s=1, item_s=1, broken={})
     found = Probe(
         device="CPU",
         threads=1,
@@ -47,6 +47,7 @@ def test_the_plan_names_them_by_task(loaded: LoadedSpace, tasks: Resolved, cut: 
         peak_bytes=1,
         num_val=64,
         cut_items=cut,
+        broken={},
         recipes={counted.method.name: recipe for counted in counts.methods},
     )
     said = dict(line for line in _probed(loaded, counts, found) if line[0])
