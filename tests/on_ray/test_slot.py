@@ -180,7 +180,7 @@ def test_a_killed_worker_costs_time_and_no_bit(slot: Any) -> None:
 
 def test_a_job_that_kills_its_workers_is_given_up_and_the_slot_goes_on(slot: Any) -> None:
     warm, sweep, _ = slot(max_attempts=2)
-    poison = job("0-poison", epochs=100_000)
+    poison = job("0-poison", epochs=10_000)
     thread, replies = in_thread(lambda: warm.run(poison))
     killed: set[int] = set()
 
@@ -202,7 +202,7 @@ def test_a_job_that_kills_its_workers_is_given_up_and_the_slot_goes_on(slot: Any
 
 def test_a_job_without_progress_is_ended_and_the_slot_goes_on(slot: Any) -> None:
     warm, sweep, _ = slot(trial_timeout_s=8)
-    thread, replies = in_thread(lambda: warm.run(job("0-stuck", epochs=100_000)))
+    thread, replies = in_thread(lambda: warm.run(job("0-stuck", epochs=10_000)))
     wait_for(lambda: sweep.resume_folder("0-stuck").exists("state.pt"))
     (worker,) = workers()
     os.kill(worker.pid, signal.SIGSTOP)
