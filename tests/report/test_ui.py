@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 
@@ -30,8 +31,12 @@ sys.stdin.readline()
 
 def running(pids: set[int]) -> set[int]:
     """Those that are alive; a process that nobody has waited for is dead all the same."""
-    alive = {process for pid in pids if psutil.pid_exists(pid) for process in [psutil.Process(pid)]}
-    return {process.pid for process in alive if process.status() != psutil.STATUS_ZOMBIE}
+    alive = set()
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):  # it may go at any moment
+            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                alive.add(pid)
+    return alive
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
