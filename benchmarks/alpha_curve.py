@@ -99,7 +99,7 @@ def open_bench(space: Space, cache: Path) -> tuple[Bench, PreparedClip]:
     """A worker's bench with one task, nothing decoded yet."""
     storage = Store.open(space.storage.path)
     resolved = space.model_dump(mode="json")
-    info = SweepInfo(name=cache.name, space_name=space.name, created=0.0, space_digest=space_digest(resolved))
+    info = SweepInfo(name=f"of-{cache.name}", space_name=space.name, created=0.0, space_digest=space_digest(resolved))
     device = torch.device("cpu")
     foundation = prepare_clip(
         ClipFoundation.model_validate(space.foundation.model_dump()),
