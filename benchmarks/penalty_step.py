@@ -109,12 +109,23 @@ class RandomImages:
         return dict(weights)
 
 
-def recipe_of(batch_size: int, steps: int) -> Recipe:
-    """More steps than will be taken, so that the learning rate stays near its peak."""
-    return Recipe(method="plain", head="frozen", learning_rate=1e-5, epochs=1000 * steps, batch_size=batch_size, seed=0)
+def recipe_of(batch_size: int) -> Recipe:
+    """Far more steps than will be taken, so that the learning rate stays near its peak.
+
+    With a penalty, so that the trainer keeps theta_0; which one a step takes is switched.
+    """
+    return Recipe(
+        method="switched",
+        head="frozen",
+        penalties=(PENALTIES["L2"],),
+        learning_rate=1e-5,
+        epochs=10_000,
+        batch_size=batch_size,
+        seed=0,
+    )
 
 
-def real_learner(batch_size: int, steps: int, cache: Path) -> tuple[str, Learner]:
+def real_learner(batch_size: int, cache: Path) -> tuple[str, Learner]:
     """clip_real on PACS photographs; the built-in model on its own pictures where that data is not there."""
     shared = Path(os.environ.get("RAYFORGET_SHARED", "../shared")).resolve() / "data"
     sources: dict[str, Source]
@@ -140,12 +151,12 @@ def real_learner(batch_size: int, steps: int, cache: Path) -> tuple[str, Learner
         device=torch.device("cpu"),
         evaluation_batch=256,
     )
-    return name, foundation.learner(recipe_of(batch_size, steps))
+    return name, foundation.learner(recipe_of(batch_size))
 
 
 def measure(name: str, learner: Learner, batch_size: int, rounds: int, *, targets: bool) -> None:
     """Takes the steps and prints what they cost."""
-    trainer = SwitchedTrainer(learner, recipe_of(batch_size, rounds), seed=0)
+    trainer = SwitchedTrainer(learner, recipe_of(batch_size), seed=0)
     seconds: dict[str, list[float]] = {kind: [] for kind in KINDS}
     alone: dict[str, list[float]] = {norm: [] for norm in PENALTIES}
     order, shuffle = list(KINDS), random.Random(0)
@@ -209,7 +220,7 @@ def main() -> None:
     for kind, words in BYTES_PER_WEIGHT.items():
         print(f"  {kind}: {words}")
     with tempfile.TemporaryDirectory() as cache:
-        name, learner = real_learner(given.batch, given.trials, Path(cache))
+        name, learner = real_learner(given.batch, Path(cache))
         measure(name, learner, given.batch, given.trials, targets=True)
     if given.large != "none":
         for batch_size in given.large_batches:

@@ -11,10 +11,13 @@ is its frozen start).
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
+from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 
 from rayforget.train.lora import adapters_off
@@ -45,14 +48,36 @@ def teacher_output(module: nn.Module, start: Mapping[str, Tensor], inputs: Mappi
     return output
 
 
-def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+def distillation_loss(
+    logits: Float[Tensor, "n c"], teacher: Float[Tensor, "n c"], temperature: float
+) -> Float[Tensor, ""]:
     """T^2 * sum_i KL(teacher_i || student_i), a scalar in fp32: the sum over targets, not yet their mean.
 
     Args:
-        logits: the student's, shape (n, c).
-        teacher: theta_0's, shape (n, c).
+        logits: the student's.
+        teacher: theta_0's.
         temperature: T > 0.
     """
-    student_log = F.log_softmax(logits.float() / temperature, dim=-1)
-    teacher_log = F.log_softmax(teacher.float() / temperature, dim=-1)
-    return temperature**2 * F.kl_div(student_log, teacher_log, reduction="sum", log_target=True)
+    loss: Tensor = _Divergence.apply(logits, teacher, temperature)
+    return loss
+
+
+class _Divergence(torch.autograd.Function):
+    """Forward takes the gradient too, T * (softmax(z / T) - softmax(z_0 / T)): one tensor is kept, not six."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+        student_log = F.log_softmax(logits.float() / temperature, dim=-1)
+        teacher_log = F.log_softmax(teacher.float() / temperature, dim=-1)
+        probabilities = teacher_log.exp()
+        loss = temperature**2 * teacher_log.sub_(student_log).mul_(probabilities).sum()
+        gradient = student_log.exp_().sub_(probabilities).mul_(temperature)
+        ctx.save_for_backward(gradient.to(logits.dtype))
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        # Nobody else holds it; a second backward finds it changed, and torch says so.
+        return gradient.mul_(grad), None, None

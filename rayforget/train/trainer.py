@@ -168,9 +168,11 @@ class Trainer:
 
     def _judge(self, logits: Tensor, targets: Tensor, piece: slice, pull: Pull | None) -> Tensor:
         """Sum of the loss over a piece of the targets, a scalar in fp32, from their logits (n, num_classes)."""
+        # First the pull: what it needs for a moment is gone before the cross-entropy keeps its own.
+        pulled = None if pull is None else pull(logits, piece)
         smoothing = self.recipe.label_smoothing
         loss = F.cross_entropy(logits.float(), targets[piece], reduction="sum", label_smoothing=smoothing)
-        return loss if pull is None else loss + pull(logits, piece)
+        return loss if pulled is None else loss + pulled
 
     def _add_coupled_gradients(self) -> None:
         for penalty in self._penalties:

@@ -11,13 +11,22 @@ from rayforget.train.lora import attach_lora
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
 @pytest.mark.parametrize("shape", [(1, 2), (7, 3)])
-def test_loss_is_the_equation(temperature: float, shape: tuple[int, int]) -> None:
-    student, teacher = torch.randn(shape, dtype=torch.float64), torch.randn(shape, dtype=torch.float64)
-    p, q = (teacher / temperature).softmax(-1), (student / temperature).softmax(-1)
+def test_loss_and_gradient_are_the_equations(temperature: float, shape: tuple[int, int]) -> None:
+    student, teacher = torch.randn(shape, dtype=torch.float64, requires_grad=True), torch.randn(shape)
+    loss = distillation_loss(student, teacher, temperature)
+    (gradient,) = torch.autograd.grad(3 * loss, student)
+    p, q = (teacher.double() / temperature).softmax(-1), (student / temperature).softmax(-1)
     expected = temperature**2 * (p * (p.log() - q.log())).sum()
-    torch.testing.assert_close(
-        distillation_loss(student, teacher, temperature).double(), expected, atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(loss.double(), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(gradient, torch.autograd.grad(3 * expected, student)[0], atol=1e-5, rtol=1e-5)
+
+
+def test_a_changed_gradient_is_not_handed_out_twice() -> None:
+    student = torch.randn(7, 3, requires_grad=True)
+    loss = distillation_loss(student, torch.randn(7, 3), 1.0)
+    torch.autograd.grad(2 * loss, student, retain_graph=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.grad(2 * loss, student)
 
 
 def test_at_theta_0_loss_and_gradient_are_zero() -> None:
