@@ -19,7 +19,6 @@ from torch import Tensor
 from torch.func import functional_call
 
 from rayforget.distributed import all_reduce_sum, rank, world_size
-from rayforget.evaluate.cpu_linear import OneDnnLinear
 from rayforget.evaluate.last_layer import last_layer
 from rayforget.evaluate.token_rows import RowBatch, row_batches
 from rayforget.foundations.causal_head import causal_mask
@@ -64,9 +63,8 @@ def log_likelihoods(model: "CausalLm", theta: State, batches: Sequence[RowBatch]
     weights = model.weights(theta)
     output = _output_weights(model, weights)
     own = batches[rank() :: world_size()]
-    with OneDnnLinear():
-        heard = beating(own, "score texts", len(own))
-        answers = [_answers(model, weights, output, batch) for batch in heard]  # read at the end: no wait
+    heard = beating(own, "score texts", len(own))
+    answers = [_answers(model, weights, output, batch) for batch in heard]  # read at the end: no wait
     results = np.zeros((2, num_pairs))
     for batch, (log_p, hit) in zip(own, answers, strict=True):
         for row, values in zip(results, (log_p.cpu().numpy(), ~hit.cpu().numpy()), strict=True):

@@ -47,6 +47,7 @@ class LiveView:
         self._note = "starting Ray and the first worker group"
         self._started = time.monotonic()
         self._first: tuple[int, float] | None = None
+        self._side_by_side = 1
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> "LiveView":
@@ -75,6 +76,7 @@ class LiveView:
     def show(self, progress: Progress) -> None:
         """Takes the newest state."""
         self._progress = progress
+        self._side_by_side = max(self._side_by_side, len(self._running()))
         if self._first is None and progress.done:
             self._first = (progress.done, time.monotonic())
         if progress.done:
@@ -83,10 +85,16 @@ class LiveView:
             self._console.print(self._line(progress), highlight=False)
 
     def _eta_s(self, progress: Progress) -> float | None:
-        if self._first is None or progress.done <= self._first[0]:
+        """Seconds until the last training ends, from the pace since the first one ended.
+
+        Trainings that run side by side end together, so one more in no time says nothing: it takes as many as run.
+        """
+        if self._first is None or progress.done >= progress.in_all:
             return None
-        pace = (time.monotonic() - self._first[1]) / (progress.done - self._first[0])
-        return pace * (progress.in_all - progress.done)
+        since_first = progress.done - self._first[0]
+        if since_first < self._side_by_side:
+            return None
+        return (time.monotonic() - self._first[1]) / since_first * (progress.in_all - progress.done)
 
     def _line(self, progress: Progress) -> str:
         eta = self._eta_s(progress)
