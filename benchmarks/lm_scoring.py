@@ -1,10 +1,10 @@
 """An alpha curve on multiple choice by our scorer, against `lm_eval.simple_evaluate` called once per alpha.
 
 The other side does what a user of lm-eval does: for every alpha, interpolate the weights, load them into the
-transformers model of an HFLM, and evaluate the task from its JSON lines. Same items, same weights, same process; what
-is right must be the same item by item, except where the two best choices are nearer than 2e-4 (these are listed).
-What lm-eval spends at every call on asking pip for versions and on reading its thousands of task files is left out, in
-their favour.
+transformers model of an HFLM, and evaluate the task from its JSON lines. Same items, same weights, same process.
+The two take turns at every alpha, so that what slows the machine for a while slows both. What is right must be the same
+item by item, except where the two best choices are nearer than 2e-4 (these are listed). What lm-eval spends at every
+call on asking pip for versions and on reading its thousands of task files is left out, in their favour.
 """
 
 import argparse
@@ -18,8 +18,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +50,22 @@ class Questions:
     jinja: str
     at_least: float
     """How many times faster it must be."""
+
+
+@dataclass(slots=True)
+class Clock:
+    """Adds up the time spent within; a context manager that may be entered again."""
+
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    _began: tuple[float, float] = field(default=(0.0, 0.0))
+
+    def __enter__(self) -> None:
+        self._began = (time.perf_counter(), time.process_time())
+
+    def __exit__(self, *_: object) -> None:
+        self.wall_s += time.perf_counter() - self._began[0]
+        self.cpu_s += time.process_time() - self._began[1]
 
 
 ASKED = (
@@ -109,41 +124,43 @@ def first_items(shared: Path, asked: Questions, count: int, folder: Path) -> Pat
     return path
 
 
-def our_curve(
-    model: CausalLm, theta_1: Mapping[str, Tensor], alphas: Sequence[float], asked: Questions, items: Path, tokens: int
-) -> tuple[float, list[NDArray[np.bool_]]]:
-    """Seconds, and per alpha which items are right; requests are made within."""
-    began = time.perf_counter()
-    declared = MultipleChoiceTask(
-        kind="multiple_choice",
-        role="generality",
-        group="g",
-        prompt=asked.prompt,
-        val=JsonLinesSource(kind="jsonl", path=str(items)),
-        test=JsonLinesSource(kind="jsonl", path=str(items), limit=1),  # a task has one; nothing here is scored on it
-    )
-    task = resolve_text_tasks({asked.name: declared})[asked.name]
-    cache = items.parent / f"cache_{time.perf_counter_ns()}"
-    scorer = LanguageScorer(
-        model,
-        {
-            asked.name: lambda split: task_requests(
-                task,
-                split,
-                model.tokenizer,
-                max_length=model.max_length,
-                prefix_token=model.prefix_token,
-                cache=cache,
-            )
-        },
-        batch_tokens=tokens,
-    )
-    right = []
-    for alpha in alphas:
-        (scored,) = scorer.score([lerp(model.theta_0, theta_1, alpha)], "val")
+class OurCurve:
+    """Our scorer on one task; making and tokenising the requests is part of the first point."""
+
+    def __init__(
+        self, model: CausalLm, theta_1: Mapping[str, Tensor], asked: Questions, items: Path, batch_tokens: int
+    ) -> None:
+        declared = MultipleChoiceTask(
+            kind="multiple_choice",
+            role="generality",
+            group="g",
+            prompt=asked.prompt,
+            val=JsonLinesSource(kind="jsonl", path=str(items)),
+            test=JsonLinesSource(kind="jsonl", path=str(items), limit=1),  # a task has one; nothing is scored on it
+        )
+        task = resolve_text_tasks({asked.name: declared})[asked.name]
+        cache = items.parent / f"cache_{time.perf_counter_ns()}"
+        self._model, self._theta_1, self._name = model, theta_1, asked.name
+        self._scorer = LanguageScorer(
+            model,
+            {
+                asked.name: lambda split: task_requests(
+                    task,
+                    split,
+                    model.tokenizer,
+                    max_length=model.max_length,
+                    prefix_token=model.prefix_token,
+                    cache=cache,
+                )
+            },
+            batch_tokens=batch_tokens,
+        )
+
+    def point(self, alpha: float) -> NDArray[np.bool_]:
+        """Which items are right."""
+        (scored,) = self._scorer.score([lerp(self._model.theta_0, self._theta_1, alpha)], "val")
         assert not isinstance(scored, NotFinite), scored
-        right.append(np.asarray(scored[asked.name].items, dtype=np.bool_))
-    return time.perf_counter() - began, right
+        return np.asarray(scored[self._name].items, dtype=np.bool_)
 
 
 class SeparateEvaluations:
@@ -196,16 +213,13 @@ class SeparateEvaluations:
         assert found is not None
         return sorted(found["samples"][asked.name], key=lambda sample: int(sample["doc_id"]))
 
-    def curve(
-        self, theta_1: Mapping[str, Tensor], alphas: Sequence[float], asked: Questions, items: Path, batch_size: int
-    ) -> tuple[float, list[list[dict[str, Any]]]]:
-        """Seconds, and per alpha the samples."""
-        began, samples = time.perf_counter(), []
-        for alpha in alphas:
-            for name, tensor in lerp(self._model.theta_0, theta_1, alpha).items():
-                self._lm.get_parameter(name).data.copy_(tensor)
-            samples.append(self.evaluate(asked, items, batch_size))
-        return time.perf_counter() - began, samples
+    def point(
+        self, theta_1: Mapping[str, Tensor], alpha: float, asked: Questions, items: Path, batch_size: int
+    ) -> list[dict[str, Any]]:
+        """The samples at one alpha."""
+        for name, tensor in lerp(self._model.theta_0, theta_1, alpha).items():
+            self._lm.get_parameter(name).data.copy_(tensor)
+        return self.evaluate(asked, items, batch_size)
 
 
 def compare(ours: Sequence[NDArray[np.bool_]], theirs: Sequence[Sequence[Mapping[str, Any]]]) -> None:
@@ -280,24 +294,28 @@ def run(
     items, single = (first_items(shared, asked, each, folder) for each in (count, 1))
     rows = [json.loads(line) for line in items.read_text().splitlines()]
     print(f"\n{asked.name}: {len(rows)} items of {len(rows[0]['choices'])} choices")
-    our_curve(model, theta_1, alphas[:1], asked, single, batch_tokens)  # kernels, threads and imports
+    OurCurve(model, theta_1, asked, single, batch_tokens).point(0.0)  # kernels, threads and imports
     peer.evaluate(asked, single, 1)
     began = time.perf_counter()
     peer.evaluate(asked, single, 1)
     print(f"  one separate evaluation of a single item: {time.perf_counter() - began:.2f} s")
     batch_size = peer.fastest_batch(asked, items)
-    marks = [time.process_time()]
-    ours, right = our_curve(model, theta_1, alphas, asked, items, batch_tokens)
-    marks.append(time.process_time())
-    theirs, samples = peer.curve(theta_1, alphas, asked, items, batch_size)
-    marks.append(time.process_time())
-    spent = [after - before for before, after in pairwise(marks)]
+    ours, theirs = Clock(), Clock()
+    with ours:
+        curve = OurCurve(model, theta_1, asked, items, batch_tokens)
+    right, samples = [], []
+    for alpha in alphas:
+        with ours:
+            right.append(curve.point(alpha))
+        with theirs:
+            samples.append(peer.point(theta_1, alpha, asked, items, batch_size))
     print(
-        f"  our curve: {ours:.1f} s ({spent[0]:.1f} of CPU); separate evaluations: {theirs:.1f} s ({spent[1]:.1f} of "
-        f"CPU, {spent[1] / spent[0]:.2f} times ours)"
+        f"  our curve: {ours.wall_s:.1f} s ({ours.cpu_s:.1f} of CPU); separate evaluations: {theirs.wall_s:.1f} s "
+        f"({theirs.cpu_s:.1f} of CPU, {theirs.cpu_s / ours.cpu_s:.2f} times ours)"
     )
     compare(right, samples)
-    print_target(f"{asked.name}, separate evaluations over our curve", theirs / ours, at_least=asked.at_least)
+    ratio = theirs.wall_s / ours.wall_s
+    print_target(f"{asked.name}, separate evaluations over our curve", ratio, at_least=asked.at_least)
 
 
 if __name__ == "__main__":
