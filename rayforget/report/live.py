@@ -76,7 +76,7 @@ class LiveView:
     def show(self, progress: Progress) -> None:
         """Takes the newest state."""
         self._progress = progress
-        self._side_by_side = max(self._side_by_side, len(self._running()))
+        self._side_by_side = max(self._side_by_side, len(self._running()) + 1)  # what ended ran beside these
         if self._first is None and progress.done:
             self._first = (progress.done, time.monotonic())
         if progress.done:

@@ -32,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 def test_trainings_that_end_together_say_nothing_of_the_pace(clock: Callable[[float], None]) -> None:
     text = io.StringIO()
-    view = LiveView(Console(file=text, width=200), "s", running=lambda: ["a", "b"])
+    view = LiveView(Console(file=text, width=200), "s", running=lambda: ["the other one"])
     for seconds, done in ((60, 1), (0, 2), (14, 3), (0, 4)):
         clock(seconds)
         view.show(progress(done))
