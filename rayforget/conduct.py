@@ -16,6 +16,7 @@ from rayforget.planning.foundation_check import check_foundation, check_gpus, fi
 from rayforget.record.command import command
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
+from rayforget.record.jobs import TrialJob
 from rayforget.record.provenance import provenance
 from rayforget.record.space_of import space_here, with_trainings
 from rayforget.record.standing import is_finished
@@ -228,6 +229,8 @@ def _progress(agenda: Agenda, named: NamedJob, errors: BaselineErrors) -> Progre
         pass
     failures = agenda.failures()
     last = f"{named.name} failed: {failures[named.name]}" if named.name in failures else f"{named.name} done"
+    if isinstance(named.job, TrialJob) and agenda.finished_trainings() == agenda.num_trainings:
+        last += "; next: the chosen points on test, then the report"
     return Progress(
         done=agenda.finished_trainings(),
         failed=len(failures),

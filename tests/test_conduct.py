@@ -78,6 +78,17 @@ def test_what_is_recovered_so_far_is_undefined_while_the_baselines_lie_within_er
         assert "recovered" in text.getvalue()
 
 
+def test_the_last_training_says_that_test_comes_next(tmp_path: Path) -> None:
+    agenda = toy_agenda(tmp_path)
+    said = []
+    while isinstance(named := agenda.next(), NamedJob):
+        do_job(agenda, named)
+        said.append(_progress(agenda, named, BaselineErrors(agenda.roles)).last)
+    trainings, tests = said[: agenda.num_trainings], said[agenda.num_trainings :]
+    assert tests
+    assert ["on test" in one for one in said] == [False] * (len(trainings) - 1) + [True] + [False] * len(tests)
+
+
 def test_a_finished_sweep_is_reported_and_zero(tmp_path: Path) -> None:
     code, text = closed(worked_through(tmp_path), finished=True)
     assert code == 0
