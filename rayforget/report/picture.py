@@ -20,6 +20,10 @@ from rayforget.report.reading import format_area, format_recovered, name_method,
 _SIZE_IN = (9.0, 5.8)
 _DPI = 160
 _DASHES = (0, (4, 3))
+_PAPER: dict[str, Any] = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8}
+"""Behind words that may stand on lines."""
+_PICKED_WIDTH = 0.37
+"""Of the picked point's label, as a share of the frame's width."""
 _LEGEND: dict[str, Any] = {"loc": "upper left", "frameon": False, "fontsize": 9}
 
 
@@ -119,13 +123,26 @@ def _draw_picked(axes: Axes, summary: Summary, frame: Frame) -> None:
     where = (100 * point.speciality, 100 * point.generality)
     axes.scatter(*where, s=150, facecolor="none", edgecolor=INK, linewidth=1.2, zorder=6)
     text = f"best for at most 1 point of generality:\n{name_method(point.method)}, α = {point.alpha:g}"
-    # the space above a frontier is free; the text ends inside the frame, whatever the point's place
-    across = (where[0] - frame.left) / (frame.right - frame.left)
-    up = (where[1] - frame.bottom) / (frame.top - frame.bottom)
+    # The space above a frontier is free; the text ends inside the frame, whatever the point's place.
+    across = min((where[0] - frame.left) / (frame.right - frame.left) + 0.03, 1 - _PICKED_WIDTH)
+    beneath = [_highest(summary, i, frame) for i in summary.frontier if _is_below(summary, i, frame, across)]
+    up = min(max([(where[1] - frame.bottom) / (frame.top - frame.bottom), *beneath]) + 0.04, 0.92)
     axes.annotate(
-        text, where, xytext=(min(across + 0.03, 0.64), min(up + 0.09, 0.92)), textcoords="axes fraction", fontsize=8.5,
-        color=INK, va="bottom", arrowprops={"arrowstyle": "-", "color": INK, "lw": 0.8, "shrinkB": 7}, zorder=8,
+        text, where, xytext=(across, up), textcoords="axes fraction", fontsize=8.5, color=INK, va="bottom",
+        bbox=_PAPER, arrowprops={"arrowstyle": "-", "color": INK, "lw": 0.8, "shrinkB": 7}, zorder=8,
     )  # fmt: skip
+
+
+def _is_below(summary: Summary, index: int, frame: Frame, across: float) -> bool:
+    """Whether a point stands below a text that begins there, as a share of the frame's width."""
+    place = (100 * summary.points[index].speciality - frame.left) / (frame.right - frame.left)
+    return across - 0.02 <= place <= across + _PICKED_WIDTH
+
+
+def _highest(summary: Summary, index: int, frame: Frame) -> float:
+    """The upper end of a point's error bar, as a share of the frame's height."""
+    error = summary.val[index].generality_error or 0.0
+    return (100 * (summary.points[index].generality + error) - frame.bottom) / (frame.top - frame.bottom)
 
 
 def _label(
@@ -140,7 +157,7 @@ def _label(
         color=INK,
         ha=align,
         va="top",
-        bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8},
+        bbox=_PAPER,
         zorder=8,
     )
 
