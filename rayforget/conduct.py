@@ -129,8 +129,6 @@ def _run(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> i
 
 
 def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> int:
-    from rayforget.on_ray.sweep import run_sweep
-
     console = open_console()
     _log_to(console, verbose)
     sweep.note_budget(space.search.trainings)
@@ -139,36 +137,49 @@ def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) ->
     agenda = Agenda(space, sweep, study)
     sweep.clean({name for name, records in agenda.records.items() if is_finished(records)})
     console.print(f"sweep {sweep.info.name}: {agenda.num_trainings} trainings, record in {sweep.store}", soft_wrap=True)
-    errors = BaselineErrors(agenda.roles)
-    finished = False
-    try:
-        with (
-            LiveView(console, sweep.info.name, running=lambda: sorted(agenda.running)) as view,
-            mirror_thread(sweep, space, view.warn) as mirror,
-        ):
-
-            def after(named: NamedJob) -> None:
-                tidy_weights(sweep, agenda.gathered(), agenda.roles, space.storage.keep)
-                view.show(_progress(agenda, named, errors))
-                mirror.tell([record for records in agenda.records.values() for record in records], agenda.gathered())
-
-            finished = run_sweep(
-                agenda,
-                address=address,
-                verbose=verbose,
-                started=lambda dashboard: view.note(
-                    f"Ray is up{f', its dashboard at http://{dashboard}' if dashboard else ''}"
-                ),
-                after=after,
-            )
-    except KeyboardInterrupt:  # outside Tune, which sees to a Ctrl-C itself: while Ray starts or ends
-        finished = agenda.finished
+    finished = agenda.settle() or _work_through(agenda, console, address=address, verbose=verbose)
     # From here on nothing is lost by a further Ctrl-C but the drawing.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return _close(agenda, console, finished)
     except KeyboardInterrupt:
         return _cut_short(agenda, console, finished)
+
+
+def _work_through(agenda: Agenda, console: Console, *, address: str | None, verbose: bool) -> bool:
+    """Runs what is left, in view; returns whether the agenda came to its end."""
+    from rayforget.on_ray.sweep import run_sweep
+
+    sweep, space = agenda.sweep, agenda.space
+    errors = BaselineErrors(agenda.roles)
+    try:
+        with (
+            LiveView(console, sweep.info.name, running=lambda: _under_way(agenda)) as view,
+            mirror_thread(sweep, space, view.warn) as mirror,
+        ):
+            signal.signal(signal.SIGINT, view.interrupt)
+
+            def after(named: NamedJob) -> None:
+                tidy_weights(sweep, agenda.gathered(), agenda.roles, space.storage.keep)
+                view.show(_progress(agenda, named, errors))
+                mirror.tell([record for records in agenda.records.values() for record in records], agenda.gathered())
+
+            return run_sweep(
+                agenda,
+                address=address,
+                verbose=verbose,
+                started=lambda dashboard: view.note(
+                    f"Ray is up{f', its dashboard at http://{dashboard}' if dashboard else ''}"
+                ),
+                interrupted=view.stopping,
+                after=after,
+            )
+    except KeyboardInterrupt:  # outside Tune, which sees to a Ctrl-C itself: while Ray starts or ends
+        return agenda.finished
+
+
+def _under_way(agenda: Agenda) -> list[str]:
+    return sorted(named.words for named in tuple(agenda.running.values()))
 
 
 def _close(agenda: Agenda, console: Console, finished: bool) -> int:
@@ -228,7 +239,7 @@ def _progress(agenda: Agenda, named: NamedJob, errors: BaselineErrors) -> Progre
     except RecordError:  # theta_0 has no record before the first trial is done
         pass
     failures = agenda.failures()
-    last = f"{named.name} failed: {failures[named.name]}" if named.name in failures else f"{named.name} done"
+    last = f"{named.name} failed: {failures[named.name]}" if named.name in failures else f"{named.words} done"
     if isinstance(named.job, TrialJob) and agenda.finished_trainings() == agenda.num_trainings:
         last += "; next: the chosen points on test, then the report"
     return Progress(

@@ -12,7 +12,7 @@ from rich.text import Text
 from rayforget.errors import RecordError
 from rayforget.frontier.gather import gather
 from rayforget.frontier.summary import Recovery
-from rayforget.record.command import command
+from rayforget.record.command import command, program
 from rayforget.record.standing import Standing, roles_of, standing_of
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, sweep_names
@@ -26,7 +26,7 @@ def print_sweeps(storage: str) -> None:
     console, store = open_console(), Store.open(storage)
     names = sweep_names(store)
     if not names:
-        console.print(f"no sweep in {store}; start one: rayforget sweep SPACE.yaml", highlight=False)
+        console.print(f"no sweep in {store}; start one: {program()} sweep SPACE.yaml", highlight=False)
         return
     table = Table(box=SIMPLE_HEAD, header_style="dim", pad_edge=False)
     for name in ("sweep", "space", "started"):

@@ -75,7 +75,7 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
     plan = estimate(space, counts, found, cores=cores)
     item, ready = ("text", "tokenised") if counts.classes is None else ("image", "decoded")
     memory, workers = plan.memory, space.resources.slots * space.resources.workers_per_slot
-    yield "model", f"theta_0 {_size(found.theta_0_bytes)}, a {item} {_size(found.item_bytes)} {ready}"
+    yield "model", f"theta_0 {_size(found.theta_0_bytes)}, one {item} {_size(found.item_bytes)} {ready}"
     yield (
         "memory",
         f"{_size(memory.total)} in {'the worker' if workers == 1 else f'each of {workers} workers'}: theta_0 "
@@ -113,11 +113,18 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
         if recipe.step_s is None or recipe.item_s is None:
             yield "", f"{of_method.method.name}: not timed, taken as the slowest"
             continue
+        longest = training_s(space.resources, counts, of_method, recipe, 1)
         yield (
             "",
-            f"{of_method.method.name}: {1e3 * recipe.step_s:.3g} ms a step, {1e3 * recipe.item_s:.2g} ms for one model "
-            f"on one {item}, {_duration(training_s(space.resources, counts, of_method, recipe, 1))} a training at most",
+            f"{of_method.method.name}: {_milliseconds(recipe.step_s)} a step, {_milliseconds(recipe.item_s)} for one "
+            f"model on one {item}, {_duration(longest)} a training at most",
         )
+
+
+def _milliseconds(seconds: float) -> str:
+    """Two or three digits, never an exponent: `0.64 ms`, `45.5 ms`, `4450 ms`."""
+    value = 1e3 * seconds
+    return f"{value:.0f} ms" if value >= 100 else f"{value:.3g} ms"
 
 
 def _print(console: Console, loaded: LoadedSpace, lines: list[Line], warnings: list[str]) -> None:

@@ -86,7 +86,19 @@ def test_the_last_training_says_that_test_comes_next(tmp_path: Path) -> None:
         said.append(_progress(agenda, named, BaselineErrors(agenda.roles)).last)
     trainings, tests = said[: agenda.num_trainings], said[agenda.num_trainings :]
     assert tests
-    assert ["on test" in one for one in said] == [False] * (len(trainings) - 1) + [True] + [False] * len(tests)
+    assert ["next: " in one for one in said] == [False] * (len(trainings) - 1) + [True] + [False] * len(tests)
+
+
+def test_a_sweep_with_nothing_left_is_known_to_be_finished(tmp_path: Path) -> None:
+    agenda = toy_agenda(tmp_path)
+    assert not agenda.settle()
+    while isinstance(named := agenda.next(), NamedJob):
+        assert not agenda.settle()
+        do_job(agenda, named)
+    assert agenda.settle()
+    resumed = Agenda(agenda.space, agenda.sweep, agenda.study)
+    assert not resumed.finished
+    assert resumed.settle()
 
 
 def test_a_finished_sweep_is_reported_and_zero(tmp_path: Path) -> None:

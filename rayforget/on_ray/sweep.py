@@ -31,6 +31,7 @@ def run_sweep(
     address: str | None = None,
     verbose: bool = False,
     started: Callable[[str], None] = lambda dashboard: None,
+    interrupted: Callable[[], None] = lambda: None,
     after: AfterJob = lambda job: None,
 ) -> bool:
     """Runs what is left on the agenda.
@@ -40,6 +41,7 @@ def run_sweep(
         address: of a running Ray cluster; None starts Ray on this machine alone.
         verbose: lets Ray's own messages through.
         started: called with the dashboard's URL when Ray is up.
+        interrupted: called at once on a Ctrl-C that Tune sees to, which takes it some seconds.
         after: called after each job, in the driver.
 
     Returns:
@@ -57,7 +59,7 @@ def run_sweep(
         slots = _affordable_slots(resources, local=address is None)
         desk = Desk(agenda=agenda, done=lambda job, result: _finish(agenda, job, result, after))
         try:
-            _tuner(desk, slots).fit()
+            _tuner(desk, slots, interrupted).fit()
         except Exception as error:  # whatever it is: it ends the sweep, and what is recorded is to be reported
             _break_off(agenda, desk.errors[0] if desk.errors else error)
     try:
@@ -67,9 +69,10 @@ def run_sweep(
     return agenda.finished
 
 
-def _tuner(desk: "Desk", slots: int) -> "Tuner":
+def _tuner(desk: "Desk", slots: int, interrupted: Callable[[], None]) -> "Tuner":
     from ray import tune
 
+    from rayforget.on_ray.interrupts import Interrupts
     from rayforget.on_ray.searcher import AgendaSearcher
     from rayforget.on_ray.slot import SlotSpec
     from rayforget.on_ray.theta_keeper import start_keeper
@@ -96,6 +99,7 @@ def _tuner(desk: "Desk", slots: int) -> "Tuner":
             name="tune",
             storage_path=state,
             verbose=0,
+            callbacks=[Interrupts(interrupted)],
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=2),
         ),

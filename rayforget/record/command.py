@@ -1,5 +1,6 @@
 """A command and where the sweeps lie -> what a user types, for messages that say what to do next."""
 
+import os
 import shlex
 from pathlib import Path
 
@@ -9,8 +10,13 @@ DEFAULT_STORAGE = "runs"
 """What `--storage` is when it is left out."""
 
 
+def program() -> str:
+    """How this program was called: `uv run` puts it on no other command's PATH."""
+    return "uv run rayforget" if "UV_RUN_RECURSION_DEPTH" in os.environ else "rayforget"
+
+
 def command(words: str, storage: str | Path | Store) -> str:
-    """`rayforget ui NAME`, with `--storage` wherever the default would lead elsewhere.
+    """`rayforget ui NAME`, or `uv run rayforget ui NAME`, with `--storage` wherever the default would lead elsewhere.
 
     Args:
         words: the command and its arguments, without `rayforget`.
@@ -18,5 +24,5 @@ def command(words: str, storage: str | Path | Store) -> str:
     """
     place = str(storage)
     if "://" not in place and Path(place).expanduser().absolute() == Path(DEFAULT_STORAGE).absolute():
-        return f"rayforget {words}"
-    return f"rayforget {words} --storage {shlex.quote(place)}"
+        return f"{program()} {words}"
+    return f"{program()} {words} --storage {shlex.quote(place)}"

@@ -132,7 +132,7 @@ def _add_baselines(figure: go.Figure, summary: Summary, hovers: list[str]) -> No
             text=[name],
             textposition="bottom right",
             marker={"symbol": symbol, "size": size, "color": INK, "line": {"color": "white", "width": 1}},
-            name=name if one else f"{name}, mean of {len(baseline.points)}",
+            name=name if one else f"{name}, mean of {len(baseline.points)} seeds",
             customdata=[hover],
             hovertemplate=_HOVER,
         )

@@ -1,9 +1,10 @@
 """A sweep while it runs: a live view on a terminal, plain lines anywhere else."""
 
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
+from types import FrameType, TracebackType
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -12,6 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from rayforget.frontier.points import FrontierPoint
+
+_STOPPING = "stopping; what is finished is recorded"
+_SHOWN = 8
+"""Best points in the view: it must fit into a window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,7 @@ class LiveView:
         self._started = time.monotonic()
         self._first: tuple[int, float] | None = None
         self._side_by_side = 1
+        self._stopping = False
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> "LiveView":
@@ -69,6 +75,18 @@ class LiveView:
         if not self._console.is_terminal:
             self._console.print(text)
 
+    def stopping(self) -> None:
+        """Says that a Ctrl-C was heard."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self.note(_STOPPING)
+
+    def interrupt(self, number: int, frame: FrameType | None) -> None:
+        """A handler of SIGINT that says so before it interrupts."""
+        self.stopping()
+        signal.default_int_handler(number, frame)
+
     def warn(self, text: str) -> None:
         """Prints a line that stays; may come from another thread."""
         self._console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
@@ -80,7 +98,7 @@ class LiveView:
         if self._first is None and progress.done:
             self._first = (progress.done, time.monotonic())
         if progress.done:
-            self._note = ""
+            self._note = "" if progress.done < progress.in_all else "all trainings are done; the report comes next"
         if not self._console.is_terminal:
             self._console.print(self._line(progress), highlight=False)
 
@@ -125,16 +143,24 @@ class LiveView:
         value = _recovered(progress)
         recovered = f"recovered so far {value} (val, optimistic)" if value else ""
         under_way = f"running: {', '.join(self._running())}" if self._running() else self._note
+        if self._stopping:
+            under_way = _STOPPING
         return Group(head, Text(f"{under_way}   {recovered}", style="dim"), self._best(progress.frontier))
 
     @staticmethod
     def _best(frontier: Sequence[FrontierPoint]) -> RenderableType:
         table = Table(box=None, padding=(0, 2), header_style="dim")
-        for name in ("best so far", "α", "speciality", "generality"):
-            table.add_column(name, justify="left" if name == "best so far" else "right")
-        for point in list(frontier)[-8:]:
+        shown = list(frontier)[-_SHOWN:]
+        title = "best so far" if len(shown) == len(frontier) else f"best so far, {len(shown)} of {len(frontier)}"
+        for name in (title, "trained", "α", "speciality, % on val", "generality, % on val"):
+            table.add_column(name, justify="left" if name == title else "right")
+        for point in shown:
             table.add_row(
-                point.trial, f"{point.alpha:g}", f"{100 * point.speciality:.1f}", f"{100 * point.generality:.1f}"
+                point.trial,
+                f"{100 * point.fraction:g} %",
+                f"{point.alpha:g}",
+                f"{100 * point.speciality:.1f}",
+                f"{100 * point.generality:.1f}",
             )
         return table
 

@@ -218,7 +218,12 @@ def _recovered_words(summary: Summary) -> str:
     if found.value is None:
         return f"Recovered is undefined; the hypervolume is {format_area(found.hypervolume)} on {where}."
     interval = ", 95 % interval" if summary.recovery.interval else ""
-    return f"Recovered {format_recovered(found, summary.recovery.interval)} on {where}{interval}."
+    # The axes are val's, so is the area over the box.
+    drawn = summary.recovery.val if summary.split == "test" else None
+    beside = (
+        "" if drawn is None or drawn.value is None else f"; on val, as drawn, {format_recovered(drawn)} (optimistic)"
+    )
+    return f"Recovered {format_recovered(found, summary.recovery.interval)} on {where}{interval}{beside}."
 
 
 def _methods(summary: Summary) -> Sequence[str]:

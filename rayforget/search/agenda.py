@@ -42,6 +42,11 @@ class NamedJob:
     name: str
     job: TrialJob | tuple[TestJob, ...]
 
+    @property
+    def words(self) -> str:
+        """What it is, for people."""
+        return self.name if isinstance(self.job, TrialJob) else f"scores on test ({self.name})"
+
 
 class Agenda:
     """The order of a sweep's work, and what is known so far; made anew from the record on resume."""
@@ -78,6 +83,13 @@ class Agenda:
             and self.halted is None
             and ((self._tests is not None and not self._tests) or self._hopeless())
         )
+
+    def settle(self) -> bool:
+        """Whether a resumed sweep has nothing left to do: known before anything is started for it."""
+        trained = not self.running and not self._waiting and self._num_asked >= self.space.search.trainings
+        if trained and self._tests is None and not self._hopeless():
+            self._tests = deque(self._plan_tests())
+        return self.finished
 
     def next(self) -> NamedJob | Next:
         """The next job, or why there is none."""

@@ -18,7 +18,7 @@ class FolderSource(Frozen):
 
     kind: Literal["folder"]
     path: LocalPath
-    """The folder that holds the classes' folders."""
+    """The folder that holds the classes' folders; relative to where the command is started."""
     max_broken: NonNegativeInt = 0
     """How many unreadable images are skipped (and named) before it is an error."""
 

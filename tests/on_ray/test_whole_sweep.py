@@ -85,6 +85,7 @@ def test_a_sweep_that_is_interrupted_and_killed_ends_as_one_that_was_not(space_f
     first.send_signal(signal.SIGINT)
     output = finish(first)
     assert first.returncode == 130, output
+    assert output.index("stopping; what is finished is recorded") < output.index("interrupted; go on with")
     assert f"rayforget sweep --resume broken --storage {storage}" in output
     assert_nothing_of_ray_is_left()
     kept = {path: path.read_bytes() for path in (storage / "broken" / "points").glob("*.json")}
@@ -105,6 +106,12 @@ def test_a_sweep_that_is_interrupted_and_killed_ends_as_one_that_was_not(space_f
     hashes = [{r.key: r.theta_1_hash for r in sweep.records()} for sweep in names.values()]
     assert hashes[0] == hashes[1]
     assert_nothing_of_ray_is_left()
+
+    again = start("--resume", "broken", "--storage", str(storage))
+    output = finish(again)
+    assert again.returncode == 0, output
+    assert "Ray" not in output  # nothing is left to do, so nothing is started
+    assert "look at it with" in output
 
 
 def test_an_error_in_the_driver_is_one_line_after_the_report(space_file: Path, tmp_path: Path) -> None:

@@ -8,6 +8,12 @@ from rayforget.record.command import command
 from rayforget.record.store import Store
 
 
+def test_who_came_by_uv_run_is_told_to_do_so_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+    assert command("ui x", "runs") == "uv run rayforget ui x"
+    assert command("ui x", "/data/runs") == "uv run rayforget ui x --storage /data/runs"
+
+
 def test_the_default_storage_needs_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for same in ("runs", "./runs", tmp_path / "runs", Store.open("runs")):

@@ -1,6 +1,7 @@
 """What a sweep shows while it runs."""
 
 import io
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -63,3 +64,14 @@ def test_a_terminal_shows_what_runs_and_the_best_points(clock: Callable[[float],
     for part in ("my sweep", "6/19 done", "1 running", "running: 0004-kd", "recovered so far 0.50", "0003-l2", "0.375"):
         assert part in shown
     assert "ETA 3:15" in shown
+
+
+def test_an_interrupt_is_heard_at_once() -> None:
+    text = io.StringIO()
+    view = LiveView(Console(file=text, width=120, force_terminal=True), "my sweep", running=lambda: ["0004-kd"])
+    with view:
+        view.show(progress(4))
+        with pytest.raises(KeyboardInterrupt):
+            view.interrupt(signal.SIGINT, None)
+        view.stopping()
+    assert "stopping; what is finished is recorded" in text.getvalue()
