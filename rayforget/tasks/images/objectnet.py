@@ -55,6 +55,8 @@ def objectnet(images: Path) -> Suite:
 
 
 def _maps_folder(images: Path) -> Path:
+    if not images.is_dir():
+        raise TaskError(f"{images}: no such folder; give images/ of ObjectNet's unpacked archive")
     folder = images.parent / "mappings"
     if not folder.is_dir():
         raise TaskError(f"{images}: no folder `mappings` beside it; point to images/ in ObjectNet's unpacked archive")

@@ -66,5 +66,8 @@ def test_missing_and_contradicting_maps_are_named(images):
     (maps / "objectnet_to_imagenet_1k.json").unlink()
     with pytest.raises(TaskError, match=r"objectnet_to_imagenet_1k\.json: cannot be read"):
         objectnet(images)
-    with pytest.raises(TaskError, match="no folder `mappings` beside it"):
+    with pytest.raises(TaskError, match="elsewhere: no such folder"):
         objectnet(images / "elsewhere")
+    (images / "inner").mkdir()
+    with pytest.raises(TaskError, match="no folder `mappings` beside it"):
+        objectnet(images / "inner")
