@@ -12,7 +12,9 @@ import torch.distributed as dist
 from test_lm_training import LORA, learner_of, recipe_of
 from tiny_lm import save_lm
 
+from rayforget.distributed import all_reduce_sum
 from rayforget.foundations.causal_lm import CausalLm, load_causal_lm
+from rayforget.interpolate.lerp import lerp
 from rayforget.space.models import CausalLmFoundation
 from rayforget.space.recipe import (
     CoupledL1Penalty,
@@ -25,7 +27,7 @@ from rayforget.space.recipe import (
 from rayforget.train.distillation import teacher_output
 from rayforget.train.loop import Snapshot, train
 from rayforget.train.sharded_teacher import sharded_teacher_output
-from rayforget.train.sharding import is_shard, own_share
+from rayforget.train.sharding import is_shard, own_share, shard, sharded_like
 from rayforget.train.trainer import Trainer
 
 pytestmark = pytest.mark.slow
@@ -130,6 +132,30 @@ def teach(folder: Path) -> None:
 def test_a_sharded_teacher_answers_as_theta_0_and_leaves_the_weights_as_they_were(tmp_path: Path) -> None:
     save_lm(tmp_path / "model", "opt")
     spawn(2, tmp_path, teach)
+
+
+def work_on_shares(folder: Path) -> None:
+    """lerp and a diagonal quadratic form, as EWC has it, of each rank's own shares against those of whole weights."""
+    module = learner_of(load(folder / "model")).module
+    generator = torch.Generator().manual_seed(0)
+    start = {name: weight.detach().clone() for name, weight in module.named_parameters()}
+    moved = {name: weight + torch.randn(weight.shape, generator=generator) for name, weight in start.items()}
+    importance = {name: torch.rand(weight.shape, generator=generator) for name, weight in start.items()}
+    expected = sum((importance[name] * (moved[name] - start[name]).square()).sum() for name in start)
+    between = lerp(start, moved, 0.3)
+    shard(module, torch.device("cpu"))
+    sharded = dict(module.named_parameters())
+    own = [{name: sharded_like(each[name], sharded[name]) for name in start} for each in (start, moved, importance)]
+    for name, share in lerp(own[0], own[1], 0.3).items():
+        assert torch.equal(share, sharded_like(between[name], sharded[name]))
+    assert sum(share.numel() for share in own[0].values()) <= 0.6 * sum(weight.numel() for weight in start.values())
+    of_rank = sum((own[2][name] * (own[1][name] - own[0][name]).square()).sum() for name in start)
+    torch.testing.assert_close(all_reduce_sum(torch.as_tensor(of_rank)), torch.as_tensor(expected))
+
+
+def test_lerp_and_quadratic_forms_are_the_same_on_shares(tmp_path: Path) -> None:
+    save_lm(tmp_path / "model", "opt")
+    spawn(2, tmp_path, work_on_shares)
 
 
 def go_on(folder: Path) -> None:
