@@ -1,29 +1,20 @@
-"""A Ctrl-C during `Tuner.fit` -> heard at once, before Tune takes the seconds that it needs to end its actors."""
+"""A Ctrl-C while Tune runs -> heard at once, before Tune takes the seconds that it needs to end its actors."""
 
 import signal
+import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
-
-from ray.tune import Callback
 
 
-class Interrupts(Callback):
-    """Puts itself before the handler that Tune installs when it begins."""
+def hear_first(heard: Callable[[], None]) -> None:
+    """Puts itself before the handler of SIGINT that is installed now; does nothing outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    installed = signal.getsignal(signal.SIGINT)
 
-    def __init__(self, heard: Callable[[], None]) -> None:
-        self._heard: Callable[[], None] | None = heard
+    def hear(number: int, frame: FrameType | None) -> None:
+        heard()
+        if callable(installed):
+            installed(number, frame)
 
-    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """In the driver's main thread, once."""
-        heard, self._heard = self._heard, None
-        if heard is None:
-            return
-        tunes = signal.getsignal(signal.SIGINT)
-
-        def hear(number: int, frame: FrameType | None) -> None:
-            heard()
-            if callable(tunes):
-                tunes(number, frame)
-
-        signal.signal(signal.SIGINT, hear)
+    signal.signal(signal.SIGINT, hear)

@@ -26,6 +26,8 @@ class Desk:
 
     agenda: Agenda
     done: Done
+    tune_is_up: Callable[[], None] | None = None
+    """Called once, in Tune's own loop, when the first job is asked for."""
     jobs: dict[str, NamedJob | None] = field(default_factory=dict)
     """Tune's trial -> its job, of the trials under way; None for a slot that waits."""
     warm: int = 0
@@ -62,6 +64,9 @@ class AgendaSearcher(Searcher):
         all but one, and the slot would be cold when the scores on `test` are shared out.
         """
         desk = _DESKS[self._key]
+        tune_is_up, desk.tune_is_up = desk.tune_is_up, None
+        if tune_is_up is not None:
+            tune_is_up()
         with desk.noting_errors():
             upcoming = desk.agenda.next()
         match upcoming:

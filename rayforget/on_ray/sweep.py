@@ -53,13 +53,18 @@ def run_sweep(
     prepare_environment()
     resources = agenda.space.resources
     with ray_session(resources, address=address, verbose=verbose) as dashboard:
+        from rayforget.on_ray.interrupts import hear_first
         from rayforget.on_ray.searcher import Desk
 
         started(dashboard)
         slots = _affordable_slots(resources, local=address is None)
-        desk = Desk(agenda=agenda, done=lambda job, result: _finish(agenda, job, result, after))
+        desk = Desk(
+            agenda=agenda,
+            done=lambda job, result: _finish(agenda, job, result, after),
+            tune_is_up=lambda: hear_first(interrupted),
+        )
         try:
-            _tuner(desk, slots, interrupted).fit()
+            _tuner(desk, slots).fit()
         except Exception as error:  # whatever it is: it ends the sweep, and what is recorded is to be reported
             _break_off(agenda, desk.errors[0] if desk.errors else error)
     try:
@@ -69,10 +74,9 @@ def run_sweep(
     return agenda.finished
 
 
-def _tuner(desk: "Desk", slots: int, interrupted: Callable[[], None]) -> "Tuner":
+def _tuner(desk: "Desk", slots: int) -> "Tuner":
     from ray import tune
 
-    from rayforget.on_ray.interrupts import Interrupts
     from rayforget.on_ray.searcher import AgendaSearcher
     from rayforget.on_ray.slot import SlotSpec
     from rayforget.on_ray.theta_keeper import start_keeper
@@ -99,7 +103,6 @@ def _tuner(desk: "Desk", slots: int, interrupted: Callable[[], None]) -> "Tuner"
             name="tune",
             storage_path=state,
             verbose=0,
-            callbacks=[Interrupts(interrupted)],
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=2),
         ),

@@ -111,7 +111,7 @@ def test_a_sweep_that_is_interrupted_and_killed_ends_as_one_that_was_not(space_f
     output = finish(again)
     assert again.returncode == 0, output
     assert "Ray" not in output  # nothing is left to do, so nothing is started
-    assert "look at it with" in output
+    assert "frontier.png" in output
 
 
 def test_an_error_in_the_driver_is_one_line_after_the_report(space_file: Path, tmp_path: Path) -> None:
