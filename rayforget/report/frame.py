@@ -25,16 +25,16 @@ class Frame:
 def frame_points(summary: Summary) -> Frame:
     """Holds the frontier, the baselines and most points; a few ruined trainings do not squeeze the rest.
 
-    A side moves outwards from frontier and baselines to the 2nd or 98th percentile of all points, by at most the
-    extent of frontier and baselines themselves.
+    A side moves outwards from frontier and baselines to the 2nd or 98th percentile of all points, by at most a third
+    of the extent of frontier and baselines themselves.
     """
     points = 100 * np.array([(point.speciality, point.generality) for point in summary.points])
     models = [*summary.frontier, *summary.theta_0.points, *(summary.plain.points if summary.plain else ())]
     core = points[models]
     low, high = core.min(axis=0), core.max(axis=0)
     extent = np.maximum(high - low, 1.0)
-    low = np.maximum(np.minimum(low, np.percentile(points, 2, axis=0)), low - extent)
-    high = np.minimum(np.maximum(high, np.percentile(points, 98, axis=0)), high + extent)
+    low = np.maximum(np.minimum(low, np.percentile(points, 2, axis=0)), low - extent / 3)
+    high = np.minimum(np.maximum(high, np.percentile(points, 98, axis=0)), high + extent / 3)
     margin = 0.06 * np.maximum(high - low, _LEAST_EXTENT) + 0.3
     low, high = low - margin * (1, 1.6), high + margin * (1, 2)  # labels stand below and above
     lack = np.maximum(_LEAST_EXTENT - (high - low), 0.0) / 2
