@@ -72,12 +72,14 @@ class _Divergence(torch.autograd.Function):
         probabilities = teacher_log.exp()
         loss = temperature**2 * teacher_log.sub_(student_log).mul_(probabilities).sum()
         gradient = student_log.exp_().sub_(probabilities).mul_(temperature)
-        ctx.save_for_backward(gradient.to(logits.dtype))
+        ctx.save_for_backward(gradient)
+        ctx.dtype = logits.dtype
         return loss
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
-        # Nobody else holds it; a second backward finds it changed, and torch says so.
-        return gradient.mul_(grad), None, None
+        # Nobody else holds it; a second backward finds it changed, and torch says so. It is rounded to the logits' type
+        # after a loss scale has lifted it, as fp16 needs.
+        return gradient.mul_(grad).to(ctx.dtype), None, None

@@ -21,6 +21,18 @@ def test_loss_and_gradient_are_the_equations(temperature: float, shape: tuple[in
     torch.testing.assert_close(gradient, torch.autograd.grad(3 * expected, student)[0], atol=1e-5, rtol=1e-5)
 
 
+def test_a_loss_scale_lifts_the_gradient_before_fp16_rounds_it() -> None:
+    scale, teacher = 2.0**15, 1e-4 * torch.randn(3, 4096, generator=torch.Generator().manual_seed(0))
+    gradients = []
+    for dtype in (torch.float16, torch.float64):
+        logits = torch.zeros(3, 4096, dtype=dtype, requires_grad=True)
+        (scale * distillation_loss(logits, teacher, 1.0)).backward()
+        assert logits.grad is not None
+        gradients.append(logits.grad.double())
+    assert gradients[1].abs().median() < scale * torch.finfo(torch.float16).smallest_normal / 1000
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=0.01, atol=1e-6)
+
+
 def test_a_changed_gradient_is_not_handed_out_twice() -> None:
     student = torch.randn(7, 3, requires_grad=True)
     loss = distillation_loss(student, torch.randn(7, 3), 1.0)
