@@ -9,6 +9,10 @@ class SpaceError(RayforgetError, ValueError):
     """A space file, or what it points to, cannot be used as it is."""
 
 
+class ExtensionError(RayforgetError, LookupError):
+    """A name in a space stands for nothing here, for two things, or for a package that cannot be imported."""
+
+
 class FoundationError(RayforgetError, ValueError):
     """A foundation model cannot be loaded, or not be trained the way a recipe asks."""
 

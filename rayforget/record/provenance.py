@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from rayforget.extensions import used_extensions
+
 _ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = (
     *("rayforget", "torch", "torchvision", "numpy", "open_clip_torch", "transformers", "peft", "safetensors"),
@@ -25,6 +27,7 @@ def provenance(seeds: Mapping[str, int]) -> dict[str, Any]:
     return {
         "code": {**git_state(), "version": code_version()},
         "packages": package_versions(),
+        "extensions": used_extensions(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "hardware": hardware(),

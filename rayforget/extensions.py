@@ -1,0 +1,104 @@
+"""A name that a space writes -> the object of that name: one of ours, or an entry point of somebody else's package.
+
+Nothing is imported before a space names it, so that a package that is broken breaks nothing but the space that asks
+for it. A package announces its extensions in its pyproject.toml:
+
+    [project.entry-points."rayforget.penalties"]
+    huber = "my_package.huber:HuberPenalty"
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar, cast
+
+from rayforget.errors import ExtensionError
+
+T = TypeVar("T")
+
+_used: dict[str, dict[str, str]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extension(Generic[T]):
+    """What a name stands for, and who brought it."""
+
+    value: T
+    package: str | None = None
+    """Distribution that brings it; None for rayforget's own."""
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry(Generic[T]):
+    """One kind of extension: rayforget's own by their places, others' by the entry points of installed packages."""
+
+    group: str
+    """Group of entry points, e.g. `rayforget.penalties`."""
+    noun: str
+    """What a user calls one, for messages: `penalty`."""
+    own: Mapping[str, str] = field(default_factory=dict)
+    """Name -> `module:attribute`."""
+
+    def names(self) -> tuple[str, ...]:
+        """Every name that may be written, rayforget's own first; imports none of them."""
+        return (*self.own, *sorted({point.name for point in self._points()} - self.own.keys()))
+
+    def find(self, name: str) -> Extension[T]:
+        """Imports what the name stands for.
+
+        Raises:
+            ExtensionError: there is no such name here, two packages claim it, or its package cannot be imported; one
+                line, whatever is behind it.
+        """
+        claims = [point for point in self._points() if point.name == name]
+        if name in self.own:
+            if claims:
+                raise ExtensionError(
+                    f"{name} is rayforget's own {self.noun}, and {_packages(claims)} brings another of that name; "
+                    "uninstall it, or have it renamed"
+                )
+            module, _, attribute = self.own[name].partition(":")
+            return Extension(value=cast(T, getattr(import_module(module), attribute)))
+        if not claims:
+            raise ExtensionError(f"there is no {self.noun} {name!r} here{self._hint(name)}")
+        if len(claims) > 1:
+            raise ExtensionError(f"{_packages(claims)} each bring a {self.noun} {name!r}; uninstall all but one")
+        return self._load(claims[0])
+
+    def _load(self, point: EntryPoint) -> Extension[T]:
+        package, version = _package(point), point.dist.version if point.dist else None
+        try:
+            value: T = point.load()
+        except Exception as error:  # somebody else's code, whatever it raises
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ExtensionError(
+                f"{self.noun} {point.name!r} of package {package} cannot be imported ({reason}); mend or uninstall it"
+            ) from error
+        _used.setdefault(self.group, {})[point.name] = f"{package} {version or ''}".strip()
+        return Extension(value=value, package=package, version=version)
+
+    def _points(self) -> list[EntryPoint]:
+        """One for each package: a distribution that is found twice on the path is itself both times."""
+        return list({(point.name, _package(point)): point for point in entry_points(group=self.group)}.values())
+
+    def _hint(self, name: str) -> str:
+        names = self.names()
+        close = difflib.get_close_matches(name, names, n=1)
+        meant = f"; did you mean {close[0]}?" if close else "; a package that brings it must be installed on each node"
+        return f" (there are: {', '.join(names)}){meant}"
+
+
+def used_extensions() -> dict[str, dict[str, str]]:
+    """Group -> name -> `package version`, of other packages' extensions that this process has imported."""
+    return {group: dict(names) for group, names in sorted(_used.items())}
+
+
+def _packages(points: list[EntryPoint]) -> str:
+    return " and ".join(sorted(_package(point) for point in points))
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else point.value.partition(":")[0]
