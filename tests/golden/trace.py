@@ -1,0 +1,59 @@
+"""A space of constants -> the hash of every theta_1 and the digest of every point's item results, as JSON.
+
+Started as a process of its own by test_golden.py, which sets what the bits depend on besides the versions:
+
+    uv run python tests/golden/trace.py tests/golden/clip.yaml FOLDER
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from rayforget.bench import Bench, BenchSpec
+from rayforget.pipeline import run_trial
+from rayforget.record.jobs import TrialJob
+from rayforget.record.store import Store
+from rayforget.record.sweep import Sweep, SweepInfo
+from rayforget.record.types import CheckpointRecord, Score
+from rayforget.space.load import load_space
+from rayforget.space.methods import methods_of
+
+
+def digest_of(scores: Mapping[str, Score]) -> str:
+    """Sixteen hex digits over every task's item results in their order."""
+    digest = hashlib.sha256()
+    for task in sorted(scores):
+        score = scores[task]
+        weights = b"" if score.weights is None else score.weights.tobytes()
+        digest.update(f"{task}|{score.rule}|{score.items_hash}|".encode() + score.items.tobytes() + weights)
+    return digest.hexdigest()[:16]
+
+
+def trace_of(record: CheckpointRecord) -> dict[str, object]:
+    """What must never change of a checkpoint."""
+    points = {f"{point.alpha:.6g}": digest_of(point.scores) for point in record.points}
+    return {"theta_1": record.theta_1_hash, "loss": record.facts["loss"], "points": points}
+
+
+def main(space_file: Path, folder: Path) -> None:
+    """Trains every method once, with seed 0, and prints what came of it."""
+    torch.set_num_threads(1)
+    loaded = load_space(space_file, (f"storage.path={folder}",))
+    info = SweepInfo(name="golden", space_name=loaded.space.name, created=0.0, space_digest="")
+    Sweep.create(Store.open(str(folder)), info, space_text=loaded.text, space=loaded.space.model_dump(mode="json"))
+    bench = Bench.open(BenchSpec(space=loaded.space, sweep_name="golden"))
+    found: dict[str, object] = {}
+    for number, method in enumerate(methods_of(loaded.space)):
+        job = TrialJob(name=f"{number:04d}-{method.name}", recipe=method.recipe(seed=0), alpha=0.4)
+        records = run_trial(job, bench, lambda stage, done, in_all: None)
+        assert all(record.status == "ok" for record in records), records[-1].reason
+        found |= {f"{method.name} {record.fraction:g}": trace_of(record) for record in records}
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve())
