@@ -33,10 +33,11 @@ from rayforget.foundations.causal_head import CausalHead
 from rayforget.foundations.causal_learner import CausalLearner
 from rayforget.foundations.causal_lm import CausalLm, load_causal_lm
 from rayforget.space.models import CausalLmFoundation
-from rayforget.space.recipe import Distillation, FullAdapter, LoraAdapter, Recipe
+from rayforget.space.recipe import FullAdapter, LoraAdapter, Recipe
 from rayforget.tasks.text.types import TrainingSet
 from rayforget.train.lora import attach_lora
-from rayforget.train.teacher import live_pull
+from rayforget.train.penalties.kd import Distillation
+from rayforget.train.teacher import ask_teacher
 from rayforget.train.trainer import Trainer
 
 VARIANTS = ("full", "full, transformers", "lora", "lora, transformers", "lora kd", "lora kd, deep copy")
@@ -158,7 +159,7 @@ def teach_with_a_copy(model: CausalLm) -> None:
         output: Tensor = teacher(**inputs)
         return output
 
-    setattr(sys.modules[live_pull.__module__], "teacher_output", answer)  # noqa: B010 (no name that the module exports)
+    setattr(sys.modules[ask_teacher.__module__], "teacher_output", answer)  # noqa: B010 (no name that the module exports)
 
 
 def theirs(model: CausalLm, variant: str, args: argparse.Namespace) -> list[float]:

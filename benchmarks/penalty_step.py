@@ -24,10 +24,11 @@ from rayforget.foundations.clip_prepared import prepare_clip
 from rayforget.foundations.protocol import Batch, Learner
 from rayforget.space.data import FolderSource, Source, WorldSource, ZeroShotTask
 from rayforget.space.models import ClipFoundation
-from rayforget.space.recipe import L1Penalty, L2Penalty, Penalty, Recipe
+from rayforget.space.penalty import Penalty
+from rayforget.space.recipe import Recipe
 from rayforget.tasks.resolve import resolve_tasks
-from rayforget.train.penalties.l1 import l1_proximal_step
-from rayforget.train.penalties.l2 import l2_proximal_step
+from rayforget.train.penalties.l1 import L1Penalty
+from rayforget.train.penalties.l2 import L2Hooks, L2Penalty
 from rayforget.train.trainer import Trainer
 
 PENALTIES: Mapping[str, Penalty] = {
@@ -50,10 +51,17 @@ class SwitchedTrainer(Trainer):
 
     in_loss: str | None = None
 
+    def __init__(self, learner: Learner, recipe: Recipe) -> None:
+        super().__init__(learner, recipe, seed=0)
+        self._prepared = self._hooks
+        kept = self._prepared["l2"]
+        assert isinstance(kept, L2Hooks)
+        self._pairs = list(zip(kept.weights.values(), kept.start, strict=True))
+
     def switch(self, kind: str) -> None:
         """The next step is of this kind."""
         norm, _, form = kind.partition(" ")
-        self._penalties = [PENALTIES[norm]] if form == "proximal" else []
+        self._hooks = {norm.lower(): self._prepared[norm.lower()]} if form == "proximal" else {}
         self.in_loss = norm if form == "autograd" else None
 
     def _loss_of(self, batch: Batch, *, last: bool) -> Tensor:
@@ -63,7 +71,7 @@ class SwitchedTrainer(Trainer):
             return loss
         # The loss is a sum over the batch's targets and is divided by their number later.
         scale = PENALTIES[self.in_loss].strength * len(batch.targets)
-        for weight, start in zip(self._dense, self._dense_start, strict=True):
+        for weight, start in self._pairs:
             gap = weight - start
             loss = loss + scale * (gap.abs().sum() if self.in_loss == "L1" else 0.5 * gap.square().sum())
         return loss
@@ -71,14 +79,14 @@ class SwitchedTrainer(Trainer):
     def time_penalty(self, norm: str) -> float:
         """Seconds of the proximal step alone, hot on its heels."""
         began = time.perf_counter()
-        step = l1_proximal_step if norm == "L1" else l2_proximal_step
-        step(self._dense, self._dense_start, self.recipe.learning_rate * PENALTIES[norm].strength)
+        with torch.no_grad():
+            self._prepared[norm.lower()].after_step(self.recipe.learning_rate)
         return time.perf_counter() - began
 
     @property
     def num_weights(self) -> int:
         """Weights that are trained, and penalised."""
-        return sum(weight.numel() for weight in self._dense)
+        return sum(weight.numel() for weight, _ in self._pairs)
 
 
 class RandomImages:
@@ -112,12 +120,12 @@ class RandomImages:
 def recipe_of(batch_size: int) -> Recipe:
     """Far more steps than will be taken, so that the learning rate stays near its peak.
 
-    With a penalty, so that the trainer keeps theta_0; which one a step takes is switched.
+    With both penalties; which one a step takes is switched.
     """
     return Recipe(
         method="switched",
         head="frozen",
-        penalties=(PENALTIES["L2"],),
+        penalties=tuple(PENALTIES.values()),
         learning_rate=1e-5,
         epochs=10_000,
         batch_size=batch_size,
@@ -156,7 +164,7 @@ def real_learner(batch_size: int, cache: Path) -> tuple[str, Learner]:
 
 def measure(name: str, learner: Learner, batch_size: int, rounds: int, *, targets: bool) -> None:
     """Takes the steps and prints what they cost."""
-    trainer = SwitchedTrainer(learner, recipe_of(batch_size), seed=0)
+    trainer = SwitchedTrainer(learner, recipe_of(batch_size))
     seconds: dict[str, list[float]] = {kind: [] for kind in KINDS}
     alone: dict[str, list[float]] = {norm: [] for norm in PENALTIES}
     order, shuffle = list(KINDS), random.Random(0)

@@ -31,7 +31,7 @@ class Extension(Generic[T]):
     version: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Registry(Generic[T]):
     """One kind of extension: rayforget's own by their places, others' by the entry points of installed packages."""
 

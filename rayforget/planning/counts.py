@@ -7,6 +7,7 @@ from itertools import product
 from rayforget.space.domains import ChoiceDomain, Domain, Scalar
 from rayforget.space.load import LoadedSpace
 from rayforget.space.method import Method
+from rayforget.space.penalty import Penalty
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.check import Resolved
 from rayforget.tasks.resolved import ResolvedTask, SplitName
@@ -149,9 +150,9 @@ def _is_number(value: Scalar) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def penalty_bounds(method: Method) -> Iterator[tuple[str, float, float]]:
-    """(kind, smallest, largest strength) of each of the method's penalties."""
+def penalty_bounds(method: Method) -> Iterator[tuple[Penalty, float, float]]:
+    """Each of the method's penalties, with its smallest and largest strength."""
     for penalty in typical_recipes(method)[0].penalties:
         path = f"penalties.{penalty.kind}.strength"
         low, high = _bounds(method.domains[path]) if path in method.domains else (penalty.strength, penalty.strength)
-        yield penalty.kind, low, high
+        yield penalty, low, high

@@ -22,7 +22,7 @@ class Memory:
     module: int
     """The copy that is trained."""
     training: int
-    """Gradients, AdamW's two moments and the start values, each as large as what is trained."""
+    """Gradients and AdamW's two moments, each as large as what is trained, and what penalties keep."""
     resident: int
     """Fine-tuned weights and the interpolated models that share a pass over the images."""
 
@@ -79,7 +79,7 @@ def _memory(resources: Resources, counts: Counts, probe: Probe, recipe: RecipePr
     return Memory(
         theta_0=probe.theta_0_bytes * (1 if resources.gpus_per_worker == 0 else 2),
         module=recipe.module_bytes,
-        training=4 * recipe.trained_bytes,
+        training=3 * recipe.trained_bytes + recipe.kept_bytes,
         resident=(1 + min(fitting, counts.coarse + 1)) * recipe.checkpoint_bytes,
     )
 

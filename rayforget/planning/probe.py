@@ -44,6 +44,8 @@ class RecipeProbe:
     """Seconds per optimiser step; None where the machine lacks the space's GPU."""
     trained_bytes: int
     """Weights that are trained, in fp32."""
+    kept_bytes: int
+    """What penalties keep of them: theta_0's values, Fisher informations."""
     module_bytes: int
     """The trained copy of the model, trained weights included."""
     checkpoint_bytes: int
@@ -163,9 +165,11 @@ def _probe_recipe(
         step_s = min(_seconds(trainer.take_step) for _ in range(_STEPS)) * local_batch / batch
         theta_1 = changed_tensors(samples.many.initial(recipe), trainer.theta_1())
         model_s, item_s = _time_scores(recipe, theta_1, samples, device)
+    trained_bytes = sum(_nbytes(p) for p in module.parameters() if p.requires_grad)
     return RecipeProbe(
         step_s=step_s,
-        trained_bytes=sum(_nbytes(p) for p in module.parameters() if p.requires_grad),
+        trained_bytes=trained_bytes,
+        kept_bytes=_kept_bytes(recipe, trained_bytes),
         module_bytes=sum(_nbytes(tensor) for tensor in (*module.parameters(), *module.buffers())),
         checkpoint_bytes=sum(_nbytes(p) for name, p in module.named_parameters() if _is_saved(name, p)),
         model_s=model_s,
@@ -193,12 +197,21 @@ def _time_scores(
 
 
 def _kind(recipe: Recipe) -> object:
-    """What decides the cost of a training and whether it can be set up; a penalty on weights costs next to nothing."""
-    teacher = any(penalty.kind == "kd" for penalty in recipe.penalties)
-    coupled = any(penalty.kind.endswith("_coupled") for penalty in recipe.penalties)
+    """What decides the cost of a training, and whether it can be set up."""
+    penalties = tuple((penalty.kind, penalty.needs(lora=_has_lora(recipe))) for penalty in recipe.penalties)
     adapter = recipe.adapter.model_dump_json()
     switches = (recipe.precision, recipe.gradient_checkpointing, recipe.augmentation, recipe.batch_size)
-    return (recipe.head, adapter, teacher, coupled, *switches)
+    return (recipe.head, adapter, penalties, *switches)
+
+
+def _has_lora(recipe: Recipe) -> bool:
+    return recipe.adapter.kind == "lora"
+
+
+def _kept_bytes(recipe: Recipe, trained_bytes: int) -> int:
+    """What its penalties keep beside gradients and moments: one theta_0 for all, and what each has of its own."""
+    needs = [penalty.needs(lora=_has_lora(recipe)) for penalty in recipe.penalties if penalty.strength > 0]
+    return trained_bytes * (any(need.theta_0 for need in needs) + sum(need.further for need in needs))
 
 
 def _seconds(work: Callable[[], object]) -> float:

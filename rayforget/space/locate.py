@@ -7,6 +7,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import Tag
 from pydantic.fields import FieldInfo
 
+from rayforget.errors import ExtensionError
+from rayforget.space.by_kind import FOREIGN, Foreign
 from rayforget.space.document import At, item_key
 from rayforget.space.frozen import Frozen, FrozenDict
 from rayforget.space.searchable import Tree
@@ -28,7 +30,7 @@ def locate(model: type[Frozen], location: Iterable[str | int], tree: Any) -> tup
         if members := _members(annotation):
             tagged = [member for member in members if element in _tags(member)]
             if tagged:
-                annotation = tagged[0]
+                annotation = _brought(tagged[0], tree)
                 continue
             annotation = next((one for one in map(_bare, members) if element in _fields(one)), None)
         if _is_model(annotation):
@@ -46,7 +48,7 @@ def kinds(model: type[Frozen], at: At) -> list[str]:
     key = next(key for key in reversed(at) if key in model.model_fields)
     annotation = _bare(_annotation(model.model_fields[str(key)]))
     annotation = annotation if _members(annotation) else _item(annotation)
-    return [str(tag) for member in _members(_bare(annotation)) for tag in _tags(member)]
+    return [str(tag) for member in _members(_bare(annotation)) for tag in _tags(member) if tag != FOREIGN]
 
 
 def _step(tree: Any, element: str | int) -> tuple[Any, str | int]:
@@ -78,6 +80,17 @@ def _tags(member: Any) -> list[Any]:
     if get_origin(member) is Annotated:
         return [one.tag for one in get_args(member) if isinstance(one, Tag)]
     return [*get_args(member.model_fields["kind"].annotation)] if "kind" in _fields(member) else []
+
+
+def _brought(member: Any, tree: Any) -> Any:
+    """The model that another package brings for these values, where the member stands for such; else the member."""
+    for one in get_args(member):
+        if isinstance(one, Foreign):
+            try:
+                return one.model(tree["kind"])
+            except ExtensionError:
+                return None
+    return member
 
 
 def _is_model(annotation: Any) -> bool:

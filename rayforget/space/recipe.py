@@ -4,11 +4,13 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from rayforget.space.by_kind import any_of
 from rayforget.space.frozen import Frozen, Problem
+from rayforget.space.penalty import PENALTIES, Penalty
 
 Head = Literal["frozen", "trained", "text"]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -52,58 +54,13 @@ class LoraAdapter(Frozen):
 Adapter = Annotated[FullAdapter | LoraAdapter, Field(discriminator="kind")]
 
 
-class L1Penalty(Frozen):
-    """strength * |theta - theta_0|_1 as a proximal step after the optimiser's; useful strengths: log 1e-3 to 1."""
-
-    kind: Literal["l1"]
-    strength: NonNegativeFloat
-    """Weight of the penalty; 0 trains as without it, bit for bit."""
+if TYPE_CHECKING:
+    AnyPenalty = Penalty
+else:
+    AnyPenalty = any_of(PENALTIES, Penalty)
 
 
-class L2Penalty(Frozen):
-    """strength / 2 * |theta - theta_0|^2 as a proximal step; useful strengths: around 1 / sum of learning rates."""
-
-    kind: Literal["l2"]
-    strength: NonNegativeFloat
-    """Weight of the penalty; 0 trains as without it, bit for bit."""
-
-
-class CoupledL1Penalty(Frozen):
-    """strength * |theta - theta_0|_1 inside the loss, as the papers have it; passes through Adam's scaling."""
-
-    kind: Literal["l1_coupled"]
-    strength: NonNegativeFloat
-    """Weight of the penalty; 0 trains as without it, bit for bit."""
-
-
-class CoupledL2Penalty(Frozen):
-    """strength / 2 * |theta - theta_0|^2 inside the loss, as the papers have it; passes through Adam's scaling."""
-
-    kind: Literal["l2_coupled"]
-    strength: NonNegativeFloat
-    """Weight of the penalty; 0 trains as without it, bit for bit."""
-
-
-class Distillation(Frozen):
-    """strength * T^2 * KL(p_theta_0 || p_theta) over the speciality's classes, on the training batch."""
-
-    kind: Literal["kd"]
-    strength: NonNegativeFloat
-    """Weight of the penalty; 0 trains as without it, bit for bit."""
-    temperature: PositiveFloat = 1.0
-    """T, dividing both models' logits."""
-
-
-Penalty = Annotated[
-    L1Penalty | L2Penalty | CoupledL1Penalty | CoupledL2Penalty | Distillation,
-    Field(discriminator="kind"),
-]
-
-_INSTEAD_WITH_LORA = {"l1": "l1_coupled", "l2": "l2_coupled"}
-"""A proximal step moves whole weights, of which LoRA trains none; on scale * B @ A the coupled forms are defined."""
-
-
-def _by_kind(penalties: tuple[Penalty, ...]) -> tuple[Penalty, ...]:
+def _by_kind(penalties: tuple[AnyPenalty, ...]) -> tuple[AnyPenalty, ...]:
     return tuple(sorted(penalties, key=lambda penalty: penalty.kind))
 
 
@@ -116,7 +73,7 @@ class Recipe(Frozen):
     """Image-text models only: which classifier is trained against (see docs/architecture.md); null elsewhere."""
     adapter: Adapter = FullAdapter()
     """Full fine-tuning or LoRA."""
-    penalties: Annotated[tuple[Penalty, ...], AfterValidator(_by_kind)] = ()
+    penalties: Annotated[tuple[AnyPenalty, ...], AfterValidator(_by_kind)] = ()
     """What pulls the training towards theta_0; one of a kind at most, in any order (kept sorted by kind)."""
     learning_rate: PositiveFloat
     """Peak learning rate of AdamW."""
@@ -147,16 +104,16 @@ class Recipe(Frozen):
 
     def problems(self) -> Iterable[Problem]:
         """Settings that contradict each other."""
-        kinds = {penalty.kind for penalty in self.penalties}
         for kind in repeated(penalty.kind for penalty in self.penalties):
             yield Problem(at=("penalties", kind), text=f"found more than one of kind {kind}; write one")
         if self.adapter.kind == "lora":
-            for kind in sorted(kinds & _INSTEAD_WITH_LORA.keys()):
-                text = (
-                    f"found {kind} with adapter.kind: lora; its proximal step moves whole weights and LoRA trains "
-                    f"none: write kind: {_INSTEAD_WITH_LORA[kind]} (on another scale of strengths) or drop the adapter"
-                )
-                yield Problem(at=("penalties", kind), text=text)
+            for penalty in self.penalties:
+                if penalty.instead_with_lora is not None:
+                    text = (
+                        f"found {penalty.kind} with adapter.kind: lora; its proximal step moves whole weights and LoRA "
+                        f"trains none: write {penalty.instead_with_lora} or drop the adapter"
+                    )
+                    yield Problem(at=("penalties", penalty.kind), text=text)
         if self.batch_size % self.accumulation:
             text = (
                 f"found batch_size {self.batch_size} with accumulation {self.accumulation}; accumulation must divide "

@@ -1,9 +1,4 @@
-"""Knowledge distillation from theta_0 (Hinton et al. 2015; LwF, Li and Hoiem 2016) on the training batch.
-
-    loss = strength * T^2 * mean_i KL( softmax(z_0i / T) || softmax(z_i / T) )
-
-with z_0 the logits of theta_0 and z those of the model, over the speciality's classes (or the answer tokens). T^2
-keeps the gradient's size when T changes. At theta = theta_0 loss and gradient are 0; strength 0 calls no teacher.
+"""The divergence between theta_0's logits and a model's, and theta_0's answers from the module that is trained.
 
 The teacher needs no second module. Where a LoRA alone is trained it is the same weights with the adapter off; else it
 is the module called with the trained tensors' start values in place of their current ones (a trained head's teacher

@@ -12,6 +12,7 @@ from torch import Tensor
 from rayforget.distributed import from_rank_0, rank
 from rayforget.foundations.protocol import Learner
 from rayforget.space.recipe import Recipe
+from rayforget.train.penalties.hooks import Sources
 from rayforget.train.schedule import checkpoint_steps
 from rayforget.train.trainer import Trainer
 
@@ -47,6 +48,7 @@ def train(
     save_every_s: float = 60.0,
     progress: Progress | None = None,
     sharded: bool = False,
+    sources: Sources | None = None,
 ) -> Iterator[Snapshot]:
     """Fine-tunes and yields a snapshot at each of `fractions`.
 
@@ -66,13 +68,14 @@ def train(
         save_every_s: seconds between two saves.
         progress: called on every rank after every step.
         sharded: each rank keeps a share of the weights (FSDP2) instead of all of them (DDP).
+        sources: what penalties may ask of other data; without it those that do are refused.
 
     Raises:
         TrainingError: on every rank alike, when a loss or a gradient is not finite.
     """
     if recipe.compile:
         _forget_compiled_code()
-    trainer = Trainer(learner, recipe, seed=seed, sharded=sharded)
+    trainer = Trainer(learner, recipe, seed=seed, sharded=sharded, sources=sources)
     if resume is not None:
         trainer.load_state_dict(resume)
     snapshots = checkpoint_steps(fractions, trainer.total_steps)

@@ -1,4 +1,4 @@
-"""theta_0 as the teacher of one training: a batch's inputs -> what pulls the batch's logits towards theta_0's."""
+"""theta_0 as the teacher of one training: a batch's inputs -> theta_0's logits, from the module that is trained."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -6,13 +6,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from rayforget.space.recipe import Distillation
-from rayforget.train.distillation import distillation_loss, teacher_output
+from rayforget.train.distillation import teacher_output
 from rayforget.train.sharded_teacher import sharded_teacher_output
 from rayforget.train.sharding import own_share
 
-Pull = Callable[[Tensor, slice], Tensor]
-"""(logits of some of the batch's targets, which targets they are) -> the penalty's sum over them, a scalar."""
+Answer = Callable[[slice], Tensor]
+"""Which of a batch's targets -> theta_0's logits of them, shape (n, num_classes)."""
 
 
 def start_values(weights: Mapping[str, Tensor], module: nn.Module, *, rounded: bool) -> dict[str, Tensor]:
@@ -38,8 +37,7 @@ def _cast_by_autocast(module: nn.Module) -> list[Tensor]:
     return [weight for weight in layers if id(weight) not in embeddings]
 
 
-def live_pull(
-    penalty: Distillation,
+def ask_teacher(
     module: nn.Module,
     output: nn.Module | None,
     weights: Mapping[str, Tensor],
@@ -47,11 +45,10 @@ def live_pull(
     inputs: Mapping[str, Tensor],
     *,
     sharded: bool,
-) -> Pull:
+) -> Answer:
     """Asks theta_0 now; must be called before the student's forward, on all ranks alike.
 
     Args:
-        penalty: strength and temperature.
         module: the trained module, not wrapped by DDP or compile.
         output: the layer between features and logits, where it is a part of its own.
         weights: the trained weights but a LoRA's factors.
@@ -64,12 +61,7 @@ def live_pull(
     else:
         teacher = teacher_output(module, start, inputs)
         logits_of = partial(_logits_of, module, start)
-
-    def pull(logits: Tensor, piece: slice) -> Tensor:
-        of_teacher = teacher[piece] if output is None else logits_of(teacher[piece])
-        return penalty.strength * distillation_loss(logits, of_teacher, penalty.temperature)
-
-    return pull
+    return lambda piece: teacher[piece] if output is None else logits_of(teacher[piece])
 
 
 def _logits_of(module: nn.Module, start: Mapping[str, Tensor], features: Tensor) -> Tensor:

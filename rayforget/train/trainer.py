@@ -12,24 +12,15 @@ from torch.nn.parallel import DistributedDataParallel
 from rayforget.distributed import all_reduce_sum, is_distributed, rank, world_size
 from rayforget.errors import TrainingError
 from rayforget.foundations.protocol import Batch, Learner
-from rayforget.space.recipe import (
-    CoupledL1Penalty,
-    CoupledL2Penalty,
-    Distillation,
-    L1Penalty,
-    L2Penalty,
-    Recipe,
-)
+from rayforget.space.recipe import Recipe
 from rayforget.space.seeds import derive_seed
 from rayforget.train.lora import attach_lora, lora_factors, merged_weights
 from rayforget.train.optimiser import adamw, clip_gradients, set_learning_rate
-from rayforget.train.penalties.coupled import add_coupled_gradient, add_coupled_lora_gradient
-from rayforget.train.penalties.l1 import l1_proximal_step
-from rayforget.train.penalties.l2 import l2_proximal_step
+from rayforget.train.penalties.hooks import Hooks, Sources, Training
 from rayforget.train.pieces import loss_in_pieces, piece_size
 from rayforget.train.schedule import learning_rate_factor, num_steps, step_indices
-from rayforget.train.sharding import gathered, load_whole, own_shares, shard, sharded_optimiser, whole_optimiser
-from rayforget.train.teacher import Pull, live_pull, start_values
+from rayforget.train.sharding import gathered, load_whole, shard, sharded_optimiser, whole_optimiser
+from rayforget.train.teacher import start_values
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _MAX_SKIPPED_IN_A_ROW = 20
@@ -38,7 +29,15 @@ _MAX_SKIPPED_IN_A_ROW = 20
 class Trainer:
     """A learner being trained by a recipe; `take_step` until `step == total_steps`."""
 
-    def __init__(self, learner: Learner, recipe: Recipe, *, seed: int, sharded: bool = False) -> None:
+    def __init__(
+        self,
+        learner: Learner,
+        recipe: Recipe,
+        *,
+        seed: int,
+        sharded: bool = False,
+        sources: Sources | None = None,
+    ) -> None:
         """Sets a learner up.
 
         Args:
@@ -46,6 +45,7 @@ class Trainer:
             recipe: what to do.
             seed: everything random in the training derives from it.
             sharded: each rank keeps a share of every weight (FSDP2) instead of all of them (DDP).
+            sources: what penalties may ask of other data.
         """
         self.learner, self.recipe, self.seed = learner, recipe, seed
         self.total_steps = num_steps(num_items=learner.num_items, epochs=recipe.epochs, batch_size=recipe.batch_size)
@@ -61,14 +61,9 @@ class Trainer:
         self._factors = lora_factors(module) if recipe.adapter.kind == "lora" else []
         self._trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
         self.device = learner.device
-        self._penalties = [penalty for penalty in recipe.penalties if penalty.strength > 0]
-        self._distillation = next((p for p in self._penalties if isinstance(p, Distillation)), None)
         factor_ids = {id(factor) for lora in self._factors for factor in (lora.a, lora.b)}
-        dense = {name: p for name, p in self._trained.items() if id(p) not in factor_ids}
-        self._start = self._start_values(dense)
-        self._dense_by_name = dense
-        self._dense: list[Tensor] = list(dense.values())
-        self._dense_start = list(self._start.values())
+        weights = {name: p for name, p in self._trained.items() if id(p) not in factor_ids}
+        self._hooks = self._prepare_penalties(weights, sources)
         self._optimiser = adamw(
             self._trained.values(), learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
@@ -92,7 +87,9 @@ class Trainer:
         set_learning_rate(self._optimiser, learning_rate)
         loss = self._accumulate_gradients(self._micro_batches())
         self._scaler.unscale_(self._optimiser)
-        self._add_coupled_gradients()
+        with torch.no_grad():
+            for hooks in self._hooks.values():
+                hooks.before_clip()
         norm = clip_gradients(list(self._trained.values()), self.recipe.clip_norm)
         # The one place where a step waits for its device.
         self._loss, found_norm = torch.stack([loss, norm.to(loss.dtype)]).tolist()
@@ -102,7 +99,9 @@ class Trainer:
         self._scaler.update()
         self._optimiser.zero_grad(set_to_none=True)
         if finite:
-            self._proximal_steps(learning_rate)
+            with torch.no_grad():
+                for hooks in self._hooks.values():
+                    hooks.after_step(learning_rate)
         self.step += 1
 
     def _micro_batches(self) -> list[Batch]:
@@ -139,62 +138,28 @@ class Trainer:
         dtype = _AUTOCAST.get(self.recipe.precision)
         module, output, targets = self.learner.module, self.learner.output, batch.targets
         with torch.autocast(self.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
-            pull = self._pull_of(batch)
+            with torch.no_grad():
+                for hooks in self._hooks.values():
+                    hooks.before_forward(batch.inputs)
             if self._ddp is not None:
                 self._ddp.require_backward_grad_sync = last
             found: Tensor = self._forward(**batch.inputs)
             if output is None:
-                return self._judge(found, targets, slice(None), pull)
+                return self._judge(found, targets, slice(None))
 
             def loss_of(features: Tensor, piece: slice) -> Tensor:
-                return self._judge(module.forward(features=features), targets, piece, pull)
+                return self._judge(module.forward(features=features), targets, piece)
 
             trained = [parameter for parameter in output.parameters() if parameter.requires_grad]
             return loss_in_pieces(found, loss_of, trained, size=piece_size(int(output.out_features)))  # type: ignore[arg-type]
 
-    def _pull_of(self, batch: Batch) -> Pull | None:
-        """What distillation adds to the batch's loss; theta_0 is asked here, before the student."""
-        if self._distillation is None:
-            return None
-        return live_pull(
-            self._distillation,
-            self.learner.module,
-            self.learner.output,
-            self._dense_by_name,
-            self._start,
-            batch.inputs,
-            sharded=self._sharded,
-        )
-
-    def _judge(self, logits: Tensor, targets: Tensor, piece: slice, pull: Pull | None) -> Tensor:
+    def _judge(self, logits: Tensor, targets: Tensor, piece: slice) -> Tensor:
         """Sum of the loss over a piece of the targets, a scalar in fp32, from their logits (n, num_classes)."""
-        # First the pull: what it needs for a moment is gone before the cross-entropy keeps its own.
-        pulled = None if pull is None else pull(logits, piece)
+        # First the pulls: what they need for a moment is gone before the cross-entropy keeps its own.
+        pulled = [hooks.pull(logits, piece) for hooks in self._hooks.values() if hooks.pulls]
         smoothing = self.recipe.label_smoothing
         loss = F.cross_entropy(logits.float(), targets[piece], reduction="sum", label_smoothing=smoothing)
-        return loss if pulled is None else loss + pulled
-
-    def _add_coupled_gradients(self) -> None:
-        for penalty in self._penalties:
-            match penalty:
-                case CoupledL1Penalty(strength=strength):
-                    add_coupled_gradient(self._dense, self._dense_start, strength, "l1")
-                    add_coupled_lora_gradient(self._factors, strength, "l1")
-                case CoupledL2Penalty(strength=strength):
-                    add_coupled_gradient(self._dense, self._dense_start, strength, "l2")
-                    add_coupled_lora_gradient(self._factors, strength, "l2")
-                case L1Penalty() | L2Penalty() | Distillation():
-                    pass
-
-    def _proximal_steps(self, learning_rate: float) -> None:
-        for penalty in self._penalties:
-            match penalty:
-                case L1Penalty(strength=strength):
-                    l1_proximal_step(own_shares(self._dense), own_shares(self._dense_start), learning_rate * strength)
-                case L2Penalty(strength=strength):
-                    l2_proximal_step(own_shares(self._dense), own_shares(self._dense_start), learning_rate * strength)
-                case CoupledL1Penalty() | CoupledL2Penalty() | Distillation():
-                    pass
+        return sum(pulled, loss)
 
     def _refuse_non_finite(self, finite: bool) -> None:
         if not math.isfinite(self._loss):
@@ -218,16 +183,22 @@ class Trainer:
                 "use precision bf16 or fp32"
             )
 
-    def _start_values(self, dense: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """theta_0's values of the trained weights that are no LoRA's, where a penalty asks for them.
-
-        A teacher that runs under bf16 autocast keeps its matrices in bf16: half the memory, rounded before its layers
-        instead of inside them.
-        """
-        if not self._penalties or not dense:
-            return {}
-        teacher_only = self._distillation is not None and len(self._penalties) == 1
-        return start_values(dense, self.learner.module, rounded=teacher_only and self.recipe.precision == "bf16")
+    def _prepare_penalties(self, weights: Mapping[str, nn.Parameter], sources: Sources | None) -> dict[str, Hooks]:
+        """By kind; a teacher that runs under bf16 autocast may keep its matrices in bf16, which halves its memory."""
+        penalties = [penalty for penalty in self.recipe.penalties if penalty.strength > 0]
+        needs = [penalty.needs(lora=bool(self._factors)) for penalty in penalties]
+        rounded = self.recipe.precision == "bf16" and all(need.rounded for need in needs if need.theta_0)
+        # A LoRA's teacher needs the start of what is trained beside it: a head.
+        keeps = any(need.theta_0 or need.teacher for need in needs)
+        training = Training(
+            learner=self.learner,
+            weights=weights,
+            start=start_values(weights, self.learner.module, rounded=rounded) if keeps and weights else {},
+            factors=self._factors,
+            sharded=self._sharded,
+            sources=sources,
+        )
+        return {penalty.kind: penalty.prepare(training) for penalty in penalties}
 
     def theta_1(self) -> dict[str, Tensor]:
         """The weights as they are now, adapters merged, under canonical names, on CPU in fp32."""
@@ -242,6 +213,7 @@ class Trainer:
             "total_steps": self.total_steps,
             "resumed_from": self._resumed_from,
             **self.learner.facts,
+            **{name: value for hooks in self._hooks.values() for name, value in hooks.facts().items()},
         }
 
     def state_dict(self) -> dict[str, Any]:
@@ -261,6 +233,7 @@ class Trainer:
             "scaler": self._scaler.state_dict(),
             "skipped": [self._skipped, self._skipped_in_a_row],
             "loss": self._loss,
+            "penalties": {kind: dict(hooks.state_dict()) for kind, hooks in self._hooks.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -273,3 +246,5 @@ class Trainer:
         self._scaler.load_state_dict(state["scaler"])
         self._skipped, self._skipped_in_a_row = state["skipped"]
         self._loss = state["loss"]
+        for kind, kept in state.get("penalties", {}).items():
+            self._hooks[kind].load_state_dict(kept)

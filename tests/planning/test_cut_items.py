@@ -36,7 +36,9 @@ def test_the_samples_of_a_check_count_what_is_cut(loaded: LoadedSpace, tasks: Re
 @pytest.mark.parametrize("cut", [{}, {"b": 2, "a": 7}])
 def test_the_plan_names_them_by_task(loaded: LoadedSpace, tasks: Resolved, cut: dict[str, int]) -> None:
     counts = count(loaded, tasks)
-    recipe = RecipeProbe(step_s=1, trained_bytes=1, module_bytes=1, checkpoint_bytes=1, model_s=1, item_s=1, broken={})
+    recipe = RecipeProbe(
+        step_s=1, trained_bytes=1, kept_bytes=1, module_bytes=1, checkpoint_bytes=1, model_s=1, item_s=1, broken={}
+    )
     found = Probe(
         device="CPU",
         threads=1,

@@ -15,10 +15,13 @@ from rayforget.foundations.causal_lm import CausalLm, load_causal_lm
 from rayforget.foundations.causal_prepared import copy_on_cpu
 from rayforget.foundations.causal_rows import place, training_rows
 from rayforget.space.models import CausalLmFoundation
-from rayforget.space.recipe import Distillation, L2Penalty, LoraAdapter, Recipe
+from rayforget.space.recipe import LoraAdapter, Recipe
 from rayforget.tasks.text.types import TrainingSet
+from rayforget.train.distillation import distillation_loss
 from rayforget.train.loop import Snapshot, train
-from rayforget.train.teacher import live_pull, start_values
+from rayforget.train.penalties.kd import Distillation
+from rayforget.train.penalties.l2 import L2Penalty
+from rayforget.train.teacher import ask_teacher, start_values
 
 LORA = LoraAdapter(rank=2, targets=("q_proj", "v_proj", "fc1"))
 
@@ -155,7 +158,6 @@ def test_bf16_keeps_weights_in_fp32_and_comes_close(model: CausalLm) -> None:
 
 def test_kd_is_0_at_theta_0_in_bf16_too(model: CausalLm) -> None:
     learner = learner_of(model)
-    penalty = Distillation(kind="kd", strength=1.0)
     weights = dict(learner.module.named_parameters())
     inputs = learner.batch(torch.arange(13), torch.Generator()).inputs
     kl = {}
@@ -164,9 +166,9 @@ def test_kd_is_0_at_theta_0_in_bf16_too(model: CausalLm) -> None:
         if kind == "all bf16":
             start = {name: value.bfloat16() for name, value in start.items()}
         with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
-            pull = live_pull(penalty, learner.module, learner.output, weights, start, inputs, sharded=False)
+            teacher = ask_teacher(learner.module, learner.output, weights, start, inputs, sharded=False)(slice(None))
             logits = learner.module(features=learner.module(**inputs))
-            kl[kind] = abs(float(pull(logits, slice(None)))) / len(logits)
+            kl[kind] = abs(float(distillation_loss(logits, teacher, 1.0))) / len(logits)
     assert kl["ours"] < 1e-7
     assert kl["all bf16"] > 100 * kl["ours"]
     rounded = start_values(weights, learner.module, rounded=True)

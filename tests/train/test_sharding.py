@@ -16,16 +16,14 @@ from rayforget.distributed import all_reduce_sum
 from rayforget.foundations.causal_lm import CausalLm, load_causal_lm
 from rayforget.interpolate.lerp import lerp
 from rayforget.space.models import CausalLmFoundation
-from rayforget.space.recipe import (
-    CoupledL1Penalty,
-    CoupledL2Penalty,
-    Distillation,
-    L1Penalty,
-    L2Penalty,
-    Recipe,
-)
+from rayforget.space.recipe import Recipe
 from rayforget.train.distillation import teacher_output
 from rayforget.train.loop import Snapshot, train
+from rayforget.train.penalties.kd import Distillation
+from rayforget.train.penalties.l1 import L1Penalty
+from rayforget.train.penalties.l1_coupled import CoupledL1Penalty
+from rayforget.train.penalties.l2 import L2Penalty
+from rayforget.train.penalties.l2_coupled import CoupledL2Penalty
 from rayforget.train.sharded_teacher import sharded_teacher_output
 from rayforget.train.sharding import is_shard, own_share, shard, sharded_like
 from rayforget.train.trainer import Trainer

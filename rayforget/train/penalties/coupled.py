@@ -1,65 +1,59 @@
-"""L1 and L2 to theta_0 inside the loss, as the papers have them: their gradients, added before clipping and Adam.
-
-    L2:  strength / 2 * |theta - theta_0|^2   gradient  strength * (theta - theta_0)
-    L1:  strength * |theta - theta_0|_1       gradient  strength * sign(theta - theta_0), 0 at theta_0
+"""What the penalties inside the loss share: their gradients are added before clipping and Adam.
 
 For a LoRA the weights in question are the merged ones, whose distance from theta_0 is dW = scale * B @ A, with B of
-shape (out, r) and A of shape (r, in). Their gradients by the chain rule:
+shape (out, r) and A of shape (r, in): a penalty's gradient reaches A and B by the chain rule.
 
-    L2:  dB = strength * scale^2 * B (A A^T)          dA = strength * scale^2 * (B^T B) A
-    L1:  dB = strength * scale * sign(dW) A^T         dA = strength * scale * B^T sign(dW)
-
-The L2 form needs only the r x r Gram matrices. These gradients pass through Adam's scaling, so the strengths have a
-scale of their own: no grid carries over from the proximal forms. strength 0 adds nothing.
+These gradients pass through Adam's scaling, so the strengths have a scale of their own: no grid carries over from the
+proximal forms.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from rayforget.train.penalties.hooks import Hooks, Training
 
-from rayforget.train.lora import LoraFactors
-from rayforget.train.sharding import own_share, own_shares, sharded_like, whole
+if TYPE_CHECKING:
+    from torch import Tensor
 
-Norm = Literal["l1", "l2"]
-
-
-@torch.no_grad()
-def add_coupled_gradient(weights: list[Tensor], theta_0: list[Tensor], strength: float, norm: Norm) -> None:
-    """Adds the penalty's gradient to each weight's `.grad`, which must be there.
-
-    Args:
-        weights: trained tensors of any shapes.
-        theta_0: the same shapes.
-        strength: >= 0.
-        norm: which of the two penalties.
-    """
-    if strength == 0 or not weights:
-        return
-    direction = torch._foreach_sub(own_shares(weights), own_shares(theta_0))
-    if norm == "l1":
-        torch._foreach_sign_(direction)
-    torch._foreach_add_([_grad(weight) for weight in weights], direction, alpha=strength)
+    from rayforget.train.lora import LoraFactors
 
 
-@torch.no_grad()
-def add_coupled_lora_gradient(factors: Sequence[LoraFactors], strength: float, norm: Norm) -> None:
-    """Adds the penalty's gradient through dW = scale * B @ A to the factors' `.grad`, which must be there."""
-    if strength == 0:
-        return
-    for lora in factors:
-        a, b, scale = whole(lora.a), whole(lora.b), lora.scale
-        if norm == "l2":
-            towards_b, towards_a, weight = b @ (a @ a.T), (b.T @ b) @ a, strength * scale**2
-        else:
-            sign = torch.sign(b @ a)
-            towards_b, towards_a, weight = sign @ a.T, b.T @ sign, strength * scale
-        _grad(lora.b).add_(sharded_like(towards_b, lora.b), alpha=weight)
-        _grad(lora.a).add_(sharded_like(towards_a, lora.a), alpha=weight)
+class CoupledHooks(Hooks):
+    """Adds to the gradients of whole weights and of a LoRA's factors; a subclass says what."""
+
+    def __init__(self, training: Training, strength: float) -> None:
+        self._weights: Mapping[str, Tensor] = training.weights
+        self._start: list[Tensor] = list(training.start.values())
+        self._factors: Sequence[LoraFactors] = training.factors
+        self._strength = strength
+
+    def directions(self, distances: "list[Tensor]") -> "list[Tensor]":
+        """d penalty / d theta at strength 1, from theta - theta_0, which may be overwritten; shapes as they come."""
+        raise NotImplementedError
+
+    def factor_directions(self, a: "Tensor", b: "Tensor", scale: float) -> "tuple[Tensor, Tensor, float]":
+        """(d / dB, d / dA, factor) at strength 1; both lack the factor and have the shapes of B and A."""
+        raise NotImplementedError
+
+    def before_clip(self) -> None:
+        """Adds strength times the directions."""
+        import torch
+
+        from rayforget.train.sharding import own_shares, sharded_like, whole
+
+        if self._start:
+            weights = list(self._weights.values())
+            distances = list(torch._foreach_sub(own_shares(weights), self._start))
+            torch._foreach_add_([_grad(weight) for weight in weights], self.directions(distances), alpha=self._strength)
+        for lora in self._factors:
+            towards_b, towards_a, factor = self.factor_directions(whole(lora.a), whole(lora.b), lora.scale)
+            _grad(lora.b).add_(sharded_like(towards_b, lora.b), alpha=self._strength * factor)
+            _grad(lora.a).add_(sharded_like(towards_a, lora.a), alpha=self._strength * factor)
 
 
-def _grad(weight: Tensor) -> Tensor:
+def _grad(weight: "Tensor") -> "Tensor":
+    from rayforget.train.sharding import own_share
+
     if weight.grad is None:
         raise RuntimeError(f"a trained weight of shape {tuple(weight.shape)} has no gradient; call after backward()")
     return own_share(weight.grad)
