@@ -19,6 +19,7 @@ from rayforget.record.scores_cache import ScoresCache, ScoresKey
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.record.types import CheckpointRecord, Point, Score, Split
+from rayforget.space.methods import methods_of
 from rayforget.space.models import Resources, Space
 
 
@@ -45,6 +46,7 @@ class Bench:
     @classmethod
     def open(cls, spec: BenchSpec, *, local_rank: int = 0, share: Share = keep_own) -> "Bench":
         """Loads the foundation and the data on this rank's device; theta_0 lies where `share` puts it."""
+        methods_of(spec.space)  # imports what other packages bring to it: a node that lacks one says so now
         device = device_of(spec.space.resources, local_rank)
         storage = Store.open(spec.space.storage.path)
         bench = cls(

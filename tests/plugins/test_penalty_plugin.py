@@ -1,0 +1,115 @@
+"""A penalty of another package goes the whole way: space file, check, sweep, record; and is missed in one line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from plugins.outsiders import install
+
+SPACE = """
+name: outsiders
+foundation: {kind: clip, model: builtin}
+tasks:
+  sketch:
+    kind: zero_shot
+    role: speciality
+    templates: ["a {}"]
+    train: {kind: world, style: sketch, split: train, count: 40}
+    val: {kind: world, style: sketch, split: val, count: 20}
+    test: {kind: world, style: sketch, split: test, count: 20}
+  photo:
+    kind: zero_shot
+    role: generality
+    group: distribution
+    val: {kind: world, style: photo, split: val, count: 20}
+    test: {kind: world, style: photo, split: test, count: 20}
+recipe: {head: frozen, learning_rate: 1e-3, epochs: 1, batch_size: 16}
+methods:
+  bent:
+    penalties: [{kind: huber, width: 1e-3, strength: {low: 1, high: 10, log: true}}]
+plain: {seeds: 1}
+search: {trainings: 1, seed: 0}
+curve: {coarse: [0, 1], refine: 0}
+resources: {cpus_per_worker: 1}
+tracking: {enabled: false}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "space.yaml").write_text(SPACE)
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str, site: bool = True) -> subprocess.CompletedProcess[str]:
+    path = {"PYTHONPATH": str(folder / "site")} if site else {}
+    return subprocess.run(
+        [sys.executable, "-m", "rayforget.cli", *arguments],
+        cwd=folder,
+        env={**os.environ, **path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.1, 3.0])
+def test_its_step_is_the_proximal_operator_by_brute_force(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tau: float
+) -> None:
+    install("huber", folder / "site")
+    monkeypatch.syspath_prepend(folder / "site")
+    from rayforget_huber import huber_proximal  # type: ignore[import-not-found]
+
+    width, grid = 0.5, np.linspace(-4, 4, 80_001)
+    huber = np.where(abs(grid) <= width, grid**2 / 2, width * (abs(grid) - width / 2))
+    for distance in (-3.0, -0.6, 0.0, 0.2, 0.5, 2.0):
+        best = grid[np.argmin((grid - distance) ** 2 / 2 + tau * huber)]
+        found = float(huber_proximal(torch.tensor([distance], dtype=torch.float64), tau, width))
+        assert found == pytest.approx(best, abs=2e-4)
+
+
+def test_it_is_checked_as_ours_are_and_missed_in_one_line(folder: Path) -> None:
+    done = run(folder, "check", "space.yaml", "--no-probe")
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert "space.yaml:21: methods.bent.penalties" in line
+    assert "there is no penalty 'huber' here" in line
+    install("huber", folder / "site")
+    assert run(folder, "check", "space.yaml", "--no-probe").returncode == 0
+    wrong = folder / "space.yaml"
+    wrong.write_text(SPACE.replace("width: 1e-3", "width: -1").replace("log: true", "lg: true"))
+    done = run(folder, "check", "space.yaml", "--no-probe")
+    assert "methods.bent.penalties.huber.width: found -1; write a number above 0" in done.stderr
+    assert "methods.bent.penalties.huber.strength.lg: unknown key; did you mean log?" in done.stderr
+
+
+@pytest.mark.slow
+def test_it_trains_through_ray_and_the_record_names_its_package(folder: Path) -> None:
+    install("huber", folder / "site")
+    done = run(folder, "sweep", "space.yaml", "--name", "one")
+    assert done.returncode == 0, done.stdout + done.stderr
+    body = _body(folder / "runs" / "one" / "points", "bent")
+    assert body["status"] == "ok"
+    assert body["recipe"]["penalties"][0]["kind"] == "huber"
+    assert body["provenance"]["extensions"] == {"rayforget.penalties": {"huber": "rayforget-huber 1.2"}}
+    # Where the package is gone, what is recorded is read as before; to train on needs it.
+    assert run(folder, "list", site=False).returncode == 0
+    assert run(folder, "frontier", "one", site=False).returncode in (0, 2)
+    done = run(folder, "sweep", "--resume", "one", "--trials", "2", site=False)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "there is no penalty 'huber' here" in done.stderr
+
+
+def _body(points: Path, method: str) -> dict[str, Any]:
+    (file,) = (path for path in points.glob("*.json") if method in path.name)
+    body: dict[str, Any] = json.loads(file.read_text())["body"]
+    return body
