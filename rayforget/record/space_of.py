@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from rayforget.errors import RecordError, SpaceError
 from rayforget.record.sweep import Sweep
+from rayforget.space.by_kind import FOREIGN
 from rayforget.space.models import Space
 
 
@@ -14,11 +15,15 @@ def space_of(sweep: Sweep) -> Space:
     """The resolved space that a sweep was started with, its budget the largest it was ever given.
 
     Raises:
-        RecordError: `space.json` is damaged, or of another version of rayforget.
+        RecordError: `space.json` is damaged, or of another version of rayforget, or names an extension that is not
+            installed here.
     """
     try:
         space = Space.model_validate_json(sweep.space_json())
     except ValidationError as error:
+        for details in error.errors():
+            if details["loc"][-1] == FOREIGN:  # what the sweep was started with, and this machine lacks
+                raise RecordError(f"sweep {sweep.info.name} cannot be used here: {details['msg']}") from None
         raise RecordError(
             f"{sweep.store}/space.json is damaged, or of another version of rayforget ({_first(error)}); restore it "
             "from a copy, or use the version that wrote it"
