@@ -1,0 +1,75 @@
+"""A field whose `kind` names an extension -> values checked by that extension's model, imported when it is named."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationInfo
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
+
+from rayforget.errors import ExtensionError
+from rayforget.space.frozen import Frozen, Problem, invalid
+
+
+@dataclass(frozen=True, slots=True)
+class ByKind:
+    """Annotates a field that takes one of several models; which ones there are is known when a file is read."""
+
+    title: str
+    """What an error calls the value."""
+    own: tuple[str, ...]
+    """rayforget's own kinds: those that the JSON Schema describes."""
+    names: Callable[[], Sequence[str]]
+    """Every kind that may be written; imports none of them."""
+    model: Callable[[str], type[Frozen]]
+    """The model of a kind; raises ExtensionError, in one line, where it cannot be had."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        lax, strict = (
+            core_schema.with_info_plain_validator_function(partial(self._checked, strict=strict))
+            for strict in (False, True)
+        )
+        own_words = core_schema.simple_ser_schema("any")  # as the value's own model has it
+        return core_schema.lax_or_strict_schema(lax, strict, serialization=own_words)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        own: dict[Any, CoreSchema] = {name: TypeAdapter(self.model(name)).core_schema for name in self.own}
+        described = handler(core_schema.tagged_union_schema(own, discriminator="kind"))
+        others = [name for name in self.names() if name not in self.own]
+        if not others:
+            return described
+        kind = {"type": "object", "properties": {"kind": {"enum": others}}, "required": ["kind"]}
+        return {"anyOf": [described, kind]}
+
+    def model_for(self, value: Any) -> type[Frozen] | None:
+        """The model of a value as it is written; None where it names none that can be had."""
+        kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+        try:
+            return self.model(kind) if isinstance(kind, str) else None
+        except ExtensionError:
+            return None
+
+    def _checked(self, value: Any, info: ValidationInfo, *, strict: bool) -> Frozen:
+        if isinstance(value, Frozen) and type(value) is self.model_for(value):
+            return value
+        if not isinstance(value, dict):
+            raise PydanticKnownError("model_attributes_type")
+        if "kind" not in value:
+            raise PydanticKnownError("union_tag_not_found", {"discriminator": "'kind'"})
+        model = self._model(value["kind"])
+        if info.mode == "json":
+            return model.model_validate_json(json.dumps(value), strict=strict)
+        return model.model_validate(value)
+
+    def _model(self, kind: Any) -> type[Frozen]:
+        names = self.names()
+        if not isinstance(kind, str) or kind not in names:
+            expected = ", ".join(f"'{name}'" for name in names)
+            context = {"discriminator": "'kind'", "tag": str(kind), "expected_tags": expected}
+            raise PydanticKnownError("union_tag_invalid", context)
+        try:
+            return self.model(kind)
+        except ExtensionError as error:
+            raise invalid(self.title, [Problem(at=("kind",), text=str(error))]) from None
