@@ -12,6 +12,7 @@ from train.learners import VectorLearner
 
 from rayforget.bench import Bench
 from rayforget.evaluate.finite import NotFinite, Scored
+from rayforget.foundations.layers import Layer, tower_layers
 from rayforget.foundations.protocol import State
 from rayforget.interpolate.hashing import state_hash
 from rayforget.record.scores_cache import ScoresCache
@@ -73,6 +74,7 @@ class VectorFoundation:
     def __init__(self) -> None:
         self.theta_0: State = {name: tensor.clone() for name, tensor in VectorLearner().module.state_dict().items()}
         self.theta_0_hash = state_hash(self.theta_0)
+        self.item_bytes = 0
         self.vectors = VectorScorer()
 
     def learner(self, recipe: Recipe) -> VectorLearner:
@@ -82,6 +84,10 @@ class VectorFoundation:
     def initial(self, recipe: Recipe) -> State:
         """theta_0; nothing is added to it."""
         return dict(self.theta_0)
+
+    def layers(self, recipe: Recipe) -> dict[str, Layer]:
+        """The one tower's."""
+        return tower_layers(self.theta_0)
 
     def scorer(self, recipe: Recipe | None) -> VectorScorer:
         """The one scorer."""

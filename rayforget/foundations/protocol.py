@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from rayforget.evaluate.finite import Scored
+from rayforget.foundations.layers import Layer
 from rayforget.record.types import Split
 from rayforget.space.recipe import Recipe
 
@@ -133,12 +134,21 @@ class Foundation(Protocol):
         """`rayforget.interpolate.hashing.state_hash(theta_0)`."""
         ...
 
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of an item as a node keeps it, where they differ the mean over the training set."""
+        ...
+
     def learner(self, recipe: Recipe) -> Learner:
         """A fresh module at theta_0 for this recipe; nothing in it is shared with an earlier learner's."""
         ...
 
     def initial(self, recipe: Recipe) -> State:
         """theta_0 with what the recipe's head adds to it (a classifier's weights)."""
+        ...
+
+    def layers(self, recipe: Recipe) -> Mapping[str, Layer]:
+        """Which layer each tensor of `initial(recipe)` belongs to: embeddings first, blocks in order, output last."""
         ...
 
     def scorer(self, recipe: Recipe | None) -> Scorer:

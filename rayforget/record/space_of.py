@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from rayforget.errors import RecordError, SpaceError
 from rayforget.record.sweep import Sweep
-from rayforget.space.by_kind import FOREIGN
 from rayforget.space.models import Space
 
 
@@ -22,11 +22,14 @@ def space_of(sweep: Sweep) -> Space:
         space = Space.model_validate_json(sweep.space_json())
     except ValidationError as error:
         for details in error.errors():
-            if details["loc"][-1] == FOREIGN:  # what the sweep was started with, and this machine lacks
-                raise RecordError(f"sweep {sweep.info.name} cannot be used here: {details['msg']}") from None
+            if details["type"] == "union_tag_invalid":  # a name that was known where the sweep was started
+                raise RecordError(
+                    f"sweep {sweep.info.name} cannot be used here: {_first(details)}; a package that brings it must be "
+                    "installed"
+                ) from None
         raise RecordError(
-            f"{sweep.store}/space.json is damaged, or of another version of rayforget ({_first(error)}); restore it "
-            "from a copy, or use the version that wrote it"
+            f"{sweep.store}/space.json is damaged, or of another version of rayforget ({_first(error.errors()[0])}); "
+            "restore it from a copy, or use the version that wrote it"
         ) from None
     return with_trainings(space, max([space.search.trainings, *sweep.budgets()]))
 
@@ -38,7 +41,7 @@ def with_trainings(space: Space, trainings: int) -> Space:
     try:
         return Space.model_validate(tree)
     except ValidationError as error:
-        raise SpaceError(f"the sweep cannot have {trainings} trainings: {_first(error)}") from None
+        raise SpaceError(f"the sweep cannot have {trainings} trainings: {_first(error.errors()[0])}") from None
 
 
 def space_here(sweep: Sweep, storage: str) -> Space:
@@ -48,8 +51,7 @@ def space_here(sweep: Sweep, storage: str) -> Space:
     return space.model_copy(update={"storage": space.storage.model_copy(update={"path": path})})
 
 
-def _first(error: ValidationError) -> str:
-    """The first of the errors, on one line: which key, and what is wrong."""
-    details = error.errors()[0]
+def _first(details: ErrorDetails) -> str:
+    """An error on one line: which key, and what is wrong."""
     where = ".".join(str(key) for key in details["loc"])
     return " ".join(f"{where}: {details['msg']}".removeprefix(": ").split())

@@ -1,88 +1,79 @@
-"""A registry -> the type of a field that holds any of its models, told apart by `kind`.
-
-rayforget's own models are members of an ordinary union, so that errors and schema speak of them in full. A kind that is
-none of them is looked for among the installed packages, when a file names it and not before.
-"""
+"""A field whose `kind` names an extension -> values checked by that extension's model, imported when it is named."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Union
+from functools import partial
+from typing import Any
 
-from pydantic import Discriminator, GetCoreSchemaHandler, GetJsonSchemaHandler, Tag
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationInfo
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from rayforget.errors import ExtensionError
-from rayforget.extensions import Registry
-from rayforget.space.frozen import Frozen
-
-FOREIGN = "<extension>"
-"""Tag of what another package brings, spelt so that no key looks like it."""
+from rayforget.space.frozen import Frozen, Problem, invalid
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
-    """Annotates the member of a union that stands for every model which another package brings."""
+class ByKind:
+    """Annotates a field that takes one of several models; which ones there are is known when a file is read."""
 
-    registry: Registry[Any]
-    changed: Callable[[type[Frozen]], type[Frozen]] | None = None
-    """Makes the model that checks values from the one that was brought; None takes it as it is."""
-
-    def model(self, kind: object) -> type[Frozen]:
-        """The model of a kind; raises ExtensionError where there is none, or more than one."""
-        if not isinstance(kind, str):
-            raise ExtensionError(f"found kind {kind!r}; write the name of a {self.registry.noun}")
-        found: type[Frozen] = self.registry.find(kind).value
-        return self.changed(found) if self.changed else found
-
-    def opened(self, changed: Callable[[type[Frozen]], type[Frozen]]) -> "Foreign":
-        """The same for models that are changed before they check anything."""
-        return replace(self, changed=changed)
+    title: str
+    """What an error calls the value."""
+    own: tuple[str, ...]
+    """rayforget's own kinds: those that the JSON Schema describes."""
+    names: Callable[[], Sequence[str]]
+    """Every kind that may be written; imports none of them."""
+    model: Callable[[str], type[Frozen]]
+    """The model of a kind; raises ExtensionError, in one line, where it cannot be had."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.with_info_plain_validator_function(
-            self._validate, serialization=core_schema.plain_serializer_function_ser_schema(_dumped, info_arg=True)
+        lax, strict = (
+            core_schema.with_info_plain_validator_function(partial(self._checked, strict=strict))
+            for strict in (False, True)
         )
+        own_words = core_schema.simple_ser_schema("any")  # as the value's own model has it
+        return core_schema.lax_or_strict_schema(lax, strict, serialization=own_words)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        own = {"type": "string", "not": {"enum": sorted(self.registry.own)}}
-        return {
-            "type": "object",
-            "description": f"A {self.registry.noun} that an installed package brings.",
-            "required": ["kind"],
-            "patternProperties": {"^kind$": own},
-        }
+        own: dict[Any, CoreSchema] = {name: TypeAdapter(self.model(name)).core_schema for name in self.own}
+        described = handler(core_schema.tagged_union_schema(own, discriminator="kind"))
+        others = [name for name in self.names() if name not in self.own]
+        if not others:
+            return described
+        kind = {"type": "object", "properties": {"kind": {"enum": others}}, "required": ["kind"]}
+        return {"anyOf": [described, kind]}
 
-    def _validate(self, value: Any, info: core_schema.ValidationInfo) -> Frozen:
-        if isinstance(value, Frozen):
-            return value
+    def changed(self, change: Callable[[type[Frozen]], type[Frozen]]) -> "ByKind":
+        """The same for models that are made from these, one from each."""
+        return replace(self, model=lambda kind: change(self.model(kind)))
+
+    def model_for(self, value: Any) -> type[Frozen] | None:
+        """The model of a value as it is written; None where it names none that can be had."""
+        kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
         try:
-            model = self.model(value["kind"])
-        except ExtensionError as error:
-            raise PydanticCustomError("problem", "{text}", {"text": str(error)}) from None
-        if info.mode == "json":  # a space file is read strictly: 1 is no text
-            return model.model_validate_json(json.dumps(value), strict=True)
+            return self.model(kind) if isinstance(kind, str) else None
+        except ExtensionError:
+            return None
+
+    def _checked(self, value: Any, info: ValidationInfo, *, strict: bool) -> Frozen:
+        if isinstance(value, Frozen) and type(value) is self.model_for(value):
+            return value
+        if not isinstance(value, dict):
+            raise PydanticKnownError("model_attributes_type")
+        if "kind" not in value:
+            raise PydanticKnownError("union_tag_not_found", {"discriminator": "'kind'"})
+        model = self._model(value["kind"])
+        if info.mode == "json":
+            return model.model_validate_json(json.dumps(value), strict=strict)
         return model.model_validate(value)
 
-
-def any_of(registry: Registry[Any], base: type[Frozen]) -> Any:
-    """The type of a field that holds one of the registry's models.
-
-    Args:
-        registry: its own models are imported now.
-        base: what all of them are; stands for the models of other packages.
-    """
-    own = [Annotated[registry.find(kind).value, Tag(kind)] for kind in registry.own]
-
-    def tag_of(value: Any) -> str | None:
-        kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
-        return None if kind is None else kind if kind in registry.own else FOREIGN
-
-    return Annotated[
-        Union[*own, Annotated[base, Foreign(registry), Tag(FOREIGN)]],
-        Discriminator(tag_of, custom_error_type=None),
-    ]
-
-
-def _dumped(value: Frozen, info: core_schema.SerializationInfo) -> dict[str, Any]:
-    return value.model_dump(mode=info.mode, exclude_unset=bool(info.exclude_unset))
+    def _model(self, kind: Any) -> type[Frozen]:
+        names = self.names()
+        if not isinstance(kind, str) or kind not in names:
+            expected = ", ".join(f"'{name}'" for name in names)
+            context = {"discriminator": "'kind'", "tag": str(kind), "expected_tags": expected}
+            raise PydanticKnownError("union_tag_invalid", context)
+        try:
+            return self.model(kind)
+        except ExtensionError as error:
+            raise invalid(self.title, [Problem(at=("kind",), text=str(error))]) from None

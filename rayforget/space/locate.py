@@ -7,8 +7,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import Tag
 from pydantic.fields import FieldInfo
 
-from rayforget.errors import ExtensionError
-from rayforget.space.by_kind import FOREIGN, Foreign
+from rayforget.space.by_kind import ByKind
 from rayforget.space.document import At, item_key
 from rayforget.space.frozen import Frozen, FrozenDict
 from rayforget.space.searchable import Tree
@@ -24,13 +23,13 @@ def locate(model: type[Frozen], location: Iterable[str | int], tree: Any) -> tup
     annotation: Any = model
     owner: type[Frozen] | None = None
     for element in location:
-        annotation = _bare(annotation)
+        annotation = _bare(annotation, tree)
         if element == "[key]":
             continue
         if members := _members(annotation):
             tagged = [member for member in members if element in _tags(member)]
             if tagged:
-                annotation = _brought(tagged[0], tree)
+                annotation = tagged[0]
                 continue
             annotation = next((one for one in map(_bare, members) if element in _fields(one)), None)
         if _is_model(annotation):
@@ -46,9 +45,12 @@ def locate(model: type[Frozen], location: Iterable[str | int], tree: Any) -> tup
 def kinds(model: type[Frozen], at: At) -> list[str]:
     """The values that `kind` may have there: in the field that `at` ends in, or in an item of it."""
     key = next(key for key in reversed(at) if key in model.model_fields)
-    annotation = _bare(_annotation(model.model_fields[str(key)]))
+    annotation = _annotation(model.model_fields[str(key)])
+    if by_kind := _named(annotation):
+        return [*by_kind.names()]
+    annotation = _bare(annotation)
     annotation = annotation if _members(annotation) else _item(annotation)
-    return [str(tag) for member in _members(_bare(annotation)) for tag in _tags(member) if tag != FOREIGN]
+    return [str(tag) for member in _members(_bare(annotation)) for tag in _tags(member)]
 
 
 def _step(tree: Any, element: str | int) -> tuple[Any, str | int]:
@@ -60,8 +62,15 @@ def _step(tree: Any, element: str | int) -> tuple[Any, str | int]:
     return (tree.get(element) if isinstance(tree, dict) else None), element
 
 
-def _bare(annotation: Any) -> Any:
-    """The type without its constraints and without `| None`."""
+def _named(annotation: Any) -> ByKind | None:
+    metadata = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    return next((one for one in metadata if isinstance(one, ByKind)), None)
+
+
+def _bare(annotation: Any, tree: Any = None) -> Any:
+    """The type without its constraints and without `| None`; where a kind decides, the model of the one in `tree`."""
+    if by_kind := _named(annotation):
+        return by_kind.model_for(tree)
     if get_origin(annotation) is Annotated:
         inner, *metadata = get_args(annotation)
         trees = [one for one in metadata if isinstance(one, Tree)]
@@ -80,17 +89,6 @@ def _tags(member: Any) -> list[Any]:
     if get_origin(member) is Annotated:
         return [one.tag for one in get_args(member) if isinstance(one, Tag)]
     return [*get_args(member.model_fields["kind"].annotation)] if "kind" in _fields(member) else []
-
-
-def _brought(member: Any, tree: Any) -> Any:
-    """The model that another package brings for these values, where the member stands for such; else the member."""
-    for one in get_args(member):
-        if isinstance(one, Foreign):
-            try:
-                return one.model(tree["kind"])
-            except ExtensionError:
-                return None
-    return member
 
 
 def _is_model(annotation: Any) -> bool:

@@ -4,11 +4,11 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from rayforget.space.by_kind import any_of
+from rayforget.space.by_kind import ByKind
 from rayforget.space.frozen import Frozen, Problem
 from rayforget.space.penalty import PENALTIES, Penalty
 
@@ -54,10 +54,15 @@ class LoraAdapter(Frozen):
 Adapter = Annotated[FullAdapter | LoraAdapter, Field(discriminator="kind")]
 
 
-if TYPE_CHECKING:
-    AnyPenalty = Penalty
-else:
-    AnyPenalty = any_of(PENALTIES, Penalty)
+AnyPenalty = Annotated[
+    Penalty,
+    ByKind(
+        title="Penalty",
+        own=tuple(PENALTIES.own),
+        names=PENALTIES.names,
+        model=lambda kind: PENALTIES.find(kind).value,
+    ),
+]
 
 
 def _by_kind(penalties: tuple[AnyPenalty, ...]) -> tuple[AnyPenalty, ...]:

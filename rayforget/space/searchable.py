@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Discriminator, Field, GetCoreSchemaHandler, Tag
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
-from rayforget.space.by_kind import Foreign
+from rayforget.space.by_kind import ByKind
 from rayforget.space.domains import ChoiceDomain, FloatDomain, IntDomain
 from rayforget.space.frozen import Frozen, freeze, thaw
 from rayforget.space.recipe import Recipe
@@ -148,8 +148,8 @@ def _with_open_models(annotation: Any) -> Any:
         return _open(annotation)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        if foreign := [one.opened(_open) for one in arguments[1:] if isinstance(one, Foreign)]:
-            return Annotated[arguments[0], *foreign, *(one for one in arguments[1:] if not isinstance(one, Foreign))]
+        if by_kind := [one.changed(_open) for one in arguments[1:] if isinstance(one, ByKind)]:
+            return Annotated[arguments[0], *by_kind]
         return Annotated[_with_open_models(arguments[0]), *arguments[1:]]
     if origin is tuple:
         return GenericAlias(tuple, (_with_open_models(arguments[0]), ...))
