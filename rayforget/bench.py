@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from rayforget.distributed import any_rank, rank
+from rayforget.distributed import on_rank_0, reason_of_any_rank
 from rayforget.errors import RecordError, SpaceError
 from rayforget.evaluate.finite import require_finite
 from rayforget.foundations.prepare import prepare_foundation
@@ -77,17 +77,16 @@ class Bench:
         """
         if split not in self._theta_0_scores:
             key = self._theta_0_key(split)
-            known = self.scores_cache.get(key) if rank() == 0 else None
-            if any_rank(rank() == 0 and known is None, self.device):
+            known = on_rank_0(lambda: self.scores_cache.get(key), self.device)
+            if known is None:
                 (scored,) = self.foundation.scorer(None).score([{}], split)
                 known = require_finite(scored, split, model="theta_0", advice="are the foundation's weights intact?")
-                if rank() == 0:
-                    self.scores_cache.put(key, known)
-            found = known or self.scores_cache.get(key)
-            if found is None:
-                raise RecordError(f"the scores of theta_0 vanished from {self.sweep.store} while they were read")
-            self._theta_0_scores[split] = found
+                self._remember(key, known)
+            self._theta_0_scores[split] = known
         return self._theta_0_scores[split]
+
+    def _remember(self, key: ScoresKey, scores: dict[str, Score]) -> None:
+        on_rank_0(lambda: self.scores_cache.put(key, scores), self.device)
 
     def _theta_0_key(self, split: Split) -> ScoresKey:
         scorer = self.foundation.scorer(None)
@@ -104,29 +103,33 @@ class Bench:
         Raises:
             RecordError: the sweep was started from another model, or with other data.
         """
-        missing = any_rank(rank() == 0 and not self.sweep.has(THETA_0, 0), self.device)
-        if missing:
-            record = self.theta_0_record()
-            if rank() == 0 and not self.sweep.has(THETA_0, 0):
-                self.sweep.add(record)
+        recorded = on_rank_0(lambda: self.sweep.record(THETA_0, 0) if self.sweep.has(THETA_0, 0) else None, self.device)
+        if recorded is None:
+            measured = self.theta_0_record()
+            on_rank_0(lambda: self.sweep.add(measured), self.device)
             return
-        record = self.sweep.record(THETA_0, 0)
+        changed = reason_of_any_rank(self._what_changed_since(recorded), self.device)
+        if changed is not None:
+            raise RecordError(changed)
+        self._theta_0_scores["val"] = dict(recorded.points[0].scores)
+
+    def _what_changed_since(self, record: CheckpointRecord) -> str | None:
+        """Why this rank cannot go on with the sweep of this theta_0: it has another model, or other data."""
         if record.theta_0_hash != self.foundation.theta_0_hash:
-            raise RecordError(
+            return (
                 f"sweep {self.sweep.info.name} was started from a model with hash {record.theta_0_hash}, "
                 f"foundation.model has {self.foundation.theta_0_hash} now; restore it, or start another sweep"
             )
-        recorded = record.points[0].scores
-        items = {name: score.items_hash for name, score in recorded.items()}
+        items = {name: score.items_hash for name, score in record.points[0].scores.items()}
         today = self.foundation.scorer(None).items_by_task("val")
         changed = [name for name in sorted({*items, *today}) if items.get(name) != today.get(name)]
-        if changed:
-            raise RecordError(
-                f"tasks.{changed[0]}.val does not hold the items that sweep {self.sweep.info.name} was started with, "
-                f"so scores on it would not compare (tasks that changed: {', '.join(changed)}); restore the data, or "
-                "start another sweep"
-            )
-        self._theta_0_scores["val"] = dict(recorded)
+        if not changed:
+            return None
+        return (
+            f"tasks.{changed[0]}.val does not hold the items that sweep {self.sweep.info.name} was started with, "
+            f"so scores on it would not compare (tasks that changed: {', '.join(changed)}); restore the data, or "
+            "start another sweep"
+        )
 
     def theta_0_record(self) -> CheckpointRecord:
         """theta_0 as a record of its own; the same bytes whoever makes it."""

@@ -1,10 +1,14 @@
 """Asks torch.distributed who this process is, and agrees with the other ranks; all of it works in one process too."""
 
-from typing import TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from rayforget.errors import RayforgetError
 
 T = TypeVar("T")
 
@@ -48,8 +52,97 @@ def from_rank_0(value: T, device: torch.device) -> T:
         value: can be pickled, and is small.
         device: of this rank; NCCL moves nothing that is not on a GPU.
     """
+    return _from(0, value, device)
+
+
+def on_rank_0(decide: Callable[[], T], device: torch.device) -> T:
+    """What `decide` returns on rank 0, on every rank; the others do not call it.
+
+    For whatever reads or writes the storage: two ranks that look for themselves may see two states of it (each host of
+    a network disk remembers for a while what it saw), and an error that rank 0 alone knew of would leave the others
+    waiting.
+
+    Args:
+        decide: what it returns can be pickled; some megabytes at most.
+        device: of this rank.
+
+    Raises:
+        RayforgetError, OSError: on every rank, what `decide` raised. Any other error rank 0 raises alone.
+    """
+    value: T | None = None
+    error: Exception | None = None
+    if rank() == 0:
+        try:
+            value = decide()
+        except (RayforgetError, OSError) as found:
+            error = found
+    value, error = from_rank_0((value, error), device)
+    if error is not None:
+        raise error
+    return value  # type: ignore[return-value]  # T may hold None itself
+
+
+def reason_of_any_rank(reason: str | None, device: torch.device) -> str | None:
+    """Why the ranks cannot go on: on every rank the reasons of all that have one, or None where no rank has."""
+    if not any_rank(reason is not None, device):
+        return None
+    reasons = [_from(source, reason, device) for source in range(world_size())]
+    if len(set(reasons)) == 1:
+        return reasons[0]
+    return "; ".join(f"rank {source}: {found}" for source, found in enumerate(reasons) if found is not None)
+
+
+def state_from_rank_0(state: T, device: torch.device) -> T:
+    """Rank 0's state on every rank, tensor by tensor: no more than one of them is held twice, or is on the device.
+
+    Args:
+        state: nested dicts and lists of tensors on the CPU and of what can be pickled; only rank 0's is looked at.
+        device: of this rank.
+    """
+    if not is_distributed():
+        return state
+    tensors: list[Tensor] = []
+    outline = from_rank_0(_outline(state, tensors) if rank() == 0 else None, device)
+    if rank() == 0:
+        for tensor in tensors:
+            dist.broadcast(tensor.to(device).contiguous(), src=0)
+        return state
+    filled: T = _filled(outline, device)
+    return filled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a tensor belongs in a state that is sent."""
+
+    shape: torch.Size
+    dtype: torch.dtype
+
+
+def _outline(value: Any, tensors: list[Tensor]) -> Any:
+    """The state with places for its tensors, which go to the end of `tensors` in the order of the places."""
+    if isinstance(value, Tensor):
+        tensors.append(value)
+        return _Place(shape=value.shape, dtype=value.dtype)
+    if isinstance(value, dict):
+        return {key: _outline(inner, tensors) for key, inner in value.items()}
+    return [_outline(inner, tensors) for inner in value] if isinstance(value, list) else value
+
+
+def _filled(outline: Any, device: torch.device) -> Any:
+    """The state of this outline, its tensors received in the order of their places."""
+    if isinstance(outline, _Place):
+        tensor = torch.empty(outline.shape, dtype=outline.dtype, device=device)
+        dist.broadcast(tensor, src=0)
+        return tensor.cpu()
+    if isinstance(outline, dict):
+        return {key: _filled(inner, device) for key, inner in outline.items()}
+    return [_filled(inner, device) for inner in outline] if isinstance(outline, list) else outline
+
+
+def _from(source: int, value: T, device: torch.device) -> T:
     if not is_distributed():
         return value
     box = [value]
-    dist.broadcast_object_list(box, src=0, device=device)
+    dist.broadcast_object_list(box, src=source, device=device)
     return box[0]

@@ -5,7 +5,6 @@ from datetime import datetime
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -145,7 +144,7 @@ def open_ui(storage: str, name: str, port: int) -> int:
     from rayforget.report.ui import run_ui
 
     sweep = Sweep.open(Store.open(storage), name)
-    return run_ui(name, space_here(sweep, storage), port, Console())
+    return run_ui(name, space_here(sweep, storage), port, open_console())
 
 
 def remove_sweep(storage: str, name: str) -> None:

@@ -8,12 +8,13 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 
 from rayforget.bench import Bench
 from rayforget.curve import score_alphas, score_curve
-from rayforget.distributed import any_rank, from_rank_0, rank
+from rayforget.distributed import on_rank_0, reason_of_any_rank, state_from_rank_0
 from rayforget.errors import FoundationError, RayforgetError, RecordError, StorageError, TrainingError
 from rayforget.evaluate.finite import NotFinite, Scored, require_finite
 from rayforget.frontier.points import THETA_0
@@ -23,6 +24,7 @@ from rayforget.interpolate.lerp import changed_tensors
 from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.record.resume import load_resume, save_resume
 from rayforget.record.standing import is_finished
+from rayforget.record.store import Store
 from rayforget.record.types import CheckpointRecord, TestRecord
 from rayforget.record.weights import load_theta_1, save_weights
 from rayforget.space.recipe import Recipe
@@ -54,10 +56,10 @@ def run_trial(job: TrialJob, bench: Bench, heartbeat: Heartbeat) -> list[Checkpo
 
 def _run_trial(job: TrialJob, bench: Bench) -> list[CheckpointRecord]:
     resume = bench.sweep.resume_folder(job.name)
-    done = {step: bench.sweep.record(job.name, step) for step in bench.sweep.trials().get(job.name, [])}
-    records = list(done.values())
+    records = on_rank_0(lambda: _recorded(job, bench), bench.device)
     if is_finished(records):
         return records  # its workers died between the last record and the answer
+    done = {record.step for record in records}
     started = time.monotonic()
     try:
         learner = bench.foundation.learner(job.recipe)
@@ -66,7 +68,7 @@ def _run_trial(job: TrialJob, bench: Bench) -> list[CheckpointRecord]:
             job.recipe,
             seed=derive_seed(bench.space.search.seed, job.recipe.key, "train"),
             fractions=bench.space.curve.fractions,
-            resume=load_resume(resume),
+            resume=_state_to_resume(resume, bench),
             save=lambda state: save_resume(resume, state),
             save_every_s=bench.space.resources.checkpoint_every_s,
             progress=lambda step, steps: beat("train", step, steps),
@@ -80,9 +82,29 @@ def _run_trial(job: TrialJob, bench: Bench) -> list[CheckpointRecord]:
             started += time.monotonic() - trained
     except (TrainingError, FoundationError) as error:  # raised by all ranks alike; others restart the worker group
         records.append(_failed(job, error, bench))
-    if rank() == 0:
-        bench.sweep.drop_resume(job.name)
+    on_rank_0(lambda: bench.sweep.drop_resume(job.name), bench.device)
     return records
+
+
+def _recorded(job: TrialJob, bench: Bench) -> list[CheckpointRecord]:
+    """The trial's records, oldest first; read by rank 0, which decides for all what is done."""
+    return [bench.sweep.record(job.name, step) for step in bench.sweep.trials().get(job.name, [])]
+
+
+def _state_to_resume(folder: Store, bench: Bench) -> dict[str, Any] | None:
+    """The state that rank 0 found, on every rank: all go on from the same step, or all begin.
+
+    The others are sent it instead of reading it: what they would find may be another one, and a storage that serves all
+    is asked once.
+    """
+    found: dict[str, Any] | None = None
+
+    def load() -> None:
+        nonlocal found
+        found = load_resume(folder)
+
+    on_rank_0(load, bench.device)
+    return state_from_rank_0(found, bench.device)
 
 
 def score_tests(jobs: Sequence[TestJob], bench: Bench, heartbeat: Heartbeat) -> int:
@@ -96,7 +118,7 @@ def score_tests(jobs: Sequence[TestJob], bench: Bench, heartbeat: Heartbeat) -> 
     Raises:
         RecordError: on every rank, when all else is recorded: names the parts that could not be scored, and why.
     """
-    tested = from_rank_0(frozenset(bench.sweep.test_scores()) if rank() == 0 else frozenset(), bench.device)
+    tested = on_rank_0(lambda: frozenset(bench.sweep.test_scores()), bench.device)
     count = 0
     failed: list[str] = []
     for job in jobs:
@@ -105,7 +127,7 @@ def score_tests(jobs: Sequence[TestJob], bench: Bench, heartbeat: Heartbeat) -> 
             continue
         try:
             count += len(score_test(replace(job, alphas=alphas), bench, heartbeat).scores)
-        except StorageError:  # of the rank that writes alone
+        except StorageError:  # the scores cannot be written: neither could the next ones
             raise
         except (RecordError, TrainingError, FoundationError) as error:  # of all ranks alike; others end the job
             failed.append(f"{job.trial} step {job.step}: {error}")
@@ -147,8 +169,8 @@ def _score_test(job: TestJob, bench: Bench) -> TestRecord:
         provenance=bench.provenance,
         finished=time.time(),
     )
-    if rank() == 0 and tests.scores:
-        bench.sweep.add_tests(tests)
+    if tests.scores:
+        on_rank_0(lambda: bench.sweep.add_tests(tests), bench.device)
     for alpha, scores in scored.items():
         require_finite(scores, "test", model=f"alpha = {alpha:g}", advice="it extrapolates too far")
     return tests
@@ -170,7 +192,7 @@ def _load_checkpoint(job: TestJob, bench: Bench) -> _Checkpoint:
     checkpoint: _Checkpoint | None = None
     failure: Exception | None = None
     try:
-        record = bench.sweep.record(job.trial, job.step)
+        record = on_rank_0(lambda: bench.sweep.record(job.trial, job.step), bench.device)
         recipe = Recipe.model_validate(record.recipe)
         theta_0 = bench.foundation.initial(recipe)
         theta_1 = changed_tensors(theta_0, load_theta_1(bench.sweep.store, record, theta_0))
@@ -179,8 +201,9 @@ def _load_checkpoint(job: TestJob, bench: Bench) -> _Checkpoint:
         )
     except (RayforgetError, OSError) as error:
         failure = error
-    if any_rank(failure is not None, bench.device) or checkpoint is None:
-        raise RecordError(str(failure or "another worker cannot read it")) from failure
+    reason = reason_of_any_rank(None if failure is None else str(failure), bench.device)
+    if reason is not None or checkpoint is None:
+        raise RecordError(reason) from failure
     return checkpoint
 
 
@@ -219,22 +242,24 @@ def _record_snapshot(
         provenance=bench.provenance,
         finished=time.time(),
     )
-    if rank() == 0 and not bench.sweep.has(job.name, snapshot.step):  # else another worker's belong to its record
-        save_weights(bench.sweep.store, job.name, snapshot.step, theta_1)
-    saved = time.monotonic()
-    seconds = {"train": train_seconds, "evaluate": evaluated - started, "save": saved - evaluated}
-    record = replace(record, seconds={stage: round(value, 3) for stage, value in seconds.items()})
-    if rank() == 0:
-        bench.sweep.add(record)
-    return record
+
+    def write() -> dict[str, float]:
+        if not bench.sweep.has(job.name, snapshot.step):  # else another worker's belong to its record
+            save_weights(bench.sweep.store, job.name, snapshot.step, theta_1)
+        saved = time.monotonic()
+        took = {"train": train_seconds, "evaluate": evaluated - started, "save": saved - evaluated}
+        seconds = {stage: round(value, 3) for stage, value in took.items()}
+        bench.sweep.add(replace(record, seconds=seconds))
+        return seconds
+
+    return replace(record, seconds=on_rank_0(write, bench.device))
 
 
 def _failed(job: TrialJob, error: Exception, bench: Bench) -> CheckpointRecord:
     record = failed_record(
         job, f"{error}\n\n{''.join(traceback.format_exception(error))}", bench.foundation.theta_0_hash
     )
-    if rank() == 0:
-        bench.sweep.add(record)
+    on_rank_0(lambda: bench.sweep.add(record), bench.device)
     return record
 
 

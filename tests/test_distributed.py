@@ -9,17 +9,22 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from vector_bench import VectorScorer, no_heartbeat, vector_bench
+from vector_bench import VectorScorer, no_heartbeat, vector_bench, vector_recipe
 
 from rayforget.curve import score_curve
-from rayforget.distributed import all_reduce_sum, from_rank_0
-from rayforget.errors import RecordError
+from rayforget.distributed import all_reduce_sum, from_rank_0, on_rank_0, reason_of_any_rank, state_from_rank_0
+from rayforget.errors import RecordError, StorageError
 from rayforget.evaluate.finite import Scored
 from rayforget.foundations.protocol import State
-from rayforget.pipeline import score_tests
-from rayforget.record.jobs import TestJob
+from rayforget.interpolate.hashing import state_hash
+from rayforget.pipeline import run_trial, score_tests
+from rayforget.record.jobs import TestJob, TrialJob
+from rayforget.record.resume import save_resume
+from rayforget.record.store import Store
 from rayforget.record.types import CheckpointRecord, Score, Split
 from rayforget.record.weights import save_weights
+from rayforget.space.seeds import derive_seed
+from rayforget.train.trainer import Trainer
 
 WORLD_SIZE = 2
 CPU = torch.device("cpu")
@@ -76,10 +81,6 @@ def damaged_part(root: Path) -> tuple[str, list[Any]]:
 
 
 def record(bench: Any, trial: str, theta_1: dict[str, torch.Tensor]) -> CheckpointRecord:
-    from vector_bench import vector_recipe
-
-    from rayforget.interpolate.hashing import state_hash
-
     return CheckpointRecord(
         trial=trial,
         step=5,
@@ -91,32 +92,123 @@ def record(bench: Any, trial: str, theta_1: dict[str, torch.Tensor]) -> Checkpoi
     )
 
 
+def decisions(root: Path) -> dict[str, Any]:
+    """What a rank hears of what rank 0 alone looked at, found broken, or holds."""
+    number = dist.get_rank()
+    looked: list[int] = []
+    found = on_rank_0(lambda: looked.append(number) or root.name, CPU)
+    with pytest.raises(StorageError) as refused:
+        on_rank_0(lambda: Store.open(root / "a file").write("x", b""), CPU)
+    state: Any = {"step": 7 + number, "trained": {"w": torch.full((3, 2), float(number))}, "left": [number]}
+    if number == 0:
+        moments = {index: {"step": torch.tensor(7.0), "square": torch.arange(5) / 7} for index in range(2)}
+        state = {**state, "optimiser": {"state": moments, "param_groups": [{"lr": 0.1, "params": [0, 1]}]}}
+    return {
+        "looked": looked,
+        "found": found,
+        "refused": str(refused.value),
+        "one": reason_of_any_rank("no such file" if number == 1 else None, CPU),
+        "both": reason_of_any_rank("no such file", CPU),
+        "other": reason_of_any_rank(f"{number} missing", CPU),
+        "none": reason_of_any_rank(None, CPU),
+        "state": state_from_rank_0(state, CPU),
+        "nothing": state_from_rank_0(None if number == 0 else state, CPU),
+    }
+
+
+def unlike_storages(root: Path) -> dict[str, Any]:
+    """A rank's training where every look at the storage but rank 0's shows a state of long ago.
+
+    Rank 1 sees the storage as it was before anything was saved; the training goes on from rank 0's state all the same.
+    """
+    bench = vector_bench(root / "now")
+    job = TrialJob(name="0001-full", recipe=vector_recipe(epochs=3))
+    if dist.get_rank() == 1:
+        bench.sweep = vector_bench(root / "long ago").sweep
+    bench.settle_theta_0()
+    records = run_trial(job, bench, no_heartbeat)
+    again = run_trial(job, bench, no_heartbeat)
+    tests = TestJob(trial="theta_0", step=0, alphas=(0.0,))
+    return {
+        "resumed_from": [record.facts["resumed_from"] for record in records],
+        "hashes": [record.theta_1_hash for record in records],
+        "again": [record.theta_1_hash for record in again],
+        "tested": [score_tests([tests], bench, no_heartbeat), score_tests([tests], bench, no_heartbeat)],
+    }
+
+
 def run_rank(rank: int, root: Path) -> None:
     torch.set_num_threads(1)
     dist.init_process_group(
         "gloo", init_method=f"file://{root}/meet", rank=rank, world_size=WORLD_SIZE, timeout=timedelta(seconds=60)
     )
     shared = from_rank_0({"alpha": 0.1 + 0.2 + rank, "all": [rank] * (rank + 1)}, CPU)
-    torch.save((shared, curve(root / f"curve{rank}", Divided()), damaged_part(root / "parts")), root / f"{rank}.pt")
+    found = (shared, curve(root / f"curve{rank}", Divided()), damaged_part(root / "parts"))
+    torch.save((*found, decisions(root), unlike_storages(root / "storages")), root / f"{rank}.pt")
     dist.destroy_process_group()
+
+
+def half_trained(root: Path) -> int:
+    """Leaves a sweep `now` whose training was saved after four steps, and one of `long ago`; the steps in all."""
+    bench, recipe = vector_bench(root / "now"), vector_recipe(epochs=3)
+    vector_bench(root / "long ago")
+    trainer = Trainer(bench.foundation.learner(recipe), recipe, seed=derive_seed(0, recipe.key, "train"))
+    for _ in range(4):
+        trainer.take_step()
+    save_resume(bench.sweep.resume_folder("0001-full"), trainer.state_dict())
+    return trainer.total_steps
 
 
 def test_one_process_keeps_its_own_value() -> None:
     value = object()
     assert from_rank_0(value, CPU) is value
+    assert on_rank_0(lambda: value, CPU) is value
+    assert state_from_rank_0(value, CPU) is value
+    assert reason_of_any_rank("why", CPU) == "why"
+    assert reason_of_any_rank(None, CPU) is None
+    with pytest.raises(RecordError, match="damaged"):
+        on_rank_0(damaged, CPU)
+
+
+def damaged() -> None:
+    raise RecordError("damaged")
 
 
 @pytest.mark.slow
 def test_what_rank_0_decides_holds_for_all(tmp_path: Path) -> None:
     """Left to themselves the two ranks of `curve` would refine other alphas, and wait for each other for ever."""
     vector_bench(tmp_path / "parts")  # the sweep is there before two ranks look for it
+    (tmp_path / "a file").touch()
+    undisturbed = half_trained(tmp_path / "storages")
     torch.multiprocessing.spawn(run_rank, args=(tmp_path,), nprocs=WORLD_SIZE)  # type: ignore[no-untyped-call]
     alone = curve(tmp_path / "alone", Divided())
     assert len(alone) > 3
     for rank in range(WORLD_SIZE):
-        shared, alphas, (message, tested) = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
+        shared, alphas, (message, tested), heard, storages = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
         assert shared == {"alpha": 0.1 + 0.2, "all": [0]}
         assert alphas == alone
         assert message.startswith("2 of 2 checkpoints could not be scored on test")
-        assert ("another worker cannot read it" in message) == (rank == 0)
+        assert message.count("rank 1: ") == 2
         assert tested == []
+
+        assert heard["looked"] == ([0] if rank == 0 else [])
+        assert heard["found"] == tmp_path.name
+        assert "a file" in heard["refused"]
+        assert heard["one"] == "rank 1: no such file"
+        assert heard["both"] == "no such file"
+        assert heard["other"] == "rank 0: 0 missing; rank 1: 1 missing"
+        assert heard["none"] is None
+        assert heard["nothing"] is None
+        state = heard["state"]
+        assert (state["step"], state["left"]) == (7, [0])
+        assert torch.equal(state["trained"]["w"], torch.zeros(3, 2))
+        moments = state["optimiser"]["state"]
+        assert list(moments) == [0, 1]
+        assert all(torch.equal(each["square"], torch.arange(5) / 7) for each in moments.values())
+        assert all(each["step"].shape == () and each["step"] == 7 for each in moments.values())
+        assert state["optimiser"]["param_groups"] == [{"lr": 0.1, "params": [0, 1]}]
+
+        assert storages["resumed_from"] == [4]
+        assert storages["hashes"] == storages["again"]
+        assert storages["tested"] == [1, 0]
+    assert undisturbed > 4

@@ -1,27 +1,18 @@
 """The one job a slot is working on: posted by the slot, taken by its workers, kept until it is answered.
 
 A worker group that dies and comes back takes the same job again; a job taken too often without an answer is answered
-as failed. The mailbox outlives the worker group, since it is an actor of its own.
+with what the last group said. The mailbox outlives the worker group, since it is an actor of its own.
 """
 
 import asyncio
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What became of a job."""
-
-    error: str | None = None
-    """Why the job failed; None when it was done."""
-    value: Any = None
-    """What the workers made of it."""
-    refused: bool = False
-    """Whether it says nothing of the job itself: its workers could not be set up, or data or storage failed them."""
+from rayforget.on_ray.answers import Failure, Reply, last_answer, shared_answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +26,14 @@ class Pulse:
     in_all: int = 0
     attempts: int = 0
     workers: tuple[Any, ...] = field(default=())
-    """Handles of the worker group's actors."""
+    """Handles of the worker group's actors, by rank."""
 
 
 class Mailbox:
-    """Holds at most one job; all methods are called remotely, rank 0 speaks for its worker group."""
+    """Holds at most one job; all methods are called remotely.
+
+    Rank 0 takes a job and brings what was made of it; of a failure every rank speaks for itself.
+    """
 
     def __init__(self, max_attempts: int) -> None:
         self._max_attempts = max_attempts
@@ -49,7 +43,9 @@ class Mailbox:
         self._reply: Reply | None = None
         self._attempts = 0
         self._group = 0
-        self._refusals = 0
+        self._failures: list[Failure] = []
+        self._starts: Counter[int] = Counter()
+        self._refusals: Counter[int] = Counter()
         self._workers: dict[int, Any] = {}
         self._closed = False
         self._last_sign = time.monotonic()
@@ -58,8 +54,10 @@ class Mailbox:
     async def post(self, job: Any) -> int:
         """Puts a job in and returns its number; the job before must have been answered."""
         async with self._changed:
-            self._job, self._reply, self._attempts, self._refusals = job, None, 0, 0
+            self._job, self._reply, self._attempts, self._failures = job, None, 0, []
             self._number += 1
+            self._starts.clear()
+            self._refusals.clear()
             self._last_sign, self._progress = time.monotonic(), ("", 0, 0)
             self._changed.notify_all()
             return self._number
@@ -71,23 +69,32 @@ class Mailbox:
             self._changed.notify_all()
 
     async def join(self, rank: int, handle: Any) -> None:
-        """Announces a worker of a worker group that starts."""
-        self._workers[rank] = handle
-        self._last_sign = time.monotonic()
+        """Announces a worker of a worker group that starts.
 
-    async def refuse(self, reason: str) -> None:
-        """Says that the workers could not be set up; after `max_attempts` times the waiting job is answered so."""
+        A rank that starts again and again while a job waits, and never comes to take it, dies of its set-up.
+        """
         async with self._changed:
-            self._refusals += 1
+            self._workers[rank] = handle
             self._last_sign = time.monotonic()
-            if self._refusals >= self._max_attempts and self._waiting():
+            self._starts[rank] += 1
+            if self._starts[rank] > self._max_attempts and self._waiting():
+                reason = f"a worker died {self._max_attempts} times while it was set up, and did not say why"
                 self._set_reply(Reply(error=reason, refused=True))
 
-    async def take(self) -> int | None:
-        """Waits for an unanswered job and returns its number; None when the slot is closed. Called by rank 0."""
+    async def refuse(self, rank: int, reason: str) -> None:
+        """Says that a worker could not be set up; after `max_attempts` times the waiting job is answered so."""
+        async with self._changed:
+            self._refusals[rank] += 1
+            self._last_sign = time.monotonic()
+            if self._refusals[rank] >= self._max_attempts and self._waiting():
+                self._set_reply(Reply(error=reason, refused=True))
+
+    async def take(self) -> tuple[int, int] | None:
+        """Waits for an unanswered job; its number, and which attempt at it this is; None when the slot is closed."""
         async with self._changed:
             self._group += 1
-            self._refusals = 0
+            self._starts.clear()
+            self._refusals.clear()
             group = self._group
             while True:
                 await self._changed.wait_for(lambda: self._closed or group != self._group or self._waiting())
@@ -96,10 +103,9 @@ class Mailbox:
                 self._attempts += 1
                 self._last_sign = time.monotonic()
                 if self._attempts <= self._max_attempts:
-                    return self._number
-                self._set_reply(
-                    Reply(error=f"its workers died {self._max_attempts} times on this job; it is not tried again")
-                )
+                    self._failures = []
+                    return self._number, self._attempts
+                self._set_reply(last_answer(self._failures, self._max_attempts))
 
     async def job(self, number: int) -> Any:
         """The job of this number; every rank fetches it for itself."""
@@ -116,6 +122,16 @@ class Mailbox:
         """Ends a job; an answer to a job that is already answered is dropped."""
         async with self._changed:
             if number == self._number and self._reply is None:
+                self._set_reply(reply)
+
+    async def fail(self, number: int, attempt: int, failure: Failure) -> None:
+        """Takes what one rank says; it is the job's answer as soon as every rank of this attempt has said the same."""
+        async with self._changed:
+            if (number, attempt) != (self._number, self._attempts) or self._reply is not None:
+                return
+            self._last_sign = time.monotonic()
+            self._failures.append(failure)
+            if (reply := shared_answer(self._failures)) is not None:
                 self._set_reply(reply)
 
     async def reply(self, number: int, timeout_s: float) -> Reply | None:
@@ -138,7 +154,7 @@ class Mailbox:
             done=done,
             in_all=in_all,
             attempts=self._attempts,
-            workers=tuple(self._workers.values()),
+            workers=tuple(self._workers[rank] for rank in sorted(self._workers)),
         )
 
     def _waiting(self) -> bool:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from ray.tune import Stopper
 from ray.tune.search import Searcher
 
 from rayforget.on_ray.trainable import IDLE, OBJECTIVES
@@ -30,6 +31,10 @@ class Desk:
     """Called once, in Tune's own loop, when the first job is asked for."""
     jobs: dict[str, NamedJob | None] = field(default_factory=dict)
     """Tune's trial -> its job, of the trials under way; None for a slot that waits."""
+    taken_back: int = 0
+    """Jobs whose result is known: only then can there be work for a slot that found none."""
+    waiting: dict[str, int] = field(default_factory=dict)
+    """Tune's trial in which a slot waits -> `taken_back` when it began."""
     warm: int = 0
     """Slots that have been at work side by side."""
     errors: list[Exception] = field(default_factory=list)
@@ -61,7 +66,8 @@ class AgendaSearcher(Searcher):
         """The next job, None to wait, or FINISHED.
 
         A slot that has worked and finds nothing to do waits in a trial of its own: Tune ends an actor without a trial,
-        all but one, and the slot would be cold when the scores on `test` are shared out.
+        all but one, and the slot would be cold when the scores on `test` are shared out. Tune keeps every trial for
+        ever, so that such a trial lasts until there may be work (`EndOfWait`), however long that is.
         """
         desk = _DESKS[self._key]
         tune_is_up, desk.tune_is_up = desk.tune_is_up, None
@@ -76,6 +82,7 @@ class AgendaSearcher(Searcher):
                 return None
             case Next.WAIT:
                 desk.jobs[trial_id] = None
+                desk.waiting[trial_id] = desk.taken_back
                 return {"job": IDLE}
             case NamedJob():
                 desk.jobs[trial_id] = upcoming
@@ -83,18 +90,43 @@ class AgendaSearcher(Searcher):
                 return {"job": upcoming.job}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Nothing: a trial has one result, its last."""
+        """Nothing: a job has one result, its last, and a wait has none."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Hands the result on."""
+        """Hands the result on, once: Tune may say it twice."""
         desk = _DESKS[self._key]
-        named = desk.jobs.pop(trial_id)
+        desk.waiting.pop(trial_id, None)
+        named = desk.jobs.pop(trial_id, None)
         if named is not None:
-            with desk.noting_errors():
-                desk.done(named, None if error else result)
+            try:
+                with desk.noting_errors():
+                    desk.done(named, None if error else result)
+            finally:
+                desk.taken_back += 1
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the record is what a sweep resumes from."""
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing, likewise."""
+
+
+class EndOfWait(Stopper):
+    """Ends a slot's wait as soon as a job's result may have made work for it; sits at the searcher's desk.
+
+    Tune asks it after every nap of a waiting slot. So a wait makes one trial for each job that ends meanwhile, and not
+    one for so many seconds.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._key = id(desk)
+        _DESKS[self._key] = desk
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether this trial is a wait, and a job has ended since it began."""
+        desk = _DESKS[self._key]
+        return desk.waiting.get(trial_id, desk.taken_back) < desk.taken_back
+
+    def stop_all(self) -> bool:
+        """Never: the searcher says when a sweep is at its end."""
+        return False

@@ -11,7 +11,8 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
 from rayforget.bench import BenchSpec
-from rayforget.on_ray.mailbox import Pulse, RemoteMailbox, Reply
+from rayforget.on_ray.answers import Reply
+from rayforget.on_ray.mailbox import Pulse, RemoteMailbox
 from rayforget.on_ray.worker import WorkerConfig, worker_loop
 
 logger = logging.getLogger(__name__)

@@ -77,7 +77,7 @@ def run_sweep(
 def _tuner(desk: "Desk", slots: int) -> "Tuner":
     from ray import tune
 
-    from rayforget.on_ray.searcher import AgendaSearcher
+    from rayforget.on_ray.searcher import AgendaSearcher, EndOfWait
     from rayforget.on_ray.slot import SlotSpec
     from rayforget.on_ray.theta_keeper import start_keeper
     from rayforget.on_ray.trainable import SlotTrainable
@@ -102,6 +102,7 @@ def _tuner(desk: "Desk", slots: int) -> "Tuner":
         run_config=tune.RunConfig(
             name="tune",
             storage_path=state,
+            stop=EndOfWait(desk),
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=2),

@@ -5,17 +5,17 @@ from typing import Any
 
 from ray import tune
 
-from rayforget.on_ray.mailbox import Reply
 from rayforget.on_ray.slot import Slot, SlotSpec
 
 OBJECTIVES = ("speciality", "generality")
 IDLE = None
 """The job of a slot that waits, warm, until there is one: Tune would end the actor of a slot without a trial."""
-_LONGEST_NAP_S = 5.0
+_NAP_S = 0.5
+"""How late a waiting slot may be for its job."""
 
 
 class SlotTrainable(tune.Trainable):
-    """A trial is one call of `step`; the slot outlives it (`reuse_actors=True`).
+    """A trial is one job, or one wait for a job; the slot outlives it (`reuse_actors=True`).
 
     A trial's failure is a result, never an exception: Tune throws away an actor whose `step` raised, and with it the
     warm slot. Both objectives' keys are always there, since Tune insists; their values are told by the searcher.
@@ -25,7 +25,6 @@ class SlotTrainable(tune.Trainable):
         """Starts the slot; called once for many trials."""
         self._job = config["job"]
         self._slot = Slot(spec)
-        self._idle_since = time.monotonic()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes the next trial's job."""
@@ -33,13 +32,11 @@ class SlotTrainable(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Does the whole job; where there is none, sleeps for a while, the longer the longer it has waited."""
+        """Does the whole job; where there is none, naps, and again until `EndOfWait` ends the trial."""
         if self._job is IDLE:
-            time.sleep(min(_LONGEST_NAP_S, 0.2 + 0.1 * (time.monotonic() - self._idle_since)))
-            reply = Reply()
-        else:
-            reply = self._slot.run(self._job)
-            self._idle_since = time.monotonic()
+            time.sleep(_NAP_S)
+            return {"done": False, **dict.fromkeys(OBJECTIVES)}
+        reply = self._slot.run(self._job)
         outcome = {"error": reply.error, "value": reply.value, "refused": reply.refused}
         return {"done": True, **outcome, **dict.fromkeys(OBJECTIVES)}
 

@@ -12,16 +12,19 @@ from ray.train import get_context
 from ray.train.collective import broadcast_from_rank_zero
 
 from rayforget.bench import Bench, BenchSpec
+from rayforget.distributed import any_rank
 from rayforget.errors import RecordError, TaskError
 from rayforget.foundations.sharing import keep_own
 from rayforget.heartbeat import Heartbeat, heard_by
-from rayforget.on_ray.mailbox import Reply
+from rayforget.on_ray.answers import Failure, Reply
 from rayforget.on_ray.shared_theta import share_through
 from rayforget.pipeline import run_trial, score_tests
 from rayforget.record.jobs import TestJob, TrialJob
 
 logger = logging.getLogger(__name__)
 _BEAT_EVERY_S = 0.5
+_PASSING = (torch.AcceleratorError, torch.OutOfMemoryError, torch.distributed.DistError, MemoryError)
+"""Of a device, of memory and of the ranks' connections."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,33 +45,37 @@ def worker_loop(config: dict[str, WorkerConfig]) -> None:
     ray.get(mailbox.join.remote(rank, ray.get_runtime_context().current_actor))
     threads = max(1, int(worker.bench.space.resources.cpus_per_worker))
     torch.set_num_threads(threads)
-    bench = _set_up(worker, mailbox, context.get_local_rank())
+    bench = _set_up(worker, mailbox, rank, context.get_local_rank())
     while True:
-        number = broadcast_from_rank_zero(ray.get(mailbox.take.remote()) if rank == 0 else None)
-        if number is None:
+        taken = broadcast_from_rank_zero(ray.get(mailbox.take.remote()) if rank == 0 else None)
+        if taken is None:
             return
-        _do(number, mailbox, rank, context.get_world_size(), bench)
+        number, attempt = taken
+        _do(number, attempt, mailbox, rank, context.get_world_size(), bench)
 
 
-def _set_up(worker: WorkerConfig, mailbox: Any, local_rank: int) -> Bench:
+def _set_up(worker: WorkerConfig, mailbox: Any, rank: int, local_rank: int) -> Bench:
     share = keep_own if worker.keeper is None else share_through(worker.keeper)
     try:
         with heard_by(_heartbeat(None, mailbox)):
-            return Bench.open(worker.bench, local_rank=local_rank, share=share)
+            bench = Bench.open(worker.bench, local_rank=local_rank, share=share)
+            any_rank(False, bench.device)  # none takes a job before all are set up: whose set-up fails never saw one
+            return bench
     except Exception as error:
-        ray.get(mailbox.refuse.remote(f"a worker could not be set up: {type(error).__name__}: {error}"))
+        ray.get(mailbox.refuse.remote(rank, f"a worker could not be set up: {type(error).__name__}: {error}"))
         raise
 
 
-def _do(number: int, mailbox: Any, rank: int, world_size: int, bench: Bench) -> None:
-    """Does one job and answers it; a failure that this rank cannot be sure to share with the others restarts all."""
+def _do(number: int, attempt: int, mailbox: Any, rank: int, num_ranks: int, bench: Bench) -> None:
+    """Does one job and answers it; after a failure that may have left ranks or device behind, the group starts anew."""
     job = ray.get(mailbox.job.remote(number))
     try:
         value = run_job(job, bench, _heartbeat(number, mailbox))
     except Exception as error:
-        logger.warning("job %d failed: %s", number, error)
-        ray.get(mailbox.answer.remote(number, reply_to(error)))
-        if world_size > 1 or isinstance(error, torch.AcceleratorError | torch.OutOfMemoryError):
+        failure = failure_of(error, rank, num_ranks)
+        logger.warning("job %d failed: %s", number, failure.reason)
+        ray.get(mailbox.fail.remote(number, attempt, failure))
+        if num_ranks > 1 or failure.passing:
             raise
         return
     if rank == 0:
@@ -82,13 +89,23 @@ def run_job(job: TrialJob | tuple[TestJob, ...], bench: Bench, heartbeat: Heartb
     return score_tests(job, bench, heartbeat)
 
 
-def reply_to(error: Exception) -> Reply:
-    """What a job's error says: nothing of the job where the data or the storage failed it."""
-    reason = f"{type(error).__name__}: {error}"
-    if isinstance(error, TaskError | RecordError | OSError):
-        logger.info("%s", reason, exc_info=error)
-        return Reply(error=reason, refused=True)
-    return Reply(error=f"{reason}\n\n{''.join(traceback.format_exception(error))}")
+def failure_of(error: Exception, rank: int, num_ranks: int) -> Failure:
+    """What an error on this rank says of its job.
+
+    The survivor of a dead peer gets a plain RuntimeError from gloo, so that among several ranks a plain one says
+    nothing of the job, whatever its text.
+    """
+    refused = isinstance(error, TaskError | RecordError | OSError)
+    if refused:
+        logger.info("rank %d: %s", rank, error, exc_info=error)
+    return Failure(
+        rank=rank,
+        num_ranks=num_ranks,
+        reason=f"{type(error).__name__}: {error}",
+        traceback="".join(traceback.format_exception(error)),
+        refused=refused,
+        passing=isinstance(error, _PASSING) or (num_ranks > 1 and type(error) is RuntimeError),
+    )
 
 
 def _heartbeat(number: int | None, mailbox: Any) -> Heartbeat:

@@ -37,9 +37,13 @@ class Progress:
 
 
 def open_console() -> Console:
-    """A console on standard output; where that is no terminal, lines are wide enough for the tables."""
-    console = Console()
-    return console if console.is_terminal else Console(width=max(110, console.width))
+    """A console on standard output; where that is no terminal, lines are wide enough for the tables.
+
+    It prints text as it is: error texts, paths and names come from elsewhere, and rich would read `[/tmp]` as its own
+    markup, and raise, and `:x:` as a picture. What is to be coloured says so by a style.
+    """
+    console = Console(markup=False, emoji=False)
+    return console if console.is_terminal else Console(width=max(110, console.width), markup=False, emoji=False)
 
 
 class LiveView:

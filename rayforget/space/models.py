@@ -81,7 +81,10 @@ class Resources(Frozen):
     trial_timeout_s: PositiveFloat = 3600
     """A training that reports no progress for so long is ended and recorded as failed."""
     max_attempts: PositiveInt = 3
-    """How often a training is taken up again after its workers died before it is recorded as failed."""
+    """How often a slot's workers try a job, the first time included, where they die of it or one of them alone fails.
+
+    Then a training is recorded as failed with the reason of the last time; where data or storage were the reason, or
+    scores on `test` were the job, the sweep halts instead."""
     checkpoint_every_s: PositiveFloat = 60
     """How often a training saves what it needs to go on after its workers died."""
     cache: LocalPath | None = None

@@ -78,6 +78,7 @@ def train(
     trainer = Trainer(learner, recipe, seed=seed, sharded=sharded, sources=sources)
     if resume is not None:
         trainer.load_state_dict(resume)
+        resume = None  # else it would lie in memory beside the training: 12 bytes a weight
     snapshots = checkpoint_steps(fractions, trainer.total_steps)
     clock = _SaveClock(save_every_s)
     with _deterministic_dropout(recipe, trainer.device):

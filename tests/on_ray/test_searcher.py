@@ -7,7 +7,7 @@ import pytest
 from ray.tune.search import ConcurrencyLimiter, Searcher
 from toy_agenda import do_job, toy_agenda
 
-from rayforget.on_ray.searcher import AgendaSearcher, Desk
+from rayforget.on_ray.searcher import AgendaSearcher, Desk, EndOfWait
 from rayforget.on_ray.trainable import IDLE
 from rayforget.search.agenda import NamedJob
 
@@ -37,6 +37,44 @@ def test_a_slot_that_finds_nothing_to_do_waits_in_a_trial_until_the_tests_are_sh
     searcher.on_trial_complete("g", {})
     assert suggest("h") == Searcher.FINISHED
     assert plan.finished
+
+
+def test_a_wait_is_one_trial_however_long_it_is_and_ends_with_the_job_that_may_make_work(tmp_path: Path) -> None:
+    plan = toy_agenda(tmp_path, slots=2)
+    desk = Desk(agenda=plan, done=lambda named, result: do_job(plan, named))
+    searcher, ends = AgendaSearcher(desk), EndOfWait(desk)
+    for trial in "ab":
+        searcher.suggest(trial)
+    searcher.on_trial_complete("a", {})
+    searcher.suggest("c")
+    assert not ends("c", {})  # a job is nobody's wait, whatever ended meanwhile
+    searcher.on_trial_complete("b", {})
+    assert not ends("c", {})
+    assert searcher.suggest("d") == {"job": IDLE}
+    a_week_of_naps = 7 * 24 * 3600 * 2
+    assert not any(ends("d", {}) for _ in range(a_week_of_naps))
+    searcher.on_trial_complete("c", {})
+    assert ends("d", {})
+    assert not ends.stop_all()
+    searcher.on_trial_complete("d", {})
+    assert isinstance(searcher.suggest("e"), dict)
+    searcher.on_trial_complete("c", {})  # once more, as Tune may
+    assert plan.finished_trainings() == 3
+
+
+def test_a_wait_ends_with_a_job_whose_result_the_driver_cannot_take(tmp_path: Path) -> None:
+    def full(named: NamedJob, result: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    desk = Desk(agenda=toy_agenda(tmp_path, slots=2), done=full, warm=9)
+    searcher, ends = AgendaSearcher(desk), EndOfWait(desk)
+    trials = "abcd"
+    suggested = [searcher.suggest(trial) for trial in trials]
+    assert suggested[3] == {"job": IDLE}
+    assert not ends("d", {})
+    with pytest.raises(OSError, match="No space"):
+        searcher.on_trial_complete("a", {})
+    assert ends("d", {})
 
 
 def test_no_slot_is_started_to_wait(tmp_path: Path) -> None:

@@ -178,6 +178,61 @@ def test_a_killed_worker_costs_time_and_no_bit(slot: Any) -> None:
     assert not sweep.resume_folder("0-long").exists("state.pt")
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_two_workers_of_which_one_is_killed_end_where_undisturbed_ones_do(slot: Any, rank: int) -> None:
+    warm, sweep, _ = slot(workers_per_slot=2)
+    long = {"epochs": 60}
+    assert warm.run(job("0-whole", **long)).error is None
+    thread, replies = in_thread(lambda: warm.run(job("1-hurt", **long)))
+    wait_for(lambda: sweep.resume_folder("1-hurt").exists("state.pt"))
+    killed = worker_of(warm, rank)
+    killed.kill()
+    thread.join(timeout=300)
+    (reply,) = replies
+    assert reply.error is None
+    assert killed.pid not in {process.pid for process in workers()}
+    assert reply.value == sweep.trials()["0-whole"]
+    whole, hurt = ([sweep.record(trial, step) for step in reply.value] for trial in ("0-whole", "1-hurt"))
+    assert hurt[-1].facts["resumed_from"] > 0
+    assert [record.theta_1_hash for record in hurt] == [record.theta_1_hash for record in whole]
+    assert [values_of(record) for record in hurt] == [values_of(record) for record in whole]
+    assert not sweep.resume_folder("1-hurt").exists("state.pt")
+
+
+def worker_of(warm: Any, rank: int) -> psutil.Process:
+    import ray
+
+    handle = ray.get(warm._mailbox.pulse.remote()).workers[rank]
+    return psutil.Process(ray.get(handle.execute.remote(os.getpid)))
+
+
+def values_of(record: CheckpointRecord) -> list[tuple[float, dict[str, float]]]:
+    return [(point.alpha, {task: score.value for task, score in point.scores.items()}) for point in record.points]
+
+
+def test_what_kills_one_of_two_workers_at_every_attempt_fails_with_what_the_other_said(slot: Any) -> None:
+    warm, sweep, _ = slot(workers_per_slot=2, max_attempts=2)
+    thread, replies = in_thread(lambda: warm.run(job("0-poison", epochs=10_000)))
+    killed: set[int] = set()
+
+    def kill_one_that_trains() -> bool:
+        if sweep.resume_folder("0-poison").exists("state.pt"):
+            sweep.drop_resume("0-poison")
+            worker = worker_of(warm, 1)
+            killed.add(worker.pid)
+            worker.kill()
+        return not thread.is_alive()
+
+    wait_for(kill_one_that_trains, timeout_s=400)
+    (reply,) = replies
+    assert not reply.refused
+    assert "died 2 times on this job" in reply.error
+    assert "rank 0: RuntimeError: " in reply.error
+    assert "rank 1 said nothing" in reply.error
+    assert len(killed) == 2
+    assert warm.run(job("1-after")).error is None
+
+
 def test_a_job_that_kills_its_workers_is_given_up_and_the_slot_goes_on(slot: Any) -> None:
     warm, sweep, _ = slot(max_attempts=2)
     poison = job("0-poison", epochs=10_000)

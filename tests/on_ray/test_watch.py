@@ -10,10 +10,11 @@ import pytest
 from toy_agenda import toy_agenda
 
 from rayforget.errors import RecordError, TaskError, TrainingError
+from rayforget.on_ray.answers import shared_answer
 from rayforget.on_ray.mailbox import Mailbox, Pulse
 from rayforget.on_ray.slot import _START_LIMIT_S, why_not_started
 from rayforget.on_ray.sweep import _finish
-from rayforget.on_ray.worker import _heartbeat, reply_to
+from rayforget.on_ray.worker import _heartbeat, failure_of
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.search.study import CurveStudy
 from rayforget.space.methods import methods_of
@@ -72,7 +73,8 @@ def test_data_and_storage_halt_the_sweep_and_what_a_recipe_did_is_recorded(
     agenda = toy_agenda(tmp_path)
     named = agenda.next()
     assert isinstance(named, NamedJob)
-    reply = reply_to(error)
+    reply = shared_answer([failure_of(error, rank=0, num_ranks=1)])
+    assert reply is not None
     assert reply.refused == refused
     _finish(agenda, named, {"error": reply.error, "value": None, "refused": reply.refused}, lambda _: None)
     assert (named.name in agenda.sweep.trials()) == (not refused)

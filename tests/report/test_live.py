@@ -1,16 +1,21 @@
 """What a sweep shows while it runs."""
 
+import ast
 import io
+import re
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from rayforget.frontier.points import FrontierPoint
 from rayforget.report import live
 from rayforget.report.live import LiveView, Progress
 
+PACKAGE = Path(live.__file__).parents[1]
 POINT = FrontierPoint(
     trial="0003-l2", method="l2", step=10, fraction=1.0, alpha=0.375, coarse=True, speciality=0.7, generality=0.65
 )
@@ -75,3 +80,41 @@ def test_an_interrupt_is_heard_at_once() -> None:
             view.interrupt(signal.SIGINT, None)
         view.stopping()
     assert "stopping; what is finished is recorded" in text.getvalue()
+
+
+FROM_ELSEWHERE = "[/__w/pytorch/gloo/pair.cc:552] Connection closed by peer [red]127.0.0.1[/] :x: \\[bold]"
+"""What an error, a path or a name may hold: to rich a closing tag of nothing, a colour and a picture."""
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_text_from_elsewhere_is_printed_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv("FORCE_COLOR" if terminal else "NO_COLOR", "1")
+    console = live.open_console()
+    assert console.is_terminal == terminal
+    view = LiveView(console, FROM_ELSEWHERE, running=lambda: [FROM_ELSEWHERE])
+    with view:
+        view.note(FROM_ELSEWHERE)
+        view.warn(FROM_ELSEWHERE)
+        view.show(Progress(done=1, failed=1, in_all=2, recovered=None, frontier=[POINT], last=FROM_ELSEWHERE))
+        console.print(view._render())
+    table = Table(FROM_ELSEWHERE)
+    table.add_row(FROM_ELSEWHERE)
+    console.print(table)
+    console.print(FROM_ELSEWHERE, style="red")
+    printed = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", capsys.readouterr().out)
+    assert printed.count(FROM_ELSEWHERE) >= 7
+
+
+def test_there_is_one_way_to_a_console() -> None:
+    """A console that somebody makes for himself reads markup in what it prints."""
+    makers = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Console"
+    ]
+    assert makers
+    assert {maker.split(":")[0] for maker in makers} == {"report/live.py"}

@@ -1,0 +1,69 @@
+"""Tune itself with a slot that waits: one trial for the whole wait, the same actors, and the next job soon."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy_agenda import do_job, toy_agenda
+
+from rayforget.on_ray.session import ray_session
+from rayforget.search.agenda import NamedJob
+from rayforget.space.models import Resources
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+LONG_S = 15.0
+"""How long the last training takes, while the other slot waits for it."""
+SOON_S = 3.0
+"""Until the slot that waited is at its job: a nap, and Tune's own loop on a busy machine."""
+
+
+def test_a_wait_is_one_trial_and_ends_soon_when_there_is_work(tmp_path: Path) -> None:
+    with ray_session(Resources(slots=2, cpus_per_worker=1), address=None):
+        from ray import tune
+
+        from rayforget.on_ray.answers import Reply
+        from rayforget.on_ray.searcher import AgendaSearcher, Desk, EndOfWait
+        from rayforget.on_ray.trainable import SlotTrainable
+
+        class Workers:
+            """In a worker group's place: sleeps, and says in which process, from when and until when."""
+
+            def run(self, job: Any) -> Reply:
+                import os
+                import time
+
+                start = time.time()
+                time.sleep(LONG_S if getattr(job, "name", "").startswith("0002") else 0.2)
+                return Reply(value=(os.getpid(), start, time.time()))
+
+            def close(self) -> None:
+                """Nothing runs."""
+
+        class WithoutWorkers(SlotTrainable):
+            def setup(self, config: dict[str, Any], spec: None) -> None:  # type: ignore[override]
+                self._job, self._slot = config["job"], Workers()  # type: ignore[assignment]
+
+        plan = toy_agenda(tmp_path, slots=2)
+        ended: dict[str, tuple[int, float, float]] = {}
+
+        def done(named: NamedJob, result: Any) -> None:
+            ended[named.name] = result["value"]
+            do_job(plan, named)
+
+        desk = Desk(agenda=plan, done=done)
+        trials = tune.Tuner(
+            tune.with_resources(tune.with_parameters(WithoutWorkers, spec=None), {"CPU": 0.01}),
+            tune_config=tune.TuneConfig(
+                search_alg=AgendaSearcher(desk), num_samples=-1, max_concurrent_trials=2, reuse_actors=True
+            ),
+            run_config=tune.RunConfig(name="t", storage_path=str(tmp_path / "ray"), verbose=0, stop=EndOfWait(desk)),
+        ).fit()
+    assert not desk.errors
+    assert plan.finished
+    assert sorted(ended) == ["0000-plain", "0001-full", "0002-full", "test-0", "test-1"]
+    assert len(trials) == len(ended) + 1
+    assert len({process for process, _, _ in ended.values()}) == 2
+    assert ended["test-0"][0] != ended["test-1"][0]
+    late = [ended[test][1] - ended["0002-full"][2] for test in ("test-0", "test-1")]
+    assert max(late) < SOON_S, late
