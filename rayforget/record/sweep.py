@@ -41,6 +41,11 @@ class SweepInfo:
     """None where the driver did not load the foundation; every record holds its own."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """As in CheckpointRecord, of the driver."""
+    methods: tuple[str, ...] = ()
+    """The space's methods in its own order, which `space.json` with its sorted names does not keep; `()` in records
+    that are older than this field (`space_of` then reads the order off the space's text)."""
+    tasks: tuple[str, ...] = ()
+    """The space's tasks, likewise."""
 
 
 class Sweep:
@@ -55,6 +60,8 @@ class Sweep:
     def create(cls, storage: Store, info: SweepInfo, *, space_text: str, space: Mapping[str, Any]) -> "Sweep":
         """A new sweep: `space.yaml` as the user wrote it, `space.json` as it was resolved, last of all `sweep.json`.
 
+        The order of the space's methods and tasks goes into the info, as lists: a JSON object has none.
+
         Raises:
             RecordError: the name is taken, or cannot be a folder's.
         """
@@ -67,6 +74,7 @@ class Sweep:
                 f"or delete it ({command(f'rm {info.name}', storage)})"
             )
         store = storage.within(info.name)
+        info = dataclasses.replace(info, methods=tuple(space.get("methods", ())), tasks=tuple(space.get("tasks", ())))
         store.write_once("space.yaml", space_text.encode())
         store.write_once("space.json", canonical_json(space))
         store.write_once("sweep.json", seal("sweep", dataclasses.asdict(info)))
@@ -277,4 +285,6 @@ def _check_new_name(name: str) -> None:
 
 
 def _read_info(store: Store) -> SweepInfo:
-    return SweepInfo(**open_sealed("sweep", store.read("sweep.json"), f"{store}/sweep.json"))
+    body = open_sealed("sweep", store.read("sweep.json"), f"{store}/sweep.json")
+    order = {name: tuple(body.pop(name, ())) for name in ("methods", "tasks")}
+    return SweepInfo(**body, **order)

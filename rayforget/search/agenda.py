@@ -66,7 +66,7 @@ class Agenda:
         self._replay()
         self._failed_before = frozenset(self.failures())
         handed_out = {job.recipe.seed for job in self._handed_out.values() if job.recipe.method == PLAIN}
-        for seed in set(range(space.plain.seeds)) - handed_out:
+        for seed in sorted(set(range(space.plain.seeds)) - handed_out):
             recipe = plain_of(space).recipe({}, seed=seed)
             self._waiting.append(self._new_job(PLAIN, TrialJob(name="", recipe=recipe)))
 
@@ -150,24 +150,19 @@ class Agenda:
         return known[1]
 
     def _replay(self) -> None:
-        """Reads the record: finished trainings go to the study in the order they were asked, others start again."""
+        """Reads the record: the study is asked and told again, in the order of the asks; what is unfinished waits."""
         self._handed_out: dict[str, TrialJob] = load_asked(self.sweep.store)
         for record in self.sweep.records():
             self.records.setdefault(record.trial, []).append(record)
-        finished, unfinished = [], []
-        for name, job in sorted(self._handed_out.items()):
-            if job.recipe.method != PLAIN:
+        for name, job in sorted(self._handed_out.items(), key=lambda entry: _number(entry[0])):
+            searched, ended = job.recipe.method != PLAIN, is_finished(self.records.get(name, []))
+            if searched:
                 self._num_asked += 1
-            if is_finished(self.records.get(name, [])):
-                if job.recipe.method != PLAIN:
-                    finished.append((_number(name), _asked(job), self._curve_points(self.records[name])))
-            else:
-                unfinished.append(job)
-        self.study.replay(finished)
-        for job in unfinished:
-            if job.recipe.method != PLAIN:
-                self.study.adopt(_number(job.name), _asked(job))
-            self._waiting.append(job)
+                self.study.ask_again(_number(name), _asked(job))
+            if searched and ended:
+                self._tell(job, self.records[name])
+            if not ended:
+                self._waiting.append(job)
 
     def _ask(self) -> TrialJob:
         asked = self.study.ask(len(self._handed_out))
@@ -211,18 +206,15 @@ class Agenda:
         self._gathered.pop(job.name, None)
         if THETA_0 not in self.records and self.sweep.has(THETA_0, 0):
             self.records[THETA_0] = [self.sweep.record(THETA_0, 0)]
-        if job.recipe.method == PLAIN:
-            return
+        if job.recipe.method != PLAIN:
+            self._tell(job, self.records[job.name])
+
+    def _tell(self, job: TrialJob, records: Sequence[CheckpointRecord]) -> None:
+        """Tells the study of a trial that ended."""
         if any(record.status == "failed" for record in records):
             self.study.fail(_number(job.name))
-        else:
-            self.study.tell(_number(job.name), _asked(job), self._curve_points(records))
-
-    def _curve_points(self, records: Sequence[CheckpointRecord]) -> list[CurvePoint]:
-        """What the study is told of a trial: nothing of a failed one."""
-        if any(record.status == "failed" for record in records):
-            return []
-        return [
+            return
+        curve = [
             CurvePoint(
                 step=point.step,
                 fraction=point.fraction,
@@ -232,6 +224,7 @@ class Agenda:
             )
             for point in gather(records, self.roles).points
         ]
+        self.study.tell(_number(job.name), _asked(job), curve)
 
     def _frontier(self) -> tuple[tuple[float, float], ...]:
         points = self.gathered().points
