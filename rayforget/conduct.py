@@ -161,9 +161,9 @@ def _work_through(agenda: Agenda, console: Console, *, address: str | None, verb
             signal.signal(signal.SIGINT, view.interrupt)
 
             def after(named: NamedJob) -> None:
-                tidy_weights(sweep, agenda.gathered(), agenda.roles, space.storage.keep)
+                tidy_weights(sweep, agenda.leading, agenda.roles, space.storage.keep)
                 view.show(_progress(agenda, named, errors))
-                mirror.tell([record for records in agenda.records.values() for record in records], agenda.gathered())
+                mirror.tell(agenda.briefs())
 
             return run_sweep(
                 agenda,
@@ -210,15 +210,15 @@ def _cut_short(agenda: Agenda, console: Console, finished: bool) -> int:
 
 def _report(agenda: Agenda, console: Console, finished: bool) -> bool:
     """Shows, draws and mirrors what is recorded; returns whether the storage let it."""
-    sweep, space = agenda.sweep, agenda.space
+    sweep, space, report = agenda.sweep, agenda.space, None
     try:
         try:
-            present(sweep, space, console)
+            report = present(sweep, space, console)
         except StorageError:
             raise
         except RecordError as error:
             console.print(f"no frontier yet: {error}", markup=False, highlight=False)
-        mirror_quietly(sweep, space, console, running=not finished)
+        mirror_quietly(sweep, space, console, running=not finished, report=report)
     except OSError as error:  # a StorageError is one
         again = command(f"frontier {sweep.info.name}", space.storage.path)
         text = f"the report is not complete ({error}); when that is mended: {again}"
@@ -228,7 +228,7 @@ def _report(agenda: Agenda, console: Console, finished: bool) -> bool:
 
 
 def _progress(agenda: Agenda, named: NamedJob, errors: BaselineErrors) -> Progress:
-    gathered = agenda.gathered()
+    gathered = agenda.leading()
     best, recovered, undefined = [], None, False
     try:
         summary = summary_of(agenda.sweep.info.name, gathered, {}, agenda.roles, resamples=0)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from rayforget.errors import RecordError
 from rayforget.frontier.gather import gather
+from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.summary import Recovery
 from rayforget.record.command import command, program
 from rayforget.record.standing import Standing, roles_of, standing_of
@@ -158,8 +159,8 @@ def remove_sweep(storage: str, name: str) -> None:
 
 def _look(sweep: Sweep, *, resamples: int = 1000) -> tuple[Standing, str]:
     """How far a sweep is and what it recovers, in one reading of its record; 0 `resamples` give no interval."""
-    roles, records = roles_of(sweep), sweep.records()
-    gathered = gather(records, roles)
+    roles, records = roles_of(sweep), sweep.briefs()
+    gathered = with_items(gather(records, roles), items_of(sweep.record, roles))
     try:
         recovery = summary_of(sweep.info.name, gathered, sweep.test_scores(), roles, resamples=resamples).recovery
     except RecordError:  # theta_0 is not scored yet

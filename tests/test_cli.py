@@ -359,7 +359,7 @@ def test_out_that_is_no_folder_is_refused_before_anything_is_computed(
     out: str, run: Run, recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr("rayforget.report.present._look", lambda *_, **__: pytest.fail("computed"))
+    monkeypatch.setattr("rayforget.report.present.read_report", lambda *_, **__: pytest.fail("computed"))
     code, message = run("frontier", "whole", "--storage", recorded, "--out", tmp_path / out)
     assert code == 2
     assert message == (

@@ -1,11 +1,14 @@
-"""A sweep of three trainings without a model: an agenda over a fresh record, and what stands in for its workers."""
+"""A sweep without a model: an agenda over a fresh record, or over one on disk, and what stands in for its workers."""
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rayforget.record.jobs import TrialJob
+from rayforget.record.space_of import space_here
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.record.types import CheckpointRecord, Point, Score, TestRecord
@@ -14,14 +17,28 @@ from rayforget.search.study import CurveStudy
 from rayforget.space.methods import methods_of
 from rayforget.space.models import Space
 
+METHODS: dict[str, Any] = {
+    "l2": {"penalties": [{"kind": "l2", "strength": {"low": 1, "high": 100, "log": True}}]},
+    "full": {},
+    "kd": {"penalties": [{"kind": "kd", "strength": {"low": 0.1, "high": 10}}], "batch_size": {"choice": [8, 16]}},
+}
+"""Three methods in an order that is not their names'."""
+
 
 def _task(splits: tuple[str, ...], **fields: Any) -> dict[str, Any]:
     return {"kind": "zero_shot", **fields, **{split: {"kind": "folder", "path": f"/data/{split}"} for split in splits}}
 
 
-def toy_agenda(folder: Path, **resources: Any) -> Agenda:
-    """One plain baseline and two trainings; `resources` are the space's."""
-    space = Space.model_validate(
+def toy_space(
+    folder: Path,
+    *,
+    methods: Mapping[str, Any],
+    search: Mapping[str, Any],
+    curve: Mapping[str, Any],
+    resources: Mapping[str, Any],
+) -> Space:
+    """A space of two tasks and one plain baseline."""
+    return Space.model_validate(
         {
             "name": "toy",
             "foundation": {"kind": "clip", "model": "builtin"},
@@ -30,31 +47,50 @@ def toy_agenda(folder: Path, **resources: Any) -> Agenda:
                 "g": _task(("val", "test"), role="generality", group="d"),
             },
             "recipe": {"learning_rate": {"low": 1e-5, "high": 1e-3}, "epochs": 1, "batch_size": 8},
-            "methods": {"full": {}},
+            "methods": methods,
             "plain": {"set": {"learning_rate": 1e-4}, "seeds": 1},
-            "search": {"trainings": 2, "seed": 0, "startup": 2},
-            "curve": {"coarse": [0, 1], "refine": 0},
+            "search": search,
+            "curve": {"refine": 0, **curve},
             "resources": resources,
             "storage": {"path": str(folder)},
             "tracking": {"enabled": False},
         }
     )
+
+
+def started(space: Space, text: str = "") -> Agenda:
+    """The agenda of a new sweep `s`, as `sweep SPACE.yaml` makes it; `text` is the space file's."""
     info = SweepInfo(name="s", space_name="toy", created=0.0, space_digest="")
-    sweep = Sweep.create(Store.open(folder), info, space_text="", space=space.model_dump(mode="json"))
+    storage = Store.open(space.storage.path)
+    return _agenda(space, Sweep.create(storage, info, space_text=text, space=space.model_dump(mode="json")))
+
+
+def resumed(folder: Path) -> Agenda:
+    """The agenda of the sweep `s` on disk, as `sweep --resume s` makes it."""
+    sweep = Sweep.open(Store.open(folder), "s")
+    return _agenda(space_here(sweep, str(folder)), sweep)
+
+
+def _agenda(space: Space, sweep: Sweep) -> Agenda:
     return Agenda(space, sweep, CurveStudy(methods_of(space), search=space.search, curve=space.curve, name="s"))
+
+
+def toy_agenda(folder: Path, **resources: Any) -> Agenda:
+    """One plain baseline and two trainings; `resources` are the space's."""
+    search = {"trainings": 2, "seed": 0, "startup": 2}
+    return started(
+        toy_space(folder, methods={"full": {}}, search=search, curve={"coarse": [0, 1]}, resources=resources)
+    )
 
 
 def do_job(agenda: Agenda, named: NamedJob) -> None:
     """What workers and driver do with a job; the later the training, the better and the more forgetful."""
     sweep = agenda.sweep
     if not isinstance(named.job, TrialJob):
-        for part in named.job:
-            scores = {alpha: {"s": _score(0.5), "g": _score(0.5)} for alpha in part.alphas}
-            sweep.add_tests(TestRecord(trial=part.trial, step=part.step, theta_1_hash="1", scores=scores, finished=0.0))
+        score_tests(agenda, named)
         agenda.done(named.name, [])
         return
-    if not sweep.has("theta_0", 0):
-        sweep.add(_record("theta_0", {}, {0.0: (0.4, 0.6)}))
+    add_theta_0(sweep)
     far = 0.1 * (1 + int(named.name[:4]))
     curve = {0.0: (0.4, 0.6), 1.0: (0.4 + far, 0.6 - far)}
     record = _record(named.name, named.job.recipe.model_dump(mode="json"), curve)
@@ -62,20 +98,63 @@ def do_job(agenda: Agenda, named: NamedJob) -> None:
     agenda.done(named.name, [record.step])
 
 
+def score_tests(agenda: Agenda, named: NamedJob) -> None:
+    """What workers write of scores on `test`."""
+    assert not isinstance(named.job, TrialJob)
+    for part in named.job:
+        scores = {alpha: {"s": _score(0.5), "g": _score(0.5)} for alpha in part.alphas}
+        agenda.sweep.add_tests(
+            TestRecord(trial=part.trial, step=part.step, theta_1_hash="1", scores=scores, finished=0.0)
+        )
+
+
+def train(agenda: Agenda, job: TrialJob) -> list[CheckpointRecord]:
+    """A training's records, not yet written: what comes of a recipe depends on the recipe alone; some fail."""
+    space, recipe = agenda.space, job.recipe
+    rate = math.log10(recipe.learning_rate / 1e-5) / 2
+    pull = sum(math.log10(1 + getattr(one, "strength", 0.0)) for one in recipe.penalties)
+    records: list[CheckpointRecord] = []
+    for step, fraction in enumerate(space.curve.fractions, start=1):
+        if rate > 0.97 and fraction == 1:
+            failed = _record(job.name, recipe.model_dump(mode="json"), {}, step=0, fraction=0.0, reason="diverged")
+            return [*records, failed]
+        asked = {job.alpha} if fraction >= job.fraction else set()
+        alphas = sorted({*space.curve.coarse, *asked})
+        gain, loss = fraction * rate * math.exp(-pull / 4), fraction * rate**2 * math.exp(-pull)
+        curve = {a: (0.4 + 0.5 * gain * a + 0.01 * recipe.seed, 0.6 - 0.5 * loss * a * a) for a in alphas}
+        records.append(_record(job.name, recipe.model_dump(mode="json"), curve, step=step, fraction=fraction))
+    return records
+
+
+def add_theta_0(sweep: Sweep) -> None:
+    """Writes theta_0's own record, if nobody has."""
+    if not sweep.has("theta_0", 0):
+        sweep.add(_record("theta_0", {}, {0.0: (0.4, 0.6)}, step=0, fraction=0.0))
+
+
 def _score(value: float) -> Score:
     return Score(rule="accuracy", items=np.arange(100) < 100 * value, items_hash="h")
 
 
-def _record(trial: str, recipe: dict[str, Any], curve: dict[float, tuple[float, float]]) -> CheckpointRecord:
+def _record(
+    trial: str,
+    recipe: dict[str, Any],
+    curve: dict[float, tuple[float, float]],
+    *,
+    step: int = 1,
+    fraction: float = 1.0,
+    reason: str | None = None,
+) -> CheckpointRecord:
     return CheckpointRecord(
         trial=trial,
-        step=int(bool(recipe)),
-        fraction=float(bool(recipe)),
-        status="ok",
+        step=step,
+        fraction=fraction,
+        status="ok" if reason is None else "failed",
+        reason=reason,
         recipe=recipe,
         points=tuple(
             Point(alpha=alpha, coarse=True, scores={"s": _score(s), "g": _score(g)}) for alpha, (s, g) in curve.items()
         ),
         theta_0_hash="0",
-        theta_1_hash="1" if recipe else None,
+        theta_1_hash="1" if recipe and reason is None else None,
     )

@@ -69,14 +69,18 @@ def summarise(
         strays = [key for key in scores if key not in known]
         if strays:
             raise RecordError(f"{len(strays)} points {what}, the first is (trial, step, alpha) = {strays[0]}")
-    on_val = measure(
-        {i: val[key] for key, i in needed.items()},
-        roles,
-        theta_0=theta_0[0],
-        split="val",
-        num_resamples=num_resamples,
-        seed=seed,
-    )
+    if num_resamples:
+        on_val = measure(
+            {i: val[key] for key, i in needed.items()},
+            roles,
+            theta_0=theta_0[0],
+            split="val",
+            num_resamples=num_resamples,
+            seed=seed,
+        )
+    else:  # the points' own values say it all, and their items may have to be read
+        pairs = {i: (ordered[i].speciality, ordered[i].generality) for i in needed.values()}
+        on_val = Measured(pairs=pairs, resampled=None, theta_0=theta_0[0])
     on_test = measure(
         {index[key]: scores for key, scores in test.items()},
         roles,

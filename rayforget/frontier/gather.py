@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rayforget.frontier.points import THETA_0, FrontierPoint, PointKey, TaskRole, generality, speciality
-from rayforget.record.types import CheckpointRecord, Point, Score
+from rayforget.record.brief import AnyCheckpoint, PointBrief
+from rayforget.record.types import Point, Score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,11 +15,12 @@ class Gathered:
 
     points: tuple[FrontierPoint, ...]
     val: Mapping[PointKey, Mapping[str, Score]]
+    """Their scores with their items; of points that came from briefs they are not here (`on_demand` reads them)."""
     failed: Mapping[str, int]
     """Method -> trainings that failed before they had a point."""
 
 
-def gather(records: Iterable[CheckpointRecord], roles: Sequence[TaskRole]) -> Gathered:
+def gather(records: Iterable[AnyCheckpoint], roles: Sequence[TaskRole]) -> Gathered:
     """Every point of every checkpoint that is ok; theta_0's own record is the one with no recipe.
 
     Raises:
@@ -34,13 +36,14 @@ def gather(records: Iterable[CheckpointRecord], roles: Sequence[TaskRole]) -> Ga
         for measured in record.points:
             point = _point(record, measured, roles)
             points.append(point)
-            val[point.key] = measured.scores
+            if isinstance(measured, Point):
+                val[point.key] = measured.scores
     trials = {point.trial for point in points}
     lost = Counter(method for trial, method in sorted(failed.items()) if trial not in trials)
     return Gathered(points=tuple(points), val=val, failed=dict(lost))
 
 
-def _point(record: CheckpointRecord, measured: Point, roles: Sequence[TaskRole]) -> FrontierPoint:
+def _point(record: AnyCheckpoint, measured: Point | PointBrief, roles: Sequence[TaskRole]) -> FrontierPoint:
     values = {task: score.value for task, score in measured.scores.items()}
     return FrontierPoint(
         trial=record.trial,
@@ -56,5 +59,5 @@ def _point(record: CheckpointRecord, measured: Point, roles: Sequence[TaskRole])
     )
 
 
-def _method(record: CheckpointRecord) -> str:
+def _method(record: AnyCheckpoint) -> str:
     return str(record.recipe["method"]) if record.recipe else THETA_0

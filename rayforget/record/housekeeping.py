@@ -1,11 +1,12 @@
 """After a trial: which weights stay on disk, decided from all points by the driver alone."""
 
 import logging
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from rayforget.frontier.choose import choose_frontier
 from rayforget.frontier.recovered import Pair
-from rayforget.record.retention import retain, standard_errors
+from rayforget.record.retention import Checkpoint, retain, standard_errors
 
 if TYPE_CHECKING:
     from rayforget.frontier.gather import Gathered
@@ -14,11 +15,20 @@ if TYPE_CHECKING:
     from rayforget.space.models import Keep
 
 logger = logging.getLogger(__name__)
+Leading = Callable[[Iterable[Checkpoint]], "Gathered"]
 
 
-def tidy_weights(sweep: "Sweep", gathered: "Gathered", roles: "tuple[TaskRole, ...]", keep: "Keep") -> None:
-    """Deletes the weights that neither the report nor the frontier's margin needs."""
+def tidy_weights(sweep: "Sweep", leading: Leading, roles: "tuple[TaskRole, ...]", keep: "Keep") -> None:
+    """Deletes the weights that neither the report nor the frontier's margin needs.
+
+    Args:
+        sweep: the sweep.
+        leading: gives the points that a report may choose, and all points of the checkpoints that it is called with.
+        roles: what each task counts for.
+        keep: how near to the frontier, and how much.
+    """
     stored = sweep.kept_weights()
+    gathered = leading(stored)
     frontier = choose_frontier(gathered.points)
     if not stored or not frontier:
         return

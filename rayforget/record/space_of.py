@@ -1,18 +1,26 @@
-"""A recorded sweep -> the space that it was started with."""
+"""A recorded sweep -> the space that it was started with, its methods and tasks in the order of the space's file."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from rayforget.errors import RecordError, SpaceError
+from rayforget.errors import RecordError, SpaceError, StorageError
 from rayforget.record.sweep import Sweep
+from rayforget.space.document import read_document
+from rayforget.space.frozen import FrozenDict
 from rayforget.space.models import Space
+
+V = TypeVar("V")
 
 
 def space_of(sweep: Sweep) -> Space:
     """The resolved space that a sweep was started with, its budget the largest it was ever given.
+
+    Methods and tasks come in the order in which the user wrote them: methods take turns in it, and the first task that
+    is learnt from lends its templates to the others. `space.json` has its names sorted and says nothing of it.
 
     Raises:
         RecordError: `space.json` is damaged, or of another version of rayforget, or names an extension that is not
@@ -31,7 +39,9 @@ def space_of(sweep: Sweep) -> Space:
             f"{sweep.store}/space.json is damaged, or of another version of rayforget ({_first(error.errors()[0])}); "
             "restore it from a copy, or use the version that wrote it"
         ) from None
-    return with_trainings(space, max([space.search.trainings, *sweep.budgets()]))
+    methods, tasks = _recorded_order(sweep)
+    ordered = {"methods": _in_order(space.methods, methods), "tasks": _in_order(space.tasks, tasks)}
+    return with_trainings(space.model_copy(update=ordered), max([space.search.trainings, *sweep.budgets()]))
 
 
 def with_trainings(space: Space, trainings: int) -> Space:
@@ -49,6 +59,29 @@ def space_here(sweep: Sweep, storage: str) -> Space:
     space = space_of(sweep)
     path = storage if "://" in storage else str(Path(storage).expanduser().absolute())
     return space.model_copy(update={"storage": space.storage.model_copy(update={"path": path})})
+
+
+def _recorded_order(sweep: Sweep) -> tuple[Sequence[str], Sequence[str]]:
+    """Names of methods and of tasks, in order; of an old record as far as the space's text names them."""
+    if sweep.info.methods:
+        return sweep.info.methods, sweep.info.tasks
+    try:
+        tree = read_document(sweep.space_text(), "space.yaml").tree
+    except StorageError:
+        raise
+    except (SpaceError, RecordError):  # the text is there for people; without it the names' own order has to do
+        return (), ()
+    return _names(tree.get("methods")), _names(tree.get("tasks"))
+
+
+def _names(tree: Any) -> tuple[str, ...]:
+    return tuple(tree) if isinstance(tree, Mapping) else ()
+
+
+def _in_order(entries: Mapping[str, V], names: Sequence[str]) -> FrozenDict[str, V]:
+    """The entries in the order of `names`; those that it does not name (they came by `--set`) follow as they stand."""
+    known = [name for name in names if name in entries]
+    return FrozenDict({name: entries[name] for name in dict.fromkeys([*known, *entries])})
 
 
 def _first(details: ErrorDetails) -> str:

@@ -10,7 +10,8 @@ from rayforget.errors import RecordError
 from rayforget.frontier.choose import points_to_report
 from rayforget.frontier.gather import Gathered
 from rayforget.frontier.points import THETA_0, PointKey, TaskRole
-from rayforget.record.types import CheckpointRecord, TestRecord
+from rayforget.record.brief import AnyCheckpoint
+from rayforget.record.types import TestRecord
 
 if TYPE_CHECKING:
     from rayforget.record.sweep import Sweep
@@ -24,7 +25,7 @@ class Standing:
     """Trainings of the whole sweep, the baselines' included."""
     done: tuple[str, ...]
     """Trainings that came to their end, sorted."""
-    failed: Mapping[str, CheckpointRecord]
+    failed: Mapping[str, AnyCheckpoint]
     """Failed training -> the record that says why."""
     unfinished: Mapping[str, float]
     """Training that was handed out and did not end -> the largest fraction of it that is recorded, 0 for none."""
@@ -49,12 +50,12 @@ class Standing:
         return ended >= self.in_all and not self.unfinished and not self.untested
 
 
-def is_finished(records: Iterable[CheckpointRecord]) -> bool:
+def is_finished(records: Iterable[AnyCheckpoint]) -> bool:
     """Whether the trial with these records came to its end: it failed, or its last checkpoint is recorded."""
     return any(record.status == "failed" or record.fraction == 1 for record in records)
 
 
-def order_of_finish(records: Iterable[CheckpointRecord], *, before: float | None = None) -> list[str]:
+def order_of_finish(records: Iterable[AnyCheckpoint], *, before: float | None = None) -> list[str]:
     """The trainings that ended, as they ended: an order that a resumed sweep only adds to.
 
     Args:
@@ -62,7 +63,7 @@ def order_of_finish(records: Iterable[CheckpointRecord], *, before: float | None
         before: Unix time; only what ended before counts. A record reaches the driver a moment after it was made, so
             that the order of the last few seconds may not be complete yet.
     """
-    trials: dict[str, list[CheckpointRecord]] = {}
+    trials: dict[str, list[AnyCheckpoint]] = {}
     for record in records:
         if record.recipe:
             trials.setdefault(record.trial, []).append(record)
@@ -99,7 +100,7 @@ def _reading_space(sweep: "Sweep") -> Iterator[None]:
         raise RecordError(f"{sweep.store}/space.json is damaged ({reason}); restore it from a copy") from error
 
 
-def standing_of(sweep: "Sweep", records: Sequence[CheckpointRecord], gathered: Gathered) -> Standing:
+def standing_of(sweep: "Sweep", records: Sequence[AnyCheckpoint], gathered: Gathered) -> Standing:
     """How far a sweep is.
 
     Args:
@@ -110,7 +111,7 @@ def standing_of(sweep: "Sweep", records: Sequence[CheckpointRecord], gathered: G
     Raises:
         RecordError: a file of the record is damaged.
     """
-    trials: dict[str, list[CheckpointRecord]] = {}
+    trials: dict[str, list[AnyCheckpoint]] = {}
     for record in records:
         if record.recipe:
             trials.setdefault(record.trial, []).append(record)

@@ -4,15 +4,16 @@ import dataclasses
 import hashlib
 import re
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from rayforget.errors import RecordError, StorageError
+from rayforget.record.brief import CheckpointBrief, brief_of
 from rayforget.record.command import command
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.envelope import canonical_json, open_sealed, seal
+from rayforget.record.known import Known
 from rayforget.record.objects import decode_checkpoint, decode_test, encode_checkpoint, encode_test
 from rayforget.record.store import Store
 from rayforget.record.types import CheckpointRecord, Score, TestRecord
@@ -23,8 +24,6 @@ _LONGEST_NAME = 150
 """Letters; file systems end at 255, and files beside a sweep have names longer than its own."""
 _TAKEN = frozenset({"cache", "mlartifacts", "mlflow.db"})
 """What else lies in the storage path."""
-_READERS = 16
-"""Files read at a time: a remote store answers after tens of milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +40,11 @@ class SweepInfo:
     """None where the driver did not load the foundation; every record holds its own."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """As in CheckpointRecord, of the driver."""
+    methods: tuple[str, ...] = ()
+    """The space's methods in its own order, which `space.json` with its sorted names does not keep; `()` in records
+    that are older than this field (`space_of` then reads the order off the space's text)."""
+    tasks: tuple[str, ...] = ()
+    """The space's tasks, likewise."""
 
 
 class Sweep:
@@ -50,10 +54,15 @@ class Sweep:
         self.store = store
         """The sweep's folder."""
         self.info = info
+        self._briefs = Known(store, "points", lambda data, name: brief_of(decode_checkpoint(data, name)))
+        self._tests = Known(store, "test", decode_test)
+        self._space = Known(store, "", lambda data, name: data)
 
     @classmethod
     def create(cls, storage: Store, info: SweepInfo, *, space_text: str, space: Mapping[str, Any]) -> "Sweep":
         """A new sweep: `space.yaml` as the user wrote it, `space.json` as it was resolved, last of all `sweep.json`.
+
+        The order of the space's methods and tasks goes into the info, as lists: a JSON object has none.
 
         Raises:
             RecordError: the name is taken, or cannot be a folder's.
@@ -67,6 +76,7 @@ class Sweep:
                 f"or delete it ({command(f'rm {info.name}', storage)})"
             )
         store = storage.within(info.name)
+        info = dataclasses.replace(info, methods=tuple(space.get("methods", ())), tasks=tuple(space.get("tasks", ())))
         store.write_once("space.yaml", space_text.encode())
         store.write_once("space.json", canonical_json(space))
         store.write_once("sweep.json", seal("sweep", dataclasses.asdict(info)))
@@ -91,8 +101,8 @@ class Sweep:
         return self.store.read("space.yaml").decode()
 
     def space_json(self) -> bytes:
-        """The resolved space."""
-        return self.store.read("space.json")
+        """The resolved space; this object reads it once."""
+        return self._space.one("space.json")
 
     def note_budget(self, trainings: int) -> None:
         """Writes down that the sweep may have so many trainings."""
@@ -134,14 +144,25 @@ class Sweep:
         return self._read_record(f"points/{file_key(trial, step)}.json")
 
     def records(self) -> list[CheckpointRecord]:
-        """All records, sorted by (trial, step).
+        """All records with all their items, sorted by (trial, step); a large sweep's fill the memory: see `briefs`.
 
         Raises:
             RecordError: one is damaged.
         """
-        names = [f"points/{name}" for name in self.store.json_files("points")]
-        with ThreadPoolExecutor(_READERS) as readers:
-            return sorted(readers.map(self._read_record, names), key=lambda record: (record.trial, record.step))
+        everything = Known(self.store, "points", decode_checkpoint).everything()
+        return sorted(everything, key=lambda record: (record.trial, record.step))
+
+    def briefs(self) -> list[CheckpointBrief]:
+        """All records without their items, sorted by (trial, step); this object reads each file once.
+
+        Raises:
+            RecordError: one is damaged.
+        """
+        return sorted(self._briefs.everything(), key=lambda brief: (brief.trial, brief.step))
+
+    def brief(self, trial: str, step: int) -> CheckpointBrief:
+        """One of them; raises as `record`."""
+        return self._briefs.one(f"{file_key(trial, step)}.json")
 
     def trials(self) -> dict[str, list[int]]:
         """Trial -> its recorded steps, ascending, from the file names alone."""
@@ -156,14 +177,12 @@ class Sweep:
         self.store.write_once(f"test/{record.key}-{hashlib.sha256(data).hexdigest()[:12]}.json", data)
 
     def tests(self) -> list[TestRecord]:
-        """All scores on `test`, sorted by (trial, step), the latest last.
+        """All scores on `test`, sorted by (trial, step), the latest last; this object reads each file once.
 
         Raises:
             RecordError: one is damaged.
         """
-        names = [f"test/{name}" for name in self.store.json_files("test")]
-        found = [decode_test(self.store.read(name), f"{self.store}/{name}") for name in names]
-        return sorted(found, key=lambda record: (record.trial, record.step, record.finished))
+        return sorted(self._tests.everything(), key=lambda record: (record.trial, record.step, record.finished))
 
     def test_scores(self) -> dict[tuple[str, int, float], Mapping[str, Score]]:
         """(trial, step, alpha) -> scores on `test` by task; the latest where a point was scored again."""
@@ -228,12 +247,6 @@ def sweep_names(storage: Store) -> list[str]:
     return [name for name in storage.folders() if _NAME.fullmatch(name) and storage.exists(f"{name}/sweep.json")]
 
 
-def list_sweeps(storage: Store) -> list[SweepInfo]:
-    """All sweeps of a storage path, the oldest first; raises RecordError where one is damaged."""
-    found = [_read_info(storage.within(name)) for name in sweep_names(storage)]
-    return sorted(found, key=lambda info: (info.created, info.name))
-
-
 def unused_name(storage: Store, space_name: str, created: float) -> str:
     """`SPACE-YYYYMMDD-HHMMSS` in local time, with -2, -3, ... where it is taken."""
     base = f"{space_name}-{datetime.fromtimestamp(created):%Y%m%d-%H%M%S}"
@@ -277,4 +290,6 @@ def _check_new_name(name: str) -> None:
 
 
 def _read_info(store: Store) -> SweepInfo:
-    return SweepInfo(**open_sealed("sweep", store.read("sweep.json"), f"{store}/sweep.json"))
+    body: dict[str, Any] = open_sealed("sweep", store.read("sweep.json"), f"{store}/sweep.json")
+    body |= {name: tuple(body.get(name, ())) for name in ("methods", "tasks")}
+    return SweepInfo(**body)

@@ -22,9 +22,9 @@ def text_notes(summary: Summary, val: Mapping[PointKey, Mapping[str, Score]]) ->
 
     Args:
         summary: which points there are.
-        val: every point's scores.
+        val: scores of at least the frontier's points and theta_0's.
     """
-    theta_0 = next((scores for (trial, _, _), scores in val.items() if trial == THETA_0), {})
+    theta_0 = val[summary.points[summary.theta_0.points[0]].key]
     parts: list[RenderableType] = []
     likely = [name for name, score in theta_0.items() if score.readings]
     if likely and summary.frontier:

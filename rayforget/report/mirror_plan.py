@@ -17,8 +17,9 @@ import numpy as np
 
 from rayforget.frontier.points import FrontierPoint, PointKey, TaskRole
 from rayforget.frontier.recovered import Pair
+from rayforget.record.brief import AnyCheckpoint, ScoreBrief
 from rayforget.record.standing import is_finished
-from rayforget.record.types import CheckpointRecord, Score
+from rayforget.record.types import Score
 
 MAX_POINTS = 100
 """Point runs of one sweep: MLflow's compare page loads a hundred runs at a time."""
@@ -48,7 +49,7 @@ class SweepView:
     tags: Mapping[str, str] = field(default_factory=dict)
     """Anything to find the sweep by, e.g. the git commit."""
     roles: Sequence[TaskRole]
-    records: Sequence[CheckpointRecord]
+    records: Sequence[AnyCheckpoint]
     points: Sequence[FrontierPoint]
     """All points of the records (`frontier.gather.gather`)."""
     frontier: Sequence[PointKey] | None = None
@@ -102,7 +103,7 @@ class RunPlan:
 def plan_runs(view: SweepView) -> list[RunPlan]:
     """All runs of a sweep, parents before their children; equal views give equal plans."""
     values = {point.key: point for point in view.points}
-    trials: dict[str, list[CheckpointRecord]] = {}
+    trials: dict[str, list[AnyCheckpoint]] = {}
     for record in sorted(view.records, key=lambda record: (record.trial, record.step)):
         trials.setdefault(record.trial, []).append(record)
     runs = [_plan_sweep(view, trials)]
@@ -127,7 +128,7 @@ def safe_name(name: str) -> str:
     return clean if clean == name else f"{clean}-{hashlib.sha256(name.encode()).hexdigest()[:4]}"
 
 
-def _plan_sweep(view: SweepView, trials: Mapping[str, Sequence[CheckpointRecord]]) -> RunPlan:
+def _plan_sweep(view: SweepView, trials: Mapping[str, Sequence[AnyCheckpoint]]) -> RunPlan:
     ends = sorted(_ms(of[-1].finished) for of in trials.values() if is_finished(of) or not of[-1].recipe)
     start = _ms(view.created)
 
@@ -159,9 +160,7 @@ def _plan_sweep(view: SweepView, trials: Mapping[str, Sequence[CheckpointRecord]
     )
 
 
-def _plan_trial(
-    view: SweepView, records: Sequence[CheckpointRecord], values: Mapping[PointKey, FrontierPoint]
-) -> RunPlan:
+def _plan_trial(view: SweepView, records: Sequence[AnyCheckpoint], values: Mapping[PointKey, FrontierPoint]) -> RunPlan:
     last = records[-1]
     failed = [record for record in records if record.status == "failed"]
     status: Literal["RUNNING", "FINISHED", "FAILED"] = "FINISHED"
@@ -189,7 +188,7 @@ def _plan_trial(
     )
 
 
-def _plan_point(view: SweepView, key: PointKey, records: Sequence[CheckpointRecord], point: FrontierPoint) -> RunPlan:
+def _plan_point(view: SweepView, key: PointKey, records: Sequence[AnyCheckpoint], point: FrontierPoint) -> RunPlan:
     record = next(record for record in records if record.step == point.step)
     time_ms = _ms(record.finished)
     scores = next(measured.scores for measured in record.points if measured.alpha == point.alpha)
@@ -217,7 +216,7 @@ def _plan_point(view: SweepView, key: PointKey, records: Sequence[CheckpointReco
 
 
 def _curve_metrics(
-    record: CheckpointRecord, roles: Sequence[TaskRole], values: Mapping[PointKey, FrontierPoint]
+    record: AnyCheckpoint, roles: Sequence[TaskRole], values: Mapping[PointKey, FrontierPoint]
 ) -> Iterator[MetricPlan]:
     stage = "val" if record.fraction in (0, 1) else f"val_{record.fraction:g}"
     for measured in record.points:
@@ -229,7 +228,7 @@ def _curve_metrics(
 
 
 def _scores(
-    scores: Mapping[str, Score], roles: Sequence[TaskRole], point: FrontierPoint
+    scores: Mapping[str, Score | ScoreBrief], roles: Sequence[TaskRole], point: FrontierPoint
 ) -> Iterator[tuple[str, float]]:
     yield "speciality", point.speciality
     yield "generality", point.generality
@@ -242,7 +241,7 @@ def _scores(
             yield safe_name(f"{role.role}/{role.name}/{metric}"), value
 
 
-def _observations(record: CheckpointRecord) -> Iterator[tuple[str, float]]:
+def _observations(record: AnyCheckpoint) -> Iterator[tuple[str, float]]:
     """Seconds and the facts that are finite numbers."""
     for prefix, entries in (("seconds", record.seconds), ("facts", record.facts)):
         for name, value in sorted(entries.items()):
@@ -250,7 +249,7 @@ def _observations(record: CheckpointRecord) -> Iterator[tuple[str, float]]:
                 yield f"{prefix}/{name}", float(value)
 
 
-def _params(record: CheckpointRecord) -> dict[str, str]:
+def _params(record: AnyCheckpoint) -> dict[str, str]:
     return flatten_recipe(record.recipe) if record.recipe else {"method": "theta_0"}
 
 

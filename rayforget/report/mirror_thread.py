@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from rayforget.errors import RecordError
 from rayforget.frontier.baseline_errors import BaselineErrors
-from rayforget.frontier.gather import Gathered
+from rayforget.frontier.gather import Gathered, gather
+from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import THETA_0, task_roles
+from rayforget.record.brief import AnyCheckpoint
 from rayforget.record.standing import is_finished
 from rayforget.record.sweep import Sweep
-from rayforget.record.types import CheckpointRecord
 from rayforget.report.mirror import MirrorError, find_tracking, mirror
 from rayforget.report.mirror_plan import SweepView
 from rayforget.report.present import series_of
@@ -35,7 +36,7 @@ class MirrorThread:
 
     def __init__(
         self,
-        mirror_state: Callable[[Sequence[CheckpointRecord], Gathered], None],
+        mirror_state: Callable[[Sequence[AnyCheckpoint]], None],
         *,
         say: Callable[[str], None],
         first_after_s: float = FIRST_AFTER_S,
@@ -51,7 +52,7 @@ class MirrorThread:
         """
         self._mirror_state, self._say = mirror_state, say
         self._first_after_s, self._pause_s = first_after_s, pause_s
-        self._newest: tuple[Sequence[CheckpointRecord], Gathered] | None = None
+        self._newest: Sequence[AnyCheckpoint] | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
 
@@ -66,9 +67,9 @@ class MirrorThread:
         self._ended.set()
         self._thread.join()
 
-    def tell(self, records: Sequence[CheckpointRecord], gathered: Gathered) -> None:
-        """Takes the newest state; returns at once."""
-        self._newest = (records, gathered)
+    def tell(self, records: Sequence[AnyCheckpoint]) -> None:
+        """Takes the newest state, all records so far; returns at once."""
+        self._newest = records
 
     def _run(self) -> None:
         pause, said = self._first_after_s, False
@@ -79,7 +80,7 @@ class MirrorThread:
                 continue
             started = time.monotonic()
             try:
-                self._mirror_state(*newest)
+                self._mirror_state(newest)
             except (MirrorError, RecordError, OSError) as error:
                 if not said:
                     self._say(f"MLflow: {error}; the sweep goes on, and is mirrored when it ends")
@@ -89,12 +90,14 @@ class MirrorThread:
 
 def mirror_thread(sweep: Sweep, space: "Space", say: Callable[[str], None]) -> MirrorThread:
     """The thread that mirrors this sweep; it does nothing where the space says so."""
-    errors = BaselineErrors(task_roles(space))
+    roles = task_roles(space)
+    errors, items = BaselineErrors(roles), items_of(sweep.record, roles)
 
-    def mirror_state(records: Sequence[CheckpointRecord], gathered: Gathered) -> None:
+    def mirror_state(records: Sequence[AnyCheckpoint]) -> None:
         from rayforget.record.store import Store
 
         if space.tracking.enabled:
+            gathered = with_items(gather(records, roles), items)
             view = running_view(sweep, space, records, gathered, errors, now=time.time())
             mirror(view, find_tracking(space.tracking.uri, Store.open(space.storage.path)))
 
@@ -104,14 +107,14 @@ def mirror_thread(sweep: Sweep, space: "Space", say: Callable[[str], None]) -> M
 def running_view(
     sweep: Sweep,
     space: "Space",
-    records: Sequence[CheckpointRecord],
+    records: Sequence[AnyCheckpoint],
     gathered: Gathered,
     errors: BaselineErrors,
     *,
     now: float,
 ) -> SweepView:
     """Trials that ended, with their points; which of these are the frontier's is said when the sweep ends."""
-    trials: dict[str, list[CheckpointRecord]] = {}
+    trials: dict[str, list[AnyCheckpoint]] = {}
     for record in records:
         trials.setdefault(record.trial, []).append(record)
     ended = {name for name, of in trials.items() if name == THETA_0 or is_finished(of)}

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -14,13 +15,14 @@ from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.compare import Scores, summarise
 from rayforget.frontier.gather import Gathered, gather
 from rayforget.frontier.halves import WholeScore, halved_tasks, whole_scores
+from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import TaskRole, task_roles
 from rayforget.frontier.progress import recovered_so_far
 from rayforget.frontier.summary import Summary
+from rayforget.record.brief import AnyCheckpoint, CheckpointBrief
 from rayforget.record.command import command
 from rayforget.record.standing import Standing, order_of_finish, standing_of
 from rayforget.record.sweep import Sweep
-from rayforget.record.types import CheckpointRecord
 from rayforget.report.frontier_table import frontier_as_table
 from rayforget.report.reading import stale_notice
 from rayforget.report.remarks import data_remarks
@@ -52,24 +54,30 @@ def summary_of(
     )
 
 
-def summarise_sweep(sweep: Sweep, space: "Space") -> Summary:
-    """The summary of a sweep as its record stands; raises RecordError where it holds too little."""
-    return _look(sweep, space).summary
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One reading of a sweep's record, one bootstrap and one drawing: what all that shows the sweep is made from."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Looked:
-    """One reading of a sweep's record."""
-
-    records: Sequence[CheckpointRecord]
+    records: Sequence[CheckpointBrief]
     gathered: Gathered
     standing: Standing
     summary: Summary
 
+    @cached_property
+    def drawings(self) -> Mapping[str, bytes]:
+        """File name -> content of the picture, the page and the frontier as a table."""
+        return _draw(self.summary)
 
-def _look(sweep: Sweep, space: "Space", *, full: bool = False) -> _Looked:
-    roles, records = task_roles(space), sweep.records()
-    gathered, tests, halved = gather(records, roles), sweep.test_scores(), halved_tasks(space)
+
+def read_report(sweep: Sweep, space: "Space", *, full: bool = False) -> Report:
+    """A sweep as its record stands; `full` adds what tasks with one labelled split score on the whole of it.
+
+    Raises:
+        RecordError: the record holds too little for a frontier, or is damaged.
+    """
+    roles, records = task_roles(space), sweep.briefs()
+    gathered = with_items(gather(records, roles), items_of(sweep.record, roles))
+    tests, halved = sweep.test_scores(), halved_tasks(space)
     standing = standing_of(sweep, records, gathered)
     summary = summary_of(sweep.info.name, gathered, tests, roles)
     whole: tuple[WholeScore, ...] = ()
@@ -77,7 +85,7 @@ def _look(sweep: Sweep, space: "Space", *, full: bool = False) -> _Looked:
         plain = summary.plain.points if summary.plain is not None else ()
         models = [summary.theta_0.points, plain, *((i,) for i in summary.frontier if (i,) != summary.theta_0.points)]
         whole = whole_scores(halved, models, summary.points, val=gathered.val, test=tests)
-    return _Looked(
+    return Report(
         records=records,
         gathered=gathered,
         standing=standing,
@@ -91,7 +99,7 @@ def _look(sweep: Sweep, space: "Space", *, full: bool = False) -> _Looked:
     )
 
 
-def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = None, *, full: bool = False) -> Summary:
+def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = None, *, full: bool = False) -> Report:
     """Prints the frontier and draws it as `frontier.png` and `frontier.html` into `out`, or beside the record.
 
     Args:
@@ -110,21 +118,21 @@ def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = N
 
     if out is not None:
         check_out(out)
-    looked = _look(sweep, space, full=full)
-    summary = looked.summary
+    report = read_report(sweep, space, full=full)
+    summary = report.summary
     console.print(frontier_table(summary))
-    console.print(text_notes(summary, looked.gathered.val))
+    console.print(text_notes(summary, report.gathered.val))
     if full and not summary.whole:
         reason = "no model is scored on test yet" if summary.halved else "no task has a `cut`"
         console.print(f"--full has nothing to show: {reason}", style="yellow", highlight=False)
-    for name, data in drawings(summary).items():
+    for name, data in report.drawings.items():
         if out is not None:
             write_out(out, name, data)
             console.print(f"{name}: {out / name}", highlight=False, soft_wrap=True)
         else:
             sweep.store.write(f"report/{name}", data)
             console.print(f"{name}: {sweep.store}/report/{name}", highlight=False, soft_wrap=True)
-    return summary
+    return report
 
 
 def mark_stale(sweep: Sweep, space: "Space", console: Console) -> None:
@@ -132,18 +140,17 @@ def mark_stale(sweep: Sweep, space: "Space", console: Console) -> None:
 
     To be called when a sweep is resumed, after its budget was noted and before it goes on; else it does nothing.
     """
-    records = sweep.records()
+    records = sweep.briefs()
     if not standing_of(sweep, records, gather(records, task_roles(space))).report_is_stale:
         return
-    summary = summarise_sweep(sweep, space)
-    for name, data in drawings(summary).items():
+    report = read_report(sweep, space)
+    for name, data in report.drawings.items():
         sweep.store.write(f"report/{name}", data)
-    console.print(f"{summary.notice}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-    mirror_quietly(sweep, space, console, running=True)
+    console.print(f"{report.summary.notice}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    mirror_quietly(sweep, space, console, running=True, report=report)
 
 
-def drawings(summary: Summary) -> dict[str, bytes]:
-    """File name -> content of the picture, the page and the frontier as a table."""
+def _draw(summary: Summary) -> dict[str, bytes]:
     from rayforget.report.page import write_page
     from rayforget.report.picture import draw_frontier
 
@@ -158,14 +165,21 @@ def drawings(summary: Summary) -> dict[str, bytes]:
         }
 
 
-def mirror_sweep(sweep: Sweep, space: "Space", *, running: bool) -> str:
-    """Writes the record to MLflow; returns what was done in a few words. Raises MirrorError."""
+def mirror_sweep(sweep: Sweep, space: "Space", *, running: bool, report: Report | None = None) -> str:
+    """Writes the record to MLflow; returns what was done in a few words. Raises MirrorError.
+
+    Args:
+        sweep: the sweep.
+        space: its space.
+        running: whether more trainings are to come.
+        report: of the sweep as it stands, where one was made already.
+    """
     from rayforget.record.store import Store
     from rayforget.report.mirror import find_tracking, mirror
     from rayforget.report.mirror_plan import FRONTIER_TABLE, SweepView
 
-    looked = _look(sweep, space)
-    summary = looked.summary
+    report = report or read_report(sweep, space)
+    summary = report.summary
     view = SweepView(
         name=sweep.info.name,
         space_name=sweep.info.space_name,
@@ -173,23 +187,25 @@ def mirror_sweep(sweep: Sweep, space: "Space", *, running: bool) -> str:
         running=running,
         tags={
             "git_commit": str(sweep.info.provenance.get("code", {}).get("commit")),
-            "stale": "true" if looked.standing.report_is_stale else "false",
+            "stale": "true" if report.standing.report_is_stale else "false",
         },
         roles=summary.roles,
-        records=looked.records,
-        points=looked.gathered.points,
+        records=report.records,
+        points=report.gathered.points,
         frontier=[summary.points[i].key for i in summary.frontier],
         test={summary.points[i].key: measure.pair for i, measure in summary.test.items()},
-        series=series_of(looked.records, looked.gathered, BaselineErrors(summary.roles)),
-        artifacts={**drawings(summary), FRONTIER_TABLE: frontier_as_table(summary)},
+        series=series_of(report.records, report.gathered, BaselineErrors(summary.roles)),
+        artifacts={**report.drawings, FRONTIER_TABLE: frontier_as_table(summary)},
     )
     tracking = find_tracking(space.tracking.uri, Store.open(space.storage.path))
     done = mirror(view, tracking)
     return f"{tracking.uri}: {done.created} runs new, {done.updated} changed, {done.unchanged} as they were"
 
 
-def mirror_quietly(sweep: Sweep, space: "Space", console: Console, *, running: bool) -> None:
-    """Mirrors if the space says so; what goes wrong on MLflow's side is one line."""
+def mirror_quietly(
+    sweep: Sweep, space: "Space", console: Console, *, running: bool, report: Report | None = None
+) -> None:
+    """Mirrors if the space says so; what goes wrong on MLflow's side is one line. As `mirror_sweep`."""
     from rayforget.errors import RecordError, StorageError
     from rayforget.report.mirror import MirrorError
 
@@ -197,7 +213,8 @@ def mirror_quietly(sweep: Sweep, space: "Space", console: Console, *, running: b
         return
     name, storage = sweep.info.name, space.storage.path
     try:
-        console.print(f"MLflow {mirror_sweep(sweep, space, running=running)}", highlight=False, soft_wrap=True)
+        done = mirror_sweep(sweep, space, running=running, report=report)
+        console.print(f"MLflow {done}", highlight=False, soft_wrap=True)
         console.print(f"look at it with: {command(f'ui {name}', storage)}", highlight=False, soft_wrap=True)
     except StorageError:
         raise
@@ -207,7 +224,7 @@ def mirror_quietly(sweep: Sweep, space: "Space", console: Console, *, running: b
 
 
 def series_of(
-    records: Sequence[CheckpointRecord], gathered: Gathered, errors: BaselineErrors, *, before: float | None = None
+    records: Sequence[AnyCheckpoint], gathered: Gathered, errors: BaselineErrors, *, before: float | None = None
 ) -> Mapping[str, Sequence[tuple[int, float]]]:
     """Hypervolume and recovered on `val` after each finished trial, in the order in which they ended.
 

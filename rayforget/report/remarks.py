@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rayforget.record.types import CheckpointRecord, TestRecord
+from rayforget.record.brief import AnyCheckpoint
+from rayforget.record.types import TestRecord
 
 _NUM_NAMED = 5
 
 
-def data_remarks(records: Iterable[CheckpointRecord], tests: Iterable[TestRecord]) -> tuple[str, ...]:
+def data_remarks(records: Iterable[AnyCheckpoint], tests: Iterable[TestRecord]) -> tuple[str, ...]:
     """One sentence per split with broken images that were skipped, and one for training texts that were cut.
 
     Args:
@@ -34,7 +35,7 @@ def broken_remark(where: str, names: Sequence[str]) -> str:
     return f"{where}: {images} skipped: {', '.join(names[:_NUM_NAMED])}{more}"
 
 
-def _cut(records: Sequence[CheckpointRecord]) -> list[str]:
+def _cut(records: Sequence[AnyCheckpoint]) -> list[str]:
     """The trainings share their sequences, so the largest counts are all of theirs."""
     found = []
     for fact, verb in (("cut_sequences", "cut to the model's length"), ("dropped_sequences", "left out as too long")):

@@ -5,18 +5,20 @@ that were under way; what comes back is read from the record.
 """
 
 import logging
-from collections import Counter, deque
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from rayforget.frontier.choose import choose_frontier, points_to_report
 from rayforget.frontier.gather import Gathered, gather
-from rayforget.frontier.points import PLAIN, THETA_0, task_roles
+from rayforget.frontier.leading import Leading
+from rayforget.frontier.on_demand import items_of, with_items
+from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint, task_roles
+from rayforget.record.brief import CheckpointBrief
 from rayforget.record.jobs import TestJob, TrialJob, load_asked, save_asked
 from rayforget.record.standing import is_finished
 from rayforget.record.sweep import Sweep
-from rayforget.record.types import CheckpointRecord
 from rayforget.search.study import Asked, CurvePoint, CurveStudy
 from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Space
@@ -55,18 +57,25 @@ class Agenda:
         self.space, self.sweep, self.study = space, sweep, study
         self.roles = task_roles(space)
         self._methods = {method.name: method for method in methods_of(space)}
-        self.records: dict[str, list[CheckpointRecord]] = {}
+        self.records: dict[str, list[CheckpointBrief]] = {}
         self.running: dict[str, NamedJob] = {}
         self.halted: str | None = None
         """Why no more jobs are handed out, before the end."""
-        self._gathered: dict[str, tuple[int, Gathered]] = {}
+        self._items = items_of(sweep.record, self.roles)
+        self._leading = Leading()
         self._waiting: deque[TrialJob] = deque()
         self._num_asked = 0
+        self._num_handed_out = 0
+        self._recipes: set[str] = set()
+        """Keys of the recipes that were handed out."""
+        self._trained: set[str] = set()
+        """Trials with a record; theta_0 is none."""
+        self._ended: set[str] = set()
+        self._failures: dict[str, str] = {}
         self._tests: deque[NamedJob] | None = None
-        self._replay()
-        self._failed_before = frozenset(self.failures())
-        handed_out = {job.recipe.seed for job in self._handed_out.values() if job.recipe.method == PLAIN}
-        for seed in set(range(space.plain.seeds)) - handed_out:
+        seeds = self._replay()
+        self._num_failed_before = len(self._failures)
+        for seed in sorted(set(range(space.plain.seeds)) - seeds):
             recipe = plain_of(space).recipe({}, seed=seed)
             self._waiting.append(self._new_job(PLAIN, TrialJob(name="", recipe=recipe)))
 
@@ -113,64 +122,72 @@ class Agenda:
         """Takes a finished job's result from the record: the trial's `steps`, or a test's scores."""
         named = self.running.pop(name)
         if isinstance(named.job, TrialJob):
-            self._take(named.job, [self.sweep.record(name, step) for step in steps])
+            self._take(named.job, [self.sweep.brief(name, step) for step in steps])
 
     def halt(self, name: str, reason: str) -> None:
         """Hands out nothing more: a job came back that says nothing of itself but that something else is wrong."""
         self.running.pop(name, None)
         self.halted = reason
 
-    def gathered(self) -> Gathered:
-        """Every point so far with its scores; a trial's items are summed once."""
-        parts = [self._gathered_of(name) for name in sorted(self.records)]
-        return Gathered(
-            points=tuple(point for part in parts for point in part.points),
-            val={key: scores for part in parts for key, scores in part.val.items()},
-            failed=dict(sum((Counter(part.failed) for part in parts), Counter())),
-        )
+    def briefs(self) -> list[CheckpointBrief]:
+        """Every record that is known, as it stands at this moment."""
+        return [brief for records in self.records.values() for brief in records]
+
+    def leading(self, checkpoints: Iterable[tuple[str, int]] = ()) -> Gathered:
+        """The points that a report may choose, and all of these checkpoints: enough for whatever asks for the best.
+
+        Their items are read when they are asked for; failures are not counted here.
+        """
+        owned = [brief for trial, step in checkpoints for brief in self.records.get(trial, []) if brief.step == step]
+        points = {point.key: point for point in (*self._leading.points, *gather(owned, self.roles).points)}
+        return with_items(Gathered(points=tuple(points[key] for key in sorted(points)), val={}, failed={}), self._items)
 
     def failures(self) -> dict[str, str]:
         """Failed trial -> the first line of its reason."""
-        return {
-            name: (record.reason or "").split("\n", 1)[0]
-            for name, records in sorted(self.records.items())
-            for record in records
-            if record.status == "failed"
-        }
+        return dict(sorted(self._failures.items()))
 
     def finished_trainings(self) -> int:
         """Trainings that are done or have failed."""
-        return sum(is_finished(records) for name, records in self.records.items() if name in self._handed_out)
+        return len(self._ended)
 
-    def _gathered_of(self, name: str) -> Gathered:
-        records = self.records[name]
-        known = self._gathered.get(name)
-        if known is None or known[0] != len(records):
-            known = self._gathered[name] = (len(records), gather(records, self.roles))
-        return known[1]
+    def _replay(self) -> set[int]:
+        """Reads the record: the study is asked and told again, in the order of the asks; what is unfinished waits.
 
-    def _replay(self) -> None:
-        """Reads the record: finished trainings go to the study in the order they were asked, others start again."""
-        self._handed_out: dict[str, TrialJob] = load_asked(self.sweep.store)
-        for record in self.sweep.records():
-            self.records.setdefault(record.trial, []).append(record)
-        finished, unfinished = [], []
-        for name, job in sorted(self._handed_out.items()):
-            if job.recipe.method != PLAIN:
+        Returns:
+            The baseline's seeds that were handed out.
+        """
+        handed_out = load_asked(self.sweep.store)
+        for brief in self.sweep.briefs():
+            self.records.setdefault(brief.trial, []).append(brief)
+        self._leading.add(gather(self.briefs(), self.roles).points)
+        for name, records in self.records.items():
+            self._note(name, records)
+        self._ended &= handed_out.keys()
+        self._num_handed_out = len(handed_out)
+        self._recipes = {job.recipe.key for job in handed_out.values()}
+        for name, job in sorted(handed_out.items(), key=lambda entry: _number(entry[0])):
+            searched = job.recipe.method != PLAIN
+            if searched:
                 self._num_asked += 1
-            if is_finished(self.records.get(name, [])):
-                if job.recipe.method != PLAIN:
-                    finished.append((_number(name), _asked(job), self._curve_points(self.records[name])))
-            else:
-                unfinished.append(job)
-        self.study.replay(finished)
-        for job in unfinished:
-            if job.recipe.method != PLAIN:
-                self.study.adopt(_number(job.name), _asked(job))
-            self._waiting.append(job)
+                self.study.ask_again(_number(name), _asked(job))
+            if name not in self._ended:
+                self._waiting.append(job)
+            elif searched:
+                self._tell(job, gather(self.records[name], self.roles).points)
+        return {job.recipe.seed for job in handed_out.values() if job.recipe.method == PLAIN}
+
+    def _note(self, name: str, records: Sequence[CheckpointBrief]) -> None:
+        """Counts a trial by its records."""
+        if any(record.recipe for record in records):
+            self._trained.add(name)
+        if is_finished(records) and name != THETA_0:
+            self._ended.add(name)
+        for record in records:
+            if record.status == "failed":
+                self._failures[name] = (record.reason or "").split("\n", 1)[0]
 
     def _ask(self) -> TrialJob:
-        asked = self.study.ask(len(self._handed_out))
+        asked = self.study.ask(self._num_handed_out)
         recipe = self._unseen(self._methods[asked.method].recipe(asked.values, seed=asked.seed))
         self._num_asked += 1
         return self._new_job(
@@ -187,18 +204,15 @@ class Agenda:
 
     def _unseen(self, recipe: Recipe) -> Recipe:
         """The recipe with the next seed under which it was not trained yet: equal trainings give equal weights."""
-        known = {job.recipe.key for job in self._handed_out.values()}
-        while recipe.key in known:
+        while recipe.key in self._recipes:
             recipe = recipe.model_copy(update={"seed": recipe.seed + 1})
         return recipe
 
-    def _next_name_of(self, method: str) -> str:
-        return f"{len(self._handed_out):04d}-{method}"
-
     def _new_job(self, method: str, job: TrialJob) -> TrialJob:
-        job = replace(job, name=self._next_name_of(method))
+        job = replace(job, name=f"{self._num_handed_out:04d}-{method}")
         save_asked(self.sweep.store, job)
-        self._handed_out[job.name] = job
+        self._num_handed_out += 1
+        self._recipes.add(job.recipe.key)
         return job
 
     def _start(self, job: TrialJob) -> NamedJob:
@@ -206,23 +220,24 @@ class Agenda:
         self.running[job.name] = named
         return named
 
-    def _take(self, job: TrialJob, records: list[CheckpointRecord]) -> None:
+    def _take(self, job: TrialJob, records: list[CheckpointBrief]) -> None:
         self.records[job.name] = sorted(records, key=lambda record: record.step)
-        self._gathered.pop(job.name, None)
+        fresh = self.records[job.name]
         if THETA_0 not in self.records and self.sweep.has(THETA_0, 0):
-            self.records[THETA_0] = [self.sweep.record(THETA_0, 0)]
-        if job.recipe.method == PLAIN:
-            return
-        if any(record.status == "failed" for record in records):
-            self.study.fail(_number(job.name))
-        else:
-            self.study.tell(_number(job.name), _asked(job), self._curve_points(records))
+            self.records[THETA_0] = [self.sweep.brief(THETA_0, 0)]
+            fresh = [*self.records[THETA_0], *fresh]
+        self._note(job.name, self.records[job.name])
+        points = gather(fresh, self.roles).points
+        self._leading.add(points)
+        if job.recipe.method != PLAIN:
+            self._tell(job, [point for point in points if point.trial == job.name])
 
-    def _curve_points(self, records: Sequence[CheckpointRecord]) -> list[CurvePoint]:
-        """What the study is told of a trial: nothing of a failed one."""
-        if any(record.status == "failed" for record in records):
-            return []
-        return [
+    def _tell(self, job: TrialJob, points: Sequence[FrontierPoint]) -> None:
+        """Tells the study of a trial that ended."""
+        if job.name in self._failures:
+            self.study.fail(_number(job.name))
+            return
+        curve = [
             CurvePoint(
                 step=point.step,
                 fraction=point.fraction,
@@ -230,23 +245,22 @@ class Agenda:
                 speciality=point.speciality,
                 generality=point.generality,
             )
-            for point in gather(records, self.roles).points
+            for point in points
         ]
+        self.study.tell(_number(job.name), _asked(job), curve)
 
     def _frontier(self) -> tuple[tuple[float, float], ...]:
-        points = self.gathered().points
+        points = self._leading.points
         return tuple((points[i].speciality, points[i].generality) for i in choose_frontier(points))
 
     def _hopeless(self) -> bool:
         """Whether all that was trained has failed; what failed before a resume is forgiven: its cause may be mended."""
-        trained = {name: records for name, records in self.records.items() if name not in self._failed_before}
-        finished = [records for records in trained.values() if any(r.recipe for r in records)]
-        failed = [records for records in finished if any(r.status == "failed" for r in records)]
-        return len(failed) >= _GIVE_UP_AFTER and len(failed) == len(finished)
+        failed = len(self._failures) - self._num_failed_before
+        return failed >= _GIVE_UP_AFTER and failed == len(self._trained) - self._num_failed_before
 
     def _plan_tests(self) -> list[NamedJob]:
         """The chosen points that have no `test` score yet, shared out among the slots."""
-        points = self.gathered().points
+        points = self._leading.points
         tested = self.sweep.test_scores()
         wanted: dict[tuple[str, int], list[float]] = {}
         for index in points_to_report(points):

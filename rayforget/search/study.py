@@ -3,9 +3,14 @@
 One study with two objectives, speciality and generality, both maximised. Its parameters are conditional on the
 method: `METHOD.learning_rate`, `METHOD.penalties.l2.strength`, ..., `METHOD.fraction`, `METHOD.alpha`. A training
 serves every alpha, so an asked trial is told its own point, and further points of its curve are added as completed
-trials of the same recipe. The study is a cache: `CurveStudy.replay` makes it again from the record.
+trials of the same recipe.
+
+The study is a cache: `ask_again` and `tell`, in the order of the asks, make it anew from the record. What it asks next
+depends on what was asked and told and on nothing of the process: each ask has a sampler of its own, seeded by its
+number, and methods take turns by how often each was asked.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,7 +68,10 @@ class CurveStudy:
         name: str,
         storage: optuna.storages.BaseStorage | str | None = None,
     ) -> None:
-        """Opens a new study called `name`; one of that name in `storage` is replaced (the record decides)."""
+        """Opens a new study called `name`; one of that name in `storage` is replaced (the record decides).
+
+        The methods' order is that of the space as the user wrote it: they take turns in it.
+        """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._methods = {method.name: method for method in methods}
         self._search, self._curve = search, curve
@@ -72,77 +80,77 @@ class CurveStudy:
         self.study = optuna.create_study(study_name=name, storage=storage, directions=["maximize", "maximize"])
         self._asked: dict[int, Trial] = {}
         self._num_asked = 0
+        self._turns: Counter[str] = Counter()
+        """Method -> how often it was asked for."""
         self._last: Asked | None = None
-        self._last_number = -1
         self._fed: set[str] = set()
 
     def ask(self, number: int) -> Asked:
         """The next training; `number` is the trial's, under which it will be told."""
         seed = self._num_asked % self._search.seeds
-        if seed > 0 and self._last is not None:
+        if self._repeats():
+            assert self._last is not None  # something was asked
             self.study.enqueue_trial(dict(self._last.params))
         elif self._search.balance == "method":
-            names = list(self._methods)
-            self.study.enqueue_trial({"method": names[(self._num_asked // self._search.seeds) % len(names)]})
+            self.study.enqueue_trial({"method": self._next_method()})
         self.study.sampler = self._sampler()
         trial = self.study.ask()
         params, values = {}, {}
         for name, path, dist in self._parameters(trial):
             params[name] = suggest(trial, name, dist)
             values[path] = params[name]
-        method = params["method"]
         asked = Asked(
-            method=method,
+            method=params["method"],
             params=params,
             values={path: value for path, value in values.items() if path not in ("method", "alpha", "fraction")},
             fraction=values["fraction"],
             alpha=round(values["alpha"], 4),
             seed=seed,
         )
+        self._note(number, asked, trial)
+        return asked
+
+    def ask_again(self, number: int, asked: Asked) -> None:
+        """Takes an ask from the record, before what it was told of it; in the order of the asks."""
+        drawn = not self._repeats()
+        self.study.enqueue_trial(dict(asked.params))
+        self.study.sampler = self._sampler()
+        trial = self.study.ask()
+        if drawn:
+            _ = trial.relative_params  # the draw itself is known; NSGA-II notes the trial's generation on the way
+        for name, _, dist in self._parameters(trial):
+            suggest(trial, name, dist)
+        self._note(number, asked, trial)
+
+    def _repeats(self) -> bool:
+        """Whether the next ask is a further seed of the last recipe."""
+        return self._num_asked % self._search.seeds > 0
+
+    def _next_method(self) -> str:
+        """The method that was asked for least often; of several the first in the space."""
+        return min(self._methods, key=lambda name: self._turns[name])
+
+    def _note(self, number: int, asked: Asked, trial: Trial) -> None:
         self._asked[number] = trial
         self._num_asked += 1
-        self._last, self._last_number = asked, number
-        return asked
+        self._turns[asked.method] += 1
+        self._last = asked
 
     def tell(self, number: int, asked: Asked, curve: Sequence[CurvePoint]) -> None:
         """Takes a finished trial's points; an asked point that is missing or not finite makes the trial FAIL."""
         own = _own_point(asked, curve)
-        trial = self._asked.pop(number, None)
-        if trial is not None:
-            if own is None:
-                self.study.tell(trial, state=TrialState.FAIL)
-            else:
-                trial.set_user_attr(POINT_KEY, _point_key(number, own))
-                self.study.tell(trial, [own.speciality, own.generality])
-        elif own is not None:
-            self._add(number, asked, own, dict(asked.params))
-        if own is not None:
+        trial = self._asked.pop(number)
+        if own is None:
+            self.study.tell(trial, state=TrialState.FAIL)
+        else:
+            trial.set_user_attr(POINT_KEY, _point_key(number, own))
+            self.study.tell(trial, [own.speciality, own.generality])
             self._fed.add(_point_key(number, own))
         self._feed(number, asked, curve)
 
     def fail(self, number: int) -> None:
         """Tells Optuna that a trial has no values; its sampler forgets it."""
-        trial = self._asked.pop(number, None)
-        if trial is not None:
-            self.study.tell(trial, state=TrialState.FAIL)
-
-    def replay(self, finished: Iterable[tuple[int, Asked, Sequence[CurvePoint]]]) -> None:
-        """Takes trials from the record, in the order in which they were asked; a failed one has an empty curve."""
-        for number, asked, curve in finished:
-            self._num_asked += 1
-            self._last, self._last_number = asked, number
-            self.tell(number, asked, curve)
-
-    def adopt(self, number: int, asked: Asked) -> None:
-        """Takes back a training that was asked for and never finished; it is asked under the same values again."""
-        self.study.enqueue_trial(dict(asked.params))
-        trial = self.study.ask()
-        for name, _, dist in self._parameters(trial):
-            suggest(trial, name, dist)
-        self._asked[number] = trial
-        self._num_asked += 1
-        if number > self._last_number:
-            self._last, self._last_number = asked, number
+        self.study.tell(self._asked.pop(number), state=TrialState.FAIL)
 
     def _parameters(self, trial: Trial) -> Iterable[tuple[str, str, BaseDistribution]]:
         """(full name, path, distribution) of every parameter; the method's value is read off `trial` on the way."""

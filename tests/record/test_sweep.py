@@ -12,7 +12,6 @@ from rayforget.record.store import Store
 from rayforget.record.sweep import (
     Sweep,
     SweepInfo,
-    list_sweeps,
     remove_sweep,
     space_digest,
     sweep_names,
@@ -93,13 +92,13 @@ def test_a_storage_that_refuses_is_no_contradiction_and_no_other_driver(tmp_path
         remove_sweep(Store.open(tmp_path), "tiny-1")
 
 
-def test_sweeps_are_listed_by_age_and_half_made_ones_are_not(storage):
+def test_sweeps_are_listed_by_name_and_half_made_ones_are_not(storage):
     for name, created in (("c", 1.0), ("a", 3.0), ("b", 2.0)):
         create(storage, name, created)
     storage.write("half/space.yaml", b"")
     storage.write("cache/scores/x.json", b"")
-    assert [found.name for found in list_sweeps(storage)] == ["c", "b", "a"]
-    assert list_sweeps(storage.within("nowhere")) == []
+    assert sweep_names(storage) == ["a", "b", "c"]
+    assert sweep_names(storage.within("nowhere")) == []
 
 
 def test_unused_names_count_up(storage):
@@ -191,7 +190,7 @@ def test_a_removed_sweep_is_gone_and_its_neighbour_is_not(storage, make_record):
     sweep.add(make_record())
     remove_sweep(storage, "tiny-1")
     assert not storage.exists("tiny-1")
-    assert [found.name for found in list_sweeps(storage)] == ["tiny-2"]
+    assert sweep_names(storage) == ["tiny-2"]
     storage.write("half/space.yaml", b"")
     remove_sweep(storage, "half")
     storage.write("cache/scores/x.json", b"")

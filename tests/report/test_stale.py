@@ -20,7 +20,7 @@ from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.record.types import CheckpointRecord, TestRecord
 from rayforget.report.look import ALERT
-from rayforget.report.present import mark_stale, mirror_sweep, present, summarise_sweep
+from rayforget.report.present import mark_stale, mirror_sweep, present, read_report
 from rayforget.report.reading import stale_notice
 from rayforget.space.models import Space
 
@@ -195,4 +195,4 @@ def test_a_report_says_what_the_data_lacked(tmp_path: Path) -> None:
     made = Sweep.create(Store.open(tmp_path), info, space_text="", space=space.model_dump(mode="json"))
     lacking = {"broken": {"photo": ["a.png"]}}
     add(made, [record if record.recipe else replace(record, facts=lacking) for record in FIRST], at=1.0)
-    assert summarise_sweep(made, space).remarks == ("tasks.photo.val: 1 broken image skipped: a.png",)
+    assert read_report(made, space).summary.remarks == ("tasks.photo.val: 1 broken image skipped: a.png",)

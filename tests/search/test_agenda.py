@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rayforget.frontier.gather import gather
 from rayforget.record.jobs import TrialJob
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
@@ -212,7 +213,7 @@ def test_a_partial_checkpoint_of_a_failed_training_stays_known(sweep: Sweep) -> 
     for record in (half, record_of(named.job, "failed")):
         sweep.add(record)
     work.done(named.name, sweep.trials()[named.name])
-    assert ("0001-plain", 3) in {(point.trial, point.step) for point in work.gathered().points}
+    assert ("0001-plain", 3) in {(point.trial, point.step) for point in gather(work.briefs(), work.roles).points}
     assert work.failures() == {"0001-plain": "the loss is not finite"}
 
 

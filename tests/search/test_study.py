@@ -98,24 +98,54 @@ def test_a_recipe_has_all_its_seeds() -> None:
     assert [each.method for each in asked] == ["full"] * 3 + ["lora"] * 3
 
 
-def test_replayed_from_the_record_it_asks_what_the_living_one_asks() -> None:
-    living, again = study(startup=3), study(startup=3)
-    again.replay(run(living, 7))
-
-    def content(some: CurveStudy) -> set[Any]:
-        return {
-            (trial.user_attrs[POINT_KEY], tuple(trial.values), str(sorted(trial.params))) for trial in some.trials()
-        }
-
+@pytest.mark.parametrize(("sampler", "count"), [("tpe", 20), ("random", 20), ("nsga2", 110)])
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_made_again_from_the_record_it_asks_what_the_living_one_asks(sampler: str, count: int, seeds: int) -> None:
+    """NSGA-II has a second generation after 50 trainings, so that a parent's generation matters."""
+    settings = {"startup": 3, "sampler": sampler, "seeds": seeds, "trainings": 120}
+    living, again = study(**settings), study(**settings)
+    for number, asked, points in run(living, count):
+        again.ask_again(number, asked)
+        again.tell(number, asked, points)
     assert content(again) == content(living)
-    assert again.ask(7).method == living.ask(7).method
+    for number in range(count, count + 4):
+        asked = living.ask(number)
+        assert again.ask(number) == asked
+        for some in (living, again):
+            some.tell(number, asked, curve(asked, 1 + asked.values["learning_rate"]))
 
 
-def test_an_adopted_trial_keeps_its_parameters() -> None:
+def content(some: CurveStudy) -> list[Any]:
+    return [
+        (trial.user_attrs[POINT_KEY], trial.values, trial.params, trial.distributions, trial.number)
+        for trial in some.trials()
+    ]
+
+
+def test_a_failed_trial_made_again_is_a_failed_trial() -> None:
     living, again = study(), study()
     asked = living.ask(0)
-    again.adopt(0, asked)
+    living.fail(0)
+    again.ask_again(0, asked)
+    again.fail(0)
+    assert [trial.state for trial in again.trials()] == [trial.state for trial in living.trials()] == [TrialState.FAIL]
+    assert again.ask(1) == living.ask(1)
+
+
+def test_a_trial_that_is_asked_again_keeps_its_parameters() -> None:
+    living, again = study(), study()
+    asked = living.ask(0)
+    again.ask_again(0, asked)
     again.tell(0, asked, curve(asked, 1.1))
     (first, *_) = again.trials()
     assert first.params == dict(asked.params)
     assert again.ask(1).method == living.ask(1).method
+
+
+def test_the_method_that_was_asked_for_least_often_is_next_whatever_the_record_says() -> None:
+    some = study()
+    asked = study().ask(0)
+    assert asked.method == "full"
+    for number in range(3):
+        some.ask_again(number, asked)
+    assert [some.ask(number).method for number in range(3, 8)] == ["lora", "lora", "lora", "full", "lora"]

@@ -1,0 +1,56 @@
+"""A point's key -> its scores with their items, read from the record when they are asked for and soon forgotten."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from rayforget.frontier.gather import Gathered, gather
+from rayforget.frontier.points import PointKey, TaskRole
+from rayforget.record.types import CheckpointRecord, Score
+
+_REMEMBERED = 8
+"""Checkpoints whose items are kept: those of the baselines, and of who asks for one curve's points in a row."""
+
+ItemsOf = Callable[[str, int], Mapping[PointKey, Mapping[str, Score]]]
+"""(trial, step) -> the scores of all its points, items included."""
+
+
+def items_of(read: Callable[[str, int], CheckpointRecord], roles: Sequence[TaskRole]) -> ItemsOf:
+    """Reads a checkpoint's whole record with `read`, and remembers the last few; threads may share it."""
+
+    @lru_cache(maxsize=_REMEMBERED)
+    def scores(trial: str, step: int) -> Mapping[PointKey, Mapping[str, Score]]:
+        return gather([read(trial, step)], roles).val
+
+    return scores
+
+
+class ScoresOnDemand(Mapping[PointKey, Mapping[str, Score]]):
+    """Scores of some points, in the place of a dict that would hold the items of all.
+
+    Raises:
+        RecordError: on access, where the record is gone or damaged.
+    """
+
+    def __init__(self, keys: Collection[PointKey], items: ItemsOf) -> None:
+        self._keys, self._items = dict.fromkeys(keys), items
+
+    def __getitem__(self, key: PointKey) -> Mapping[str, Score]:
+        if key not in self._keys:
+            raise KeyError(key)
+        return self._items(key[0], key[1])[key]
+
+    def __contains__(self, key: object) -> bool:
+        """Without reading anything."""
+        return key in self._keys
+
+    def __iter__(self) -> Iterator[PointKey]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+def with_items(gathered: Gathered, items: ItemsOf) -> Gathered:
+    """What was gathered from briefs, with scores that are read when they are asked for."""
+    return replace(gathered, val=ScoresOnDemand([point.key for point in gathered.points], items))

@@ -1,0 +1,85 @@
+"""A checkpoint's record -> what is kept of it in memory: scores as numbers, without the items that they were made of.
+
+A record of 15 points on 10,000 items has hundreds of kilobytes, its brief a few: a driver knows all of a sweep's
+briefs, and reads items again where models are paired (`rayforget.frontier.on_demand`).
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rayforget.record.types import CheckpointRecord, Score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreBrief:
+    """A `Score` without its items; fields as there."""
+
+    rule: str
+    value: float
+    readings: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointBrief:
+    """A `Point` without its scores' items; fields as there."""
+
+    alpha: float
+    coarse: bool
+    scores: Mapping[str, ScoreBrief]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointBrief:
+    """A `CheckpointRecord` without items, names of tensors and provenance; fields as there."""
+
+    trial: str
+    step: int
+    fraction: float
+    status: Literal["ok", "failed"]
+    reason: str | None
+    recipe: Mapping[str, Any]
+    points: tuple[PointBrief, ...]
+    seconds: Mapping[str, float]
+    facts: Mapping[str, Any]
+    finished: float
+
+    @property
+    def key(self) -> str:
+        """`trial-step`, the name of the record's file."""
+        return f"{self.trial}-{self.step:06d}"
+
+
+AnyCheckpoint = CheckpointRecord | CheckpointBrief
+"""For who looks at no item."""
+
+
+def brief_of(record: CheckpointRecord) -> CheckpointBrief:
+    """The record's brief; every number in it is the record's own."""
+    return CheckpointBrief(
+        trial=record.trial,
+        step=record.step,
+        fraction=record.fraction,
+        status=record.status,
+        reason=record.reason,
+        recipe=record.recipe,
+        points=tuple(
+            PointBrief(
+                alpha=point.alpha,
+                coarse=point.coarse,
+                scores={sys.intern(task): _brief_score(score) for task, score in point.scores.items()},
+            )
+            for point in record.points
+        ),
+        seconds=record.seconds,
+        facts=record.facts,
+        finished=record.finished,
+    )
+
+
+_NO_READINGS: Mapping[str, float] = {}
+
+
+def _brief_score(score: Score) -> ScoreBrief:
+    return ScoreBrief(rule=sys.intern(score.rule), value=score.value, readings=score.readings or _NO_READINGS)
