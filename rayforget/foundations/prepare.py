@@ -15,11 +15,12 @@ def prepare_foundation(space: Space, *, cache: Path, device: torch.device, share
     match space.foundation:
         case ClipFoundation() as spec:
             from rayforget.foundations.clip_prepared import prepare_clip
+            from rayforget.tasks.images.known_hashes import HashStore
             from rayforget.tasks.resolve import resolve_tasks
 
             return prepare_clip(
                 spec,
-                resolve_tasks(image_tasks(space.tasks)),
+                resolve_tasks(image_tasks(space.tasks), hashes=HashStore.in_cache(cache)),
                 cache=cache,
                 device=device,
                 evaluation_batch=space.resources.evaluation_batch,

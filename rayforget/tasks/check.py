@@ -7,6 +7,7 @@ from rayforget.space.load import LoadedSpace
 from rayforget.space.models import Space
 from rayforget.space.tasks import image_tasks
 from rayforget.tasks import overlaps
+from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.resolve import resolve_tasks
 from rayforget.tasks.resolved import ResolvedTask
 from rayforget.tasks.text import overlaps as text_overlaps
@@ -17,18 +18,19 @@ Resolved = Mapping[str, ResolvedTask] | Mapping[str, ResolvedText]
 """A space's tasks: all on images or all on texts, as its foundation is."""
 
 
-def check_data(loaded: LoadedSpace, *, contents: bool = True) -> Resolved:
-    """Opens all data that the space names; decodes, tokenises and writes nothing.
+def check_data(loaded: LoadedSpace, *, contents: bool = True, hashes: HashStore | None = None) -> Resolved:
+    """Opens all data that the space names; decodes and tokenises nothing, and writes nothing but `hashes`.
 
     Args:
         loaded: the space.
         contents: also read items, to refuse contents that two splits share, empty halves of a cut and empty files.
+        hashes: content hashes that this node remembers; what is read is kept there, unless it only looks.
 
     Raises:
         SpaceError: with the file and line of what is wrong.
     """
     try:
-        tasks = _resolve(loaded.space)
+        tasks = _resolve(loaded.space, hashes)
         for task in tasks.values() if contents else ():
             match task:
                 case ResolvedTask():
@@ -48,10 +50,10 @@ def check_tasks(space: Space) -> None:
     Raises:
         TaskError: something is no longer there.
     """
-    _resolve(space)
+    _resolve(space, None)
 
 
-def _resolve(space: Space) -> Resolved:
+def _resolve(space: Space, hashes: HashStore | None) -> Resolved:
     if space.foundation.kind == "causal_lm":
         return resolve_text_tasks(space.tasks)
-    return resolve_tasks(image_tasks(space.tasks))
+    return resolve_tasks(image_tasks(space.tasks), hashes=hashes)
