@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from rayforget.foundations.prepare import prepare_foundation
 from rayforget.foundations.protocol import Foundation
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.frontier.points import THETA_0, TaskRole, generality, speciality, task_roles
+from rayforget.record.cache_folder import cache_folder
 from rayforget.record.provenance import code_version, provenance
 from rayforget.record.scores_cache import ScoresCache, ScoresKey
 from rayforget.record.store import Store
@@ -144,14 +144,6 @@ class Bench:
             theta_1_hash=self.foundation.theta_0_hash,
             facts=self.foundation.scorer(None).facts("val"),
         )
-
-
-def cache_folder(space: Space) -> Path:
-    """This node's folder for decoded sets."""
-    if space.resources.cache is not None:
-        return space.resources.cache
-    storage = Store.open(space.storage.path)
-    return storage.local / "cache" if storage.local else Path.home() / ".cache" / "rayforget"
 
 
 def device_of(resources: Resources, local_rank: int) -> torch.device:

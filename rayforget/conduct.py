@@ -14,6 +14,7 @@ from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.progress import recovered_on_val
 from rayforget.planning.cache_check import check_cache
 from rayforget.planning.foundation_check import check_foundation, check_gpus
+from rayforget.record.cache_folder import cache_folder
 from rayforget.record.command import command
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
@@ -33,6 +34,7 @@ from rayforget.space.methods import methods_of
 from rayforget.space.models import Space
 from rayforget.space.paths import is_uri
 from rayforget.tasks.check import check_data, check_tasks
+from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.revisions import pin_revisions
 
 logger = logging.getLogger(__name__)
@@ -44,7 +46,7 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
     """Checks model and data, opens the record and runs the sweep; returns the exit code.
 
     Raises:
-        SpaceError: model, machine or data do not fit the space; nothing was written.
+        SpaceError: model, machine or data do not fit the space; nothing was written but hashes of what was read.
         RecordError: the name is taken.
     """
     check_foundation(loaded)
@@ -53,7 +55,8 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
         check_gpus(loaded.space.resources, f"{loaded.where('resources.gpus_per_worker')}: ")
     else:
         check_storage(loaded.space, address, f"{loaded.where('storage.path')}: ")
-    space = pin_foundation(pin_revisions(loaded.space, check_data(loaded)))
+    tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(loaded.space)))
+    space = pin_foundation(pin_revisions(loaded.space, tasks))
     storage = Store.open(space.storage.path)
     created = time.time()
     resolved = space.model_dump(mode="json")

@@ -13,11 +13,13 @@ from rayforget.planning.cache_check import check_cache
 from rayforget.planning.counts import Counts, count
 from rayforget.planning.foundation_check import check_foundation
 from rayforget.planning.strengths import strength_warnings
+from rayforget.record.cache_folder import cache_folder
 from rayforget.report.live import open_console
 from rayforget.report.remarks import broken_remark
 from rayforget.space.load import LoadedSpace
 from rayforget.space.notes import notes
 from rayforget.tasks.check import check_data
+from rayforget.tasks.images.known_hashes import HashStore
 
 if TYPE_CHECKING:
     from rayforget.planning.probe import Probe
@@ -34,7 +36,7 @@ def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
     """
     check_foundation(loaded)
     check_cache(loaded)
-    tasks = check_data(loaded)
+    tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(loaded.space), writes=False))
     counts = count(loaded, tasks)
     lines = [*_counted(counts)]
     broken: list[str] = []

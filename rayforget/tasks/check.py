@@ -4,24 +4,26 @@ from rayforget.errors import SpaceError, TaskError
 from rayforget.space.load import LoadedSpace
 from rayforget.space.models import Space
 from rayforget.tasks import overlaps
+from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.opening import Opened, open_tasks
 from rayforget.tasks.resolved import ResolvedTask
 from rayforget.tasks.text import overlaps as text_overlaps
 from rayforget.tasks.text.resolved import ResolvedText
 
 
-def check_data(loaded: LoadedSpace, *, contents: bool = True) -> Opened:
-    """Opens all data that the space names; decodes, tokenises and writes nothing.
+def check_data(loaded: LoadedSpace, *, contents: bool = True, hashes: HashStore | None = None) -> Opened:
+    """Opens all data that the space names; decodes and tokenises nothing, and writes nothing but `hashes`.
 
     Args:
         loaded: the space.
         contents: also read items, to refuse contents that two splits share, empty halves of a cut and empty files.
+        hashes: content hashes that this node remembers; what is read is kept there, unless it only looks.
 
     Raises:
         SpaceError: with the file and line of what is wrong.
     """
     try:
-        tasks = open_tasks(loaded.space.tasks)
+        tasks = open_tasks(loaded.space.tasks, hashes=hashes)
         for task in tasks.values() if contents else ():
             match task:
                 case ResolvedTask():

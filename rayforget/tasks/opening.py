@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from rayforget.space.tasks import Task, image_tasks
+from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.resolve import resolve_tasks
 from rayforget.tasks.resolved import ResolvedTask
 from rayforget.tasks.text.resolve import resolve_text_tasks
@@ -12,13 +13,20 @@ Opened = Mapping[str, ResolvedTask | ResolvedText]
 """A space's tasks, each on images or on texts."""
 
 
-def open_tasks(tasks: Mapping[str, Task]) -> Opened:
+def open_tasks(tasks: Mapping[str, Task], *, hashes: HashStore | None = None) -> Opened:
     """Opens every task's data; decodes and tokenises nothing.
+
+    Args:
+        tasks: by name.
+        hashes: what this node remembers of its files' contents; None reads them all.
 
     Raises:
         TaskError: starts with the key in the space file, e.g. `tasks.photo.val: ...`.
     """
     images = image_tasks(tasks)
     texts = {name: task for name, task in tasks.items() if name not in images}
-    opened: dict[str, ResolvedTask | ResolvedText] = {**resolve_tasks(images), **resolve_text_tasks(texts)}
+    opened: dict[str, ResolvedTask | ResolvedText] = {
+        **resolve_tasks(images, hashes=hashes),
+        **resolve_text_tasks(texts),
+    }
     return {name: opened[name] for name in tasks}

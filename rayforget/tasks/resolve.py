@@ -10,6 +10,7 @@ from typing import Literal
 
 from rayforget.errors import TaskError
 from rayforget.space.data import Cut, FolderSource, Source, ZeroShotTask
+from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.labelled import LabelledImages, label_by_name
 from rayforget.tasks.images.sources import ImageSource, broken_limit, open_source
 from rayforget.tasks.images.suites import Suite, load_suite
@@ -22,8 +23,10 @@ Declared = Literal["train", "val", "test", "cut"]
 __all__ = ["Half", "ResolvedTask", "SplitItems", "check_overlaps", "resolve_tasks"]
 
 
-def resolve_tasks(tasks: Mapping[str, ZeroShotTask]) -> dict[str, ResolvedTask]:
+def resolve_tasks(tasks: Mapping[str, ZeroShotTask], *, hashes: HashStore | None = None) -> dict[str, ResolvedTask]:
     """Opens every task's data and settles its classes and prompts.
+
+    With `hashes`, items that were hashed on this node before are not read for it again.
 
     Classes: the task's own, else the suite's, else what its first source (train, val, test) calls its labels, with _
     read as a space. Prompts: the task's own, else the suite's, else the trained speciality's.
@@ -34,7 +37,9 @@ def resolve_tasks(tasks: Mapping[str, ZeroShotTask]) -> dict[str, ResolvedTask]:
     suites = {name: _suite(name, task) for name, task in tasks.items()}
     templates = {name: task.templates or _templates(suites[name]) for name, task in tasks.items()}
     trained = next((templates[name] for name, task in tasks.items() if task.train is not None), None)
-    return {name: _resolve(name, task, suites[name], templates[name] or trained) for name, task in tasks.items()}
+    return {
+        name: _resolve(name, task, suites[name], templates[name] or trained, hashes) for name, task in tasks.items()
+    }
 
 
 def _suite(name: str, task: ZeroShotTask) -> Suite | None:
@@ -57,7 +62,13 @@ def _declared(task: ZeroShotTask) -> dict[Declared, Source]:
     return {key: source for key, source in named.items() if source is not None}
 
 
-def _resolve(name: str, task: ZeroShotTask, suite: Suite | None, templates: tuple[str, ...] | None) -> ResolvedTask:
+def _resolve(
+    name: str,
+    task: ZeroShotTask,
+    suite: Suite | None,
+    templates: tuple[str, ...] | None,
+    hashes: HashStore | None,
+) -> ResolvedTask:
     if templates is None:
         raise TaskError(
             f"tasks.{name}: no templates, and neither a suite nor the trained speciality brings any; add some"
@@ -75,6 +86,8 @@ def _resolve(name: str, task: ZeroShotTask, suite: Suite | None, templates: tupl
             images, strict = opened[key], isinstance(source, FolderSource)
             if not isinstance(images, LabelledImages):
                 images = label_by_name(images, known, num_classes=len(names), strict=strict)
+            if hashes is not None:
+                images.remember_in(hashes)
             whole = SplitItems(key=f"tasks.{name}.{key}", source=images, max_broken=broken_limit(source))
             splits |= {key: whole} if key != "cut" else _halves(whole, task.cut)
     return ResolvedTask(

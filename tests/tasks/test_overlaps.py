@@ -45,7 +45,7 @@ def test_only_items_whose_size_occurs_in_two_splits_are_read(image_folder):
     for root in roots.values():  # the sizes are known from now on; reading would fail
         next(root.glob("*/*")).chmod(0o000)
     check_overlaps(task)
-    assert not any(items.source._hashed.any() for items in task.splits.values())
+    assert not any(items.source._contents._hashed.any() for items in task.splits.values())
 
 
 def test_copies_within_a_split_and_within_a_cut_pass(image_folder):
@@ -104,7 +104,7 @@ def drawn(split: str, *, seed: int = 0, count: int = 40) -> WorldSource:
 def test_pictures_of_different_streams_need_not_be_drawn_to_be_told_apart():
     task = resolved(classes=None, train=drawn("train"), val=drawn("val"), test=drawn("val", seed=1))
     check_overlaps(task)
-    assert not any(items.source._hashed.any() for items in task.splits.values())
+    assert not any(items.source._contents._hashed.any() for items in task.splits.values())
     pictures = [items.source.read(index) for items in task.splits.values() for index in range(40)]
     assert len(set(pictures)) == len(pictures)
 

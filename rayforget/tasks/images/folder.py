@@ -1,10 +1,11 @@
 """A folder with one sub-folder per class -> its images, classes and files sorted by name."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rayforget.errors import TaskError
+from rayforget.tasks.images.file_stamps import file_stamp
 
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 
@@ -57,6 +58,15 @@ class FolderImages:
     def size(self, index: int) -> int:
         """The file's length."""
         return (self._root / self._paths[index]).stat().st_size
+
+    @property
+    def place(self) -> str:
+        """The folder."""
+        return f"folder {os.path.abspath(self._root)}"
+
+    def stamps(self, indices: Sequence[int]) -> list[bytes | None]:
+        """The files' own."""
+        return [file_stamp(self._root / self._paths[index]) for index in indices]
 
 
 def _image_paths(root: Path, class_name: str) -> Iterator[str]:

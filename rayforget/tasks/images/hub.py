@@ -1,5 +1,6 @@
 """A Hugging Face data set, local or on the hub -> random access to its undecoded images."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from rayforget.errors import TaskError
 from rayforget.space.data import DatasetSource
 from rayforget.tasks.hub_split import check_revision, commit_in, load_split, title
+from rayforget.tasks.images.file_stamps import file_stamp, stamp_of
 
 __all__ = ["DatasetImages", "check_revision", "commit_in"]
 
@@ -37,6 +39,9 @@ class DatasetImages:
             raise TaskError(f"{self._title}: no items; choose another split")
         self.class_names, self._labels = _labels(table, source.label, self._title)
         self._images = _undecoded(table, source.image, self._title)
+        self._files = [entry["filename"] for entry in table.cache_files] if table._indices is None else []
+        self._inside = _lie_inside(self._images, source.image)
+        self.place = f"{source.model_dump_json()} {self.revision}"
 
     def __len__(self) -> int:
         """Number of items."""
@@ -59,6 +64,14 @@ class DatasetImages:
             return bytes(cell["bytes"])
         return Path(cell["path"]).read_bytes() if cell["path"] else b""
 
+    def stamps(self, indices: Sequence[int]) -> list[bytes | None]:
+        """Those of the Arrow files with the item's row; images that lie beside them in files of their own have none."""
+        of_files = [file_stamp(path) for path in self._files]
+        if not of_files or None in of_files:
+            return [None] * len(indices)
+        whole = stamp_of(self.place.encode(), *(stamp for stamp in of_files if stamp is not None))
+        return [stamp_of(whole, str(index).encode()) if self._inside[index] else None for index in indices]
+
 
 def _labels(table: Any, column: str, title: str) -> tuple[tuple[str, ...] | None, NDArray[np.int64]]:
     """The names of a ClassLabel (else None) and every item's class index."""
@@ -70,6 +83,16 @@ def _labels(table: Any, column: str, title: str) -> tuple[tuple[str, ...] | None
         raise TaskError(f"{title}: column {column!r} holds {table.features[column]}, expected class indices")
     names = getattr(table.features[column], "names", None)
     return (tuple(names) if names else None), labels.astype(np.int64)
+
+
+def _lie_inside(images: Any, column: str) -> NDArray[np.bool_]:
+    """Which items' bytes are in the table itself; no item is read."""
+    from pyarrow import compute
+
+    cells = images.with_format("arrow").data.column(column)
+    beside = compute.and_(compute.is_valid(cells), compute.is_null(compute.struct_field(cells, "bytes")))
+    inside: NDArray[np.bool_] = ~beside.to_numpy()
+    return inside
 
 
 def _undecoded(table: Any, column: str, title: str) -> Any:

@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rayforget.errors import TaskError
-from rayforget.heartbeat import beating
-from rayforget.tasks.images.contents import HASH_BYTES, content_hash
-from rayforget.tasks.images.in_order import map_in_order
+from rayforget.tasks.images.item_hashes import ItemHashes
+from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.sources import Draws, ImageSource, KnowsRevision, KnowsSizes
 from rayforget.tasks.images.suites import Suite
 
@@ -36,8 +35,7 @@ class LabelledImages:
         self.prepare_key = f"crop {border}"
         self._source = source
         self._border = border
-        self._hashes = np.zeros((len(source), HASH_BYTES), dtype=np.uint8)
-        self._hashed = np.zeros(len(source), dtype=np.bool_)
+        self._contents = ItemHashes(source, self.read)
 
     def __len__(self) -> int:
         """Number of items, those without a class included."""
@@ -90,16 +88,17 @@ class LabelledImages:
         width, height = image.size
         return image.crop((self._border, self._border, width - self._border, height - self._border))
 
+    def remember_in(self, store: HashStore) -> None:
+        """From now on content hashes are looked up there before an item is read, and kept there."""
+        self._contents.remember_in(store)
+
     def content_hashes(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Content hashes of the items, shape (n, 16); each item is read once in this object's life."""
-        wanted = [int(index) for index in indices[~self._hashed[indices]]]
-        hashes = map_in_order(
-            lambda index: content_hash(self.read(index)), wanted, threads=1 if self.stream is not None else None
-        )
-        for index, value in zip(wanted, beating(hashes, "hash images", len(wanted)), strict=True):
-            self._hashes[index] = np.frombuffer(value, dtype=np.uint8)
-            self._hashed[index] = True
-        return self._hashes[indices]
+        """Content hashes of the items, shape (n, 16); each item is read at most once in this object's life."""
+        return self._contents.of(indices)
+
+    def forget_hashes(self) -> None:
+        """Drops what is known of the items' contents, in the store too."""
+        self._contents.forget()
 
 
 def label_by_suite(source: ImageSource, suite: Suite, *, strict: bool) -> LabelledImages:

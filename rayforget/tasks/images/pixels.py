@@ -129,7 +129,11 @@ def _decode(images: LabelledImages, index: int, expected: bytes, decoder: Decode
     """The item's pixels, or why it is broken."""
     data = images.read(index)
     if content_hash(data) != expected:
-        raise TaskError(f"{images.name(index)}: changed while it was read; leave the data alone and start again")
+        images.forget_hashes()
+        raise TaskError(
+            f"{images.name(index)}: changed while it was read, or since its content hash was remembered, and its size "
+            "and times do not show it; these hashes are forgotten now: leave the data alone and start again"
+        )
     image = open_image(data)
     if isinstance(image, str):
         return image

@@ -6,14 +6,16 @@ second copy of all bytes into its cache, and `webdataset` itself only streams.
 
 import glob
 import itertools
+import os
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rayforget.errors import TaskError
 from rayforget.space.paths import is_uri
+from rayforget.tasks.images.file_stamps import file_stamp, stamp_of
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
@@ -44,6 +46,7 @@ class ShardImages:
         Raises:
             TaskError: a shard is missing or compressed, or a sample lacks its image or its label.
         """
+        self._pattern = pattern
         self._shards = expand_shards(pattern)
         self._image = image.lower()
         self._keys: list[str] = []
@@ -81,6 +84,16 @@ class ShardImages:
     def size(self, index: int) -> int:
         """The image's length."""
         return self._images[index].size
+
+    @property
+    def place(self) -> str:
+        """The shards and which of their files are the images."""
+        return f"shards {os.path.abspath(self._pattern)} {self._image}"
+
+    def stamps(self, indices: Sequence[int]) -> list[bytes | None]:
+        """The shard's stamp with the member's place in it."""
+        of_shard = {shard: file_stamp(self._shards[shard]) for shard in {self._images[i].shard for i in indices}}
+        return [_stamp(of_shard[member.shard], member) for member in (self._images[index] for index in indices)]
 
 
 def expand_shards(pattern: str) -> list[Path]:
@@ -122,10 +135,10 @@ def _alternatives(inside: str) -> list[str]:
 
 def _members(
     number: int, shard: Path, image: str, label: str
-) -> tuple[dict[str, _Member], dict[str, _Member], list[str]]:
-    """Images and labels of a shard by key, and all extensions that were seen."""
+) -> tuple[dict[str, _Member], dict[str, bytes], list[str]]:
+    """A shard's images and the bytes of its labels by key, and all extensions that were seen."""
     images: dict[str, _Member] = {}
-    labels: dict[str, _Member] = {}
+    labels: dict[str, bytes] = {}
     seen: set[str] = set()
     try:
         with tarfile.open(shard, mode="r:") as archive:
@@ -135,13 +148,16 @@ def _members(
                 if not info.isreg() or file.startswith(".") or folder.startswith("__MACOSX"):
                     continue
                 seen.add("." + extension.lower())
-                chosen = {image: images, label: labels}.get(extension.lower())
-                if chosen is None:
-                    continue
                 key = f"{folder}/{stem}" if folder else stem
-                if key in chosen:
+                is_label = extension.lower() == label
+                if not is_label and extension.lower() != image:
+                    continue
+                if key in (labels if is_label else images):
                     raise TaskError(f"{shard}: two files {key}.{extension}; expected one image and one label per key")
-                chosen[key] = _Member(number, info.offset_data, info.size)
+                if is_label:
+                    labels[key] = _label(archive, info)
+                else:
+                    images[key] = _Member(number, info.offset_data, info.size)
     except (tarfile.TarError, EOFError) as error:
         raise TaskError(
             f"{shard}: not an uncompressed tar file ({error}); unpack a .tar.gz, or copy it again"
@@ -149,8 +165,17 @@ def _members(
     return images, labels, sorted(seen)
 
 
-def _class_index(shard: Path, key: str, member: _Member) -> int:
-    text = _read(shard, member)
+def _stamp(of_shard: bytes | None, member: _Member) -> bytes | None:
+    return None if of_shard is None else stamp_of(of_shard, f"{member.offset}|{member.size}".encode())
+
+
+def _label(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    """A label's bytes, read on the way from header to header: the shard is opened once for all of them."""
+    file = archive.extractfile(info)
+    return b"" if file is None else file.read()
+
+
+def _class_index(shard: Path, key: str, text: bytes) -> int:
     try:
         return int(text)
     except ValueError:

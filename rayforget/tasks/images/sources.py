@@ -1,5 +1,6 @@
 """A declared source -> random access to its undecoded images and their labels."""
 
+from collections.abc import Sequence
 from typing import Protocol, assert_never, runtime_checkable
 
 from rayforget.space.data import DatasetSource, FolderSource, Source, SuiteName, WebdatasetSource, WorldSource
@@ -46,6 +47,23 @@ class KnowsRevision(Protocol):
     @property
     def revision(self) -> str | None:
         """Forty hex digits; None for local data."""
+        ...
+
+
+@runtime_checkable
+class KnowsFiles(Protocol):
+    """A source whose items lie in files, so that an item's content hash can be remembered while its file stays."""
+
+    @property
+    def place(self) -> str:
+        """Where the whole source lies."""
+        ...
+
+    def stamps(self, indices: Sequence[int]) -> list[bytes | None]:
+        """What stays the same for as long as an item's bytes do (see `file_stamps`); reads no item.
+
+        None where that cannot be told: the file is too young, for example.
+        """
         ...
 
 

@@ -1,0 +1,96 @@
+"""A source's items -> their content hashes: remembered by this object, and from run to run by the node.
+
+An item is read where its hash is not known yet: never asked for in this object, and its file not the one that was
+hashed in an earlier run.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rayforget.heartbeat import beating
+from rayforget.tasks.images.contents import HASH_BYTES, content_hash
+from rayforget.tasks.images.in_order import map_in_order
+from rayforget.tasks.images.known_hashes import HashStore, KnownHashes
+from rayforget.tasks.images.sources import Draws, ImageSource, KnowsFiles
+
+_KEEP_EVERY = 2**16
+"""Items after whose reading their hashes are kept: a process that dies loses no more of them."""
+_STAMPS_AT_ONCE = 256
+
+
+class ItemHashes:
+    """The content hashes of one source."""
+
+    def __init__(self, source: ImageSource, read: Callable[[int], bytes]) -> None:
+        """Reads nothing yet.
+
+        Args:
+            source: the items.
+            read: gives an item's bytes.
+        """
+        self._source, self._read = source, read
+        self._hashes = np.zeros((len(source), HASH_BYTES), dtype=np.uint8)
+        self._hashed = np.zeros(len(source), dtype=np.bool_)
+        self._known: KnownHashes | None = None
+
+    def remember_in(self, store: HashStore) -> None:
+        """Looks there from now on, and keeps there what is read; of a source without files nothing is remembered."""
+        if isinstance(self._source, KnowsFiles):
+            self._known = store.of(self._source.place, len(self._source))
+
+    def forget(self) -> None:
+        """The next call reads the items."""
+        self._hashed[:] = False
+        if self._known is not None:
+            self._known.forget()
+            self._known = None
+
+    def of(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Shape (n, 16)."""
+        wanted = np.unique(indices[~self._hashed[indices]])
+        if self._known is not None and isinstance(self._source, KnowsFiles) and len(wanted):
+            self._look_up_or_read(wanted, self._known, self._source)
+        else:
+            for _ in self._reading(wanted):
+                pass
+        return self._hashes[indices]
+
+    def _look_up_or_read(self, wanted: NDArray[np.int64], known: KnownHashes, source: KnowsFiles) -> None:
+        stamps = _stamps(wanted, source)  # before anything is read: what changes later has another stamp then
+        self._take_known(wanted, known, stamps)
+        if self._hashed[wanted].all():
+            return
+        with known.one_at_a_time():
+            self._take_known(wanted, known, stamps)
+            missing = np.flatnonzero(~self._hashed[wanted]).tolist()
+            read: list[int] = []
+            for position, _ in zip(missing, self._reading(wanted[missing]), strict=True):
+                read.append(position)
+                if len(read) == _KEEP_EVERY or position == missing[-1]:
+                    known.add([stamps[place] for place in read], self._hashes[wanted[read]])
+                    read.clear()
+
+    def _take_known(self, wanted: NDArray[np.int64], known: KnownHashes, stamps: list[bytes | None]) -> None:
+        hashes, found = known.look_up(stamps)
+        self._hashes[wanted[found]], self._hashed[wanted[found]] = hashes[found], True
+
+    def _reading(self, wanted: NDArray[np.int64]) -> Iterator[None]:
+        """Reads one item after the other for its hash."""
+        hashes = map_in_order(
+            lambda index: content_hash(self._read(index)),
+            wanted.tolist(),
+            threads=1 if isinstance(self._source, Draws) else None,
+        )
+        for index, value in zip(wanted.tolist(), beating(hashes, "hash images", len(wanted)), strict=True):
+            self._hashes[index] = np.frombuffer(value, dtype=np.uint8)
+            self._hashed[index] = True
+            yield
+
+
+def _stamps(wanted: NDArray[np.int64], source: KnowsFiles) -> list[bytes | None]:
+    """A stamp for each item; in threads, since a network disk takes its time to answer."""
+    pieces = [wanted[start : start + _STAMPS_AT_ONCE].tolist() for start in range(0, len(wanted), _STAMPS_AT_ONCE)]
+    found = beating(map_in_order(source.stamps, pieces), "look for changed files", len(pieces))
+    return [stamp for piece in found for stamp in piece]
