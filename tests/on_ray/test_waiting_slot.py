@@ -14,7 +14,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 LONG_S = 15.0
 """How long the last training takes, while the other slot waits for it."""
-SOON_S = 3.0
+TEST_S = 6.0
+"""How long scores on `test` take."""
+SOON_S = 5.0
 """Until the slot that waited is at its job: a nap, and Tune's own loop on a busy machine."""
 
 
@@ -27,14 +29,21 @@ def test_a_wait_is_one_trial_and_ends_soon_when_there_is_work(tmp_path: Path) ->
         from rayforget.on_ray.trainable import SlotTrainable
 
         class Workers:
-            """In a worker group's place: sleeps, and says in which process, from when and until when."""
+            """In a worker group's place: sleeps, and says in which process, from when and until when.
+
+            The first two trainings wait for each other: else one slot would do all while the other one starts.
+            """
 
             def run(self, job: Any) -> Reply:
                 import os
                 import time
 
                 start = time.time()
-                time.sleep(LONG_S if getattr(job, "name", "").startswith("0002") else 0.2)
+                name = getattr(job, "name", "test")
+                (tmp_path / f"began {name}").touch()
+                while name < "0002" and len(list(tmp_path.glob("began *"))) < 2:
+                    time.sleep(0.05)
+                time.sleep(LONG_S if name.startswith("0002") else TEST_S * (name == "test"))
                 return Reply(value=(os.getpid(), start, time.time()))
 
             def close(self) -> None:
@@ -62,8 +71,9 @@ def test_a_wait_is_one_trial_and_ends_soon_when_there_is_work(tmp_path: Path) ->
     assert not desk.errors
     assert plan.finished
     assert sorted(ended) == ["0000-plain", "0001-full", "0002-full", "test-0", "test-1"]
-    assert len(trials) == len(ended) + 1
+    waits = len(trials) - len(ended)
+    assert waits in (1, 2)  # for the last training, and perhaps for the other slot's scores
     assert len({process for process, _, _ in ended.values()}) == 2
     assert ended["test-0"][0] != ended["test-1"][0]
     late = [ended[test][1] - ended["0002-full"][2] for test in ("test-0", "test-1")]
-    assert max(late) < SOON_S, late
+    assert max(late) < SOON_S, (late, ended)
