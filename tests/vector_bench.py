@@ -12,6 +12,7 @@ from train.learners import VectorLearner
 
 from rayforget.bench import Bench
 from rayforget.evaluate.finite import NotFinite, Scored
+from rayforget.foundations.layers import Layer, tower_layers
 from rayforget.foundations.protocol import State
 from rayforget.interpolate.hashing import state_hash
 from rayforget.record.scores_cache import ScoresCache
@@ -82,6 +83,10 @@ class VectorFoundation:
     def initial(self, recipe: Recipe) -> State:
         """theta_0; nothing is added to it."""
         return dict(self.theta_0)
+
+    def layers(self, recipe: Recipe) -> dict[str, Layer]:
+        """The one tower's."""
+        return tower_layers(self.theta_0)
 
     def scorer(self, recipe: Recipe | None) -> VectorScorer:
         """The one scorer."""

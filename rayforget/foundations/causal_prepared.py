@@ -13,8 +13,10 @@ from torch import nn
 from rayforget.errors import FoundationError
 from rayforget.evaluate.language import LanguageScorer
 from rayforget.foundations.causal_head import CausalHead
+from rayforget.foundations.causal_layers import causal_layers
 from rayforget.foundations.causal_learner import CausalLearner
 from rayforget.foundations.causal_lm import CausalLm, load_causal_lm
+from rayforget.foundations.layers import Layer
 from rayforget.foundations.protocol import State
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.record.types import Split
@@ -130,6 +132,10 @@ class PreparedCausalLm:
     def initial(self, recipe: Recipe) -> State:
         """theta_0: a language model's head is part of it."""
         return dict(self.theta_0)
+
+    def layers(self, recipe: Recipe) -> dict[str, Layer]:
+        """The one tower's, see `causal_layers`."""
+        return causal_layers(self.theta_0)
 
     def scorer(self, recipe: Recipe | None) -> LanguageScorer:
         """The same for every recipe."""

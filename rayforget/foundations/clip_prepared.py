@@ -12,8 +12,10 @@ from rayforget.evaluate.zero_shot import ZeroShotScorer
 from rayforget.foundations.clip import ClipModel, load_clip
 from rayforget.foundations.clip_classes import ClassVectors
 from rayforget.foundations.clip_heads import build_module
+from rayforget.foundations.clip_layers import clip_layers
 from rayforget.foundations.clip_learner import ClipLearner
 from rayforget.foundations.clip_names import HEAD
+from rayforget.foundations.layers import Layer
 from rayforget.foundations.protocol import State
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.space.models import ClipFoundation
@@ -100,6 +102,10 @@ class PreparedClip:
         That tensor is computed, not loaded: on another kind of machine its last bits may be others.
         """
         return {**self.theta_0, HEAD: self._zero_shot_head} if self._head(recipe) == "trained" else dict(self.theta_0)
+
+    def layers(self, recipe: Recipe) -> dict[str, Layer]:
+        """Each tower's own, see `clip_layers`."""
+        return clip_layers(self.initial(recipe))
 
     def scorer(self, recipe: Recipe | None) -> ZeroShotScorer:
         """Scores models of this recipe's head; None scores models that no recipe trained, theta_0 first of all."""

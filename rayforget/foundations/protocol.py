@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from rayforget.evaluate.finite import Scored
+from rayforget.foundations.layers import Layer
 from rayforget.record.types import Split
 from rayforget.space.recipe import Recipe
 
@@ -139,6 +140,10 @@ class Foundation(Protocol):
 
     def initial(self, recipe: Recipe) -> State:
         """theta_0 with what the recipe's head adds to it (a classifier's weights)."""
+        ...
+
+    def layers(self, recipe: Recipe) -> Mapping[str, Layer]:
+        """Which layer each tensor of `initial(recipe)` belongs to: embeddings first, blocks in order, output last."""
         ...
 
     def scorer(self, recipe: Recipe | None) -> Scorer:

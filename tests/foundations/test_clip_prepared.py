@@ -64,6 +64,13 @@ def test_untrained_module_has_the_initial_weights_to_the_last_bit(prepared, head
 
 
 @pytest.mark.parametrize("head", HEADS)
+def test_every_tensor_of_a_recipe_has_a_layer(prepared, head):
+    layers = prepared.layers(recipe(head=head))
+    assert layers.keys() == prepared.initial(recipe(head=head)).keys()
+    assert {layer.depth for layer in layers.values()} >= {0.0, 1.0}
+
+
+@pytest.mark.parametrize("head", HEADS)
 def test_canonical_values_are_those_of_the_module(prepared, head):
     learner = prepared.learner(recipe(head=head))
     with torch.no_grad():

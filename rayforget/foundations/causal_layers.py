@@ -1,0 +1,16 @@
+"""Names of a causal language model's tensors -> the layer each belongs to."""
+
+from collections.abc import Iterable
+
+from rayforget.foundations.layers import Layer, tower_layers
+
+
+def causal_layers(names: Iterable[str]) -> dict[str, Layer]:
+    """One tower: embeddings, the blocks in order, then the final norm with the output layer.
+
+    An output layer that is tied to the embedding is the embedding's tensor, so it is in the first layer.
+
+    Args:
+        names: all of theta_0, tied tensors once, under their first name.
+    """
+    return tower_layers(names)

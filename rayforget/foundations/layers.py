@@ -1,0 +1,78 @@
+"""Names of a tower's tensors -> the layer each belongs to, from the input to the output; names alone decide."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_NUMBERED = re.compile(
+    r"(?P<stack>.*?)(?P<stage>\d*)\.(?P<number>\d+)(?:\.(?:blocks\.|layers\.)?(?P<inner>\d+))?(?:\.|$)"
+)
+"""`transformer.resblocks.3.`, `layer2.0.` (a ResNet's stages), `stages.1.blocks.4.`: a name's outermost numbers."""
+_OUTPUT = re.compile(
+    r"(attn_?pool|(final_|ln_)?norm_?f?|fc_norm|final_layer_?norm|ln_(f|final|out|post)|(lm_)?head|embed_out|output|pooler"
+    r"|(text_)?proj(ection)?|project_out)"
+)
+"""What models call a part behind their last block; whatever else is in no block comes before the first."""
+_INPUT = re.compile(r"embed|patch|stem|wte|wpe")
+"""What marks a part before the first block, although a part of it may be called `proj` or `norm`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """Where a tensor stands between a tower's input and its output."""
+
+    index: int
+    """0 for the embeddings, then the blocks in order, `count - 1` for the output."""
+    count: int
+    """Layers of the tower, embeddings and output included; at least 1."""
+
+    @property
+    def depth(self) -> float:
+        """0 for the first layer, 1 for the last: index / (count - 1); 1 where there is one layer alone."""
+        return self.index / (self.count - 1) if self.count > 1 else 1.0
+
+
+def tower_layers(names: Iterable[str]) -> dict[str, Layer]:
+    """The layer of every tensor of one tower.
+
+    The blocks are the numbered parts of the stack that holds most tensors: each is a layer, and where they are stages
+    each block of one.
+    All that comes before them is the first layer (embeddings of patches, tokens and positions, the norm behind them),
+    all that comes after the last one (final norm, pooling, projection, output layer). A part that a tower lacks is no
+    layer of it: one without blocks has two layers or one.
+
+    Args:
+        names: all tensors of the tower, in any order; a tied tensor under one name, the embedding's.
+    """
+    names = tuple(names)
+    places = {name: _numbered(name) for name in names}
+    sizes: dict[str, int] = {}
+    for place in places.values():
+        if place is not None and _side(place[0]) is None:
+            sizes[place[0]] = sizes.get(place[0], 0) + 1
+    blocks = max(sorted(sizes), key=lambda stack: sizes[stack], default=None)
+    keys = {
+        name: (1, *place[1]) if place is not None and place[0] == blocks else (_side(name) or 0,)
+        for name, place in places.items()
+    }
+    index = {key: number for number, key in enumerate(sorted(set(keys.values())))}
+    return {name: Layer(index=index[keys[name]], count=len(index)) for name in names}
+
+
+def _numbered(name: str) -> tuple[str, tuple[int, ...]] | None:
+    """(what is numbered, its numbers from outside to inside); None of a name without numbered parts."""
+    found = _NUMBERED.match(name)
+    if found is None:
+        return None
+    numbers = (found["stage"] or "0", found["number"], found["inner"])
+    return found["stack"], tuple(int(number) for number in numbers if number is not None)
+
+
+def _side(name: str) -> int | None:
+    """0 before the blocks, 2 behind them, None where the name does not say; the outermost part that says so decides."""
+    for part in name.split("."):
+        if _OUTPUT.fullmatch(part):
+            return 2
+        if _INPUT.search(part):
+            return 0
+    return None

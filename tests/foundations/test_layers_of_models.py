@@ -1,0 +1,114 @@
+"""Which layer a tensor belongs to: against what the models themselves say of their blocks."""
+
+from collections.abc import Mapping
+
+import pytest
+import torch
+
+from rayforget.foundations.causal_layers import causal_layers
+from rayforget.foundations.clip_layers import clip_layers
+from rayforget.foundations.layers import Layer, tower_layers
+
+UNTIED = {"tie_word_embeddings": False}
+
+
+def clip_names(model: str) -> list[str]:
+    import open_clip
+
+    clip = open_clip.create_model(model, load_weights=False, pretrained_text=False, precision="fp32", device="meta")
+    return [name for name, _ in clip.named_parameters()]
+
+
+def causal_names(model_type: str, **settings: object) -> list[str]:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(model_type, **settings)
+    with torch.device("meta"):
+        return [name for name, _ in AutoModelForCausalLM.from_config(config).named_parameters()]  # type: ignore[no-untyped-call]
+
+
+def at(layers: Mapping[str, Layer], index: int, begin: str = "") -> list[str]:
+    return [name for name, layer in layers.items() if layer.index == index and name.startswith(begin)]
+
+
+def test_both_towers_of_a_clip_go_from_their_embeddings_to_their_projection() -> None:
+    layers = clip_layers([*clip_names("ViT-B-16"), "head.weight"])
+    for begin in ("visual.", ""):
+        blocks = [name for name in layers if name.startswith(f"{begin}transformer.resblocks.")]
+        assert all(
+            layers[name] == Layer(index=1 + int(name.split("resblocks.")[1].split(".")[0]), count=14) for name in blocks
+        )
+        assert len(blocks) == 12 * 12
+    first, last = at(layers, 0), at(layers, 13)
+    assert set(first) == {
+        "visual.class_embedding", "visual.positional_embedding", "visual.conv1.weight", "visual.ln_pre.weight",
+        "visual.ln_pre.bias", "positional_embedding", "token_embedding.weight",
+    }  # fmt: skip
+    assert set(last) == {
+        "visual.ln_post.weight", "visual.ln_post.bias", "visual.proj", "ln_final.weight", "ln_final.bias",
+        "text_projection", "logit_scale", "head.weight",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model", "count"),
+    [("RN50", 3 + 4 + 6 + 3), ("convnext_base", 3 + 3 + 27 + 3 + 3), ("ViT-B-16-SigLIP", 12)],
+)
+def test_towers_of_unlike_depth_both_run_from_0_to_1(model: str, count: int) -> None:
+    """A ConvNeXt has three layers between its stages besides its blocks."""
+    layers = clip_layers(clip_names(model))
+    assert {layer.count for name, layer in layers.items() if name.startswith("visual.")} == {count + 2}
+    assert {layer.count for name, layer in layers.items() if not name.startswith(("visual.", "logit"))} == {14}
+    for tower in (
+        [n for n in layers if n.startswith("visual.")],
+        [n for n in layers if "transformer" in n or "token" in n],
+    ):
+        assert min(layers[name].depth for name in tower) == 0.0
+    assert layers["logit_scale"] == Layer(index=count + 1, count=count + 2)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "settings", "first", "last"),
+    [
+        ("opt", {"num_hidden_layers": 3}, "model.decoder.embed_tokens.weight", "model.decoder.final_layer_norm.weight"),
+        ("gpt2", {"n_layer": 3}, "transformer.wte.weight", "transformer.ln_f.weight"),
+        ("gpt_neox", {"num_hidden_layers": 3}, "gpt_neox.embed_in.weight", "gpt_neox.final_layer_norm.weight"),
+        ("llama", {"num_hidden_layers": 3, **UNTIED}, "model.embed_tokens.weight", "lm_head.weight"),
+        ("mixtral", {"num_hidden_layers": 3, "num_local_experts": 4}, "model.embed_tokens.weight", "model.norm.weight"),
+        ("bloom", {"n_layer": 3}, "transformer.word_embeddings_layernorm.weight", "transformer.ln_f.bias"),
+    ],
+)
+def test_a_language_model_has_its_blocks_between_embeddings_and_output(
+    model_type: str, settings: dict[str, object], first: str, last: str
+) -> None:
+    layers = causal_layers(causal_names(model_type, **settings))
+    assert layers[first] == Layer(index=0, count=5)
+    assert layers[last] == Layer(index=4, count=5)
+    per_block = [len(at(layers, index)) for index in (1, 2, 3)]
+    assert per_block[0] == per_block[1] == per_block[2] > 0
+
+
+def test_a_tied_output_is_in_the_embeddings_layer() -> None:
+    tied, untied = (
+        causal_layers(causal_names("llama", num_hidden_layers=1, tie_word_embeddings=tie)) for tie in (True, False)
+    )
+    assert "lm_head.weight" not in tied
+    assert untied["lm_head.weight"] == Layer(index=2, count=3)
+    assert tied == {name: layer for name, layer in untied.items() if name != "lm_head.weight"}
+
+
+def test_a_part_that_a_tower_lacks_is_no_layer_of_it() -> None:
+    assert tower_layers(["embed.weight", "head.weight"]) == {
+        "embed.weight": Layer(index=0, count=2),
+        "head.weight": Layer(index=1, count=2),
+    }
+    (alone,) = tower_layers(["blocks.0.weight"]).values()
+    assert alone == Layer(index=0, count=1)
+    assert alone.depth == 1.0
+    assert tower_layers([]) == {}
+
+
+def test_the_order_of_the_names_changes_nothing() -> None:
+    names = clip_names("RN50")
+    assert clip_layers(names) == clip_layers(sorted(names)) == clip_layers(reversed(names))
+    assert {layer.depth for layer in clip_layers(names).values()} >= {0.0, 1.0}
