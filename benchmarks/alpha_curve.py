@@ -24,11 +24,11 @@ from torch.utils.data import DataLoader
 from verdict import print_machine, print_target
 
 from rayforget.bench import Bench
+from rayforget.builtin.pictures.world import COLORS, SHAPES, STYLES, draw
 from rayforget.curve import score_alphas
 from rayforget.evaluate.finite import require_finite
-from rayforget.foundations.builtin.world import COLORS, SHAPES, STYLES, draw
-from rayforget.foundations.clip_prepared import PreparedClip, prepare_clip
-from rayforget.foundations.clip_source import builtin_folder, clip_source
+from rayforget.foundations.clip.prepared import PreparedClip, prepare_clip
+from rayforget.foundations.clip.source import builtin_folder, clip_source
 from rayforget.foundations.protocol import State
 from rayforget.interpolate.lerp import changed_tensors
 from rayforget.record.scores_cache import ScoresCache

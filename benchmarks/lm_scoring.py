@@ -30,7 +30,7 @@ from verdict import print_machine, print_target
 
 from rayforget.evaluate.finite import NotFinite
 from rayforget.evaluate.language import LanguageScorer
-from rayforget.foundations.causal_lm import CausalLm, load_causal_lm
+from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
 from rayforget.interpolate.lerp import lerp
 from rayforget.space.models import CausalLmFoundation
 from rayforget.space.text import JsonLinesSource, MultipleChoiceTask

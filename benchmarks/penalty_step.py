@@ -18,9 +18,9 @@ from jaxtyping import Int
 from torch import Generator, Tensor, nn
 from verdict import print_machine, print_target
 
-from rayforget.foundations.attention import swap_attention
-from rayforget.foundations.clip_heads import ImageHead
-from rayforget.foundations.clip_prepared import prepare_clip
+from rayforget.foundations.clip.attention import swap_attention
+from rayforget.foundations.clip.heads import ImageHead
+from rayforget.foundations.clip.prepared import prepare_clip
 from rayforget.foundations.protocol import Batch, Learner
 from rayforget.space.data import FolderSource, Source, WorldSource, ZeroShotTask
 from rayforget.space.models import ClipFoundation

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from rayforget.foundations.causal_head import CausalHead
-from rayforget.foundations.causal_lm import CausalLm
+from rayforget.foundations.causal_lm.head import CausalHead
+from rayforget.foundations.causal_lm.model import CausalLm
 from rayforget.interpolate.hashing import state_hash
 from rayforget.tasks.text.types import Generations, PairResults, Pairs, TaskRequests
 

@@ -23,7 +23,7 @@ from rayforget.heartbeat import beat
 from rayforget.tasks.text.types import Generations
 
 if TYPE_CHECKING:  # what it works on comes as an argument; evaluation itself needs no model library
-    from rayforget.foundations.causal_lm import CausalLm
+    from rayforget.foundations.causal_lm.model import CausalLm
 
 _LOOK_BACK = 2
 """Tokens beyond those of an `until` text in which it is looked for: it may be written with other tokens."""

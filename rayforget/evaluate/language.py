@@ -23,7 +23,7 @@ from rayforget.tasks.text.encode import tokenizer_identity
 from rayforget.tasks.text.types import TaskRequests
 
 if TYPE_CHECKING:  # what it works on comes as an argument; evaluation itself needs no model library
-    from rayforget.foundations.causal_lm import CausalLm
+    from rayforget.foundations.causal_lm.model import CausalLm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from rayforget.foundations.causal_head import CausalHead
+from rayforget.foundations.causal_lm.head import CausalHead
 
 logger = logging.getLogger(__name__)
 

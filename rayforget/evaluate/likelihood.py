@@ -21,13 +21,13 @@ from torch.func import functional_call
 from rayforget.distributed import all_reduce_sum, rank, world_size
 from rayforget.evaluate.last_layer import last_layer
 from rayforget.evaluate.token_rows import RowBatch, row_batches
-from rayforget.foundations.causal_head import causal_mask
+from rayforget.foundations.causal_lm.head import causal_mask
 from rayforget.foundations.protocol import State
 from rayforget.heartbeat import beating
 from rayforget.tasks.text.types import PairResults, Pairs
 
 if TYPE_CHECKING:  # what it works on comes as an argument; evaluation itself needs no model library
-    from rayforget.foundations.causal_lm import CausalLm
+    from rayforget.foundations.causal_lm.model import CausalLm
 
 LOGITS_AT_ONCE = {"cpu": 2**22, "cuda": 2**28}
 """By device. On a CPU 16 MiB in fp32: fits in a cache, and malloc gives the same memory again and again. On a GPU

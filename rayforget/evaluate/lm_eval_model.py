@@ -19,7 +19,7 @@ from rayforget.tasks.text.requests import fitted, windows
 from rayforget.tasks.text.types import Generations, Pairs
 
 if TYPE_CHECKING:
-    from rayforget.foundations.causal_lm import CausalLm
+    from rayforget.foundations.causal_lm.model import CausalLm
 
 _MAX_NEW_TOKENS = 256
 """Where a request says nothing; HFLM's default."""

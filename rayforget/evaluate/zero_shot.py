@@ -29,7 +29,7 @@ from rayforget.errors import FoundationError
 from rayforget.evaluate.classifier import Classifier, groups_within, restrict
 from rayforget.evaluate.finite import NotFinite, Scored
 from rayforget.evaluate.pixel_stream import num_items, pixel_batches
-from rayforget.foundations.clip_names import HEAD
+from rayforget.foundations.clip.names import HEAD
 from rayforget.foundations.protocol import State
 from rayforget.heartbeat import beat
 from rayforget.record.types import Score, Split
@@ -38,8 +38,8 @@ from rayforget.tasks.images.pixels import PixelSet, broken_facts
 from rayforget.tasks.resolved import ResolvedTask
 
 if TYPE_CHECKING:  # what it works on comes as an argument; evaluation itself needs no model library
-    from rayforget.foundations.clip import ClipModel
-    from rayforget.foundations.clip_classes import ClassVectors
+    from rayforget.foundations.clip.classes import ClassVectors
+    from rayforget.foundations.clip.model import ClipModel
 
 
 class ZeroShotScorer:

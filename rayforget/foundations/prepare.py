@@ -14,7 +14,7 @@ def prepare_foundation(space: Space, *, cache: Path, device: torch.device, share
     """Loads the model and the decoded sets (from `cache`, or into it); theta_0 lies where `share` puts it."""
     match space.foundation:
         case ClipFoundation() as spec:
-            from rayforget.foundations.clip_prepared import prepare_clip
+            from rayforget.foundations.clip.prepared import prepare_clip
             from rayforget.tasks.resolve import resolve_tasks
 
             return prepare_clip(
@@ -26,7 +26,7 @@ def prepare_foundation(space: Space, *, cache: Path, device: torch.device, share
                 share=share,
             )
         case CausalLmFoundation() as spec:
-            from rayforget.foundations.causal_prepared import prepare_causal_lm
+            from rayforget.foundations.causal_lm.prepared import prepare_causal_lm
             from rayforget.tasks.text.resolve import resolve_text_tasks
 
             return prepare_causal_lm(

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from rayforget.foundations.clip_source import HUB
+from rayforget.foundations.clip.source import HUB
 from rayforget.space.models import CausalLmFoundation, ClipFoundation, Foundation, Space
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from rayforget.errors import FoundationError, SpaceError
 from rayforget.extras import MissingExtraError, need
-from rayforget.foundations.causal_source import causal_source
-from rayforget.foundations.clip_source import clip_source, quiet_open_clip
+from rayforget.foundations.causal_lm.source import causal_source
+from rayforget.foundations.clip.source import clip_source, quiet_open_clip
 from rayforget.planning.counts import typical_recipes
 from rayforget.space.load import LoadedSpace
 from rayforget.space.method import Method
@@ -125,7 +125,7 @@ def _clip_layers(spec: ClipFoundation, head: str) -> "nn.Module":
     import open_clip
     from torch import nn
 
-    from rayforget.foundations.attention import swap_attention
+    from rayforget.foundations.clip.attention import swap_attention
 
     with quiet_open_clip():
         clip = open_clip.create_model(
@@ -141,7 +141,7 @@ def _causal_layers(folder: str) -> "nn.Module":
     from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from rayforget.foundations.causal_head import CausalHead
+    from rayforget.foundations.causal_lm.head import CausalHead
 
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)

@@ -52,8 +52,8 @@ def take_samples(loaded: LoadedSpace, tasks: Resolved, *, device: torch.device, 
 
 
 def _of_images(spec: ClipFoundation, tasks: dict[str, ResolvedTask], device: torch.device, folder: Path) -> Samples:
-    from rayforget.foundations.clip import load_clip
-    from rayforget.foundations.clip_prepared import PreparedClip
+    from rayforget.foundations.clip.model import load_clip
+    from rayforget.foundations.clip.prepared import PreparedClip
 
     started = time.perf_counter()
     model = load_clip(spec, device)
@@ -76,8 +76,8 @@ def _of_images(spec: ClipFoundation, tasks: dict[str, ResolvedTask], device: tor
 def _of_texts(
     spec: CausalLmFoundation, tasks: dict[str, ResolvedText], batch_tokens: int, device: torch.device, folder: Path
 ) -> Samples:
-    from rayforget.foundations.causal_lm import load_causal_lm
-    from rayforget.foundations.causal_prepared import PreparedCausalLm, with_tasks
+    from rayforget.foundations.causal_lm.model import load_causal_lm
+    from rayforget.foundations.causal_lm.prepared import PreparedCausalLm, with_tasks
 
     started = time.perf_counter()
     model = load_causal_lm(spec, device)

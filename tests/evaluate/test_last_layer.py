@@ -7,7 +7,7 @@ from torch import nn
 from torch.func import functional_call
 
 from rayforget.evaluate.last_layer import last_layer
-from rayforget.foundations.causal_head import CausalHead
+from rayforget.foundations.causal_lm.head import CausalHead
 
 TOKENS = torch.arange(3, 24).reshape(3, 7)
 

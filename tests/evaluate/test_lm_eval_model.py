@@ -12,7 +12,7 @@ from tiny_language import CPU, KINDS, TEXTS, tiny_language_model
 
 from rayforget.errors import TaskError
 from rayforget.evaluate.lm_eval_model import LmEvalModel
-from rayforget.foundations.causal_lm import load_causal_lm
+from rayforget.foundations.causal_lm.model import load_causal_lm
 from rayforget.space.models import CausalLmFoundation
 
 CHOICES = [" blue", " the green grass", " the green grass and the sky", " 7", " cat, dog"]

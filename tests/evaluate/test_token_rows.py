@@ -7,7 +7,7 @@ from tiny_language import MIXED, NO_PAIRS, random_pairs
 
 from rayforget.errors import TaskError
 from rayforget.evaluate.token_rows import row_batches
-from rayforget.foundations.causal_head import causal_mask
+from rayforget.foundations.causal_lm.head import causal_mask
 from rayforget.tasks.text.types import Pairs
 
 FILLER = 9999

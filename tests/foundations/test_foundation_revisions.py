@@ -6,7 +6,7 @@ from typing import Any
 import huggingface_hub.constants
 import pytest
 
-from rayforget.foundations.clip_source import clip_source
+from rayforget.foundations.clip.source import clip_source
 from rayforget.foundations.revisions import pin_foundation
 from rayforget.space.models import ClipFoundation, Space
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pytest
 import torch
 
-from rayforget.foundations.causal_layers import causal_layers
-from rayforget.foundations.clip_layers import clip_layers
+from rayforget.foundations.causal_lm.layers import causal_layers
+from rayforget.foundations.clip.layers import clip_layers
 from rayforget.foundations.layers import Layer, tower_layers
 
 UNTIED = {"tie_word_embeddings": False}

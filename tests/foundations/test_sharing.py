@@ -11,9 +11,9 @@ from tiny_clip import RESNET, VIT, save_clip
 from torch import Tensor, nn
 
 from rayforget.errors import FoundationError
-from rayforget.foundations.attention import split_names
-from rayforget.foundations.clip import load_clip
-from rayforget.foundations.clip_heads import build_module
+from rayforget.foundations.clip.attention import split_names
+from rayforget.foundations.clip.heads import build_module
+from rayforget.foundations.clip.model import load_clip
 from rayforget.foundations.protocol import State
 from rayforget.foundations.sharing import point_at
 from rayforget.interpolate.hashing import state_hash
@@ -101,7 +101,7 @@ warnings.simplefilter("ignore")
 sys.path[:0] = sys.argv[1:3]
 from test_clip_prepared import CPU, folder, recipe
 from tiny_clip import TEMPLATES, save_clip
-from rayforget.foundations.clip_prepared import prepare_clip
+from rayforget.foundations.clip.prepared import prepare_clip
 from rayforget.interpolate.lerp import changed_tensors, lerp
 from rayforget.space.data import ZeroShotTask
 from rayforget.tasks.resolve import resolve_tasks

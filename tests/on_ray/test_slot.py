@@ -137,7 +137,7 @@ def test_the_workers_of_a_node_hold_one_theta_0_among_them(slot: Any) -> None:
         """Run in a worker: theta_0's hash, and the files in whose memory its tensors and the base model's lie."""
         import gc
 
-        from rayforget.foundations.clip_prepared import PreparedClip
+        from rayforget.foundations.clip.prepared import PreparedClip
         from rayforget.interpolate.hashing import state_hash
 
         (prepared,) = (thing for thing in gc.get_objects() if isinstance(thing, PreparedClip))

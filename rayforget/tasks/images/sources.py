@@ -87,7 +87,7 @@ def open_source(source: Source, *, suite: SuiteName | None = None) -> ImageSourc
 
             return DatasetImages(source)
         case WorldSource():
-            from rayforget.foundations.builtin.world import WorldImages
+            from rayforget.builtin.pictures.world import WorldImages
 
             return WorldImages(source)
         case _:

@@ -100,7 +100,7 @@ def _object(line: str, where: str) -> dict[str, Any]:
 
 
 def _language_rows(source: LanguageSource) -> Iterator[Row]:
-    from rayforget.foundations.builtin.language.world import language_items
+    from rayforget.builtin.language.world import language_items
 
     items = language_items(source.part, split=source.split, count=source.count, seed=source.seed)
     for index, values in enumerate(items):

@@ -1,0 +1,1 @@
+"""What ships with rayforget so that it runs on nothing else: two generated worlds, each with a tiny model of it."""

@@ -1,0 +1,1 @@
+"""A drawn image world, and a tiny CLIP that has seen it."""

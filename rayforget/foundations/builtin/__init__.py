@@ -1,1 +1,0 @@
-"""What ships with rayforget so that it runs on nothing else: a drawn image world and a tiny CLIP that has seen it."""

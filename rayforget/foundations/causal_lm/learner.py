@@ -1,0 +1,62 @@
+"""A language model's trainable copy and its training sequences -> batches of rows, and theta_1 under its own names."""
+
+from collections.abc import Mapping
+
+from jaxtyping import Int
+from torch import Generator, Tensor, nn
+
+from rayforget.errors import FoundationError
+from rayforget.foundations.causal_lm.head import CausalHead
+from rayforget.foundations.causal_lm.model import PREFIX, CausalLm
+from rayforget.foundations.causal_lm.rows import training_rows
+from rayforget.foundations.protocol import Batch, State
+from rayforget.tasks.text.types import TrainingSet
+
+
+class CausalLearner:
+    """A language model set up for one recipe (implements `Learner`)."""
+
+    def __init__(self, model: CausalLm, module: CausalHead, train: TrainingSet, *, packing: bool) -> None:
+        """Takes what was prepared.
+
+        Args:
+            model: gives the device and the names.
+            module: fresh, at theta_0; on the model's device, or on CPU to be sharded.
+            train: the sequences to learn.
+            packing: put several sequences in a row where they fit.
+        """
+        self.module: CausalHead = module
+        self.device = model.device
+        self.num_items = len(train.first_targets)
+        self.facts = {**train.facts, "packing": int(packing)}
+        self._model, self._train, self._packing = model, train, packing
+
+    @property
+    def output(self) -> nn.Module:
+        """The layer between features and logits."""
+        return self.module.output
+
+    def batch(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:
+        """The sequences of these indices in rows; nothing about them is random."""
+        train = self._train
+        sequences = [train.tokens[train.starts[i] : train.starts[i + 1]] for i in indices.tolist()]
+        first = train.first_targets[indices.numpy()].tolist()
+        rows = training_rows(sequences, first, packing=self._packing, filler=self._model.pad_token)
+        inputs = {"tokens": rows.tokens, "positions": rows.positions, "sources": rows.sources}
+        if rows.mask is not None:
+            inputs["mask"] = rows.mask
+        device = self._model.device
+        return Batch(
+            inputs={name: tensor.to(device) for name, tensor in inputs.items()}, targets=rows.targets.to(device)
+        )
+
+    def canonical(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """All names of theta_0; a tied tensor's further names and buffers outside theta are left out.
+
+        Raises:
+            FoundationError: a tensor of theta_0 is not among `weights`.
+        """
+        theta_0: State = self._model.theta_0
+        if missing := sorted(name for name in theta_0 if f"{PREFIX}{name}" not in weights):
+            raise FoundationError(f"the module has lost {', '.join(missing[:5])}; pass all of its own names")
+        return {name: weights[f"{PREFIX}{name}"] for name in theta_0}

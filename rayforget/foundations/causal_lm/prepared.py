@@ -1,0 +1,152 @@
+"""A space's language model and its tasks -> a `Foundation`: what a worker sets up once for all trials."""
+
+import copy
+from collections.abc import Callable, Mapping
+from functools import cache as remember
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from rayforget.errors import FoundationError
+from rayforget.evaluate.language import LanguageScorer
+from rayforget.foundations.causal_lm.head import CausalHead
+from rayforget.foundations.causal_lm.layers import causal_layers
+from rayforget.foundations.causal_lm.learner import CausalLearner
+from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
+from rayforget.foundations.layers import Layer
+from rayforget.foundations.protocol import State
+from rayforget.foundations.sharing import Share, keep_own
+from rayforget.record.types import Split
+from rayforget.space.models import CausalLmFoundation, Sequences
+from rayforget.space.recipe import Recipe
+from rayforget.tasks.text.requests import task_requests
+from rayforget.tasks.text.resolved import ResolvedText
+from rayforget.tasks.text.training import training_set
+from rayforget.tasks.text.types import TaskRequests, TrainingSet
+
+
+def prepare_causal_lm(
+    spec: CausalLmFoundation,
+    tasks: Mapping[str, ResolvedText],
+    *,
+    cache: Path,
+    device: torch.device,
+    batch_tokens: int,
+    share: Share = keep_own,
+    sharded: bool = False,
+) -> "PreparedCausalLm":
+    """Loads the model; texts are tokenised, or found in the cache, when they are first used.
+
+    Args:
+        spec: the space's foundation.
+        tasks: all tasks, by name; at least one has `train`.
+        cache: folder on this node for token ids.
+        device: where everything runs.
+        batch_tokens: tokens per forward pass of an evaluation.
+        share: decides in which memory theta_0 lies.
+        sharded: learners' modules are going to be sharded over the ranks.
+
+    Raises:
+        FoundationError: the model cannot be loaded.
+    """
+    model = load_causal_lm(spec, device, share)
+    return with_tasks(model, spec.sequences, tasks, cache=cache, batch_tokens=batch_tokens, sharded=sharded)
+
+
+def with_tasks(
+    model: CausalLm,
+    sequences: Sequences,
+    tasks: Mapping[str, ResolvedText],
+    *,
+    cache: Path,
+    batch_tokens: int,
+    sharded: bool = False,
+) -> "PreparedCausalLm":
+    """A loaded model with these tasks; else as `prepare_causal_lm`."""
+
+    def train() -> TrainingSet:
+        return training_set(
+            tasks, model.tokenizer, sequences, max_length=model.train_length, eos=model.eos_token, cache=cache
+        )
+
+    def requests(task: ResolvedText, split: Split) -> TaskRequests:
+        return task_requests(
+            task, split, model.tokenizer, max_length=model.max_length, prefix_token=model.prefix_token, cache=cache
+        )
+
+    scored = {name: partial(requests, task) for name, task in tasks.items() if "val" in task.splits}
+    return PreparedCausalLm(model, train, scored, packing=sequences.packing, batch_tokens=batch_tokens, sharded=sharded)
+
+
+class PreparedCausalLm:
+    """A language model with its tasks (implements `Foundation`)."""
+
+    def __init__(
+        self,
+        model: CausalLm,
+        train: Callable[[], TrainingSet],
+        requests: Mapping[str, Callable[[Split], TaskRequests]],
+        *,
+        packing: bool,
+        batch_tokens: int,
+        sharded: bool = False,
+    ) -> None:
+        """Takes what was prepared.
+
+        Args:
+            model: theta_0.
+            train: makes, or finds, the training sequences.
+            requests: by task, makes or finds what is asked on a split.
+            packing: put several training sequences in a row where they fit.
+            batch_tokens: tokens per forward pass of an evaluation.
+            sharded: learners' modules lie on CPU until they are sharded: a device holds theta_0 and its shards, never
+                theta_0 and a whole copy of it.
+        """
+        self.model = model
+        self._sharded = sharded
+        self.theta_0: State = model.theta_0
+        self.theta_0_hash = model.theta_0_hash
+        self.training_set, self._packing = remember(train), packing
+        self._scorer = LanguageScorer(model, requests, batch_tokens=batch_tokens)
+
+    def learner(self, recipe: Recipe) -> CausalLearner:
+        """A fresh module at theta_0 with the training sequences.
+
+        Raises:
+            FoundationError: gradient checkpointing is asked of a model that has none.
+            TaskError: the training texts cannot be read.
+        """
+        lm = copy_on_cpu(self.model.head.lm) if self._sharded else copy.deepcopy(self.model.head.lm)
+        lm.requires_grad_(True)
+        if recipe.gradient_checkpointing:
+            try:
+                lm.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
+            except ValueError as error:
+                raise FoundationError(f"gradient_checkpointing has no effect on this model: {error}") from None
+        packing = self._packing and self.model.keeps_apart
+        return CausalLearner(self.model, CausalHead(lm).train(), self.training_set(), packing=packing)
+
+    def initial(self, recipe: Recipe) -> State:
+        """theta_0: a language model's head is part of it."""
+        return dict(self.theta_0)
+
+    def layers(self, recipe: Recipe) -> dict[str, Layer]:
+        """The one tower's, see `causal_layers`."""
+        return causal_layers(self.theta_0)
+
+    def scorer(self, recipe: Recipe | None) -> LanguageScorer:
+        """The same for every recipe."""
+        return self._scorer
+
+
+def copy_on_cpu(module: nn.Module) -> nn.Module:
+    """A copy that shares no memory with the module; tied tensors stay tied, and its device needs no room for it."""
+    copies: dict[int, Any] = {
+        id(weight): nn.Parameter(weight.detach().to("cpu", copy=True), requires_grad=weight.requires_grad)
+        for weight in module.parameters()
+    }
+    copies |= {id(buffer): buffer.detach().to("cpu", copy=True) for buffer in module.buffers()}
+    return copy.deepcopy(module, copies)

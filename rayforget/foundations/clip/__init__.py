@@ -1,0 +1,1 @@
+"""open_clip models: loading, training and scoring them."""

@@ -1,0 +1,129 @@
+"""A CLIP model and a recipe's head -> the module that is trained, a fresh copy at theta_0.
+
+| head | trains | class vectors W, shape (num_classes, embed_dim) |
+|---|---|---|
+| frozen | image tower | theta_0's zero-shot classifier, constant |
+| trained | image tower and W | a parameter that starts from the zero-shot classifier |
+| text | both towers | the text tower's features of one prompt per class |
+
+    logits = exp(logit_scale) * f(x) @ W^T,   f(x) of unit length, in fp32 under autocast too
+
+logit_scale stays theta_0's with every head: it trades against the features' spread and decides no prediction. A
+logit_bias (SigLIP's) adds the same number to every class and is left out.
+"""
+
+import copy
+from typing import assert_never
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from rayforget.errors import FoundationError
+from rayforget.foundations.clip.model import ClipModel, unit_features
+from rayforget.foundations.clip.names import VISUAL, is_text_name
+from rayforget.foundations.clip.text import encode_text
+from rayforget.space.recipe import Head
+
+
+class ImageHead(nn.Module):
+    """Trains the image tower against class vectors: a constant `classifier`, or the parameter `head.weight`."""
+
+    def __init__(
+        self, visual: nn.Module, logit_scale: Tensor, classifier: Float[Tensor, "c d"], *, trains_classifier: bool
+    ) -> None:
+        super().__init__()
+        self.visual = visual
+        self.logit_scale = nn.Parameter(logit_scale.detach().clone(), requires_grad=False)
+        classes = classifier.detach().clone()
+        if trains_classifier:
+            self.head: nn.Linear | None = nn.Linear(classes.shape[1], classes.shape[0], bias=False, device="meta")
+            self.head.weight = nn.Parameter(classes)
+        else:
+            self.head = None
+            self.register_buffer("classifier", classes, persistent=False)
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c"]:
+        """Logits of normalised images."""
+        features = unit_features(self.visual(images))
+        classes = self.classifier if self.head is None else self.head.weight
+        return _logits(features, classes, self.logit_scale)  # type: ignore[arg-type]
+
+
+class TextHead(nn.Module):
+    """Trains both towers: the class vectors are features of the prompts that come with the batch."""
+
+    def __init__(self, clip: nn.Module) -> None:
+        super().__init__()
+        self.clip = clip
+        for name, parameter in clip.named_parameters():
+            parameter.requires_grad_(parameter.requires_grad and (name.startswith(VISUAL) or is_text_name(name)))
+
+    def forward(self, images: Float[Tensor, "n 3 h w"], tokens: Int[Tensor, "c l"]) -> Float[Tensor, "n c"]:
+        """Logits of normalised images against one prompt per class."""
+        features = unit_features(self.clip.visual(images))  # type: ignore[operator]
+        return _logits(features, encode_text(self.clip, tokens), self.clip.logit_scale)  # type: ignore[arg-type]
+
+
+def build_module(
+    model: ClipModel, head: Head, classifier: Float[Tensor, "c d"], *, gradient_checkpointing: bool
+) -> ImageHead | TextHead:
+    """A module at theta_0 in train mode on the model's device, which shares no memory with the model.
+
+    Args:
+        model: what is copied.
+        head: which parts train.
+        classifier: theta_0's zero-shot classifier of the speciality; not looked at for `text`.
+        gradient_checkpointing: compute activations again in the backward pass.
+
+    Raises:
+        FoundationError: gradient checkpointing is asked of a tower that has none.
+    """
+    match head:
+        case "frozen" | "trained":
+            visual = copy.deepcopy(model.clip.visual)
+            scale: Tensor = model.clip.logit_scale  # type: ignore[assignment]
+            module: ImageHead | TextHead = ImageHead(
+                visual,  # type: ignore[arg-type]
+                scale,
+                classifier.to(model.device),
+                trains_classifier=head == "trained",
+            )
+            towers = [visual]
+        case "text":
+            module = TextHead(copy.deepcopy(model.clip))
+            clip = module.clip
+            towers = [clip.visual, clip.text if hasattr(clip, "text") else clip.transformer]
+        case _:
+            assert_never(head)
+    if gradient_checkpointing:
+        for tower in towers:
+            _checkpoint(tower)  # type: ignore[arg-type]
+    module.train()
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.eval()  # theta_0's statistics stay: running ones would differ between ranks and miss in a resume
+    return module
+
+
+def _logits(features: Tensor, classes: Tensor, logit_scale: Tensor) -> Tensor:
+    with torch.autocast(features.device.type, enabled=False):
+        return logit_scale.exp() * F.linear(features.float(), classes.float())
+
+
+def _checkpoint(tower: nn.Module) -> None:
+    from open_clip.modified_resnet import ModifiedResNet
+    from open_clip.timm_model import TimmModel
+    from open_clip.transformer import CustomResidualAttentionBlock, Transformer
+
+    custom = any(isinstance(part, CustomResidualAttentionBlock) for part in tower.modules())
+    if custom or isinstance(tower, ModifiedResNet):
+        raise FoundationError(
+            f"gradient_checkpointing has no effect on this model ({type(tower).__name__}"
+            f"{' of custom blocks' if custom else ''}): open_clip cannot checkpoint it; set it to false"
+        )
+    if isinstance(tower, Transformer):
+        tower.grad_checkpointing = True
+    else:
+        (tower.trunk if isinstance(tower, TimmModel) else tower).set_grad_checkpointing(True)  # type: ignore[operator]

@@ -1,0 +1,23 @@
+"""Canonical names of a CLIP model -> the layer each belongs to; both towers run from a first layer to a last one."""
+
+from collections.abc import Iterable
+
+from rayforget.foundations.clip.names import VISUAL, is_text_name
+from rayforget.foundations.layers import Layer, tower_layers
+
+
+def clip_layers(names: Iterable[str]) -> dict[str, Layer]:
+    """Each tower counts its own layers, so that both go from depth 0 to depth 1 whatever their numbers of blocks.
+
+    What stands behind the image tower (logit_scale, logit_bias, a trained `head.weight`) is in its last layer, beside
+    the projection; so is CoCa's decoder, which no recipe trains.
+
+    Args:
+        names: all of `Foundation.initial(recipe)`.
+    """
+    names = tuple(names)
+    text = [name for name in names if is_text_name(name)]
+    visual = [name for name in names if name.startswith(VISUAL)]
+    layers = tower_layers(visual) | tower_layers(text)
+    count = max((layers[name].count for name in visual), default=1)
+    return {name: layers.get(name, Layer(index=count - 1, count=count)) for name in names}

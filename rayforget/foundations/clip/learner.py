@@ -1,0 +1,91 @@
+"""A CLIP head's module and the decoded training set -> augmented batches, and theta_1 under canonical names."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Generator, Tensor, nn
+
+from rayforget.errors import FoundationError
+from rayforget.foundations.clip.attention import fused_names
+from rayforget.foundations.clip.heads import ImageHead, TextHead
+from rayforget.foundations.clip.model import ClipModel
+from rayforget.foundations.protocol import Batch, State
+from rayforget.tasks.images.augment import Augmentation, augment
+from rayforget.tasks.images.pixels import PixelSet, broken_facts
+
+
+class ClipLearner:
+    """A CLIP model set up for one recipe (implements `Learner`)."""
+
+    def __init__(
+        self,
+        model: ClipModel,
+        module: ImageHead | TextHead,
+        train: PixelSet,
+        *,
+        speciality: str,
+        augmentation: Augmentation,
+        initial: State,
+        tokens: Int[Tensor, "c t l"] | None,
+    ) -> None:
+        """Takes what was prepared.
+
+        Args:
+            model: gives the normalisation, the device and the names.
+            module: fresh, at theta_0.
+            train: the speciality's training set.
+            speciality: the name of its task.
+            augmentation: the recipe's.
+            initial: every canonical tensor at the start.
+            tokens: every class in every template, for a module that trains the text tower.
+        """
+        self.module: ImageHead | TextHead = module
+        self.device = model.device
+        self.output: None = None
+        self.facts: Mapping[str, Any] = broken_facts({speciality: train.broken})
+        self.num_items = len(train.labels)
+        self._model, self._train, self._augmentation, self._initial = model, train, augmentation, initial
+        self._left_out = _names_outside_theta(module)
+        self._tokens = None if tokens is None else tokens.to(model.device)
+
+    def batch(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:
+        """The images of these indices; with a text head also one prompt per class, all in one template drawn here.
+
+        Every call draws its own template, so ranks and micro-batches differ in it.
+        """
+        chosen = indices.numpy()
+        pixels = augment(torch.from_numpy(self._train.pixels[chosen]), self._augmentation, generator)
+        inputs = {"images": self._model.normalisation(pixels.to(self._model.device))}
+        if self._tokens is not None:
+            template = int(torch.randint(self._tokens.shape[1], (), generator=generator))
+            inputs["tokens"] = self._tokens[:, template]
+        targets = torch.from_numpy(self._train.labels[chosen]).to(self._model.device)
+        return Batch(inputs=inputs, targets=targets)
+
+    def canonical(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """All names of `Foundation.initial(recipe)`; what the module does not hold is theta_0's own tensor.
+
+        What is no part of theta is left out: integer buffers (BatchNorm's counters), buffers that are not persistent
+        (masks, the constant classifier), and a tied tensor's further names.
+
+        Raises:
+            FoundationError: a name that the module does not have, or q without k and v.
+        """
+        own = {
+            name.removeprefix("clip."): tensor
+            for name, tensor in weights.items()
+            if name not in self._left_out and tensor.is_floating_point()
+        }
+        fused = fused_names(own, self._model.swapped)
+        if unknown := sorted(fused.keys() - self._initial.keys()):
+            raise FoundationError(
+                f"no such tensors in the model: {', '.join(unknown[:5])}; pass the module's own names"
+            )
+        return {name: fused.get(name, tensor) for name, tensor in self._initial.items()}
+
+
+def _names_outside_theta(module: nn.Module) -> frozenset[str]:
+    once = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
+    return frozenset(once ^ module.state_dict().keys())

@@ -1,0 +1,129 @@
+"""A space's CLIP foundation and its resolved tasks -> a `Foundation`: what a worker sets up once for all trials."""
+
+from collections.abc import Mapping
+from functools import cache as remember
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rayforget.errors import FoundationError
+from rayforget.evaluate.zero_shot import ZeroShotScorer
+from rayforget.foundations.clip.classes import ClassVectors
+from rayforget.foundations.clip.heads import build_module
+from rayforget.foundations.clip.layers import clip_layers
+from rayforget.foundations.clip.learner import ClipLearner
+from rayforget.foundations.clip.model import ClipModel, load_clip
+from rayforget.foundations.clip.names import HEAD
+from rayforget.foundations.layers import Layer
+from rayforget.foundations.protocol import State
+from rayforget.foundations.sharing import Share, keep_own
+from rayforget.space.models import ClipFoundation
+from rayforget.space.recipe import Head, Recipe
+from rayforget.tasks.images.pixels import PixelSet, pixel_set
+from rayforget.tasks.resolved import ResolvedTask, SplitName
+
+
+def prepare_clip(
+    spec: ClipFoundation,
+    tasks: Mapping[str, ResolvedTask],
+    *,
+    cache: Path,
+    device: torch.device,
+    evaluation_batch: int,
+    share: Share = keep_own,
+) -> "PreparedClip":
+    """Loads the model; images are decoded, or found in the cache, when a split is first used.
+
+    Args:
+        spec: the space's foundation.
+        tasks: all tasks, by name; exactly one has `train`.
+        cache: folder on this node for decoded images.
+        device: where everything runs.
+        evaluation_batch: images per forward pass of an evaluation.
+        share: decides in which memory theta_0 lies.
+
+    Raises:
+        FoundationError: the model cannot be loaded, or not exactly one task is trained on.
+    """
+    return PreparedClip(load_clip(spec, device, share), tasks, cache=cache, evaluation_batch=evaluation_batch)
+
+
+class PreparedClip:
+    """A CLIP model with its tasks (implements `Foundation`)."""
+
+    def __init__(
+        self, model: ClipModel, tasks: Mapping[str, ResolvedTask], *, cache: Path, evaluation_batch: int
+    ) -> None:
+        trained = [name for name, task in tasks.items() if "train" in task.splits]
+        if len(trained) != 1:
+            raise FoundationError(f"exactly one task must have train, found {', '.join(trained) or 'none'}")
+        self.model = model
+        self.theta_0: State = model.theta_0
+        self.theta_0_hash = model.theta_0_hash
+        self._tasks, self._speciality, self._batch_size = tasks, tasks[trained[0]], evaluation_batch
+        self._vectors = ClassVectors(model)
+
+        @remember
+        def pixels(name: str, split: SplitName) -> PixelSet:
+            items = tasks[name].splits[split]
+            what = f"tasks.{name}.{split}"
+            return pixel_set(items.source, items.indices, model.decoder, cache, max_broken=items.max_broken, what=what)
+
+        self._pixels = pixels
+
+    def learner(self, recipe: Recipe) -> ClipLearner:
+        """A fresh module at theta_0 with the speciality's training set.
+
+        Raises:
+            FoundationError: the recipe has no head, or asks for what the model cannot do.
+            TaskError: the training images cannot be read.
+        """
+        head = self._head(recipe)
+        module = build_module(
+            self.model,
+            head,
+            self._vectors.of_theta_0(self._speciality),
+            gradient_checkpointing=recipe.gradient_checkpointing,
+        )
+        return ClipLearner(
+            self.model,
+            module,
+            self._pixels(self._speciality.name, "train"),
+            speciality=self._speciality.name,
+            augmentation=recipe.augmentation,
+            initial=self.initial(recipe),
+            tokens=self._vectors.tokens(self._speciality) if head == "text" else None,
+        )
+
+    def initial(self, recipe: Recipe) -> State:
+        """theta_0; with head: trained also the zero-shot classifier under `head.weight`, on CPU.
+
+        That tensor is computed, not loaded: on another kind of machine its last bits may be others.
+        """
+        return {**self.theta_0, HEAD: self._zero_shot_head} if self._head(recipe) == "trained" else dict(self.theta_0)
+
+    def layers(self, recipe: Recipe) -> dict[str, Layer]:
+        """Each tower's own, see `clip_layers`."""
+        return clip_layers(self.initial(recipe))
+
+    def scorer(self, recipe: Recipe | None) -> ZeroShotScorer:
+        """Scores models of this recipe's head; None scores models that no recipe trained, theta_0 first of all."""
+        return ZeroShotScorer(
+            self.model,
+            self._vectors,
+            self._tasks,
+            self._pixels,
+            speciality=self._speciality.name,
+            head=None if recipe is None else self._head(recipe),
+            batch_size=self._batch_size,
+        )
+
+    @property
+    def _zero_shot_head(self) -> Tensor:
+        return self._vectors.of_theta_0(self._speciality).cpu()
+
+    def _head(self, recipe: Recipe) -> Head:
+        if recipe.head is None:
+            raise FoundationError("recipe.head is missing; a CLIP model needs frozen, trained or text")
+        return recipe.head

@@ -1,0 +1,155 @@
+"""What a space calls a CLIP model -> what open_clip is asked for; mistakes are found here, before anything loads."""
+
+import difflib
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from rayforget.errors import FoundationError
+from rayforget.foundations.model_folder import read_config, refuse_empty
+from rayforget.space.models import ClipFoundation
+from rayforget.space.paths import is_hub_name, is_weights_file
+
+HUB = "hf-hub:"
+"""What a CLIP model's name on the hub begins with."""
+_MODEL_PARTS = frozenset({"embed_dim", "vision_cfg", "text_cfg"})
+_WEIGHT_ENDINGS = (".safetensors", ".bin", ".pth")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipSource:
+    """The arguments of open_clip's factory."""
+
+    name: str
+    """`ViT-B-16`, `hf-hub:OWNER/NAME` or `local-dir:FOLDER`."""
+    pretrained: str | None
+    """Tag or file of the weights, for a model name."""
+    quick_gelu: bool
+    """Whether the tag's weights want QuickGELU although the name may not say so (open_clip only warns)."""
+
+
+def clip_source(spec: ClipFoundation) -> ClipSource:
+    """Looks for the space's model and resolves `builtin`; the space itself has checked what goes with what.
+
+    Raises:
+        FoundationError: the folder, a file in it, the model name or the tag does not exist.
+    """
+    if spec.model == "builtin":
+        spec = spec.model_copy(update={"model": f"local-dir:{builtin_folder()}"})
+    prefix, found, place = spec.model.partition(":")
+    if not found:
+        return _by_name(spec.model, spec.pretrained or "")
+    if prefix not in ("local-dir", "hf-hub"):
+        raise FoundationError(
+            f"foundation.model {spec.model!r} begins with an unknown {prefix!r}; expected a model name, "
+            "hf-hub:OWNER/NAME, local-dir:FOLDER or builtin"
+        )
+    if prefix == "local-dir":
+        _check_folder(Path(place))
+    elif not is_hub_name(place, owned=True):
+        raise FoundationError(
+            f"foundation.model {spec.model!r} cannot be a name on the hub; write hf-hub:OWNER/NAME, "
+            "as huggingface.co has it"
+        )
+    elif spec.revision is not None:
+        return ClipSource(name=f"local-dir:{_downloaded(place, spec.revision)}", pretrained=None, quick_gelu=False)
+    return ClipSource(name=spec.model, pretrained=None, quick_gelu=False)
+
+
+@contextmanager
+def quiet_open_clip() -> Iterator[None]:
+    """Keeps open_clip's own messages back while it loads a model; errors pass, and so does all that others log.
+
+    It logs through the root logger, whose first message also makes the standard library print everybody's warnings a
+    second time, for good (`logging.basicConfig`). So the filter goes by the file that a message comes from, and a root
+    logger without a handler has the one that Python falls back to, meanwhile.
+    """
+    import open_clip
+
+    root, folder = logging.getLogger(), str(Path(open_clip.__file__).parent)
+
+    def from_others(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR or not record.pathname.startswith(folder)
+
+    fallback = logging.lastResort or logging.NullHandler()
+    root.addFilter(from_others)
+    if not root.handlers:
+        root.addHandler(fallback)
+    try:
+        yield
+    finally:
+        root.removeFilter(from_others)
+        root.removeHandler(fallback)
+
+
+def builtin_folder() -> Path:
+    """The folder of the built-in model, in open_clip's local-folder format."""
+    return Path(str(files("rayforget.builtin.pictures") / "weights"))
+
+
+def _by_name(name: str, pretrained: str) -> ClipSource:
+    import open_clip
+    from open_clip.pretrained import get_pretrained_cfg
+
+    name = name.replace("/", "-")
+    models: list[str] = open_clip.list_models()
+    if name not in models:
+        raise FoundationError(
+            f"foundation.model {name!r} is no model of open_clip{_near(name, models)}; write one of its names, "
+            "hf-hub:OWNER/NAME, local-dir:FOLDER or builtin"
+        )
+    tags: list[str] = open_clip.list_pretrained_tags_by_model(name)
+    known = f"open_clip has for {name}: {', '.join(tags) or 'none'}; a file of weights is possible too (./FILE)"
+    tag: dict[str, Any] = get_pretrained_cfg(name, pretrained)
+    if is_weights_file(pretrained):
+        if not Path(pretrained).is_file():
+            raise FoundationError(f"foundation.pretrained {pretrained}: no such file; {known}")
+    elif not tag:
+        raise FoundationError(f"foundation.pretrained {pretrained!r} is no tag{_near(pretrained, tags)}; {known}")
+    return ClipSource(name=name, pretrained=pretrained, quick_gelu=bool(tag.get("quick_gelu", False)))
+
+
+def _downloaded(name: str, revision: str) -> Path:
+    """The folder of a hub model at a commit: open_clip itself takes the newest alone."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=["*.json", "*.txt", "*.safetensors"]))
+        if not any(folder.glob("*.safetensors")):
+            folder = Path(snapshot_download(name, revision=revision, allow_patterns=["*.json", "*.txt", "*.bin"]))
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise FoundationError(
+            f"foundation.model hf-hub:{name} at revision {revision} cannot be downloaded ({str(error)[:300]}); check "
+            "name and commit on huggingface.co and the network, or download it and use local-dir:FOLDER"
+        ) from error
+    _check_folder(folder)
+    return folder
+
+
+def _check_folder(folder: Path) -> None:
+    what = f"foundation.model local-dir:{folder}"
+    if not folder.is_dir():
+        raise FoundationError(f"{what}: no such folder; give the folder that holds open_clip_config.json")
+    config = folder / "open_clip_config.json"
+    if not config.is_file():
+        raise FoundationError(f"{what}: open_clip_config.json is missing; save the model in open_clip's folder format")
+    parts = read_config(config).get("model_cfg")
+    if not isinstance(parts, dict) or not parts.keys() >= _MODEL_PARTS:
+        raise FoundationError(
+            f"{config} has no model_cfg with {', '.join(sorted(_MODEL_PARTS))}; expected open_clip's folder format"
+        )
+    weights = [path for path in folder.iterdir() if path.suffix in _WEIGHT_ENDINGS]
+    if not weights:
+        raise FoundationError(f"{what}: no weights; expected open_clip_model.safetensors beside open_clip_config.json")
+    refuse_empty(weights)
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    lowered = {candidate.lower(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.lower(), lowered, n=3)
+    return f" (did you mean {', '.join(lowered[match] for match in near)}?)" if near else ""

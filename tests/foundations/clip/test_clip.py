@@ -1,0 +1,93 @@
+import pytest
+import torch
+from tiny_clip import RESNET, VIT, fused_clip, save_clip
+
+from rayforget.errors import FoundationError
+from rayforget.foundations.clip.model import load_clip
+from rayforget.interpolate.hashing import state_hash
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("vision", [VIT, RESNET], ids=["vit", "resnet"])
+@pytest.mark.parametrize("custom_text", [False, True])
+def test_theta_0_holds_open_clips_floating_tensors_under_its_names(tmp_path, vision, custom_text):
+    spec = save_clip(tmp_path, vision=vision, custom_text=custom_text)
+    model = load_clip(spec, CPU)
+    expected = {name: x for name, x in fused_clip(spec).state_dict().items() if x.is_floating_point()}
+    assert model.theta_0.keys() == expected.keys()
+    assert all(torch.equal(model.theta_0[name], tensor) for name, tensor in expected.items())
+    assert model.theta_0_hash == state_hash(expected)
+
+
+def test_half_precision_file_is_loaded_into_full(tmp_path):
+    spec = save_clip(tmp_path, dtype=torch.float16)
+    model = load_clip(spec, CPU)
+    assert all(tensor.dtype == torch.float32 for tensor in model.theta_0.values())
+    assert all(torch.equal(tensor, tensor.half().float()) for tensor in model.theta_0.values())
+    assert model.theta_0_hash == state_hash(model.theta_0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("vision", [VIT, RESNET], ids=["vit", "resnet"])
+@pytest.mark.parametrize("custom_text", [False, True])
+def test_towers_with_other_weights_equal_open_clip_with_these_weights_loaded(tmp_path, vision, custom_text):
+    fields = {"vision": vision, "custom_text": custom_text}
+    model = load_clip(save_clip(tmp_path / "a", seed=0, **fields), CPU)
+    spec = save_clip(tmp_path / "b", seed=1, **fields)
+    other, theta = fused_clip(spec), load_clip(spec, CPU).theta_0
+    images = torch.randn(3, 3, vision["image_size"], vision["image_size"])
+    tokens = model.tokenizer(["a dog", "the house"])
+    found = model.image_features(images, model.visual_weights(theta))
+    torch.testing.assert_close(found, other.encode_image(images, normalize=True), rtol=0, atol=1e-6)
+    found = model.text_features(tokens, model.text_weights(theta))
+    torch.testing.assert_close(found, other.encode_text(tokens, normalize=True), rtol=0, atol=1e-6)
+    own = fused_clip(save_clip(tmp_path / "a", seed=0, **fields)).encode_image(images, normalize=True)
+    torch.testing.assert_close(model.image_features(images, {}), own, rtol=0, atol=1e-6)
+
+
+def test_configuration_and_theta_0_make_the_same_model_again(tmp_path):
+    import json
+
+    from safetensors.torch import save_file
+
+    model = load_clip(save_clip(tmp_path / "a", quick_gelu=True), CPU)
+    folder = tmp_path / "b"
+    folder.mkdir()
+    (folder / "open_clip_config.json").write_text(json.dumps(dict(model.config)))
+    save_file(dict(model.theta_0), folder / "open_clip_model.safetensors")
+    again = load_clip(
+        save_clip(tmp_path / "a", quick_gelu=True).model_copy(update={"model": f"local-dir:{folder}"}), CPU
+    )
+    images = torch.randn(2, 3, 24, 24)
+    assert again.theta_0_hash == model.theta_0_hash
+    assert again.decoder.key == model.decoder.key
+    assert torch.equal(again.image_features(images, {}), model.image_features(images, {}))
+
+
+def test_patch_dropout_is_off(tmp_path):
+    model = load_clip(save_clip(tmp_path, vision=VIT | {"patch_dropout": 0.5}), CPU)
+    visual = model.clip.visual.train()
+    images = torch.randn(2, 3, 24, 24)
+    assert torch.equal(visual(images), visual(images))
+
+
+def test_weights_of_another_model_are_refused(tmp_path):
+    save_clip(tmp_path / "a")
+    other = save_clip(tmp_path / "b", vision=VIT | {"layers": 1})
+    (tmp_path / "b/open_clip_model.safetensors").write_bytes((tmp_path / "a/open_clip_model.safetensors").read_bytes())
+    with pytest.raises(FoundationError, match="must belong together"):
+        load_clip(other, CPU)
+
+
+def test_hub_that_does_not_answer_is_an_error_with_advice(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    spec = save_clip_name("hf-hub:nobody/no-such-model")
+    with pytest.raises(FoundationError, match=r"check the name on huggingface\.co and the network"):
+        load_clip(spec, CPU)
+
+
+def save_clip_name(name):
+    from rayforget.space.models import ClipFoundation
+
+    return ClipFoundation(kind="clip", model=name)

@@ -1,0 +1,102 @@
+import logging
+
+import open_clip
+import pytest
+from tiny_clip import save_clip
+
+from rayforget.errors import FoundationError
+from rayforget.foundations.clip.source import builtin_folder, clip_source, quiet_open_clip
+from rayforget.space.models import ClipFoundation
+
+
+def spec(model, pretrained=None):
+    return ClipFoundation(kind="clip", model=model, pretrained=pretrained)
+
+
+@pytest.mark.parametrize(
+    ("model", "pretrained", "message"),
+    [
+        ("ViT-B-61", "openai", r"no model of open_clip \(did you mean .*ViT-B-16"),
+        ("vit-b-32", "openai", r"did you mean ViT-B-32"),
+        ("ViT-B-16", "opanai", r"no tag \(did you mean openai\?\)"),
+        ("local:x", "openai", r"unknown 'local'"),
+        ("local-dir:/no/such/folder", None, r"no such folder"),
+        ("hf-hub:", None, r"cannot be a name on the hub; write hf-hub:OWNER/NAME"),
+        ("hf-hub:a b/../c", None, r"cannot be a name on the hub"),
+        ("hf-hub:a/..", None, r"cannot be a name on the hub"),
+        ("hf-hub:alone", None, r"cannot be a name on the hub"),
+    ],
+)
+def test_mistake_is_named_with_what_to_do(model, pretrained, message):
+    with pytest.raises(FoundationError, match=message):
+        clip_source(spec(model, pretrained))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("open_clip_config.json", None, "open_clip_config.json is missing"),
+        ("open_clip_config.json", "{", "is no JSON"),
+        ("open_clip_config.json", "{}", "no model_cfg"),
+        ("open_clip_config.json", "[]", "expected a JSON object"),
+        ("open_clip_config.json", '{"model_cfg": 3}', "no model_cfg with embed_dim"),
+        ("open_clip_model.safetensors", "", "open_clip_model.safetensors holds no bytes"),
+        ("open_clip_model.safetensors", None, "no weights"),
+    ],
+)
+def test_incomplete_folder_is_named(tmp_path, file, content, message):
+    foundation = save_clip(tmp_path)
+    (tmp_path / file).unlink()
+    if content is not None:
+        (tmp_path / file).write_text(content)
+    with pytest.raises(FoundationError, match=message):
+        clip_source(foundation)
+
+
+def test_tag_that_was_trained_with_quick_gelu_gets_it():
+    assert clip_source(spec("ViT-B-16", "openai")).quick_gelu
+    assert not clip_source(spec("ViT-B-16", "laion2b_s34b_b88k")).quick_gelu
+
+
+def test_builtin_is_a_folder_inside_the_package():
+    assert builtin_folder().parts[-4:] == ("rayforget", "builtin", "pictures", "weights")
+
+
+def test_a_file_of_weights_may_stand_for_a_tag(tmp_path):
+    file = tmp_path / "weights.pt"
+    with pytest.raises(FoundationError, match=r"weights\.pt: no such file; open_clip has for ViT-B-16: .*openai"):
+        clip_source(spec("ViT-B-16", str(file)))
+    file.touch()
+    assert clip_source(spec("ViT-B-16", str(file))).pretrained == str(file)
+
+
+def test_no_tag_of_open_clip_looks_like_a_file():
+    tags = {tag for _, tag in open_clip.list_pretrained()}
+    assert len(tags) > 50
+    assert [tag for tag in tags if spec("ViT-B-16", tag).pretrained != tag] == []
+
+
+def test_open_clips_messages_are_kept_back_and_no_others(tmp_path, caplog):
+    foundation = save_clip(tmp_path)
+    caplog.set_level(logging.INFO)
+    open_clip.create_model(foundation.model)
+    assert caplog.records  # else there would be nothing to keep back
+    caplog.clear()
+    with quiet_open_clip():
+        open_clip.create_model(foundation.model)
+        assert caplog.records == []
+        logging.getLogger("somebody").info("else")
+        logging.getLogger().warning("through the root logger")
+    assert [record.getMessage() for record in caplog.records] == ["else", "through the root logger"]
+    open_clip.create_model(foundation.model)
+    assert len(caplog.records) > 2
+
+
+def test_loading_leaves_the_root_logger_as_it_was(tmp_path, monkeypatch):
+    foundation, root = save_clip(tmp_path), logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    before = (root.level, list(root.filters))
+    with quiet_open_clip():
+        open_clip.create_model(foundation.model)
+    assert root.handlers == []
+    assert (root.level, root.filters) == before
