@@ -27,6 +27,7 @@ from rayforget.bench import Bench
 from rayforget.builtin.pictures.world import COLORS, SHAPES, STYLES, draw
 from rayforget.curve import score_alphas
 from rayforget.evaluate.finite import require_finite
+from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.prepared import PreparedClip, prepare_clip
 from rayforget.foundations.clip.source import builtin_folder, clip_source
 from rayforget.foundations.protocol import State
@@ -34,7 +35,7 @@ from rayforget.interpolate.lerp import changed_tensors
 from rayforget.record.scores_cache import ScoresCache
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest
-from rayforget.space.models import ClipFoundation, Space
+from rayforget.space.models import Space
 from rayforget.space.tasks import image_tasks
 from rayforget.tasks.resolve import resolve_tasks
 

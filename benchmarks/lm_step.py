@@ -29,10 +29,10 @@ import torch
 from torch import Tensor, nn
 from verdict import print_machine, print_target
 
+from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.head import CausalHead
 from rayforget.foundations.causal_lm.learner import CausalLearner
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
-from rayforget.space.models import CausalLmFoundation
 from rayforget.space.recipe import FullAdapter, LoraAdapter, Recipe
 from rayforget.tasks.text.types import TrainingSet
 from rayforget.train.lora import attach_lora

@@ -19,11 +19,11 @@ from torch import Generator, Tensor, nn
 from verdict import print_machine, print_target
 
 from rayforget.foundations.clip.attention import swap_attention
+from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.heads import ImageHead
 from rayforget.foundations.clip.prepared import prepare_clip
 from rayforget.foundations.protocol import Batch, Learner
 from rayforget.space.data import FolderSource, Source, WorldSource, ZeroShotTask
-from rayforget.space.models import ClipFoundation
 from rayforget.space.penalty import Penalty
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.resolve import resolve_tasks

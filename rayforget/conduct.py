@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from rayforget.errors import RecordError, SpaceError, StorageError
+from rayforget.foundations.kind import kind_of
 from rayforget.foundations.revisions import pin_foundation
 from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.progress import recovered_on_val
 from rayforget.planning.cache_check import check_cache
-from rayforget.planning.foundation_check import check_foundation, check_gpus, find_foundation
+from rayforget.planning.foundation_check import check_foundation, check_gpus
 from rayforget.record.command import command
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
@@ -94,7 +95,7 @@ def resume_sweep(name: str, storage: str, overrides: Sequence[str], *, address: 
     """
     sweep = Sweep.open(Store.open(storage), name)
     space = _with_budget(space_here(sweep, storage), overrides)
-    find_foundation(space.foundation)
+    kind_of(space.foundation).find(space.foundation)
     if address is None:
         check_gpus(space.resources)
     else:

@@ -45,8 +45,8 @@ def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
         lines += _probed(loaded, counts, found)
         broken = [broken_remark(f"{where}, of a few looked at", names) for where, names in found.broken.items()]
     else:
-        images = "" if counts.classes is None else "whether the images can be decoded, "
-        lines.append(("not looked at", f"the model's weights, {images}memory, disk and time: leave --no-probe out"))
+        unproven = f"{counts.words.unproven}, " if counts.words.unproven else ""
+        lines.append(("not looked at", f"the model's weights, {unproven}memory, disk and time: leave --no-probe out"))
     _print(open_console(), loaded, lines, [*broken, *notes(loaded), *strength_warnings(loaded, counts)])
 
 
@@ -56,14 +56,17 @@ def _counted(counts: Counts) -> Iterator[Line]:
     yield "trainings", f"{counts.trainings}: {shares}; baseline: plain {plain.trainings:g}"
     steps = {_range(*each.steps) for each in counts.methods}
     names = ", ".join(f"{each.method.name} {_range(*each.steps)}" for each in counts.methods)
-    yield "steps", f"{steps.pop() if len(steps) == 1 else names} in each training ({counts.train_items} {counts.noun})"
+    yield (
+        "steps",
+        f"{steps.pop() if len(steps) == 1 else names} in each training ({counts.train_items} {counts.words.many})",
+    )
     in_all = counts.trainings * counts.checkpoints
     yield "checkpoints", f"{counts.checkpoints} in each training, {in_all} in all"
     refine = f" and at most {counts.refine} between" if counts.refine else ""
     yield (
         "evaluations",
         f"{_range(*counts.models)} models in each training (per checkpoint {counts.coarse} alphas{refine}), "
-        f"each on {counts.val_items} {counts.noun} of val",
+        f"each on {counts.val_items} {counts.words.many} of val",
     )
     yield "points", f"{_range(*counts.points)}; those that the report shows are scored on {counts.test_items} of test"
 
@@ -73,7 +76,7 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
 
     space, cores = loaded.space, os.cpu_count() or 1
     plan = estimate(space, counts, found, cores=cores)
-    item, ready = ("text", "tokenised") if counts.classes is None else ("image", "decoded")
+    item, ready = counts.words.one, counts.words.kept
     memory, workers = plan.memory, space.resources.slots * space.resources.workers_per_slot
     yield "model", f"theta_0 {_size(found.theta_0_bytes)}, one {item} {_size(found.item_bytes)} {ready}"
     yield (
@@ -83,7 +86,7 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
         f"{_size(memory.training)}, resident models {_size(memory.resident)}; activations and libraries come on top "
         f"(this check peaked at {_size(found.peak_bytes)} in all)",
     )
-    yield "cache", f"{_size(plan.cache_bytes)} on each node: {counts.items} {ready} {counts.noun}"
+    yield "cache", f"{_size(plan.cache_bytes)} on each node: {counts.items} {ready} {counts.words.many}"
     yield (
         "weights",
         f"{_size(plan.weights_bytes)} for all checkpoints; of these the frontier's stay, "
@@ -106,7 +109,7 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
         "time",
         f"{low if low == high else f'{low} to {high}'} on this machine ({found.device}; {side}): "
         f"{START_UP_S:g} s for Ray assumed, {found.load_s:.1f} s to load, {1e3 * found.decode_s:.2g} ms "
-        f"to {'tokenise a text' if counts.classes is None else 'decode an image'}",
+        f"to {counts.words.keeping}",
     )
     for of_method in counts.methods:
         recipe = found.recipes[of_method.method.name]

@@ -9,7 +9,7 @@ import open_clip
 import torch
 from safetensors.torch import save_file
 
-from rayforget.space.models import ClipFoundation
+from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.tasks.images.pixels import PixelSet
 from rayforget.tasks.resolved import ResolvedTask
 

@@ -74,6 +74,7 @@ class VectorFoundation:
     def __init__(self) -> None:
         self.theta_0: State = {name: tensor.clone() for name, tensor in VectorLearner().module.state_dict().items()}
         self.theta_0_hash = state_hash(self.theta_0)
+        self.item_bytes = 0
         self.vectors = VectorScorer()
 
     def learner(self, recipe: Recipe) -> VectorLearner:

@@ -134,6 +134,11 @@ class Foundation(Protocol):
         """`rayforget.interpolate.hashing.state_hash(theta_0)`."""
         ...
 
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of an item as a node keeps it, where they differ the mean over the training set."""
+        ...
+
     def learner(self, recipe: Recipe) -> Learner:
         """A fresh module at theta_0 for this recipe; nothing in it is shared with an earlier learner's."""
         ...

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from rayforget.foundations.clip.source import HUB
-from rayforget.space.models import CausalLmFoundation, ClipFoundation, Foundation, Space
+from rayforget.foundations.kind import kind_of
+from rayforget.space.models import Space
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -16,14 +16,7 @@ def pin_foundation(space: Space) -> Space:
     theta_0. A local or built-in model stays as it is, and so does one that the hub does not have or cannot be asked
     for: loading it says what is wrong.
     """
-    asked = _on_hub(space.foundation)
-    if asked is None:
-        return space
-    name, file = asked
-    commit = commit_of(name, file, revision=space.foundation.revision)
-    if commit is None:
-        return space
-    return space.model_copy(update={"foundation": space.foundation.model_copy(update={"revision": commit})})
+    return space.model_copy(update={"foundation": kind_of(space.foundation).pin(space.foundation)})
 
 
 def commit_of(name: str, file: str, *, revision: str | None) -> str | None:
@@ -43,11 +36,3 @@ def commit_of(name: str, file: str, *, revision: str | None) -> str | None:
         return None
     folder = place.parent.name  # .../snapshots/COMMIT/FILE
     return folder if _COMMIT.fullmatch(folder) else None
-
-
-def _on_hub(foundation: Foundation) -> tuple[str, str] | None:
-    match foundation:
-        case CausalLmFoundation(model=model):
-            return None if model == "builtin" or Path(model).is_absolute() else (model, "config.json")
-        case ClipFoundation(model=model):
-            return (model.removeprefix(HUB), "open_clip_config.json") if model.startswith(HUB) else None

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from itertools import product
 
 from rayforget.space.domains import ChoiceDomain, Domain, Scalar
+from rayforget.space.foundation import ItemWords, rules_of
 from rayforget.space.load import LoadedSpace
 from rayforget.space.method import Method
 from rayforget.space.penalty import Penalty
 from rayforget.space.recipe import Recipe
-from rayforget.tasks.check import Resolved
-from rayforget.tasks.resolved import ResolvedTask, SplitName
+from rayforget.tasks.opening import Opened
+from rayforget.tasks.resolved import SplitName
 from rayforget.train.schedule import num_steps
 
 
@@ -43,8 +44,8 @@ class Counts:
     val_items: int
     """Images or texts that one model is scored on, all tasks together."""
     test_items: int
-    classes: int | None
-    """Of what is trained on; None for a language model."""
+    words: ItemWords
+    """What an item is called."""
 
     @property
     def models(self) -> tuple[int, int]:
@@ -58,18 +59,13 @@ class Counts:
         return low, high
 
     @property
-    def noun(self) -> str:
-        """What an item is: `images` or `texts`."""
-        return "texts" if self.classes is None else "images"
-
-    @property
     def items(self) -> int:
         """Images or texts that are decoded or tokenised and kept on each node."""
         return self.train_items + self.val_items + self.test_items
 
 
-def count(loaded: LoadedSpace, tasks: Resolved) -> Counts:
-    """Counts what the space asks for; reads no image."""
+def count(loaded: LoadedSpace, tasks: Opened) -> Counts:
+    """Counts what the space asks for; reads no item."""
     space = loaded.space
     train_items = _num_items(tasks, "train")
     share = space.search.trainings / len(loaded.methods)
@@ -92,15 +88,11 @@ def count(loaded: LoadedSpace, tasks: Resolved) -> Counts:
         train_items=train_items,
         val_items=_num_items(tasks, "val"),
         test_items=_num_items(tasks, "test"),
-        classes=next((task.num_classes for task in _trained(tasks)), None),
+        words=rules_of(space.foundation.kind).words,
     )
 
 
-def _trained(tasks: Resolved) -> Iterator[ResolvedTask]:
-    return (task for task in tasks.values() if isinstance(task, ResolvedTask) and "train" in task.splits)
-
-
-def _num_items(tasks: Resolved, split: SplitName) -> int:
+def _num_items(tasks: Opened, split: SplitName) -> int:
     return sum(task.splits[split].expected_count for task in tasks.values() if split in task.splits)
 
 

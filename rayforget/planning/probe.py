@@ -1,4 +1,4 @@
-"""A checked space -> what its model needs and how long its parts take here: a few real steps on a few real images.
+"""A checked space -> what its model needs and how long its parts take here: a few real steps on a few real items.
 
 Everything decoded goes to a temporary folder that is deleted again.
 """
@@ -24,7 +24,7 @@ from rayforget.planning.samples import BATCH, Samples, take_samples
 from rayforget.record.types import CUT_ITEMS
 from rayforget.space.load import LoadedSpace
 from rayforget.space.recipe import Recipe
-from rayforget.tasks.check import Resolved
+from rayforget.tasks.opening import Opened
 from rayforget.train.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Probe:
     """`tasks.photo.val` -> names of the broken images among the few that were decoded."""
 
 
-def probe_space(loaded: LoadedSpace, tasks: Resolved, counts: Counts) -> Probe:
+def probe_space(loaded: LoadedSpace, tasks: Opened, counts: Counts) -> Probe:
     """Loads the foundation, sets every method up, and times what differs.
 
     Raises:
@@ -112,7 +112,7 @@ def probe_space(loaded: LoadedSpace, tasks: Resolved, counts: Counts) -> Probe:
         threads=threads,
         load_s=samples.load_s,
         decode_s=decode_s,
-        item_bytes=samples.item_bytes,
+        item_bytes=samples.many.item_bytes,
         theta_0_bytes=sum(_nbytes(tensor) for tensor in samples.many.theta_0.values()),
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         num_val=samples.num_val,

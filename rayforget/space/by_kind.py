@@ -25,6 +25,8 @@ class Foreign:
     """Annotates the member of a union that stands for every model which another package brings."""
 
     registry: Registry[Any]
+    model_of: Callable[[Any], type[Frozen]]
+    """What the registry holds -> its model."""
     changed: Callable[[type[Frozen]], type[Frozen]] | None = None
     """Makes the model that checks values from the one that was brought; None takes it as it is."""
 
@@ -32,7 +34,7 @@ class Foreign:
         """The model of a kind; raises ExtensionError where there is none, or more than one."""
         if not isinstance(kind, str):
             raise ExtensionError(f"found kind {kind!r}; write the name of a {self.registry.noun}")
-        found: type[Frozen] = self.registry.find(kind).value
+        found = self.model_of(self.registry.find(kind).value)
         return self.changed(found) if self.changed else found
 
     def opened(self, changed: Callable[[type[Frozen]], type[Frozen]]) -> "Foreign":
@@ -65,21 +67,27 @@ class Foreign:
         return model.model_validate(value)
 
 
-def any_of(registry: Registry[Any], base: type[Frozen]) -> Any:
+def itself(model: type[Frozen]) -> type[Frozen]:
+    """For registries of models."""
+    return model
+
+
+def any_of(registry: Registry[Any], base: type[Frozen], model_of: Callable[[Any], type[Frozen]] = itself) -> Any:
     """The type of a field that holds one of the registry's models.
 
     Args:
         registry: its own models are imported now.
         base: what all of them are; stands for the models of other packages.
+        model_of: gives the model of what the registry holds, where that is no model itself.
     """
-    own = [Annotated[registry.find(kind).value, Tag(kind)] for kind in registry.own]
+    own = [Annotated[model_of(registry.find(kind).value), Tag(kind)] for kind in registry.own]
 
     def tag_of(value: Any) -> str | None:
         kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
         return None if kind is None else kind if kind in registry.own else FOREIGN
 
     return Annotated[
-        Union[*own, Annotated[base, Foreign(registry), Tag(FOREIGN)]],
+        Union[*own, Annotated[base, Foreign(registry, model_of), Tag(FOREIGN)]],
         Discriminator(tag_of, custom_error_type=None),
     ]
 

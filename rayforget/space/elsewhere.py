@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from rayforget.errors import SpaceError
 from rayforget.space.data import DatasetSource, FolderSource, Source, WebdatasetSource
 from rayforget.space.document import At, dotted
+from rayforget.space.foundation import rules_of
 from rayforget.space.load import LoadedSpace
-from rayforget.space.models import ClipFoundation
-from rayforget.space.paths import LOCAL_FOLDER, is_uri, is_weights_file
+from rayforget.space.paths import LOCAL_FOLDER, is_uri
 from rayforget.space.tasks import Task
 from rayforget.space.text import JsonLinesSource, LmEvalTask, ParquetSource, TextDatasetSource, TextSource
 from rayforget.space.variables import names_in
@@ -34,11 +34,8 @@ class LocalPlace:
 def local_places(loaded: LoadedSpace) -> Iterator[LocalPlace]:
     """Every path that is no URI and no hub name; each node's own cache folder is among them."""
     space = loaded.space
-    found: list[tuple[At, str]] = []
-    if space.foundation.model.startswith(LOCAL_FOLDER) or os.path.isabs(space.foundation.model):
-        found.append((("foundation", "model"), space.foundation.model))
-    if isinstance(space.foundation, ClipFoundation) and is_weights_file(space.foundation.pretrained or ""):
-        found.append((("foundation", "pretrained"), space.foundation.pretrained or ""))
+    places = rules_of(space.foundation.kind).local_places(space.foundation)
+    found: list[tuple[At, str]] = [(("foundation", key), value) for key, value in places]
     for name, task in space.tasks.items():
         for at, source in _sources(task):
             if place := _place(source):

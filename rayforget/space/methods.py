@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rayforget.space.domains import ChoiceDomain, Domain, FloatDomain, IntDomain
+from rayforget.space.foundation import FoundationConfig, rules_of
 from rayforget.space.frozen import Frozen, FrozenDict, freeze
 from rayforget.space.method import Method
 from rayforget.space.searchable import open_recipe
 
 if TYPE_CHECKING:
-    from rayforget.space.models import Foundation, Space
+    from rayforget.space.models import Space
 
 PLAIN = "plain"
 """Name of the baseline's method."""
@@ -35,10 +36,11 @@ def baseline(common: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in common.items() if key not in ("adapter", "penalties")}
 
 
-def _method(name: str, tree: Mapping[str, Any], foundation: "Foundation") -> Method:
+def _method(name: str, tree: Mapping[str, Any], foundation: FoundationConfig) -> Method:
     tree = dict(tree)
-    if foundation.kind == "clip" and tree.get("head") is None:
-        tree["head"] = "frozen"
+    head = rules_of(foundation.kind).head
+    if head is not None and tree.get("head") is None:
+        tree["head"] = head
     domains: dict[str, Domain] = {}
     constants = _split(open_recipe().model_validate(tree), "", domains)
     return Method(name=name, constants=freeze(constants), domains=FrozenDict(domains))

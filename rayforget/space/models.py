@@ -1,13 +1,15 @@
 """The space file as a checked, frozen object: what to train, on what, how often, where, and what to keep."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from rayforget.space.by_kind import any_of
 from rayforget.space.checks import space_problems
+from rayforget.space.foundation import FOUNDATIONS, FoundationConfig
 from rayforget.space.frozen import Frozen, FrozenDict, Name, Problem
-from rayforget.space.paths import LOCAL_FOLDER, FolderOrHubName, LocalPath, ModelName, Place, TagOrFile
+from rayforget.space.paths import LocalPath, Place
 from rayforget.space.searchable import Tree, constant_recipe, open_recipe
 from rayforget.space.tasks import Task
 
@@ -16,73 +18,10 @@ OpenTree = Annotated[FrozenDict[str, Any], Tree(open_recipe)]
 ConstantTree = Annotated[FrozenDict[str, Any], Tree(constant_recipe)]
 """A recipe's fields as constants, as written."""
 
-
-class ClipFoundation(Frozen):
-    """An open_clip model."""
-
-    kind: Literal["clip"]
-    model: ModelName
-    """open_clip's model name (`ViT-B-16`), `hf-hub:OWNER/NAME`, `local-dir:FOLDER`, or `builtin` for the tiny one."""
-    pretrained: TagOrFile | None = None
-    """For a model name: open_clip's pretrained tag (`laion2b_s34b_b88k`), or a file of weights (`./weights.pt`)."""
-    revision: str | None = None
-    """Commit of a hub model (`hf-hub:`); null takes the newest, and the record names what was taken."""
-
-    def problems(self) -> Iterable[Problem]:
-        """A tag or a revision where none is read, or no tag where a name alone would mean random weights."""
-        whole = self.model == "builtin" or self.model.startswith(("hf-hub:", LOCAL_FOLDER))
-        if whole and self.pretrained is not None:
-            text = f"found {self.pretrained!r} with model: {self.model}, which brings its own weights: remove it"
-            yield Problem(at=("pretrained",), text=text)
-        if self.revision is not None and not self.model.startswith("hf-hub:"):
-            text = f"found {self.revision!r} with model: {self.model}, which is no hub model: remove it"
-            yield Problem(at=("revision",), text=text)
-        if not whole and self.pretrained is None:
-            text = (
-                f"found {self.model!r} without a pretrained tag, which means random weights; add `pretrained:` "
-                f"(open_clip.list_pretrained() names them), or write local-dir:FOLDER or hf-hub:OWNER/NAME"
-            )
-            yield Problem(at=("model",), text=text)
-
-
-class Sequences(Frozen):
-    """How texts become a language model's training sequences, and how long what it is asked may be."""
-
-    length: PositiveInt | None = None
-    """Longest training sequence in tokens; null takes what the model has positions for."""
-    scored_length: PositiveInt | None = None
-    """Longest input of scoring in tokens, prompt and answer together; null takes what the model has positions for, as
-    lm-eval does."""
-    too_long: Literal["cut", "drop"] = "cut"
-    """Training sequences beyond `length`: cut loses the beginning of the prompt (and of the answer its end, where the
-    answer alone is too long); drop leaves them out. Both are counted in the record."""
-    loss_on: Literal["answer", "all"] = "answer"
-    """Which tokens are learnt: those of the answer (or output) and the end mark, or the prompt's too."""
-    packing: bool = True
-    """Puts short sequences side by side in one row; they do not see each other, so that only the speed changes."""
-
-
-class CausalLmFoundation(Frozen):
-    """A causal language model of transformers (`AutoModelForCausalLM`), in safetensors."""
-
-    kind: Literal["causal_lm"]
-    model: FolderOrHubName
-    """Local folder, name on the hub (`facebook/galactica-1.3b`), or `builtin` for the tiny one."""
-    revision: str | None = None
-    """Commit of a hub model; null takes the newest, and the record names what was taken."""
-    trust_remote_code: bool = False
-    """Whether code that comes with the model may run on your machines."""
-    sequences: Sequences = Sequences()
-    """How texts become training sequences."""
-
-    def problems(self) -> Iterable[Problem]:
-        """A revision where none is read."""
-        if self.revision is not None and (self.model == "builtin" or self.model.startswith("/")):
-            text = f"found {self.revision!r} with model: {self.model}, which is no hub model: remove it"
-            yield Problem(at=("revision",), text=text)
-
-
-Foundation = Annotated[ClipFoundation | CausalLmFoundation, Field(discriminator="kind")]
+if TYPE_CHECKING:
+    Foundation = FoundationConfig
+else:
+    Foundation = any_of(FOUNDATIONS, FoundationConfig, model_of=lambda kind: kind.config)
 
 
 class Search(Frozen):

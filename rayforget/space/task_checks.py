@@ -3,17 +3,11 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rayforget.space.data import ZeroShotTask
+from rayforget.space.foundation import rules_of
 from rayforget.space.frozen import Problem
 
 if TYPE_CHECKING:
     from rayforget.space.models import Space
-
-_IMAGES_ONLY = {
-    "head": "a language model's own head is trained with it",
-    "augmentation": "it changes images",
-}
-"""Fields of a recipe that nothing reads where the foundation is a language model, and why."""
 
 
 def task_problems(space: "Space") -> Iterator[Problem]:
@@ -26,30 +20,19 @@ def task_problems(space: "Space") -> Iterator[Problem]:
             yield Problem(at=("tasks",), text=_without(space, role))
     if misfits or not any(task.role == "speciality" for task in space.tasks.values()):
         return
-    trained = [name for name, task in space.tasks.items() if task.train is not None]
-    if space.foundation.kind == "causal_lm":
-        if not trained:
-            yield Problem(at=("tasks",), text="found none with `train:`; at least one speciality task has it")
-    elif len(trained) != 1:
-        text = f"found {' and '.join(trained) or 'none'} with `train:`; exactly one speciality task has it"
-        yield Problem(at=("tasks", *trained[1:2]), text=text)
-    else:
-        task = space.tasks[trained[0]]
-        if isinstance(task, ZeroShotTask) and task.templates is None and task.suite is None:
-            text = "has neither templates nor a suite that brings them; add `templates:`, e.g. ['a photo of a {}.']"
-            yield Problem(at=("tasks", trained[0]), text=text)
+    yield from rules_of(space.foundation.kind).training_problems(space.tasks)
 
 
 def recipe_misfits(space: "Space") -> Iterator[Problem]:
     """Settings of recipes that have no effect on the space's kind of foundation."""
-    if space.foundation.kind != "causal_lm":
-        return
+    kind = space.foundation.kind
+    without_effect = rules_of(kind).without_effect
     trees = {("recipe",): space.recipe, ("plain", "set"): space.plain.set}
     trees |= {("methods", name): tree for name, tree in space.methods.items()}
     for at, tree in trees.items():
-        for key, why in _IMAGES_ONLY.items():
+        for key, why in without_effect.items():
             if key in tree:
-                text = f"has no effect with foundation.kind: causal_lm ({why}): remove it"
+                text = f"has no effect with foundation.kind: {kind} ({why}): remove it"
                 yield Problem(at=(*at, key), text=text)
 
 
@@ -61,11 +44,12 @@ def sharding_misfits(space: "Space") -> Iterator[Problem]:
 
 
 def _misfits(space: "Space") -> Iterator[Problem]:
-    images = space.foundation.kind == "clip"
+    kind = space.foundation.kind
+    fitting = rules_of(kind).tasks
+    expected = " or ".join([", ".join(fitting[:-1]), fitting[-1]] if len(fitting) > 1 else fitting)
     for name, task in space.tasks.items():
-        if isinstance(task, ZeroShotTask) != images:
-            expected = "zero_shot" if images else "multiple_choice, instruction, text or lm_eval"
-            text = f"found {task.kind} with foundation.kind: {space.foundation.kind}; write {expected}"
+        if task.kind not in fitting:
+            text = f"found {task.kind} with foundation.kind: {kind}; write {expected}"
             yield Problem(at=("tasks", name, "kind"), text=text)
 
 

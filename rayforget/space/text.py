@@ -14,6 +14,23 @@ Metric = Literal["acc", "acc_norm", "likelihood"]
 LmEvalSplit = Literal["train", "validation", "test"]
 
 
+class Sequences(Frozen):
+    """How texts become a language model's training sequences, and how long what it is asked may be."""
+
+    length: PositiveInt | None = None
+    """Longest training sequence in tokens; null takes what the model has positions for."""
+    scored_length: PositiveInt | None = None
+    """Longest input of scoring in tokens, prompt and answer together; null takes what the model has positions for, as
+    lm-eval does."""
+    too_long: Literal["cut", "drop"] = "cut"
+    """Training sequences beyond `length`: cut loses the beginning of the prompt (and of the answer its end, where the
+    answer alone is too long); drop leaves them out. Both are counted in the record."""
+    loss_on: Literal["answer", "all"] = "answer"
+    """Which tokens are learnt: those of the answer (or output) and the end mark, or the prompt's too."""
+    packing: bool = True
+    """Puts short sequences side by side in one row; they do not see each other, so that only the speed changes."""
+
+
 class _Rows(Frozen):
     """What all sources of rows share."""
 

@@ -1,23 +1,16 @@
 """A loaded space -> its tasks, proven readable: labels, class names, prompts, and splits that share no item."""
 
-from collections.abc import Mapping
-
 from rayforget.errors import SpaceError, TaskError
 from rayforget.space.load import LoadedSpace
 from rayforget.space.models import Space
-from rayforget.space.tasks import image_tasks
 from rayforget.tasks import overlaps
-from rayforget.tasks.resolve import resolve_tasks
+from rayforget.tasks.opening import Opened, open_tasks
 from rayforget.tasks.resolved import ResolvedTask
 from rayforget.tasks.text import overlaps as text_overlaps
-from rayforget.tasks.text.resolve import resolve_text_tasks
 from rayforget.tasks.text.resolved import ResolvedText
 
-Resolved = Mapping[str, ResolvedTask] | Mapping[str, ResolvedText]
-"""A space's tasks: all on images or all on texts, as its foundation is."""
 
-
-def check_data(loaded: LoadedSpace, *, contents: bool = True) -> Resolved:
+def check_data(loaded: LoadedSpace, *, contents: bool = True) -> Opened:
     """Opens all data that the space names; decodes, tokenises and writes nothing.
 
     Args:
@@ -28,7 +21,7 @@ def check_data(loaded: LoadedSpace, *, contents: bool = True) -> Resolved:
         SpaceError: with the file and line of what is wrong.
     """
     try:
-        tasks = _resolve(loaded.space)
+        tasks = open_tasks(loaded.space.tasks)
         for task in tasks.values() if contents else ():
             match task:
                 case ResolvedTask():
@@ -48,10 +41,4 @@ def check_tasks(space: Space) -> None:
     Raises:
         TaskError: something is no longer there.
     """
-    _resolve(space)
-
-
-def _resolve(space: Space) -> Resolved:
-    if space.foundation.kind == "causal_lm":
-        return resolve_text_tasks(space.tasks)
-    return resolve_tasks(image_tasks(space.tasks))
+    open_tasks(space.tasks)

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from rayforget.space.models import Space
 
 if TYPE_CHECKING:
-    from rayforget.tasks.check import Resolved
+    from rayforget.tasks.opening import Opened
 
 
-def pin_revisions(space: Space, tasks: "Resolved") -> Space:
+def pin_revisions(space: Space, tasks: "Opened") -> Space:
     """What a sweep records, and what its workers and every resume of it open: the data that the driver has checked.
 
     Without it each of them takes the newest commit, and nobody can tell later which one that was.

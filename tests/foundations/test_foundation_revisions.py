@@ -6,9 +6,10 @@ from typing import Any
 import huggingface_hub.constants
 import pytest
 
+from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.source import clip_source
 from rayforget.foundations.revisions import pin_foundation
-from rayforget.space.models import ClipFoundation, Space
+from rayforget.space.models import Space
 
 ONE, OTHER = "1" * 40, "2" * 40
 

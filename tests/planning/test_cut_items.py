@@ -11,7 +11,8 @@ from rayforget.planning.probe import Probe, RecipeProbe
 from rayforget.planning.samples import take_samples
 from rayforget.record.types import CUT_ITEMS
 from rayforget.space.load import LoadedSpace, load_space
-from rayforget.tasks.check import Resolved, check_data
+from rayforget.tasks.check import check_data
+from rayforget.tasks.opening import Opened
 
 SPACE = Path(__file__).parents[2] / "search_spaces" / "lm_quickstart.yaml"
 
@@ -22,11 +23,11 @@ def loaded() -> LoadedSpace:
 
 
 @pytest.fixture(scope="module")
-def tasks(loaded: LoadedSpace) -> Resolved:
+def tasks(loaded: LoadedSpace) -> Opened:
     return check_data(loaded, contents=False)
 
 
-def test_the_samples_of_a_check_count_what_is_cut(loaded: LoadedSpace, tasks: Resolved, tmp_path: Path) -> None:
+def test_the_samples_of_a_check_count_what_is_cut(loaded: LoadedSpace, tasks: Opened, tmp_path: Path) -> None:
     samples = take_samples(loaded, tasks, device=torch.device("cpu"), folder=tmp_path)
     facts = samples.many.scorer(None).counted("val")
     assert set(facts) == set(samples.many.scorer(None).tasks)
@@ -34,7 +35,7 @@ def test_the_samples_of_a_check_count_what_is_cut(loaded: LoadedSpace, tasks: Re
 
 
 @pytest.mark.parametrize("cut", [{}, {"b": 2, "a": 7}])
-def test_the_plan_names_them_by_task(loaded: LoadedSpace, tasks: Resolved, cut: dict[str, int]) -> None:
+def test_the_plan_names_them_by_task(loaded: LoadedSpace, tasks: Opened, cut: dict[str, int]) -> None:
     counts = count(loaded, tasks)
     recipe = RecipeProbe(
         step_s=1, trained_bytes=1, kept_bytes=1, module_bytes=1, checkpoint_bytes=1, model_s=1, item_s=1, broken={}

@@ -74,7 +74,7 @@ def test_both_kinds_are_opened_and_counted(
     check_tasks(space.space)
     counts = count(space, check_data(space))
     assert (counts.train_items, counts.val_items, counts.test_items) == counted
-    assert counts.noun == noun
+    assert counts.words.many == noun
     assert counts.items == sum(counted)
     assert counts.methods[0].steps == (steps, steps)
 

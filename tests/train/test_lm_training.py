@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from tiny_lm import save_lm
 
+from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.head import CausalHead
 from rayforget.foundations.causal_lm.learner import CausalLearner
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
 from rayforget.foundations.causal_lm.prepared import copy_on_cpu
 from rayforget.foundations.causal_lm.rows import place, training_rows
-from rayforget.space.models import CausalLmFoundation
 from rayforget.space.recipe import LoraAdapter, Recipe
 from rayforget.tasks.text.types import TrainingSet
 from rayforget.train.distillation import distillation_loss

@@ -13,9 +13,9 @@ from test_lm_training import LORA, learner_of, recipe_of
 from tiny_lm import save_lm
 
 from rayforget.distributed import all_reduce_sum
+from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
 from rayforget.interpolate.lerp import lerp
-from rayforget.space.models import CausalLmFoundation
 from rayforget.space.recipe import Recipe
 from rayforget.train.distillation import teacher_output
 from rayforget.train.loop import Snapshot, train

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from rayforget.errors import FoundationError
 from rayforget.foundations.causal_lm.apart import keeps_apart
+from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.head import CausalHead
 from rayforget.foundations.causal_lm.source import CONVERSION, CausalSource, causal_source
 from rayforget.foundations.protocol import State
 from rayforget.foundations.sharing import Share, keep_own, point_at
 from rayforget.interpolate.hashing import state_hash
-from rayforget.space.models import CausalLmFoundation
 
 PREFIX = "lm."
 """What `CausalHead` puts before the model's own names."""

@@ -12,6 +12,7 @@ from torch import nn
 
 from rayforget.errors import FoundationError
 from rayforget.evaluate.language import LanguageScorer
+from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.head import CausalHead
 from rayforget.foundations.causal_lm.layers import causal_layers
 from rayforget.foundations.causal_lm.learner import CausalLearner
@@ -20,8 +21,8 @@ from rayforget.foundations.layers import Layer
 from rayforget.foundations.protocol import State
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.record.types import Split
-from rayforget.space.models import CausalLmFoundation, Sequences
 from rayforget.space.recipe import Recipe
+from rayforget.space.text import Sequences
 from rayforget.tasks.text.requests import task_requests
 from rayforget.tasks.text.resolved import ResolvedText
 from rayforget.tasks.text.training import training_set
@@ -111,6 +112,12 @@ class PreparedCausalLm:
         self.theta_0_hash = model.theta_0_hash
         self.training_set, self._packing = remember(train), packing
         self._scorer = LanguageScorer(model, requests, batch_tokens=batch_tokens)
+
+    @property
+    def item_bytes(self) -> int:
+        """Of the token ids of a training sequence, in the mean."""
+        learnt = self.training_set()
+        return round(learnt.tokens.nbytes / len(learnt.first_targets))
 
     def learner(self, recipe: Recipe) -> CausalLearner:
         """A fresh module at theta_0 with the training sequences.

@@ -5,8 +5,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from rayforget.errors import FoundationError
+from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.model_folder import read_config, refuse_empty
-from rayforget.space.models import CausalLmFoundation
 from rayforget.space.paths import LOCAL_FOLDER, is_hub_name
 
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth")

@@ -12,6 +12,7 @@ from torch.func import functional_call
 
 from rayforget.errors import FoundationError
 from rayforget.foundations.clip.attention import SwappedAttention, split_names, swap_attention
+from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.names import VISUAL, is_text_name
 from rayforget.foundations.clip.pixels import ClipDecoder, Normalisation
 from rayforget.foundations.clip.source import ClipSource, clip_source, quiet_open_clip
@@ -19,7 +20,6 @@ from rayforget.foundations.clip.text import TextTower, Tokenizer
 from rayforget.foundations.protocol import State
 from rayforget.foundations.sharing import Share, keep_own, point_at
 from rayforget.interpolate.hashing import state_hash
-from rayforget.space.models import ClipFoundation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

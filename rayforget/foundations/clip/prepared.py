@@ -1,5 +1,6 @@
 """A space's CLIP foundation and its resolved tasks -> a `Foundation`: what a worker sets up once for all trials."""
 
+import math
 from collections.abc import Mapping
 from functools import cache as remember
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor
 from rayforget.errors import FoundationError
 from rayforget.evaluate.zero_shot import ZeroShotScorer
 from rayforget.foundations.clip.classes import ClassVectors
+from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.heads import build_module
 from rayforget.foundations.clip.layers import clip_layers
 from rayforget.foundations.clip.learner import ClipLearner
@@ -18,7 +20,6 @@ from rayforget.foundations.clip.names import HEAD
 from rayforget.foundations.layers import Layer
 from rayforget.foundations.protocol import State
 from rayforget.foundations.sharing import Share, keep_own
-from rayforget.space.models import ClipFoundation
 from rayforget.space.recipe import Head, Recipe
 from rayforget.tasks.images.pixels import PixelSet, pixel_set
 from rayforget.tasks.resolved import ResolvedTask, SplitName
@@ -61,6 +62,7 @@ class PreparedClip:
         self.model = model
         self.theta_0: State = model.theta_0
         self.theta_0_hash = model.theta_0_hash
+        self.item_bytes = math.prod(model.decoder.shape)
         self._tasks, self._speciality, self._batch_size = tasks, tasks[trained[0]], evaluation_batch
         self._vectors = ClassVectors(model)
 

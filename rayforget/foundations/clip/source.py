@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from rayforget.errors import FoundationError
+from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.model_folder import read_config, refuse_empty
-from rayforget.space.models import ClipFoundation
 from rayforget.space.paths import is_hub_name, is_weights_file
 
-HUB = "hf-hub:"
-"""What a CLIP model's name on the hub begins with."""
 _MODEL_PARTS = frozenset({"embed_dim", "vision_cfg", "text_cfg"})
 _WEIGHT_ENDINGS = (".safetensors", ".bin", ".pth")
 

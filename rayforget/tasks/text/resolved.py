@@ -1,8 +1,10 @@
 """A task on texts with its documents settled: what training sets and requests are made from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from rayforget.space.data import Role
 from rayforget.space.text import TextTask
@@ -26,6 +28,12 @@ class TextSplit:
         """Number of documents."""
         return len(self.documents)
 
+    def few(self, count: int) -> "TextSplit":
+        """So many documents at most, spread over the whole split."""
+        number = len(self.documents)
+        chosen = np.unique(np.linspace(0, number - 1, min(count, number)).astype(np.int64))
+        return replace(self, documents=tuple(self.documents[i] for i in chosen))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedText:
@@ -41,3 +49,8 @@ class ResolvedText:
     """`val` and `test` where the task is scored, and `train` where it is learnt from."""
     lm_eval: Any | None
     """lm-eval's own task object; None where the task is the user's own."""
+
+    def few(self, count: int) -> "ResolvedText":
+        """With `count` documents of each split at most, and twice as many to train on, whose lengths differ more."""
+        splits = {name: split.few(2 * count if name == "train" else count) for name, split in self.splits.items()}
+        return replace(self, splits=splits)

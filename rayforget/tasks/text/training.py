@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
-from rayforget.space.models import Sequences
+from rayforget.space.text import Sequences
 from rayforget.tasks.text.documents import Document, documents_hash
 from rayforget.tasks.text.encode import encode_pairs, encode_texts, joined, tokenizer_identity
 from rayforget.tasks.text.resolved import ResolvedText

@@ -8,9 +8,10 @@ from tiny_lm import ARCHITECTURES, save_lm
 from torch.func import functional_call
 
 from rayforget.errors import FoundationError
+from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.head import causal_mask
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
-from rayforget.space.models import CausalLmFoundation, Sequences
+from rayforget.space.text import Sequences
 
 CPU = torch.device("cpu")
 

@@ -11,8 +11,8 @@ import torch
 from tiny_lm import TEXT, VOCABULARY, save_lm
 
 from rayforget.errors import FoundationError
+from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
-from rayforget.space.models import CausalLmFoundation
 from rayforget.tasks.text.encode import encode_pairs, encode_texts
 
 CPU = torch.device("cpu")
@@ -98,8 +98,7 @@ def test_pairs_are_hflms_own(model: CausalLm, folder: Path) -> None:
 
 def test_an_answer_that_is_learnt_ends_with_2_and_rows_are_filled_with_1(model: CausalLm, tmp_path: Path) -> None:
     from rayforget.evaluate.likelihood import prepare_rows
-    from rayforget.space.models import Sequences
-    from rayforget.space.text import InstructionTask, JsonLinesSource
+    from rayforget.space.text import InstructionTask, JsonLinesSource, Sequences
     from rayforget.tasks.text.resolve import resolve_text_tasks
     from rayforget.tasks.text.training import training_set
     from rayforget.tasks.text.types import Pairs

@@ -88,6 +88,6 @@ def test_hub_that_does_not_answer_is_an_error_with_advice(monkeypatch):
 
 
 def save_clip_name(name):
-    from rayforget.space.models import ClipFoundation
+    from rayforget.foundations.clip.config import ClipFoundation
 
     return ClipFoundation(kind="clip", model=name)

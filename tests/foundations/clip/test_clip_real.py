@@ -9,11 +9,11 @@ import pytest
 import torch
 from tiny_clip import save_clip
 
+from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.prepared import prepare_clip
 from rayforget.interpolate.hashing import state_hash
 from rayforget.interpolate.lerp import changed_tensors
 from rayforget.space.data import FolderSource, ZeroShotTask
-from rayforget.space.models import ClipFoundation
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.resolve import resolve_tasks
 

@@ -5,8 +5,8 @@ import pytest
 from tiny_clip import save_clip
 
 from rayforget.errors import FoundationError
+from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.source import builtin_folder, clip_source, quiet_open_clip
-from rayforget.space.models import ClipFoundation
 
 
 def spec(model, pretrained=None):

@@ -5,8 +5,7 @@ import pytest
 from tokenizers_here import tokenizer
 
 from rayforget.errors import TaskError
-from rayforget.space.models import Sequences
-from rayforget.space.text import InstructionTask, JsonLinesSource, MultipleChoiceTask, PlainTextTask
+from rayforget.space.text import InstructionTask, JsonLinesSource, MultipleChoiceTask, PlainTextTask, Sequences
 from rayforget.tasks.text.resolve import resolve_text_tasks
 from rayforget.tasks.text.training import cut, pieces, training_set
 

@@ -1,0 +1,29 @@
+"""What a space file says of a causal language model."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from rayforget.space.foundation import FoundationConfig
+from rayforget.space.frozen import Problem
+from rayforget.space.paths import FolderOrHubName
+from rayforget.space.text import Sequences
+
+
+class CausalLmFoundation(FoundationConfig):
+    """A causal language model of transformers (`AutoModelForCausalLM`), in safetensors."""
+
+    kind: Literal["causal_lm"]
+    model: FolderOrHubName
+    """Local folder, name on the hub (`facebook/galactica-1.3b`), or `builtin` for the tiny one."""
+    revision: str | None = None
+    """Commit of a hub model; null takes the newest, and the record names what was taken."""
+    trust_remote_code: bool = False
+    """Whether code that comes with the model may run on your machines."""
+    sequences: Sequences = Sequences()
+    """How texts become training sequences."""
+
+    def problems(self) -> Iterable[Problem]:
+        """A revision where none is read."""
+        if self.revision is not None and (self.model == "builtin" or self.model.startswith("/")):
+            text = f"found {self.revision!r} with model: {self.model}, which is no hub model: remove it"
+            yield Problem(at=("revision",), text=text)

@@ -1,0 +1,92 @@
+"""Causal language models as a kind of foundations: learn from texts, scored on the tasks that ask for texts."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rayforget.extras import need
+from rayforget.foundations.causal_lm.config import CausalLmFoundation
+from rayforget.foundations.kind import Kind
+from rayforget.space.foundation import ItemWords
+from rayforget.space.frozen import Problem
+from rayforget.space.paths import LOCAL_FOLDER
+from rayforget.space.tasks import Task
+
+if TYPE_CHECKING:  # a space is read and checked without torch
+    import torch
+    from torch import nn
+
+    from rayforget.foundations.causal_lm.model import CausalLm
+    from rayforget.foundations.causal_lm.prepared import PreparedCausalLm
+    from rayforget.foundations.sharing import Share
+    from rayforget.space.models import Resources
+    from rayforget.tasks.opening import Opened
+
+
+class CausalLmKind(Kind[CausalLmFoundation, "CausalLm"]):
+    """`foundation.kind: causal_lm`."""
+
+    config = CausalLmFoundation
+    tasks = ("multiple_choice", "instruction", "text", "lm_eval")
+    head = None
+    without_effect: Mapping[str, str] = {
+        "head": "a language model's own head is trained with it",
+        "augmentation": "it changes images",
+    }
+    words = ItemWords(one="text", many="texts", kept="tokenised", keeping="tokenise a text")
+
+    def training_problems(self, tasks: Mapping[str, Task]) -> Iterator[Problem]:
+        """No task with `train`."""
+        if all(task.train is None for task in tasks.values()):
+            yield Problem(at=("tasks",), text="found none with `train:`; at least one speciality task has it")
+
+    def local_places(self, spec: CausalLmFoundation) -> Iterator[tuple[str, str]]:
+        """The model's folder."""
+        if spec.model.startswith((LOCAL_FOLDER, "/")):
+            yield "model", spec.model
+
+    def find(self, spec: CausalLmFoundation) -> None:
+        """The folder with its files, and the packages that score texts."""
+        from rayforget.foundations.causal_lm.source import causal_source
+
+        need("lm_eval", "foundation.kind: causal_lm")
+        causal_source(spec)
+
+    def pin(self, spec: CausalLmFoundation) -> CausalLmFoundation:
+        """With the commit of a hub model."""
+        from rayforget.foundations.revisions import commit_of
+
+        if spec.model == "builtin" or Path(spec.model).is_absolute():
+            return spec
+        commit = commit_of(spec.model, "config.json", revision=spec.revision)
+        return spec if commit is None else spec.model_copy(update={"revision": commit})
+
+    def trained_layers(self, spec: CausalLmFoundation, head: str | None) -> "nn.Module | None":
+        """The whole model."""
+        from rayforget.foundations.causal_lm.shapes import trained_layers
+        from rayforget.foundations.causal_lm.source import causal_source
+
+        source = causal_source(spec)
+        return trained_layers(source.name) if source.is_folder else None
+
+    def load(self, spec: CausalLmFoundation, device: "torch.device", share: "Share") -> "CausalLm":
+        """transformers' model with its tokenizer."""
+        from rayforget.foundations.causal_lm.model import load_causal_lm
+
+        return load_causal_lm(spec, device, share)
+
+    def with_tasks(
+        self, model: "CausalLm", spec: CausalLmFoundation, tasks: "Opened", *, cache: Path, resources: "Resources"
+    ) -> "PreparedCausalLm":
+        """The model with its tasks on texts."""
+        from rayforget.foundations.causal_lm.prepared import with_tasks
+        from rayforget.tasks.text.resolved import ResolvedText
+
+        return with_tasks(
+            model,
+            spec.sequences,
+            {name: task for name, task in tasks.items() if isinstance(task, ResolvedText)},
+            cache=cache,
+            batch_tokens=resources.evaluation_tokens,
+            sharded=resources.sharding == "fsdp",
+        )

@@ -1,0 +1,36 @@
+"""What a space file says of an open_clip model."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from rayforget.space.foundation import FoundationConfig
+from rayforget.space.frozen import Problem
+from rayforget.space.paths import LOCAL_FOLDER, ModelName, TagOrFile
+
+
+class ClipFoundation(FoundationConfig):
+    """An open_clip model."""
+
+    kind: Literal["clip"]
+    model: ModelName
+    """open_clip's model name (`ViT-B-16`), `hf-hub:OWNER/NAME`, `local-dir:FOLDER`, or `builtin` for the tiny one."""
+    pretrained: TagOrFile | None = None
+    """For a model name: open_clip's pretrained tag (`laion2b_s34b_b88k`), or a file of weights (`./weights.pt`)."""
+    revision: str | None = None
+    """Commit of a hub model (`hf-hub:`); null takes the newest, and the record names what was taken."""
+
+    def problems(self) -> Iterable[Problem]:
+        """A tag or a revision where none is read, or no tag where a name alone would mean random weights."""
+        whole = self.model == "builtin" or self.model.startswith(("hf-hub:", LOCAL_FOLDER))
+        if whole and self.pretrained is not None:
+            text = f"found {self.pretrained!r} with model: {self.model}, which brings its own weights: remove it"
+            yield Problem(at=("pretrained",), text=text)
+        if self.revision is not None and not self.model.startswith("hf-hub:"):
+            text = f"found {self.revision!r} with model: {self.model}, which is no hub model: remove it"
+            yield Problem(at=("revision",), text=text)
+        if not whole and self.pretrained is None:
+            text = (
+                f"found {self.model!r} without a pretrained tag, which means random weights; add `pretrained:` "
+                f"(open_clip.list_pretrained() names them), or write local-dir:FOLDER or hf-hub:OWNER/NAME"
+            )
+            yield Problem(at=("model",), text=text)

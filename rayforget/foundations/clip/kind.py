@@ -1,0 +1,99 @@
+"""open_clip models as a kind of foundations: scored zero-shot on images, trained on those of one task."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rayforget.foundations.clip.config import ClipFoundation
+from rayforget.foundations.kind import Kind
+from rayforget.space.data import ZeroShotTask
+from rayforget.space.foundation import ItemWords
+from rayforget.space.frozen import Problem
+from rayforget.space.paths import LOCAL_FOLDER, is_weights_file
+from rayforget.space.tasks import Task
+
+if TYPE_CHECKING:  # a space is read and checked without torch
+    import torch
+    from torch import nn
+
+    from rayforget.foundations.clip.model import ClipModel
+    from rayforget.foundations.clip.prepared import PreparedClip
+    from rayforget.foundations.sharing import Share
+    from rayforget.space.models import Resources
+    from rayforget.tasks.opening import Opened
+
+HUB = "hf-hub:"
+"""What a model's name on the hub begins with."""
+
+
+class ClipKind(Kind[ClipFoundation, "ClipModel"]):
+    """`foundation.kind: clip`."""
+
+    config = ClipFoundation
+    tasks = ("zero_shot",)
+    head = "frozen"
+    without_effect: Mapping[str, str] = {}
+    words = ItemWords(
+        one="image",
+        many="images",
+        kept="decoded",
+        keeping="decode an image",
+        unproven="whether the images can be decoded",
+    )
+
+    def training_problems(self, tasks: Mapping[str, Task]) -> Iterator[Problem]:
+        """Other than one task with `train`, or one without prompts."""
+        trained = [name for name, task in tasks.items() if task.train is not None]
+        if len(trained) != 1:
+            text = f"found {' and '.join(trained) or 'none'} with `train:`; exactly one speciality task has it"
+            yield Problem(at=("tasks", *trained[1:2]), text=text)
+            return
+        task = tasks[trained[0]]
+        if isinstance(task, ZeroShotTask) and task.templates is None and task.suite is None:
+            text = "has neither templates nor a suite that brings them; add `templates:`, e.g. ['a photo of a {}.']"
+            yield Problem(at=("tasks", trained[0]), text=text)
+
+    def local_places(self, spec: ClipFoundation) -> Iterator[tuple[str, str]]:
+        """The model's folder, or its file of weights."""
+        if spec.model.startswith((LOCAL_FOLDER, "/")):
+            yield "model", spec.model
+        if spec.pretrained is not None and is_weights_file(spec.pretrained):
+            yield "pretrained", spec.pretrained
+
+    def find(self, spec: ClipFoundation) -> None:
+        """The folder with its files, or the name and the tag."""
+        from rayforget.foundations.clip.source import clip_source
+
+        clip_source(spec)
+
+    def pin(self, spec: ClipFoundation) -> ClipFoundation:
+        """With the commit of a hub model."""
+        from rayforget.foundations.revisions import commit_of
+
+        if not spec.model.startswith(HUB):
+            return spec
+        name = spec.model.removeprefix(HUB)
+        commit = commit_of(name, "open_clip_config.json", revision=spec.revision)
+        return spec if commit is None else spec.model_copy(update={"revision": commit})
+
+    def trained_layers(self, spec: ClipFoundation, head: str | None) -> "nn.Module | None":
+        """The image tower, or both; with head: trained its classifier too."""
+        from rayforget.foundations.clip.shapes import trained_layers
+
+        return None if spec.model.startswith(HUB) else trained_layers(spec, head or self.head)
+
+    def load(self, spec: ClipFoundation, device: "torch.device", share: "Share") -> "ClipModel":
+        """open_clip's model."""
+        from rayforget.foundations.clip.model import load_clip
+
+        return load_clip(spec, device, share)
+
+    def with_tasks(
+        self, model: "ClipModel", spec: ClipFoundation, tasks: "Opened", *, cache: Path, resources: "Resources"
+    ) -> "PreparedClip":
+        """The model with its tasks on images."""
+        from rayforget.foundations.clip.prepared import PreparedClip
+        from rayforget.tasks.resolved import ResolvedTask
+
+        images = {name: task for name, task in tasks.items() if isinstance(task, ResolvedTask)}
+        return PreparedClip(model, images, cache=cache, evaluation_batch=resources.evaluation_batch)

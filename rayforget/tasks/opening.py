@@ -1,0 +1,24 @@
+"""Declared tasks of any kind -> resolved ones: their data opened, labels and prompts settled."""
+
+from collections.abc import Mapping
+
+from rayforget.space.tasks import Task, image_tasks
+from rayforget.tasks.resolve import resolve_tasks
+from rayforget.tasks.resolved import ResolvedTask
+from rayforget.tasks.text.resolve import resolve_text_tasks
+from rayforget.tasks.text.resolved import ResolvedText
+
+Opened = Mapping[str, ResolvedTask | ResolvedText]
+"""A space's tasks, each on images or on texts."""
+
+
+def open_tasks(tasks: Mapping[str, Task]) -> Opened:
+    """Opens every task's data; decodes and tokenises nothing.
+
+    Raises:
+        TaskError: starts with the key in the space file, e.g. `tasks.photo.val: ...`.
+    """
+    images = image_tasks(tasks)
+    texts = {name: task for name, task in tasks.items() if name not in images}
+    opened: dict[str, ResolvedTask | ResolvedText] = {**resolve_tasks(images), **resolve_text_tasks(texts)}
+    return {name: opened[name] for name in tasks}
