@@ -29,9 +29,9 @@ from torch import Tensor
 from verdict import print_machine, print_target
 
 from rayforget.evaluate.finite import NotFinite
-from rayforget.evaluate.language import LanguageScorer
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
+from rayforget.foundations.causal_lm.scoring.scorer import LanguageScorer
 from rayforget.interpolate.lerp import lerp
 from rayforget.space.text import JsonLinesSource, MultipleChoiceTask
 from rayforget.tasks.text.requests import task_requests

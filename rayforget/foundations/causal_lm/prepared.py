@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from rayforget.errors import FoundationError
-from rayforget.evaluate.language import LanguageScorer
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.head import CausalHead
 from rayforget.foundations.causal_lm.layers import causal_layers
 from rayforget.foundations.causal_lm.learner import CausalLearner
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
+from rayforget.foundations.causal_lm.scoring.scorer import LanguageScorer
 from rayforget.foundations.layers import Layer
 from rayforget.foundations.protocol import State
 from rayforget.foundations.sharing import Share, keep_own

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from rayforget.errors import FoundationError
-from rayforget.evaluate.zero_shot import ZeroShotScorer
 from rayforget.foundations.clip.classes import ClassVectors
 from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.heads import build_module
@@ -17,6 +16,7 @@ from rayforget.foundations.clip.layers import clip_layers
 from rayforget.foundations.clip.learner import ClipLearner
 from rayforget.foundations.clip.model import ClipModel, load_clip
 from rayforget.foundations.clip.names import HEAD
+from rayforget.foundations.clip.scoring.scorer import ZeroShotScorer
 from rayforget.foundations.layers import Layer
 from rayforget.foundations.protocol import State
 from rayforget.foundations.sharing import Share, keep_own

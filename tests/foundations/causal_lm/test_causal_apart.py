@@ -11,12 +11,12 @@ import torch
 from tiny_language import MIXED
 from tiny_lm import ARCHITECTURES, VOCABULARY, save_lm
 
-from rayforget.evaluate.likelihood import log_likelihoods, prepare_rows
 from rayforget.foundations.causal_lm.apart import keeps_apart
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.learner import CausalLearner
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
 from rayforget.foundations.causal_lm.prepared import with_tasks
+from rayforget.foundations.causal_lm.scoring.likelihood import log_likelihoods, prepare_rows
 from rayforget.space.load import load_space
 from rayforget.space.methods import methods_of
 from rayforget.space.text import InstructionTask, JsonLinesSource, Sequences

@@ -6,8 +6,8 @@ from tiny_language import KINDS, moved, tiny_language_model
 from torch import nn
 from torch.func import functional_call
 
-from rayforget.evaluate.last_layer import last_layer
 from rayforget.foundations.causal_lm.head import CausalHead
+from rayforget.foundations.causal_lm.scoring.last_layer import last_layer
 
 TOKENS = torch.arange(3, 24).reshape(3, 7)
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from tiny_language import CPU, KINDS, MIXED, NO_PAIRS, moved, random_pairs, tiny_language_model
 
-import rayforget.evaluate.likelihood as likelihood
-from rayforget.evaluate.likelihood import log_likelihoods, prepare_rows
-from rayforget.evaluate.token_rows import row_batches
+import rayforget.foundations.causal_lm.scoring.likelihood as likelihood
+from rayforget.foundations.causal_lm.scoring.likelihood import log_likelihoods, prepare_rows
+from rayforget.foundations.causal_lm.scoring.token_rows import row_batches
 from rayforget.interpolate.hashing import state_hash
 
 

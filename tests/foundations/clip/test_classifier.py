@@ -2,7 +2,7 @@ import pytest
 import torch
 from tiny_clip import task
 
-from rayforget.evaluate.classifier import groups_within, restrict
+from rayforget.foundations.clip.scoring.classifier import groups_within, restrict
 
 SPECIALITY = task("s", ("a", "b", "c", "d"))
 

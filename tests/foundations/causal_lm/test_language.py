@@ -17,8 +17,8 @@ from tiny_language import (
 )
 
 from rayforget.evaluate.finite import NotFinite
-from rayforget.evaluate.language import LanguageScorer
-from rayforget.evaluate.likelihood import log_likelihoods, prepare_rows
+from rayforget.foundations.causal_lm.scoring.likelihood import log_likelihoods, prepare_rows
+from rayforget.foundations.causal_lm.scoring.scorer import LanguageScorer
 from rayforget.heartbeat import heard_by
 
 

@@ -6,10 +6,10 @@ from tiny_clip import RESNET, VIT, fused_clip, random_pixels, save_clip, task
 
 from rayforget.errors import FoundationError
 from rayforget.evaluate.finite import NotFinite
-from rayforget.evaluate.zero_shot import ZeroShotScorer
 from rayforget.foundations.clip.classes import ClassVectors
 from rayforget.foundations.clip.model import load_clip
 from rayforget.foundations.clip.names import HEAD
+from rayforget.foundations.clip.scoring.scorer import ZeroShotScorer
 
 CPU = torch.device("cpu")
 CLASSES = ("dog", "house", "guitar", "horse", "person")

@@ -9,11 +9,11 @@ import torch.distributed as dist
 from tiny_clip import random_pixels, save_clip, task
 
 from rayforget.evaluate.finite import NotFinite
-from rayforget.evaluate.zero_shot import ZeroShotScorer
 from rayforget.foundations.clip.classes import ClassVectors
 from rayforget.foundations.clip.heads import build_module
 from rayforget.foundations.clip.model import load_clip
 from rayforget.foundations.clip.names import is_text_name
+from rayforget.foundations.clip.scoring.scorer import ZeroShotScorer
 
 WORLD_SIZE = 2
 CPU = torch.device("cpu")

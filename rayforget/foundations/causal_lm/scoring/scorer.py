@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rayforget.evaluate.finite import NotFinite, Scored
-from rayforget.evaluate.generation import generate
-from rayforget.evaluate.likelihood import log_likelihoods, prepare_rows
-from rayforget.evaluate.token_rows import RowBatch
+from rayforget.foundations.causal_lm.scoring.generation import generate
+from rayforget.foundations.causal_lm.scoring.likelihood import log_likelihoods, prepare_rows
+from rayforget.foundations.causal_lm.scoring.token_rows import RowBatch
 from rayforget.foundations.protocol import State
 from rayforget.heartbeat import beat
 from rayforget.record.types import Score, Split

@@ -21,7 +21,7 @@ from tiny_language import (
 )
 
 from rayforget.evaluate.finite import NotFinite
-from rayforget.evaluate.language import LanguageScorer
+from rayforget.foundations.causal_lm.scoring.scorer import LanguageScorer
 
 WORLD_SIZE = 2
 NAME = "model.decoder.final_layer_norm.weight"

@@ -26,10 +26,10 @@ from torch import Tensor
 
 from rayforget.distributed import all_reduce_sum, rank, world_size
 from rayforget.errors import FoundationError
-from rayforget.evaluate.classifier import Classifier, groups_within, restrict
 from rayforget.evaluate.finite import NotFinite, Scored
 from rayforget.evaluate.pixel_stream import num_items, pixel_batches
 from rayforget.foundations.clip.names import HEAD
+from rayforget.foundations.clip.scoring.classifier import Classifier, groups_within, restrict
 from rayforget.foundations.protocol import State
 from rayforget.heartbeat import beat
 from rayforget.record.types import Score, Split

@@ -11,8 +11,8 @@ import numpy as np
 from lm_eval.api.model import LM
 
 from rayforget.errors import TaskError
-from rayforget.evaluate.generation import generate
-from rayforget.evaluate.likelihood import log_likelihoods, prepare_rows
+from rayforget.foundations.causal_lm.scoring.generation import generate
+from rayforget.foundations.causal_lm.scoring.likelihood import log_likelihoods, prepare_rows
 from rayforget.foundations.protocol import State
 from rayforget.tasks.text.encode import TokenPair, encode_pairs, encode_texts, joined
 from rayforget.tasks.text.requests import fitted, windows

@@ -6,7 +6,7 @@ import torch
 from tiny_language import KINDS, NO_GENERATIONS, TEXTS, moved, prompts_of, tiny_language_model, tiny_tokenizer
 
 from rayforget.errors import TaskError
-from rayforget.evaluate.generation import _portions, generate
+from rayforget.foundations.causal_lm.scoring.generation import _portions, generate
 from rayforget.tasks.text.types import Generations
 
 

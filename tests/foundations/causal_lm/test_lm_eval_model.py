@@ -11,9 +11,9 @@ from lm_eval.models.huggingface import HFLM
 from tiny_language import CPU, KINDS, TEXTS, tiny_language_model
 
 from rayforget.errors import TaskError
-from rayforget.evaluate.lm_eval_model import LmEvalModel
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.model import load_causal_lm
+from rayforget.foundations.causal_lm.scoring.lm_eval_model import LmEvalModel
 
 CHOICES = [" blue", " the green grass", " the green grass and the sky", " 7", " cat, dog"]
 CONTEXTS = [*TEXTS, "Question: ", "", TEXTS[0] * 3]  # with a blank at its end, empty, longer than the model

@@ -6,8 +6,8 @@ import torch
 from tiny_language import MIXED, NO_PAIRS, random_pairs
 
 from rayforget.errors import TaskError
-from rayforget.evaluate.token_rows import row_batches
 from rayforget.foundations.causal_lm.head import causal_mask
+from rayforget.foundations.causal_lm.scoring.token_rows import row_batches
 from rayforget.tasks.text.types import Pairs
 
 FILLER = 9999

@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.func import functional_call
 
 from rayforget.distributed import all_reduce_sum, rank, world_size
-from rayforget.evaluate.last_layer import last_layer
-from rayforget.evaluate.token_rows import RowBatch, row_batches
 from rayforget.foundations.causal_lm.head import causal_mask
+from rayforget.foundations.causal_lm.scoring.last_layer import last_layer
+from rayforget.foundations.causal_lm.scoring.token_rows import RowBatch, row_batches
 from rayforget.foundations.protocol import State
 from rayforget.heartbeat import beating
 from rayforget.tasks.text.types import PairResults, Pairs
