@@ -28,6 +28,13 @@ class RecordError(RayforgetError, RuntimeError):
 class StorageError(RecordError, OSError):
     """The storage refuses: a disk is full or read-only, a file is in the way of a folder, a server does not answer."""
 
+    transient = False
+    """Whether the same request may succeed later."""
+
+
+class TakenOverError(StorageError):
+    """Another driver has the sweep now, or it was deleted: this one, and its workers, may write no more."""
+
 
 class TrainingError(RayforgetError, RuntimeError):
     """A training cannot go on: a number is not finite, a limit was passed."""

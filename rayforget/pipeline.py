@@ -22,7 +22,7 @@ from rayforget.heartbeat import Heartbeat, beat, heard_by
 from rayforget.interpolate.hashing import state_hash
 from rayforget.interpolate.lerp import changed_tensors
 from rayforget.record.jobs import TestJob, TrialJob
-from rayforget.record.resume import load_resume, save_resume
+from rayforget.record.resume import load_resume, newest_resume, save_resume
 from rayforget.record.standing import is_finished
 from rayforget.record.store import Store
 from rayforget.record.types import CheckpointRecord, TestRecord
@@ -101,7 +101,7 @@ def _state_to_resume(folder: Store, bench: Bench) -> dict[str, Any] | None:
 
     def load() -> None:
         nonlocal found
-        found = load_resume(folder)
+        found = load_resume(folder, newest_resume(folder))
 
     on_rank_0(load, bench.device)
     return state_from_rank_0(found, bench.device)

@@ -1,29 +1,160 @@
-"""What a running training needs to go on after its workers died <-> one file, replaced whole at every save."""
+"""What a running training needs to go on after its workers died <-> the last two states, each with its checksum."""
 
+import hashlib
 import io
-from collections.abc import Mapping
-from typing import Any, BinaryIO
+import logging
+import pickle
+import zipfile
+from collections.abc import Iterator, Mapping
+from typing import IO, Any, BinaryIO, cast
 
 import torch
 
+from rayforget.errors import RecordError, StorageError
+from rayforget.heartbeat import beat
+from rayforget.record.envelope import open_sealed, seal
 from rayforget.record.store import Store
 
-_STATE = "state.pt"
+logger = logging.getLogger(__name__)
+
+_UNSEALED = "state"
+"""Name of the one state that earlier versions kept, without a checksum."""
 
 
 def save_resume(folder: Store, state: Mapping[str, Any]) -> None:
-    """Replaces the training state in a trial's resume folder, written tensor by tensor."""
+    """Keeps a training's state beside the last one, in place of the one before that.
+
+    The older one goes first, so that there are never three. The seal with length and checksum is written last: a state
+    without it does not count.
+
+    Args:
+        folder: the trial's resume folder.
+        state: with the training's `step`, by which states are named and told apart; written tensor by tensor.
+    """
+    name = f"state-{state['step']:09d}"
+    kept = [other for other in _saved(folder) if other != name][:1]
+    for other in sorted({file.rpartition(".")[0] for file in folder.files()} - {name, *kept}):
+        _drop(folder, other)
+    summing = _Summing()
 
     def write(stream: BinaryIO) -> None:
-        torch.save(dict(state), stream)
+        summing.start(stream)
+        torch.save(dict(state), cast(IO[bytes], summing))
 
-    folder.write_by(_STATE, write)
+    folder.write_by(f"{name}.pt", write)
+    body = {"step": state["step"], "bytes": summing.bytes, "sha256": summing.hash.hexdigest()}
+    folder.write(f"{name}.json", seal("resume", body))
 
 
-def load_resume(folder: Store) -> dict[str, Any] | None:
-    """The last state that was saved whole, on CPU; None where there is none."""
-    if not folder.exists(_STATE):
+def newest_resume(folder: Store) -> str | None:
+    """The name of the newest state that is intact, for `load_resume`; None where the training starts anew.
+
+    Reads it whole. States that are damaged are deleted with a warning, so one rank asks for all: what the others find
+    on a network disk may be older.
+    """
+    for name in _saved(folder):
+        if (damage := _damage(folder, name)) is None:
+            return name
+        logger.warning(
+            "%s/%s.pt, with which a training was to go on, is not used, and the one before it is tried: %s",
+            folder, name, damage,
+        )  # fmt: skip
+        _drop(folder, name)
+    return None
+
+
+def load_resume(folder: Store, name: str | None) -> dict[str, Any] | None:
+    """The state of this name, on CPU; None for None.
+
+    Raises:
+        RecordError: it is not there, or damaged.
+    """
+    if name is None:
         return None
-    source = io.BytesIO(folder.read(_STATE)) if folder.local is None else folder.local / _STATE
-    state: dict[str, Any] = torch.load(source, map_location="cpu", weights_only=True)
+    file = f"{name}.pt"
+    source = folder.local / file if folder.local is not None else folder.read_by(file, _in_memory)
+    try:
+        state: dict[str, Any] = torch.load(source, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise RecordError(f"no file {file} in {folder}; was the sweep deleted?") from error
+    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        raise RecordError(f"{file} in {folder} is damaged ({_first_line(error)}); delete it") from error
     return state
+
+
+def _saved(folder: Store) -> list[str]:
+    """Names of the states that have their seal, the newest first; last of all an earlier version's."""
+    files = folder.files()
+    sealed = sorted((file.removesuffix(".json") for file in files if file.endswith(".json")), reverse=True)
+    return sealed + [_UNSEALED] * (f"{_UNSEALED}.pt" in files)
+
+
+def _damage(folder: Store, name: str) -> str | None:
+    """What is wrong with a state; None if nothing is."""
+    try:
+        if name == _UNSEALED:
+            return folder.read_by(f"{name}.pt", lambda chunks: _zip_damage(_in_memory(chunks)))
+        sealed = open_sealed("resume", folder.read(f"{name}.json"), f"{folder}/{name}.json")
+        if (size := folder.size(f"{name}.pt")) != sealed["bytes"]:
+            return f"it has {size} of {sealed['bytes']} bytes"
+
+        def checksum(chunks: Iterator[bytes]) -> str:
+            found, done = hashlib.sha256(), 0
+            for chunk in chunks:
+                found.update(chunk)
+                done += len(chunk)
+                beat("check the saved state", done, size)
+            return found.hexdigest()
+
+        return None if folder.read_by(f"{name}.pt", checksum) == sealed["sha256"] else "its checksum does not fit"
+    except StorageError:
+        raise
+    except RecordError as error:
+        return str(error)
+
+
+def _zip_damage(file: IO[bytes]) -> str | None:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        return _first_line(error)
+    return None if broken is None else f"{broken} in it is broken"
+
+
+def _in_memory(chunks: Iterator[bytes]) -> io.BytesIO:
+    whole = io.BytesIO()
+    for chunk in chunks:
+        whole.write(chunk)
+        beat("read the saved state", whole.tell(), 0)
+    whole.seek(0)
+    return whole
+
+
+def _drop(folder: Store, name: str) -> None:
+    folder.delete(f"{name}.json")
+    folder.delete(f"{name}.pt")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+class _Summing:
+    """A stream that passes on what is written to it, and counts and hashes it."""
+
+    def start(self, stream: BinaryIO) -> None:
+        """Begins a file anew."""
+        self._stream, self.bytes, self.hash = stream, 0, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        """The bytes written."""
+        self._stream.write(data)
+        self.hash.update(data)
+        self.bytes += memoryview(data).nbytes
+        beat("save the state", self.bytes, 0)
+        return memoryview(data).nbytes
+
+    def flush(self) -> None:
+        """torch calls it at the end."""
+        self._stream.flush()

@@ -9,19 +9,20 @@ import threading
 import time
 from pathlib import Path
 
-import pyarrow.fs as fs
 import pytest
+from obstore.store import MemoryStore
 
 from rayforget.errors import RecordError, StorageError
+from rayforget.record.remote_folder import RemoteFolder
 from rayforget.record.store import Store
 
 
 @pytest.fixture(params=["local", "remote"])
 def store(request, tmp_path):
-    """The same folder on the local disk, and in pyarrow's in-memory file system."""
+    """The same folder on the local disk, and in an object store in memory."""
     if request.param == "local":
         return Store.open(tmp_path / "runs")
-    return Store(fs._MockFileSystem(), "bucket/runs")
+    return Store(RemoteFolder(MemoryStore(), "runs", "memory://bucket"))
 
 
 @pytest.mark.parametrize("data", [b"", b"x", bytes(range(256)) * 5000])
@@ -73,7 +74,8 @@ def test_delete_takes_files_and_folders(store):
     assert not store.exists("f")
 
 
-def test_unfinished_files_are_not_listed_and_can_be_cleared(store):
+def test_unfinished_files_are_not_listed_and_can_be_cleared(tmp_path):
+    store = Store.open(tmp_path)
     store.write("f/a", b"1")
     store.write("f/.writing-a-123", b"half")
     assert list(store.files("f")) == ["a"]

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
-import pyarrow.fs as fs
 import pytest
+from obstore.store import MemoryStore
 
 from rayforget.errors import RecordError, StorageError
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.jobs import load_asked
+from rayforget.record.remote_folder import RemoteFolder
 from rayforget.record.store import Store
 from rayforget.record.sweep import (
     Sweep,
@@ -26,7 +27,7 @@ SPACE = {"name": "tiny", "recipe": {"learning_rate": 1e-4}}
 def storage(request, tmp_path):
     if request.param == "local":
         return Store.open(tmp_path)
-    return Store(fs._MockFileSystem(), "bucket")
+    return Store(RemoteFolder(MemoryStore(), "", "memory://bucket"))
 
 
 def info(name="tiny-1", created=1.5):

@@ -3,9 +3,10 @@
 import subprocess
 import sys
 
-import pyarrow.fs as fs
 import pytest
+from obstore.store import MemoryStore
 
+from rayforget.record.remote_folder import RemoteFolder
 from rayforget.record.store import Store
 from rayforget.report.mirror import MirrorError, Tracking, find_tracking
 
@@ -24,8 +25,8 @@ def test_tracking_prefers_the_space_then_the_environment_then_sqlite(tmp_path, m
 
 def test_sqlite_is_refused_in_remote_storage(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    remote = Store(fs._MockFileSystem(), "bucket/runs")
-    with pytest.raises(MirrorError, match="SQLite cannot live in mock://bucket/runs"):
+    remote = Store(RemoteFolder(MemoryStore(), "runs", "memory://bucket"))
+    with pytest.raises(MirrorError, match="SQLite cannot live in memory://bucket/runs"):
         find_tracking(None, remote)
 
 

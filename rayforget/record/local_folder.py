@@ -1,0 +1,144 @@
+"""A folder on a disk: files are written under a temporary name beside their own, synced, then linked or renamed."""
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from rayforget.record.folder import TEMPORARY, Entry, Writer
+
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+_CHUNK_BYTES = 8 * 2**20
+_DELETIONS = 10
+"""How often a folder's deletion starts again when another process deletes in it at the same time."""
+
+
+class LocalFolder:
+    """As `Folder` says; a new file's name survives a power cut, as do the folders made for it."""
+
+    def __init__(self, root: Path) -> None:
+        self.local = root
+
+    @property
+    def location(self) -> str:
+        """The path."""
+        return str(self.local)
+
+    def within(self, path: str) -> "LocalFolder":
+        """The folder of this path."""
+        return LocalFolder(self.local / path)
+
+    def look(self, path: str) -> Entry | None:
+        """Links are followed."""
+        try:
+            return _entry(self.local / path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def children(self, path: str) -> list[Entry]:
+        """Files that vanish meanwhile, and links to nothing, are left out."""
+        found = []
+        with suppress(FileNotFoundError):
+            for name in os.listdir(self.local / path):
+                with suppress(FileNotFoundError):
+                    found.append(_entry(self.local / path / name))
+        return found
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        """A few MiB at a time."""
+        with (self.local / path).open("rb", buffering=0) as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                yield chunk
+
+    def replace(self, path: str, writer: Writer) -> None:
+        """By rename: a reader sees the old file or the new one."""
+        target = self.local / path
+        temporary = _write_temporary(target, writer)
+        try:
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(target.parent)
+
+    def create(self, path: str, data: bytes) -> bool:
+        """By hard link, which fails where another writer was faster; by rename on disks that know none."""
+        target = self.local / path
+        if os.path.lexists(target):
+            return False
+        temporary = _write_temporary(target, lambda stream: stream.write(data))
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(target.parent)
+        return True
+
+    def delete(self, path: str) -> None:
+        """A link is deleted, not what it points to."""
+        target = self.local / path
+        if not target.is_dir() or target.is_symlink():
+            target.unlink(missing_ok=True)
+            return
+        for attempt in range(_DELETIONS):
+            try:
+                shutil.rmtree(target)
+            except FileNotFoundError:  # another process deletes in it too
+                if not target.exists():
+                    return
+                if attempt == _DELETIONS - 1:
+                    raise
+            else:
+                return
+
+    def delete_unfinished(self) -> None:
+        """In all folders below; only for the one process that may write here."""
+        for folder, _, names in os.walk(self.local):
+            for name in names:
+                if name.startswith(TEMPORARY):
+                    Path(folder, name).unlink(missing_ok=True)
+
+
+def _entry(path: Path) -> Entry:
+    found = path.stat()
+    return Entry(name=path.name, size=None if path.is_dir() else found.st_size)
+
+
+def _write_temporary(target: Path, writer: Writer) -> Path:
+    _make_folder(target.parent)
+    temporary = target.with_name(f"{TEMPORARY}{target.name}-{secrets.token_hex(8)}")
+    try:
+        with temporary.open("xb") as stream:
+            writer(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _make_folder(folder: Path) -> None:
+    """Makes it with all above it, each synced into the one that holds it."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a new name survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,130 @@
+"""A request that the storage refuses for a passing reason -> the same request, made again until it is answered."""
+
+import errno
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rayforget.errors import StorageError
+from rayforget.heartbeat import beat
+
+logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+_PASSING = frozenset(
+    {
+        errno.ETIMEDOUT, errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EHOSTUNREACH,
+        errno.EHOSTDOWN, errno.ENETUNREACH, errno.ENETDOWN, errno.ENETRESET, errno.EPIPE, errno.EAGAIN,
+        errno.ESTALE,  # a network disk whose server was started again
+        errno.EIO,  # what a network disk mounted `soft` says when its server does not answer
+    }
+)  # fmt: skip
+_FIRST_WAIT_S = 0.5
+_LONGEST_WAIT_S = 30.0
+_BEAT_S = 1.0
+
+
+def is_passing(error: OSError) -> bool:
+    """Whether the same request may succeed later: no missing file, no closed door, no full disk."""
+    passing: bool = getattr(error, "transient", error.errno in _PASSING)
+    return passing
+
+
+def storage_error(what: str, error: OSError, waited_s: float = 0) -> StorageError:
+    """One line for people: `what` could not be done, why, how long it was tried, and what to do."""
+    reason = " ".join((error.strerror or str(error)).split())[:400]  # a server's may have several lines
+    tried = f", for {waited_s:.0f} s" if waited_s >= 1 else ""
+    refused = StorageError(f"{what} ({reason}{tried}); see to the storage, or name another, and try again")
+    refused.transient = is_passing(error)
+    return refused
+
+
+@contextmanager
+def storage_errors(what: str) -> Iterator[None]:
+    """Says `what` could not be done, and why, where the operating system or a remote storage refuses."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise storage_error(what, error) from error
+
+
+class Patience:
+    """Waits for a storage for a stated time, and tells people once when that begins and once when it is over.
+
+    Its threads wait together: one line for all of them. While a caller waits it beats, so that nobody takes it for
+    hung.
+    """
+
+    def __init__(self, retry_s: float) -> None:
+        self.retry_s = retry_s
+        """Seconds from the first refusal for which a request is made again."""
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._since = 0.0
+
+    def answer(self, what: str, ask: Callable[[], Answer]) -> Answer:
+        """What `ask` returns, once the storage lets it.
+
+        Args:
+            what: `s3://bucket/a.json cannot be written`, for people.
+            ask: is called again after every refusal that may pass, later and later, with jitter.
+
+        Raises:
+            StorageError: the storage refused for good, or for longer than `retry_s`.
+        """
+        since: float | None = None
+        wait_s = _FIRST_WAIT_S
+        try:
+            while True:
+                try:
+                    answer = ask()
+                    break
+                except StorageError:
+                    raise
+                except OSError as error:
+                    now = time.monotonic()
+                    waited_s = 0.0 if since is None else now - since
+                    if not is_passing(error) or waited_s >= self.retry_s:
+                        raise storage_error(what, error, waited_s) from error
+                    if since is None:
+                        since = now
+                        self._begin(what, error)
+                    self._pause(min(wait_s * random.uniform(0.5, 1), self.retry_s - waited_s), since)
+                    wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+        except BaseException:
+            if since is not None:
+                self._end(answered=False)
+            raise
+        if since is not None:
+            self._end(answered=True)
+        return answer
+
+    def _begin(self, what: str, error: OSError) -> None:
+        with self._lock:
+            self._waiting += 1
+            if self._waiting > 1:
+                return
+            self._since = time.monotonic()
+        reason = " ".join((error.strerror or str(error)).split())[:400]
+        logger.warning("%s (%s); trying again for up to %.0f s", what, reason, self.retry_s)
+
+    def _end(self, *, answered: bool) -> None:
+        with self._lock:
+            self._waiting -= 1
+            if self._waiting or not answered:
+                return
+            waited_s = time.monotonic() - self._since
+        logger.warning("the storage answers again, after %.0f s", waited_s)
+
+    def _pause(self, wait_s: float, since: float) -> None:
+        until = time.monotonic() + wait_s
+        while (left_s := until - time.monotonic()) > 0:
+            beat("waiting for the storage", int(time.monotonic() - since), int(self.retry_s))
+            time.sleep(min(left_s, _BEAT_S))

@@ -1,0 +1,182 @@
+"""A folder in an object store (S3, GCS, Azure): an object appears whole when its upload is complete, or not at all."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+import obstore as obs
+from obstore.store import MemoryStore
+
+from rayforget.record.folder import Entry, Writer
+from rayforget.record.server_errors import NoConditionsError, OtherVersionError, ServerError, server_errors
+
+if TYPE_CHECKING:
+    from obstore import UpdateVersion
+    from obstore.store import ObjectStore
+
+_PART_BYTES = 32 * 2**20
+"""Of an upload in parts, of which S3 allows 10000, and of what is asked for at a time."""
+_UPLOADS = 4
+"""Parts on their way at a time."""
+_NO_CONDITIONS = 501
+
+
+class RemoteFolder:
+    """As `Folder` says, and with conditional writes (`swap`), on which a lock can be built.
+
+    A folder is there while an object lies below it. pyarrow, with which Ray writes, also marks folders by empty objects
+    whose names end in `/`: those are no files, and go with their folder.
+    """
+
+    local: Path | None = None
+
+    def __init__(self, objects: "ObjectStore", root: str, bucket_uri: str, query: str = "") -> None:
+        self.objects = objects
+        self.root = root.strip("/")
+        self._bucket_uri = bucket_uri
+        self._query = query
+
+    @property
+    def location(self) -> str:
+        """The URI, with the query that it was opened by."""
+        return f"{self}{f'?{self._query}' if self._query else ''}"
+
+    def __str__(self) -> str:
+        return f"{self._bucket_uri}/{self.root}".rstrip("/")
+
+    def within(self, path: str) -> "RemoteFolder":
+        """The folder of this path."""
+        return RemoteFolder(self.objects, self._key(path), self._bucket_uri, self._query)
+
+    def look(self, path: str) -> Entry | None:
+        """An object, or else a folder, of this path."""
+        key = self._key(path)
+        name = key.rpartition("/")[2]
+        if key and (size := self._object_size(key)) is not None:
+            return Entry(name=name, size=size)
+        with server_errors():
+            for batch in obs.list(self.objects, prefix=key or None):
+                # A marker is listed without its `/`, as an object of no bytes that cannot be found.
+                if any(meta["size"] or self._object_size(meta["path"]) is not None for meta in batch):
+                    return Entry(name=name, size=None)
+        return None
+
+    def children(self, path: str) -> list[Entry]:
+        """Also folders that hold nothing but a marker."""
+        key = self._key(path)
+        with server_errors():
+            found = obs.list_with_delimiter(self.objects, prefix=key or None)
+        folders = [Entry(name=prefix.rpartition("/")[2], size=None) for prefix in found["common_prefixes"]]
+        objects = [meta for meta in found["objects"] if meta["path"] != key]  # that one is the folder's own marker
+        return folders + [Entry(name=meta["path"].rpartition("/")[2], size=meta["size"]) for meta in objects]
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        """A part at a time, all of the same version of the object."""
+        key, start = self._key(path), 0
+        with server_errors():
+            first = obs.get(self.objects, key)
+            size, etag = first.meta["size"], first.meta["e_tag"]
+            if size <= _PART_BYTES:
+                yield bytes(first.bytes())
+                return
+            del first
+            while start < size:
+                end = min(start + _PART_BYTES, size)
+                part = obs.get(self.objects, key, options={"range": (start, end), "if_match": etag})
+                yield bytes(part.bytes())
+                start = end
+
+    def replace(self, path: str, writer: Writer) -> None:
+        """In parts while the writer writes; where it raises, the upload is aborted and what was there stays."""
+        with (
+            server_errors(),
+            obs.open_writer(self.objects, self._key(path), buffer_size=_PART_BYTES, max_concurrency=_UPLOADS) as stream,
+        ):
+            writer(cast(BinaryIO, stream))
+
+    def create(self, path: str, data: bytes) -> bool:
+        """In the same step; on a server that knows no conditions a look goes before, and two at once may both write."""
+        key = self._key(path)
+        try:
+            return self.swap(path, data, None) is not None
+        except NoConditionsError:
+            if self._object_size(key) is not None:
+                return False
+            with server_errors():
+                obs.put(self.objects, key, data)
+            return True
+
+    def delete(self, path: str) -> None:
+        """A folder's objects in batches."""
+        key = self._key(path)
+        marked = False
+        with server_errors():
+            if key and self._object_size(key) is not None:
+                obs.delete(self.objects, key)
+            for batch in obs.list(self.objects, prefix=key or None):
+                paths = [meta["path"] for meta in batch]
+                obs.delete(self.objects, paths)
+                marked = marked or any(meta["size"] == 0 for meta in batch)
+        if marked:
+            self._delete_markers(key)
+
+    def delete_unfinished(self) -> None:
+        """Nothing to do: what a killed writer uploaded is no object, and the bucket's own rules clear it away."""
+
+    def version(self, path: str) -> "tuple[bytes, UpdateVersion] | None":
+        """An object with what `swap` needs to replace exactly this version of it; None where there is none."""
+        try:
+            with server_errors():
+                found = obs.get(self.objects, self._key(path))
+                return bytes(found.bytes()), _version(found.meta["e_tag"], found.meta["version"])
+        except FileNotFoundError:
+            return None
+
+    def swap(self, path: str, data: bytes, expected: "UpdateVersion | None") -> "UpdateVersion | None":
+        """Writes an object if its version is still the expected one (None: if there is none); else returns None.
+
+        Raises:
+            NoConditionsError: the server knows no conditional writes, and says so.
+        """
+        try:
+            with server_errors():
+                put = obs.put(self.objects, self._key(path), data, mode="create" if expected is None else expected)
+        except (FileExistsError, OtherVersionError):
+            return None
+        except FileNotFoundError:  # also the answer where there is no such bucket
+            if expected is None:
+                raise
+            return None
+        except ServerError as error:
+            if error.status == _NO_CONDITIONS:
+                raise NoConditionsError(str(error)) from error
+            raise
+        return _version(put["e_tag"], put["version"])
+
+    def _key(self, path: str) -> str:
+        return f"{self.root}/{path}".strip("/")
+
+    def _object_size(self, key: str) -> int | None:
+        try:
+            with server_errors():
+                return obs.head(self.objects, key)["size"]
+        except FileNotFoundError:
+            return None
+
+    def _delete_markers(self, key: str) -> None:
+        """By pyarrow, which made them: names that end in `/` cannot be said to obstore."""
+        from pyarrow import fs
+
+        if isinstance(self.objects, MemoryStore):  # nobody else writes there
+            return
+        filesystem, path = fs.FileSystem.from_uri(
+            RemoteFolder(self.objects, key, self._bucket_uri, self._query).location
+        )
+        if filesystem.get_file_info(path).type == fs.FileType.Directory:
+            filesystem.delete_dir(path)
+
+
+def _version(e_tag: str | None, version: str | None) -> "UpdateVersion":
+    """S3 tells versions apart by their e-tag, GCS by a number."""
+    found: dict[str, str | None] = {"e_tag": e_tag, "version": version}
+    return cast("UpdateVersion", {name: value for name, value in found.items() if value is not None})
