@@ -1,4 +1,4 @@
-"""A driver's number and the sweep's lease -> leave to write, or TakenOverError: for the driver and for its workers alike."""
+"""A driver's number and the sweep's lease -> leave to write or TakenOverError, for the driver and its workers alike."""
 
 import time
 

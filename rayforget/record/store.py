@@ -24,7 +24,8 @@ class Store:
     """Names are relative to the folder, their parts separated by `/`.
 
     A refusal that may pass is waited for; whatever the disk or the server refuses for good, or for too long, is a
-    StorageError that says what could not be done. Where another driver took the sweep over, every write is a TakenOverError.
+    StorageError that says what could not be done. Where another driver took the sweep over, every write raises
+    TakenOverError.
     """
 
     def __init__(self, folder: Folder, *, patience: Patience | None = None, fence: "Fence | None" = None) -> None:

@@ -128,6 +128,8 @@ class Storage(Frozen):
     """Local folder or URI (s3://, gs://) that holds one folder per sweep."""
     shared: bool = False
     """Whether every node of a cluster sees the local folder `path`, and under this path: a shared disk."""
+    retry_s: NonNegativeFloat = 600
+    """How long a sweep waits for a storage that does not answer, or is overloaded, before it halts."""
     keep: Keep = Keep()
     """Which weights stay."""
 

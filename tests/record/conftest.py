@@ -1,11 +1,15 @@
 """Objects of the record with random scores, and a comparison that looks into arrays."""
 
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
+from s3_server import ENVIRONMENT, Door, make_bucket, s3_server
+
+from rayforget.record.store import Store
 from rayforget.record.types import CheckpointRecord, Point, Score
 
 
@@ -93,3 +97,44 @@ def make_score_fixture() -> Callable[..., Score]:
 @pytest.fixture(name="assert_same")
 def assert_same_fixture() -> Callable[[Any, Any], None]:
     return assert_same
+
+
+@pytest.fixture(scope="session")
+def s3_port() -> Iterator[int]:
+    with s3_server() as port:
+        yield port
+
+
+@pytest.fixture
+def bucket(s3_port, monkeypatch) -> str:
+    """A new bucket's name."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    name = f"b{secrets.token_hex(6)}"
+    make_bucket(s3_port, name)
+    return name
+
+
+@pytest.fixture
+def s3_uri(s3_port, bucket) -> str:
+    """A folder in that bucket."""
+    return f"s3://{bucket}/runs?scheme=http&endpoint_override=127.0.0.1:{s3_port}"
+
+
+@pytest.fixture
+def s3(s3_uri) -> Store:
+    return Store.open(s3_uri)
+
+
+@pytest.fixture
+def door(s3_port) -> Iterator[Door]:
+    with Door(s3_port) as door:
+        yield door
+
+
+@pytest.fixture
+def s3_behind_door(door, bucket) -> Store:
+    """The bucket's folder, asked through the door."""
+    return Store.open(f"s3://{bucket}/runs?scheme=http&endpoint_override=127.0.0.1:{door.port}")

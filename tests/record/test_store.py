@@ -17,12 +17,14 @@ from rayforget.record.remote_folder import RemoteFolder
 from rayforget.record.store import Store
 
 
-@pytest.fixture(params=["local", "remote"])
+@pytest.fixture(params=["local", "memory", "s3"])
 def store(request, tmp_path):
-    """The same folder on the local disk, and in an object store in memory."""
+    """The same folder on the local disk, in an object store in memory, and in a server's."""
     if request.param == "local":
         return Store.open(tmp_path / "runs")
-    return Store(RemoteFolder(MemoryStore(), "runs", "memory://bucket"))
+    if request.param == "memory":
+        return Store(RemoteFolder(MemoryStore(), "runs", "memory://bucket"))
+    return request.getfixturevalue("s3")
 
 
 @pytest.mark.parametrize("data", [b"", b"x", bytes(range(256)) * 5000])

@@ -23,11 +23,13 @@ from rayforget.record.types import TestRecord
 SPACE = {"name": "tiny", "recipe": {"learning_rate": 1e-4}}
 
 
-@pytest.fixture(params=["local", "remote"])
+@pytest.fixture(params=["local", "memory", "s3"])
 def storage(request, tmp_path):
     if request.param == "local":
         return Store.open(tmp_path)
-    return Store(RemoteFolder(MemoryStore(), "", "memory://bucket"))
+    if request.param == "memory":
+        return Store(RemoteFolder(MemoryStore(), "", "memory://bucket"))
+    return request.getfixturevalue("s3")
 
 
 def info(name="tiny-1", created=1.5):

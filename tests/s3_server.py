@@ -1,0 +1,102 @@
+"""A real S3 protocol server on loopback, and a door before it that refuses what a test tells it to refuse."""
+
+import http.client
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@contextmanager
+def s3_server() -> Iterator[int]:
+    """moto's server; gives its port."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        yield server.get_host_and_port()[1]
+    finally:
+        server.stop()
+
+
+def make_bucket(port: int, name: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request("PUT", f"/{name}")
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+class Door:
+    """Passes requests on to the server, but for those that it is told to refuse."""
+
+    def __init__(self, port: int) -> None:
+        self.refusals: list[int] = []
+        """HTTP statuses of the next answers; 0 breaks the connection off."""
+        self.ignores_conditions = False
+        self.seen: list[str] = []
+        door = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_any(self) -> None:
+                body = self._body()
+                door.seen.append(f"{self.command} {self.path}")
+                with door._lock:
+                    status = door.refusals.pop(0) if door.refusals else None
+                if status == 0:
+                    self.close_connection = True
+                    return
+                if status is not None:
+                    self._send(status, {}, b"<Error><Code>SlowDown</Code></Error>")
+                    return
+                headers = {k: v for k, v in self.headers.items() if k.lower() != "transfer-encoding"}
+                if door.ignores_conditions:
+                    headers = {k: v for k, v in headers.items() if not k.lower().startswith("if-")}
+                connection = http.client.HTTPConnection("127.0.0.1", port)
+                connection.request(self.command, self.path, body=body, headers=headers)
+                answer = connection.getresponse()
+                self._send(answer.status, dict(answer.getheaders()), answer.read())
+                connection.close()
+
+            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any
+
+            def _body(self) -> bytes:
+                return self.rfile.read(int(self.headers.get("content-length") or 0))
+
+            def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
+                self.send_response(status)
+                length = headers.pop("Content-Length", None) if self.command == "HEAD" else str(len(body))
+                for name, value in headers.items():
+                    if name.lower() not in {"content-length", "transfer-encoding", "connection", "date", "server"}:
+                        self.send_header(name, value)
+                self.send_header("Content-Length", length or "0")
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                """Says nothing."""
+
+        self._lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+
+    def __enter__(self) -> "Door":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
