@@ -14,6 +14,7 @@ from rayforget.foundations.protocol import Foundation
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.frontier.points import THETA_0, TaskRole, generality, speciality, task_roles
 from rayforget.record.cache_folder import cache_folder
+from rayforget.record.fence import Fence
 from rayforget.record.provenance import code_version, provenance
 from rayforget.record.scores_cache import ScoresCache, ScoresKey
 from rayforget.record.store import Store
@@ -29,6 +30,8 @@ class BenchSpec:
 
     space: Space
     sweep_name: str
+    token: int | None = None
+    """The driver's number: once another driver has the sweep, this worker writes nothing more. None asks nobody."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,11 +51,14 @@ class Bench:
         """Loads the foundation and the data on this rank's device; theta_0 lies where `share` puts it."""
         methods_of(spec.space)  # imports what other packages bring to it: a node that lacks one says so now
         device = device_of(spec.space.resources, local_rank)
-        storage = Store.open(spec.space.storage.path)
+        storage = Store.open(spec.space.storage.path).waiting(spec.space.storage.retry_s)
+        sweep = Sweep.open(storage, spec.sweep_name)
+        if spec.token is not None:
+            sweep.store.fence = Fence(sweep.store.folder, spec.token)
         bench = cls(
             space=spec.space,
             foundation=prepare_foundation(spec.space, cache=cache_folder(spec.space), device=device, share=share),
-            sweep=Sweep.open(storage, spec.sweep_name),
+            sweep=sweep,
             device=device,
             provenance=provenance(seeds={"search": spec.space.search.seed}),
             scores_cache=ScoresCache(storage),

@@ -128,6 +128,7 @@ def _with_budget(space: Space, overrides: Sequence[str]) -> Space:
 
 
 def _run(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> int:
+    sweep.store = sweep.store.waiting(space.storage.retry_s)
     with sole_driver(sweep.store):
         return _drive(space, sweep, address=address, verbose=verbose)
 

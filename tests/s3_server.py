@@ -68,7 +68,7 @@ class Door:
                 self._send(answer.status, dict(answer.getheaders()), answer.read())
                 connection.close()
 
-            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any
+            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any  # noqa: N815
 
             def _body(self) -> bytes:
                 return self.rfile.read(int(self.headers.get("content-length") or 0))

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayforget.bench import BenchSpec
@@ -84,9 +83,10 @@ def _tuner(desk: "Desk", slots: int) -> "Tuner":
 
     space, name = desk.agenda.space, desk.agenda.sweep.info.name
     state = _tune_folder(desk.agenda)
+    fence = desk.agenda.sweep.store.fence
     spec = SlotSpec(
         name=f"slot-{name}",
-        bench=BenchSpec(space=space, sweep_name=name),
+        bench=BenchSpec(space=space, sweep_name=name, token=None if fence is None else fence.token),
         storage_path=state,
         keeper=start_keeper() if slots * space.resources.workers_per_slot > 1 else None,
     )
@@ -164,7 +164,4 @@ def _affordable_slots(resources: Resources, *, local: bool) -> int:
 
 def _tune_folder(agenda: Agenda) -> str:
     """Where Ray keeps its own state: beside the record, never read again."""
-    store = agenda.sweep.store
-    if store.local is not None:
-        return str(Path(store.local) / "ray")
-    return f"{agenda.space.storage.path.rstrip('/')}/{agenda.sweep.info.name}/ray"
+    return agenda.sweep.store.within("ray").location

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from rayforget.errors import StorageError
 from rayforget.frontier.choose import choose_frontier
 from rayforget.frontier.recovered import Pair
 from rayforget.record.retention import Checkpoint, retain, standard_errors
@@ -21,12 +22,23 @@ Leading = Callable[[Iterable[Checkpoint]], "Gathered"]
 def tidy_weights(sweep: "Sweep", leading: Leading, roles: "tuple[TaskRole, ...]", keep: "Keep") -> None:
     """Deletes the weights that neither the report nor the frontier's margin needs.
 
+    Does not wait for a storage that does not answer: what stays is decided anew after the next trial.
+
     Args:
         sweep: the sweep.
         leading: gives the points that a report may choose, and all points of the checkpoints that it is called with.
         roles: what each task counts for.
         keep: how near to the frontier, and how much.
     """
+    try:
+        _tidy(type(sweep)(sweep.store.waiting(0), sweep.info), leading, roles, keep)
+    except StorageError as error:
+        if not error.transient:
+            raise
+        logger.info("weights stay until the next trial is done: %s", error)
+
+
+def _tidy(sweep: "Sweep", leading: Leading, roles: "tuple[TaskRole, ...]", keep: "Keep") -> None:
     stored = sweep.kept_weights()
     gathered = leading(stored)
     frontier = choose_frontier(gathered.points)

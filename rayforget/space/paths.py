@@ -12,8 +12,8 @@ LOCAL_FOLDER = "local-dir:"
 """open_clip's prefix of a model in a local folder."""
 
 _HUB_PART = r"(?!\.+(?:/|$))[\w.-]+"
-_FILE_SYSTEMS = frozenset({"file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})
-"""Those of pyarrow that can be written to."""
+_FILE_SYSTEMS = frozenset({"file", "s3", "gs", "gcs", "abfs", "abfss"})
+"""Those that the record can be kept in."""
 
 
 def is_uri(place: str) -> bool:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from s3_server import ENVIRONMENT, Door, make_bucket, s3_server
 
 from rayforget.record.store import Store
