@@ -1,6 +1,7 @@
 """A real S3 protocol server on loopback, and a door before it that refuses what a test tells it to refuse."""
 
 import http.client
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ def s3_server() -> Iterator[int]:
     """moto's server; gives its port."""
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
@@ -41,6 +43,8 @@ class Door:
     def __init__(self, port: int) -> None:
         self.refusals: list[int] = []
         """HTTP statuses of the next answers; 0 breaks the connection off."""
+        self.lost_answers = 0
+        """Of so many requests the server hears, and the client does not hear the answer."""
         self.ignores_conditions = False
         self.seen: list[str] = []
         door = self
@@ -57,7 +61,7 @@ class Door:
                     self.close_connection = True
                     return
                 if status is not None:
-                    self._send(status, {}, b"<Error><Code>SlowDown</Code></Error>")
+                    self._send(status, {}, b"<Error><Code>SlowDown</Code></Error>" if status == 503 else b"")
                     return
                 headers = {k: v for k, v in self.headers.items() if k.lower() != "transfer-encoding"}
                 if door.ignores_conditions:
@@ -65,8 +69,13 @@ class Door:
                 connection = http.client.HTTPConnection("127.0.0.1", port)
                 connection.request(self.command, self.path, body=body, headers=headers)
                 answer = connection.getresponse()
-                self._send(answer.status, dict(answer.getheaders()), answer.read())
+                body = answer.read()
                 connection.close()
+                if door.lost_answers:
+                    door.lost_answers -= 1
+                    self._send(500, {}, b"")
+                    return
+                self._send(answer.status, dict(answer.getheaders()), body)
 
             do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any  # noqa: N815
 

@@ -11,13 +11,14 @@ from rayforget.record.folder import Entry, Writer
 from rayforget.record.server_errors import NoConditionsError, OtherVersionError, ServerError, server_errors
 
 if TYPE_CHECKING:
-    from obstore import UpdateVersion
+    from obstore import UpdateVersion, WritableFile
     from obstore.store import ObjectStore
 
 _PART_BYTES = 32 * 2**20
 """Of an upload in parts, of which S3 allows 10000, and of what is asked for at a time."""
 _UPLOADS = 4
 """Parts on their way at a time."""
+_COPY_BYTES = 8 * 2**20
 _NO_CONDITIONS = 501
 
 
@@ -92,7 +93,7 @@ class RemoteFolder:
             server_errors(),
             obs.open_writer(self.objects, self._key(path), buffer_size=_PART_BYTES, max_concurrency=_UPLOADS) as stream,
         ):
-            writer(cast(BinaryIO, stream))
+            writer(cast(BinaryIO, _Copying(stream)))
 
     def create(self, path: str, data: bytes) -> bool:
         """In the same step; on a server that knows no conditions a look goes before, and two at once may both write."""
@@ -174,6 +175,23 @@ class RemoteFolder:
         )
         if filesystem.get_file_info(path).type == fs.FileType.Directory:
             filesystem.delete_dir(path)
+
+
+class _Copying:
+    """A stream for obstore's, which keeps the very memory that it is given: torch.save uses its own again."""
+
+    def __init__(self, stream: "WritableFile") -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> int:
+        """Passes on copies, of which a large tensor never has more than some parts."""
+        view = memoryview(data).cast("B")
+        for start in range(0, len(view), _COPY_BYTES):
+            self._stream.write(bytes(view[start : start + _COPY_BYTES]))
+        return len(view)
+
+    def flush(self) -> None:
+        """Nothing: the end of the upload does it."""
 
 
 def _version(e_tag: str | None, version: str | None) -> "UpdateVersion":

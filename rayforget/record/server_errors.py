@@ -11,6 +11,7 @@ _CODE = re.compile(r"<Code>(\w+)</Code>")
 _PASSING = frozenset({408, 425, 429})
 _LASTING = frozenset({501, 505, 507})
 _PASSING_CODES = frozenset({"RequestTimeout", "SlowDown"})
+"""Of answers with status 400."""
 _MACHINES_OWN = ("169.254.169.254", "169.254.170.2", "metadata.google.internal", "http://metadata")
 """Who is asked for credentials where none are given; outside a cloud nobody answers there."""
 
@@ -43,6 +44,15 @@ def server_errors() -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise FileNotFoundError(_first_part(str(error))) from error
+    except OSError as error:  # what obstore's stream for writing raises; others have a number
+        text = str(error)
+        if (
+            error.errno is None
+            and not isinstance(error, ServerError)
+            and (_STATUS.search(text) or text.startswith("Generic "))
+        ):
+            raise server_error(text) from error
+        raise
     except AlreadyExistsError as error:
         if "409 Conflict" in str(error):  # somebody writes it at this moment: who was first shows at the next try
             raise ServerError("the server answered 409 Conflict", transient=True, status=409) from error
@@ -62,7 +72,8 @@ def server_error(text: str) -> ServerError:
     if (found := _STATUS.search(words)) is not None:
         status, code = int(found[1]), _CODE.search(text)
         known = code[1] if code else None
-        transient = status in _PASSING or (status >= 500 and status not in _LASTING) or known in _PASSING_CODES
+        transient = status in _PASSING or (status >= 500 and status not in _LASTING)
+        transient = transient or (status == 400 and known in _PASSING_CODES)
         said = f"the server answered {status} {found[2].strip()}" + (f", {known}" if known else "")
         return ServerError(said, transient=transient, status=status)
     if "kind: Timeout" in text or "TimedOut" in text:

@@ -165,7 +165,7 @@ def test_a_killed_worker_costs_time_and_no_bit(slot: Any) -> None:
     warm, sweep, space = slot()
     long = job("0-long", epochs=150)
     thread, replies = in_thread(lambda: warm.run(long))
-    wait_for(lambda: sweep.resume_folder("0-long").exists("state.pt"))
+    wait_for(lambda: sweep.resume_folder("0-long").json_files(""))
     (worker,) = workers()
     worker.kill()
     thread.join(timeout=300)
@@ -175,7 +175,7 @@ def test_a_killed_worker_costs_time_and_no_bit(slot: Any) -> None:
     assert [record.fraction for record in records] == [0.5, 1.0]
     assert records[-1].facts["resumed_from"] > 0
     assert [record.theta_1_hash for record in records] == alone(space, "alone", long)
-    assert not sweep.resume_folder("0-long").exists("state.pt")
+    assert not sweep.resume_folder("0-long").json_files("")
 
 
 @pytest.mark.parametrize("rank", [0, 1])
@@ -240,7 +240,7 @@ def test_a_job_that_kills_its_workers_is_given_up_and_the_slot_goes_on(slot: Any
     killed: set[int] = set()
 
     def kill_a_working_worker() -> bool:
-        if sweep.resume_folder("0-poison").exists("state.pt"):
+        if sweep.resume_folder("0-poison").json_files(""):
             sweep.drop_resume("0-poison")
             for process in workers():
                 if process.pid not in killed:
@@ -258,7 +258,7 @@ def test_a_job_that_kills_its_workers_is_given_up_and_the_slot_goes_on(slot: Any
 def test_a_job_without_progress_is_ended_and_the_slot_goes_on(slot: Any) -> None:
     warm, sweep, _ = slot(trial_timeout_s=8)
     thread, replies = in_thread(lambda: warm.run(job("0-stuck", epochs=10_000)))
-    wait_for(lambda: sweep.resume_folder("0-stuck").exists("state.pt"))
+    wait_for(lambda: sweep.resume_folder("0-stuck").json_files(""))
     (worker,) = workers()
     os.kill(worker.pid, signal.SIGSTOP)
     thread.join(timeout=120)
