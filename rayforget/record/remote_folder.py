@@ -39,11 +39,14 @@ class RemoteFolder:
 
     @property
     def location(self) -> str:
-        """The URI, with the query that it was opened by."""
-        return f"{self}{f'?{self._query}' if self._query else ''}"
+        """The URI, with the keys and the query that it was opened by."""
+        return f"{self._bucket_uri}/{self.root}".rstrip("/") + (f"?{self._query}" if self._query else "")
 
     def __str__(self) -> str:
-        return f"{self._bucket_uri}/{self.root}".rstrip("/")
+        scheme, _, host = self._bucket_uri.partition("://")
+        user, at, bucket = host.rpartition("@")
+        named = scheme.startswith("abfs") and ":" not in user  # Azure's container, no key
+        return f"{scheme}://{f'{user}{at}' if named else ''}{bucket}/{self.root}".rstrip("/")
 
     def within(self, path: str) -> "RemoteFolder":
         """The folder of this path."""
