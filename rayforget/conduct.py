@@ -128,7 +128,7 @@ def _with_budget(space: Space, overrides: Sequence[str]) -> Space:
 
 
 def _run(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> int:
-    sweep.store = sweep.store.waiting(space.storage.retry_s)
+    sweep.store.patience.retry_s = space.storage.retry_s  # of all that was opened from it
     with sole_driver(sweep.store):
         return _drive(space, sweep, address=address, verbose=verbose)
 

@@ -24,7 +24,7 @@ def test_tidying_neither_waits_nor_raises_while_the_storage_does_not_answer_and_
     stored, keep = sweep.kept_weights(), Keep(margin=0)
 
     def tidy() -> None:
-        tidy_weights(sweep, gather(records, ROLES), ROLES, keep)
+        tidy_weights(sweep, lambda stored: gather(records, ROLES), ROLES, keep)
 
     door.refusals = [503] * 1000
     started = time.monotonic()
