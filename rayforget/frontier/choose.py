@@ -61,8 +61,8 @@ def _choose_method(points: Sequence[FrontierPoint], method: str) -> MethodChoice
     return MethodChoice(
         method=method,
         trainings=len({point.trial for point in points if belongs(point)}),
-        alpha_1=choose(points, lambda point: belongs(point) and point.alpha == 1),
-        curve=choose(points, lambda point: belongs(point) and point.coarse),
+        alpha_1=choose(points, lambda point: belongs(point) and is_uninterpolated(point)),
+        curve=choose(points, lambda point: belongs(point) and is_on_common_grid(point)),
     )
 
 
@@ -81,3 +81,13 @@ def points_to_report(points: Sequence[FrontierPoint]) -> tuple[int, ...]:
 def is_plain_baseline(point: FrontierPoint) -> bool:
     """Whether this is what one seed of plain fine-tuning arrives at: its last checkpoint, not interpolated."""
     return point.method == PLAIN and point.alpha == 1 and point.fraction == 1
+
+
+def is_uninterpolated(point: FrontierPoint) -> bool:
+    """Whether this is what a training arrives at by itself: alpha = 1."""
+    return point.alpha == 1
+
+
+def is_on_common_grid(point: FrontierPoint) -> bool:
+    """Whether every training has a point at this alpha; methods are compared on these."""
+    return point.coarse

@@ -1,6 +1,6 @@
 """Points with their per-item scores on `val` and `test` -> the summary that a report draws."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rayforget.errors import RecordError
@@ -11,6 +11,7 @@ from rayforget.frontier.choose import (
     is_plain_baseline,
     points_to_report,
 )
+from rayforget.frontier.each_training import choose_each_alone, choose_each_curve, points_to_compare
 from rayforget.frontier.measured import Measured, baseline, measure
 from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint, PointKey, TaskRole
 from rayforget.frontier.summary import Measure, MethodSummary, Recovery, Summary
@@ -46,7 +47,7 @@ def summarise(
     Args:
         points: theta_0's own and every trial's, in any order (`gather.gather` makes them from records).
         roles: what each task counts for.
-        val: scores of at least `choose.points_to_report`'s points.
+        val: scores of at least `each_training.points_to_compare`'s points.
         test: scores of these points, or fewer, or none: what they do not cover stays None.
         name: the sweep's.
         seed: of the paired bootstrap.
@@ -64,7 +65,7 @@ def summarise(
     if len(theta_0) != 1:
         raise RecordError(f"expected one point of theta_0, found {len(theta_0)}; score theta_0 once before a report")
     plain = tuple(i for i, point in enumerate(ordered) if is_plain_baseline(point))
-    needed = {ordered[i].key: i for i in points_to_report(ordered)}
+    needed = {ordered[i].key: i for i in points_to_compare(ordered)}
     for scores, known, what in ((needed, val, "have no val scores"), (test, index, "have test scores but no point")):
         strays = [key for key in scores if key not in known]
         if strays:
@@ -99,8 +100,8 @@ def summarise(
         roles=tuple(roles),
         points=ordered,
         frontier=frontier,
-        val=_measures(on_val),
-        test=_measures(on_test),
+        val=_measures(on_val, points_to_report(ordered)),
+        test=_measures(on_test, on_test.pairs),
         theta_0=base,
         plain=baseline(plain, on_val, on_test),
         recovery=_recover(frontier, ground),
@@ -122,16 +123,18 @@ def _describe_methods(ground: _Ground, failed: Mapping[str, int]) -> list[Method
             method=choice.method,
             trainings=choice.trainings,
             failed=sum(failed.values()) if choice is together else failed.get(choice.method, 0),
-            alpha_1=_recover(choice.alpha_1, ground),
-            curve=_recover(choice.curve, ground),
+            alpha_1=_recover(choice.alpha_1, ground, with_interval=choice is together),
+            curve=_recover(choice.curve, ground, with_interval=choice is together),
+            one_alone=ground.on_val.one_training(choose_each_alone(ground.points, choice), plain=ground.plain),
+            one_curve=ground.on_val.one_training(choose_each_curve(ground.points, choice), plain=ground.plain),
         )
         for choice in (*choices, together)
     ]
 
 
-def _recover(chosen: tuple[int, ...], ground: _Ground) -> Recovery:
+def _recover(chosen: tuple[int, ...], ground: _Ground, *, with_interval: bool = True) -> Recovery:
     honest, interval = ground.on_test.recovered(chosen, plain=ground.plain), None
-    if honest is not None and honest.value is not None:
+    if with_interval and honest is not None and honest.value is not None:
         interval = ground.on_test.interval(chosen, plain=ground.plain)
     return Recovery(
         chosen=chosen,
@@ -142,5 +145,5 @@ def _recover(chosen: tuple[int, ...], ground: _Ground) -> Recovery:
     )
 
 
-def _measures(split: Measured) -> dict[int, Measure]:
-    return {i: found for i in split.pairs if (found := split.mean([i])) is not None}
+def _measures(split: Measured, points: Iterable[int]) -> dict[int, Measure]:
+    return {i: found for i in points if (found := split.mean([i])) is not None}

@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.errors import RecordError
+from rayforget.frontier.each_training import Recipes
+from rayforget.frontier.intervals import Boxes, Interval, boxes, errors_of_seeds, interval_of_frontier, interval_of_mean
 from rayforget.frontier.points import TaskRole, generality, speciality
 from rayforget.frontier.recovered import Pair, Recovered, recovered
-from rayforget.frontier.summary import Baseline, Measure
-from rayforget.frontier.uncertainty import Interval, bootstrap, recovered_interval, stack_scores, standard_error
+from rayforget.frontier.summary import Baseline, Measure, OneTraining
+from rayforget.frontier.uncertainty import bootstrap, stack_scores, standard_error
 from rayforget.record.types import Score, Split
 
 
@@ -27,6 +29,8 @@ class Measured:
     """Point -> (S, G) in every resample, shape (num_resamples, 2); None where no bootstrap was asked for."""
     theta_0: int
     """theta_0's point, to which differences are taken."""
+    seed: int = 0
+    """Of the errors that plain fine-tuning's seeds are given in `interval` and `one_training`."""
 
     def mean(self, points: Sequence[int]) -> Measure | None:
         """Mean of these models, with the error that their items leave (their seeds are taken as they are)."""
@@ -62,13 +66,41 @@ class Measured:
         return recovered(values, theta_0=base.pair, plain=tuned.pair, errors=tuned.difference_errors or (0.0, 0.0))
 
     def interval(self, chosen: Sequence[int], *, plain: Sequence[int]) -> Interval | None:
-        """The interval of what the chosen points recover."""
-        models = (self.theta_0, *plain, *chosen)
-        if self.resampled is None or not plain or any(i not in self.resampled for i in models):
+        """The interval of what the chosen points recover, for the trainings that they are of."""
+        within = self._boxes(plain)
+        if within is None or any(i not in self.pairs for i in chosen):
             return None
-        stacked = np.stack([self.resampled[i] for i in models], axis=1)
-        first = 1 + len(plain)
-        return recovered_interval(stacked, chosen=range(first, len(models)), theta_0=0, plain=range(1, first))
+        return interval_of_frontier(self._resampled(chosen), within)
+
+    def one_training(self, recipes: Recipes, *, plain: Sequence[int]) -> OneTraining | None:
+        """What one training recovers alone, in the mean over recipes; None where there is none or it is undefined."""
+        found = [[self.recovered(own, plain=plain) for own in trainings] for trainings in recipes]
+        shares = [[one.value for one in each if one is not None and one.value is not None] for each in found]
+        if not recipes or any(len(known) < len(each) for known, each in zip(shares, recipes, strict=True)):
+            return None
+        means = np.array([np.mean(known) for known in shares])
+        within, interval = self._boxes(plain), None
+        if within is not None:
+            each = [[within.shares(self._resampled(own)) for own in trainings] for trainings in recipes]
+            resampled = np.stack([np.mean(seeds, axis=0) for seeds in each], axis=-1)
+            interval = interval_of_mean(means, resampled, within)
+        return OneTraining(mean=float(means.mean()), recipes=len(recipes), interval=interval)
+
+    def _boxes(self, plain: Sequence[int]) -> Boxes | None:
+        """The box of every resample, in which plain fine-tuning's mean has the error of its few seeds too."""
+        if self.resampled is None or not plain or any(i not in self.resampled for i in (self.theta_0, *plain)):
+            return None
+        seeds, rng = np.array([self.pairs[i] for i in plain]), np.random.default_rng([self.seed, len(plain)])
+        resampled = self._resampled(plain)
+        tuned = resampled.mean(axis=1) + errors_of_seeds(seeds, resampled, rng)
+        return boxes(self.resampled[self.theta_0], tuned)
+
+    def _resampled(self, points: Sequence[int]) -> NDArray[np.float64]:
+        """Shape (num_resamples, num_points, 2)."""
+        assert self.resampled is not None
+        if not points:
+            return np.empty((len(self.resampled[self.theta_0]), 0, 2))
+        return np.stack([self.resampled[i] for i in points], axis=1)
 
 
 def measure(
@@ -101,11 +133,11 @@ def measure(
         values = {role.name: found[role.name].value for role in roles}
         pairs[i] = (speciality(values, roles), generality(values, roles))
     if not num_resamples or not pairs:
-        return Measured(pairs=pairs, resampled=None, theta_0=theta_0)
+        return Measured(pairs=pairs, resampled=None, theta_0=theta_0, seed=seed)
     tasks = {role.name: stack_scores([scores[i][role.name] for i in pairs], task=role.name) for role in roles}
     resampled = bootstrap(tasks, roles, num_resamples=num_resamples, seed=seed)
     by_point = {i: resampled[:, row] for row, i in enumerate(pairs)}
-    return Measured(pairs=pairs, resampled=by_point, theta_0=theta_0)
+    return Measured(pairs=pairs, resampled=by_point, theta_0=theta_0, seed=seed)
 
 
 def baseline(points: tuple[int, ...], on_val: Measured, on_test: Measured) -> Baseline | None:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rayforget.frontier.halves import HalvedTask, WholeScore
+from rayforget.frontier.intervals import Interval
 from rayforget.frontier.points import FrontierPoint, TaskRole
 from rayforget.frontier.recovered import Pair, Recovered
-from rayforget.frontier.uncertainty import Interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +52,23 @@ class Recovery:
     test: Recovered | None
     """None where a chosen point or a baseline has no `test` score."""
     interval: Interval | None
-    """Of `test`; None where that is None or undefined, or no bootstrap was asked for."""
+    """Of `test`, over items and plain fine-tuning's seeds, for these very trainings; None where `test` is None or
+    undefined, where no bootstrap was asked for, and of a single method: methods are compared by `OneTraining`."""
     untested: int
     """How many of the chosen points have no `test` score."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneTraining:
+    """What one training of a method recovers alone, on `val`."""
+
+    mean: float
+    """Over recipes; of a recipe's seeds the mean counts. Optimistic: each training's points are chosen and scored on
+    the same items."""
+    recipes: int
+    """What differs independently: recipes, or the seeds of a single one."""
+    interval: Interval | None
+    """Over items, recipes and plain fine-tuning's seeds; None for one recipe, or where no bootstrap was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +84,10 @@ class MethodSummary:
     """From the points with alpha = 1 alone."""
     curve: Recovery
     """From all alphas of the grid common to all trainings."""
+    one_alone: OneTraining | None = None
+    """With alpha = 1 alone; None where it is undefined, and for `all`."""
+    one_curve: OneTraining | None = None
+    """With all alphas of the common grid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

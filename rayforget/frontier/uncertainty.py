@@ -1,4 +1,4 @@
-"""Per-item results of several models -> standard errors and intervals that use the pairing of the items."""
+"""Per-item results of several models -> resampled scores, and standard errors that use the pairing of the items."""
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,14 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.errors import RecordError
-from rayforget.frontier.hypervolume import hypervolumes
 from rayforget.frontier.points import TaskRole, aggregate
 from rayforget.record.types import Score, score_of_mean
 
 _CHUNK = 1 << 22
 """Resampled item counts held at a time (32 MiB)."""
-MAX_EMPTY_SHARE = 0.05
-"""An interval of recovered is undefined when more of the resamples than this have an empty box."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,18 +25,6 @@ class TaskItems:
     """Shape (num_items,), positive; None where every item weighs 1."""
     rule: str = "accuracy"
     """How the items' mean becomes a score."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """A 95 % percentile interval of recovered."""
-
-    low: float | None
-    high: float | None
-    empty_share: float
-    """Share of the resamples in which plain fine-tuning gained or lost nothing."""
-    reason: str | None = None
-    """Why the interval is undefined."""
 
 
 def stack_scores(scores: Sequence[Score], *, task: str) -> TaskItems:
@@ -121,31 +106,3 @@ def standard_error(resampled: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     error: NDArray[np.float64] = resampled.std(axis=0, ddof=1)
     return error
-
-
-def recovered_interval(
-    resampled: NDArray[np.float64], *, chosen: Sequence[int], theta_0: int, plain: Sequence[int]
-) -> Interval:
-    """95 % percentile interval of recovered, over resamples of the items.
-
-    The chosen points stay fixed (they were chosen on other data), and so do the seeds of plain fine-tuning, whose
-    mean is the baseline: the interval is about items, not about what another training seed would give.
-
-    Args:
-        resampled: shape (num_resamples, num_models, 2), of all these models together.
-        chosen: models whose hypervolume it is.
-        theta_0: the pretrained model.
-        plain: plain fine-tuning's seeds, at least one.
-    """
-    base, tuned = resampled[:, theta_0], resampled[:, list(plain)].mean(axis=1)
-    gain, loss = tuned[:, 0] - base[:, 0], base[:, 1] - tuned[:, 1]
-    full = (gain > 0) & (loss > 0)
-    empty_share = float(1 - full.mean())
-    if empty_share > MAX_EMPTY_SHARE:
-        share = f"{100 * empty_share:.0f} %"
-        reason = f"plain fine-tuning gained no speciality or lost no generality in {share} of the resamples"
-        return Interval(low=None, high=None, empty_share=empty_share, reason=reason)
-    corner = np.stack((base[:, 0], tuned[:, 1]), axis=-1)
-    shares = hypervolumes(resampled[:, list(chosen)], corner)[full] / (gain * loss)[full]
-    low, high = np.percentile(shares, [2.5, 97.5])
-    return Interval(low=float(low), high=float(high), empty_share=empty_share)

@@ -5,9 +5,10 @@ from html import escape
 
 from rayforget.frontier.points import PLAIN
 from rayforget.frontier.summary import Baseline, Measure, Summary
-from rayforget.report import whole
+from rayforget.report import one_training, whole
+from rayforget.report.footnotes import footnotes
 from rayforget.report.look import assign_looks
-from rayforget.report.reading import footnotes, format_measure, name_method, percent, pick_point
+from rayforget.report.reading import format_measure, name_method, percent, pick_point
 from rayforget.report.table import method_cells, recovery_cells
 
 _SPLITS = '<th class="group" colspan="2">val</th><th class="group" colspan="2">test</th>'
@@ -69,8 +70,19 @@ def recovered_html(summary: Summary) -> str:
         f'<tr><th class="text">method</th><th>trainings</th>{pair * 2}</tr>'
     )
     note = "1 = all the speciality of plain fine-tuning with none of its forgetting"
-    notes = "".join(f"<li>{escape(line)}</li>" for line in footnotes(summary))
-    return _table("Recovered", note, head, rows) + f"\n<ul>{notes}</ul>"
+    return _table("Recovered", note, head, rows) + "\n" + _one_training_html(summary) + _notes_html(summary)
+
+
+def _one_training_html(summary: Summary) -> str:
+    """What one training of each method recovers alone; empty where it is not known."""
+    rows = one_training.one_training_rows(summary)
+    if not rows:
+        return ""
+    return _plain_table(one_training.TITLE, one_training.NOTE, one_training.TEXT_HEADS, one_training.NUMBER_HEADS, rows)
+
+
+def _notes_html(summary: Summary) -> str:
+    return "\n<ul>" + "".join(f"<li>{escape(line)}</li>" for line in footnotes(summary)) + "</ul>"
 
 
 def tasks_html(summary: Summary) -> str:
@@ -98,10 +110,7 @@ def whole_html(summary: Summary) -> str:
     """Both parts of every labelled split that was cut in two, and the whole; empty unless it is asked for."""
     if not summary.whole:
         return ""
-    heads = [f'<th class="text">{head}</th>' for head in whole.TEXT_HEADS]
-    heads += [f"<th>{head}</th>" for head in whole.NUMBER_HEADS]
-    rows = [_row(row, num_text=len(whole.TEXT_HEADS)) for row in whole.whole_rows(summary)]
-    return _table(whole.TITLE, whole.NOTE, f"<tr>{''.join(heads)}</tr>", rows)
+    return _plain_table(whole.TITLE, whole.NOTE, whole.TEXT_HEADS, whole.NUMBER_HEADS, whole.whole_rows(summary))
 
 
 def _baseline_cells(baseline: Baseline) -> list[str]:
@@ -120,6 +129,16 @@ def _row(cells: Sequence[str], *, num_text: int, kind: str = "", escaped: bool =
     shown = cells if escaped else [escape(cell) for cell in cells]
     tags = ["<td class=text>" if i < num_text else "<td>" for i in range(len(shown))]
     return f'<tr class="{kind}">' + "".join(f"{t}{c}</td>" for t, c in zip(tags, shown, strict=True)) + "</tr>"
+
+
+def _plain_table(
+    title: str, note: str, text_heads: Sequence[str], number_heads: Sequence[str], rows: Sequence[Sequence[str]]
+) -> str:
+    """Cells that are written elsewhere, for the page and the terminal alike."""
+    heads = [f'<th class="text">{head}</th>' for head in text_heads]
+    heads += [f"<th>{head}</th>" for head in number_heads]
+    cells = [_row(row, num_text=len(text_heads)) for row in rows]
+    return _table(title, note, f"<tr>{''.join(heads)}</tr>", cells)
 
 
 def _table(title: str, note: str, head: str, rows: Sequence[str]) -> str:

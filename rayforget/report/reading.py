@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rayforget.frontier.intervals import Interval
 from rayforget.frontier.pick import pick
 from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint
 from rayforget.frontier.recovered import Pair, Recovered
-from rayforget.frontier.summary import Summary
-from rayforget.frontier.uncertainty import Interval
+from rayforget.frontier.summary import OneTraining, Summary
 from rayforget.record.standing import Standing
-from rayforget.report.halves import half_notes
 
 MAX_LOSS = 0.01
 """The budget of generality, one point, for which a report names the best point."""
@@ -139,48 +138,22 @@ def format_recovered(found: Recovered | None, interval: Interval | None = None) 
         return "—"
     if found.value is None:
         return f"({format_area(found.hypervolume)})"
+    return _with_interval(found.value, interval)
+
+
+def format_one_training(found: OneTraining | None) -> str:
+    """`0.71 [0.35, 1.08]`; `—` where it is undefined or not measured."""
+    return "—" if found is None else _with_interval(found.mean, found.interval)
+
+
+def _with_interval(value: float, interval: Interval | None) -> str:
     if interval is None:
-        return f"{found.value:.2f}"
+        return f"{value:.2f}"
     if interval.low is None or interval.high is None:
-        return f"{found.value:.2f} [undefined]"
-    return f"{found.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+        return f"{value:.2f} [undefined]"
+    return f"{value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
 
 def name_method(method: str) -> str:
     """What a method is called in a report."""
     return {THETA_0: "θ0", PLAIN: "plain"}.get(method, method)
-
-
-def footnotes(summary: Summary) -> list[str]:
-    """What a reader of the recovered values must know."""
-    notes = ["* optimistic: scored on the same items on which the points were chosen"]
-    methods = [method for method in summary.methods if method.method != PLAIN]
-    counts = sorted({method.trainings for method in methods})
-    if len(counts) == 1:
-        each = "1 training" if counts[0] == 1 else f"{counts[0]} trainings"
-        notes.append(f"methods are compared at {each} each, on the α common to all trainings")
-    elif counts:
-        lost = ", failed ones not counted" if any(method.failed for method in methods) else ""
-        notes.append(
-            f"methods have from {counts[0]} to {counts[-1]} trainings with points{lost}: "
-            "compare those with equal numbers only"
-        )
-    if summary.plain is not None:
-        notes.append("plain is part of all and of no other method")
-    recoveries = [
-        summary.recovery,
-        *(one for method in (*methods, summary.together) for one in (method.alpha_1, method.curve)),
-    ]
-    scored = [(found, split) for one in recoveries for found, split in ((one.test, "test"), (one.val, "val")) if found]
-    undefined = next(((found.reason, split) for found, split in scored if found.reason), None)
-    if undefined:
-        notes.append(f"(pp²): undefined, the hypervolume stands alone: {undefined[0]} ({undefined[1]})")
-    doubtful = next((one.interval.reason for one in recoveries if one.interval and one.interval.reason), None)
-    if doubtful:
-        notes.append(f"[undefined]: {doubtful}")
-    untested = max(one.untested for one in recoveries)
-    if not summary.test:
-        notes.append("—: test is not scored yet")
-    elif untested:
-        notes.append(f"—: not every chosen point is scored on test (up to {untested} are missing)")
-    return [*notes, *half_notes(summary), *summary.remarks]

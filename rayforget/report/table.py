@@ -1,5 +1,7 @@
 """A summary -> the tables that a terminal shows, made for 100 columns."""
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -8,9 +10,9 @@ from rich.text import Text
 
 from rayforget.frontier.recovered import Pair
 from rayforget.frontier.summary import Measure, MethodSummary, Recovery, Summary
-from rayforget.report import whole
+from rayforget.report import one_training, whole
+from rayforget.report.footnotes import footnotes
 from rayforget.report.reading import (
-    footnotes,
     format_measure,
     format_recovered,
     name_method,
@@ -19,6 +21,7 @@ from rayforget.report.reading import (
     read,
 )
 
+_RECOVERED_NOTE = "1 = all the speciality of plain fine-tuning, none of its forgetting"
 PICKED = "▸ "
 """Marks the picked point."""
 
@@ -28,13 +31,17 @@ def frontier_table(summary: Summary) -> RenderableType:
     num_points = len(summary.points)
     chosen = f"chosen on val among {num_points} points" if num_points > 1 else "one point"
     marked = f"; {PICKED}best speciality for at most 1 point of generality" if pick_point(summary) else ""
-    sections = [
+    sections: list[tuple[str, str, RenderableType]] = [
         ("Baselines", "%, ± one standard error over items", _baselines_table(summary)),
         ("Frontier", f"{chosen}; %, ± one standard error{marked}", _points_table(summary)),
-        ("Recovered", "1 = all the speciality of plain fine-tuning, none of its forgetting", _recovered_table(summary)),
+        ("Recovered", _RECOVERED_NOTE, _recovered_table(summary)),
     ]
+    if rows := one_training.one_training_rows(summary):
+        alone = _plain_table(one_training.TEXT_HEADS, one_training.NUMBER_HEADS, rows)
+        sections.append((one_training.TITLE, one_training.NOTE, alone))
     if summary.whole:
-        sections.append((whole.TITLE, whole.NOTE, _whole_table(summary)))
+        wholes = _plain_table(whole.TEXT_HEADS, whole.NUMBER_HEADS, whole.whole_rows(summary))
+        sections.append((whole.TITLE, whole.NOTE, wholes))
     parts: list[RenderableType] = [Text(summary.name, style="bold"), Text()]
     if summary.notice is not None:
         parts += [Text(summary.notice, style="bold red"), Text()]
@@ -105,14 +112,14 @@ def _recovered_table(summary: Summary) -> Table:
     return table
 
 
-def _whole_table(summary: Summary) -> Table:
-    """Both parts of every labelled split that was cut in two, and the whole."""
+def _plain_table(text_heads: Sequence[str], number_heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Cells that are written elsewhere, for the terminal and the page alike."""
     table = _table()
-    for head in whole.TEXT_HEADS:
+    for head in text_heads:
         table.add_column(head, no_wrap=True)
-    for head in whole.NUMBER_HEADS:
+    for head in number_heads:
         table.add_column(head, justify="right")
-    for row in whole.whole_rows(summary):
+    for row in rows:
         _add_row(table, *row)
     return table
 

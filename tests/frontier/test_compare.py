@@ -8,6 +8,7 @@ from synthetic_sweep import ROLES, make_records
 from rayforget.errors import RecordError
 from rayforget.frontier.choose import points_to_report
 from rayforget.frontier.compare import summarise
+from rayforget.frontier.each_training import points_to_compare
 from rayforget.frontier.gather import gather
 from rayforget.frontier.hypervolume import hypervolume
 from rayforget.frontier.summary import Summary
@@ -59,16 +60,41 @@ def test_summary_does_not_depend_on_the_order_of_its_input() -> None:
 
 
 def test_intervals_hold_their_estimates() -> None:
-    for method in (*SUMMARY.methods, SUMMARY.together):
-        for recovery in (method.alpha_1, method.curve):
-            if not recovery.chosen:
+    for recovery in (SUMMARY.recovery, SUMMARY.together.alpha_1, SUMMARY.together.curve):
+        assert recovery.test is not None
+        assert recovery.test.value is not None
+        assert recovery.interval is not None
+        assert recovery.interval.low is not None
+        assert recovery.interval.high is not None
+        assert recovery.interval.low <= recovery.test.value <= recovery.interval.high
+
+
+def test_methods_are_compared_by_what_one_training_recovers_and_by_no_interval_of_a_frontier() -> None:
+    for method in SUMMARY.methods:
+        assert (method.alpha_1.interval, method.curve.interval) == (None, None)
+        for one, together in ((method.one_alone, method.alpha_1), (method.one_curve, method.curve)):
+            if not method.trainings:
+                assert one is None
                 continue
-            assert recovery.test is not None
-            assert recovery.test.value is not None
-            assert recovery.interval is not None
-            assert recovery.interval.low is not None
-            assert recovery.interval.high is not None
-            assert recovery.interval.low <= recovery.test.value <= recovery.interval.high
+            assert one is not None
+            assert one.recipes == method.trainings
+            assert one.mean <= together.val.value + 1e-12  # all trainings together dominate each of them
+            assert one.mean == pytest.approx(together.val.value) or method.trainings > 1
+            assert (one.interval is None) == (method.trainings == 1)
+            if one.interval is not None:
+                assert one.interval.low <= one.mean <= one.interval.high
+    assert (SUMMARY.together.one_alone, SUMMARY.together.one_curve) == (None, None)
+
+
+def test_one_trainings_mean_is_by_hand_the_mean_of_each_trainings_own_area() -> None:
+    plain = next(method for method in SUMMARY.methods if method.method == "plain")
+    corner = (SUMMARY.theta_0.val.speciality, SUMMARY.plain.val.generality)
+    box = (SUMMARY.plain.val.speciality - corner[0]) * (SUMMARY.theta_0.val.generality - corner[1])
+    areas = []
+    for seed in range(3):
+        own = [point for point in SUMMARY.points if point.trial == f"plain-{seed}" and point.coarse]
+        areas.append(hypervolume(np.array([(p.speciality, p.generality) for p in own if p.alpha > 0]), corner))
+    assert plain.one_curve.mean == pytest.approx(np.mean(areas) / box)
 
 
 def test_more_points_never_recover_less_on_val() -> None:
@@ -115,10 +141,12 @@ def test_a_missing_test_score_leaves_out_what_needs_it_and_nothing_else() -> Non
     assert summary.recovery.test == SUMMARY.recovery.test
 
 
-def test_the_points_to_report_suffice() -> None:
+def test_the_points_to_compare_on_val_and_to_report_on_test_suffice() -> None:
     points = sorted(GATHERED.points, key=lambda point: point.key)
-    wanted = {points[i].key for i in points_to_report(points)}
-    val, test = ({key: s for key, s in scores.items() if key in wanted} for scores in (GATHERED.val, TEST))
+    compared, reported = ({points[i].key for i in wanted(points)} for wanted in (points_to_compare, points_to_report))
+    assert reported < compared
+    val = {key: scores for key, scores in GATHERED.val.items() if key in compared}
+    test = {key: scores for key, scores in TEST.items() if key in reported}
     summary = summary_of(val=val, test=test)
     assert dataclasses.replace(summary, test=SUMMARY.test) == SUMMARY
 

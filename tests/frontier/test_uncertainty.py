@@ -9,7 +9,6 @@ from rayforget.frontier.points import TaskRole
 from rayforget.frontier.uncertainty import (
     TaskItems,
     bootstrap,
-    recovered_interval,
     stack_scores,
     standard_error,
 )
@@ -109,41 +108,3 @@ def test_scores_on_other_items_are_not_paired() -> None:
     with pytest.raises(RecordError, match="need the same items"):
         stack_scores(scores, task="photo")
     assert stack_scores(scores[:1], task="photo").items.tolist() == [[1.0, 1.0, 1.0]]
-
-
-def normal_resamples(means: list[tuple[float, float]], error: float) -> NDArray[np.float64]:
-    rng = np.random.default_rng(11)
-    return np.array(means) + rng.normal(scale=error, size=(2000, 1, 2)) * np.linspace(0, 1, len(means))[:, None]
-
-
-def test_interval_holds_the_estimate_and_shrinks_with_the_noise() -> None:
-    means = [(0.6, 0.5), (0.8, 0.4), (0.8, 0.5)]  # theta_0, plain, a point that recovers 1
-    wide = recovered_interval(normal_resamples(means, 0.01), chosen=[2], theta_0=0, plain=[1])
-    narrow = recovered_interval(normal_resamples(means, 0.001), chosen=[2], theta_0=0, plain=[1])
-    none = recovered_interval(normal_resamples(means, 0.0), chosen=[2], theta_0=0, plain=[1])
-    assert wide.low is not None
-    assert wide.high is not None
-    assert narrow.low is not None
-    assert narrow.high is not None
-    assert wide.low < narrow.low < 1 < narrow.high < wide.high
-    assert (none.low, none.high) == (pytest.approx(1.0), pytest.approx(1.0))
-
-
-def test_plain_is_the_mean_of_its_seeds() -> None:
-    means = [(0.6, 0.5), (0.7, 0.45), (0.9, 0.35), (0.8, 0.5)]
-    found = recovered_interval(normal_resamples(means, 0.0), chosen=[3], theta_0=0, plain=[1, 2])
-    assert found.low == pytest.approx(1.0)
-
-
-def test_interval_is_undefined_when_the_box_is_often_empty() -> None:
-    means = [(0.6, 0.5), (0.61, 0.4), (0.8, 0.5)]
-    found = recovered_interval(normal_resamples(means, 0.05), chosen=[2], theta_0=0, plain=[1])
-    assert found.empty_share > 0.05
-    assert (found.low, found.high) == (None, None)
-    assert found.reason is not None
-    assert "of the resamples" in found.reason
-
-
-def test_no_chosen_points_recover_nothing_in_every_resample() -> None:
-    found = recovered_interval(normal_resamples([(0.6, 0.5), (0.8, 0.4)], 0.01), chosen=[], theta_0=0, plain=[1])
-    assert (found.low, found.high) == (0.0, 0.0)

@@ -3,9 +3,10 @@ import dataclasses
 import pytest
 from summaries import KINDS, make_summary
 
+from rayforget.frontier.intervals import Interval
 from rayforget.frontier.recovered import Recovered
-from rayforget.frontier.uncertainty import Interval
-from rayforget.report.reading import describe_change, footnotes, format_recovered, percent, pick_point, read
+from rayforget.report.footnotes import footnotes
+from rayforget.report.reading import describe_change, format_recovered, percent, pick_point, read
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from summaries import make_summary
 
 from rayforget.frontier.halves import HalvedTask, WholeScore
 from rayforget.frontier.summary import Summary
+from rayforget.report.footnotes import footnotes
 from rayforget.report.page_tables import recovered_html, whole_html
-from rayforget.report.reading import footnotes
 from rayforget.report.table import frontier_table
 
 

@@ -1,0 +1,63 @@
+"""Points -> which of them stand for each training alone, recipe by recipe: what methods are compared by."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rayforget.frontier.choose import (
+    MethodChoice,
+    choose,
+    choose_by_method,
+    is_on_common_grid,
+    is_uninterpolated,
+    points_to_report,
+)
+from rayforget.frontier.points import FrontierPoint
+
+Recipes = tuple[tuple[tuple[int, ...], ...], ...]
+"""Recipe -> its trainings -> their points, as indices into all points."""
+
+
+def choose_each(points: Sequence[FrontierPoint], method: str, within: Callable[[FrontierPoint], bool]) -> Recipes:
+    """The non-dominated points on `val` of every training of a method by itself, for which `within` holds.
+
+    Trainings that differ in their seed alone are of one recipe. Of those that share the seed too, which come out the
+    same, the first counts. Where a method has a single recipe, as plain fine-tuning has, each of its seeds counts as a
+    recipe: nothing else can differ in another training of it.
+    """
+    own: dict[str, dict[Any, dict[str, list[int]]]] = {}
+    for i, point in sorted(enumerate(points), key=lambda each: each[1].key):
+        if point.method == method:
+            recipe = {name: value for name, value in point.recipe.items() if name != "seed"}
+            seeds = own.setdefault(json.dumps(recipe, sort_keys=True), {})
+            seeds.setdefault(point.recipe.get("seed"), {}).setdefault(point.trial, []).append(i)
+    recipes = [[next(iter(trials.values())) for trials in seeds.values()] for seeds in own.values()]
+    if len(recipes) == 1:
+        recipes = [[training] for training in recipes[0]]
+    return tuple(tuple(_choose_own(points, indices, within) for indices in recipe) for recipe in recipes)
+
+
+def choose_each_alone(points: Sequence[FrontierPoint], choice: MethodChoice) -> Recipes:
+    """Of the points without interpolation."""
+    return choose_each(points, choice.method, is_uninterpolated)
+
+
+def choose_each_curve(points: Sequence[FrontierPoint], choice: MethodChoice) -> Recipes:
+    """Of the points on the alphas common to all trainings."""
+    return choose_each(points, choice.method, is_on_common_grid)
+
+
+def points_to_compare(points: Sequence[FrontierPoint]) -> tuple[int, ...]:
+    """Every point whose items on `val` a summary needs: those of the report, and what stands for each training."""
+    wanted = set(points_to_report(points))
+    for choice in choose_by_method(points):
+        for recipes in (choose_each_alone(points, choice), choose_each_curve(points, choice)):
+            wanted.update(i for recipe in recipes for own in recipe for i in own)
+    return tuple(sorted(wanted))
+
+
+def _choose_own(
+    points: Sequence[FrontierPoint], indices: Sequence[int], within: Callable[[FrontierPoint], bool]
+) -> tuple[int, ...]:
+    chosen = choose([points[i] for i in indices], within)
+    return tuple(indices[place] for place in chosen)

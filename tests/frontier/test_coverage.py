@@ -1,0 +1,141 @@
+"""How often the interval of what one training recovers holds the truth, in sweeps drawn from a world that is known.
+
+A training's learning rate is log-uniform, as a space has it: some do next to nothing, some do as plain fine-tuning
+does, so that what one recovers is far from normal. The curve of speed u in (0, 1), with deviations e, f of 5 %:
+
+    S(alpha) = 0.30 + 0.16 (1 - exp(-4 u alpha)) exp(e)      G(alpha) = 0.90 - 0.14 (u alpha)^1.5 exp(f)
+
+Items are right where a threshold of their own lies below S or G; a fifth of them are each training's own luck. Plain
+fine-tuning has three seeds. Points are chosen and scored on the same items, as in a report.
+"""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rayforget.frontier.compare import summarise
+from rayforget.frontier.hypervolume import hypervolumes
+from rayforget.frontier.intervals import MEASURED_COVERAGE, boxes, interval_of_mean
+from rayforget.frontier.points import FrontierPoint, TaskRole
+from rayforget.frontier.summary import OneTraining
+from rayforget.record.types import Score
+
+ROLES = (
+    TaskRole(name="s", role="speciality", group="s"),
+    TaskRole(name="g", role="generality", group="g"),
+)
+ALPHAS = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
+NUM_ITEMS = 600
+
+
+def curves(
+    rng: np.random.Generator, count: int, *, plain: bool, speed: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """True (S, G), shape (count, num_alphas, 2); a speed is drawn where none is given."""
+    if speed is None:
+        speed = np.full(count, 0.9) if plain else rng.random(count)
+    moved = np.exp(rng.normal(scale=0.05, size=(2, count, 1)))
+    reach = speed[:, None] * ALPHAS
+    return np.stack((0.3 + 0.16 * (1 - np.exp(-4 * reach)) * moved[0], 0.9 - 0.14 * reach**1.5 * moved[1]), axis=-1)
+
+
+def true_mean() -> float:
+    """What one training recovers alone, in expectation, of endless items and seeds."""
+    rng = np.random.default_rng(0)
+    special, general = curves(rng, 200_000, plain=True)[:, -1].mean(axis=0)
+    shares = hypervolumes(curves(rng, 200_000, plain=False), (0.3, general)) / ((special - 0.3) * (0.9 - general))
+    return float(shares.mean())
+
+
+def homed_in(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """A sampler's speeds: two at random, then all near the better one, which is the faster."""
+    first = rng.random(2)
+    return np.concatenate((first, np.clip(first.max() + rng.normal(scale=0.05, size=count - 2), 0, 1)))
+
+
+def simulate(rng: np.random.Generator, num_trainings: int, *, homing: bool = False) -> OneTraining:
+    thresholds = rng.random((2, NUM_ITEMS))
+    points, val = [], {}
+
+    def add(trial: str, method: str, seed: int, truth: NDArray[np.float64], alphas: NDArray[np.float64]) -> None:
+        own = np.where(rng.random((2, NUM_ITEMS)) < 0.2, rng.random((2, NUM_ITEMS)), thresholds)
+        for pair, alpha in zip(truth, alphas, strict=True):
+            items = (own if alpha else thresholds) < pair[:, None]
+            key = (trial, 0 if method == "theta_0" else 1, float(alpha))
+            val[key] = {
+                role.name: Score(rule="accuracy", items=right, items_hash=role.name)
+                for role, right in zip(ROLES, items, strict=True)
+            }
+            special, general = items.mean(axis=1)
+            points.append(
+                FrontierPoint(
+                    trial=trial,
+                    step=key[1],
+                    alpha=float(alpha),
+                    fraction=float(key[1]),
+                    method=method,
+                    coarse=True,
+                    speciality=float(special),
+                    generality=float(general),
+                    recipe={"method": method, "learning_rate": 0 if method == "plain" else seed, "seed": seed},
+                )
+            )
+
+    add("theta_0", "theta_0", 0, np.array([[0.3, 0.9]]), np.zeros(1))
+    for method, count in (("plain", 3), ("full", num_trainings)):
+        speed = homed_in(rng, count) if homing and method == "full" else None
+        for seed, truth in enumerate(curves(rng, count, plain=method == "plain", speed=speed)):
+            add(f"{method}-{seed}", method, seed, truth, ALPHAS)
+    summary = summarise(points, ROLES, val=val, test={}, name="s", seed=0, num_resamples=200)
+    found = summary.methods[0].one_curve
+    assert found is not None
+    assert found.recipes == num_trainings
+    return found
+
+
+def covered(num_trainings: int, *, sweeps: int, homing: bool = False) -> float:
+    truth = true_mean()
+    held = []
+    for number in range(sweeps):
+        interval = simulate(np.random.default_rng([num_trainings, number, 1]), num_trainings, homing=homing).interval
+        assert interval is not None
+        assert interval.low is not None
+        assert interval.high is not None
+        held.append(interval.low <= truth <= interval.high)
+    return float(np.mean(held))
+
+
+@pytest.mark.parametrize(
+    "num_trainings",
+    [pytest.param(num, marks=() if num in (4, 12) else pytest.mark.slow) for num in MEASURED_COVERAGE],
+)
+def test_intervals_cover_what_the_report_says_they_do(num_trainings: int) -> None:
+    measured, sweeps = covered(num_trainings, sweeps=200), 200
+    told = MEASURED_COVERAGE[num_trainings]
+    assert measured == pytest.approx(told, abs=3 * math.sqrt(told * (1 - told) * (1 / sweeps + 1 / 1500)))
+    if num_trainings == 12:
+        assert 0.92 <= measured <= 0.98
+
+
+def test_the_interval_of_what_a_sampler_homed_in_on_holds_the_domains_mean_too_rarely() -> None:
+    assert covered(12, sweeps=100, homing=True) < 0.88
+
+
+def test_drawing_four_with_replacement_would_cover_80_percent() -> None:
+    """The plain percentile bootstrap of a normal mean, and Student's in its place."""
+    rng = np.random.default_rng(0)
+    found = rng.normal(size=(2000, 4))
+    draws = found[:, rng.integers(4, size=(1000, 4))].mean(axis=-1)
+    low, high = np.percentile(draws, [2.5, 97.5], axis=1)
+    assert np.mean((low <= 0) & (high >= 0)) == pytest.approx(0.80, abs=0.04)
+    one = boxes(np.tile([0.0, 1.0], (2, 1)), np.tile([1.0, 0.0], (2, 1)))
+    held = []
+    for shares in found + 100:  # far from 0, at which an interval of recovered ends
+        interval = interval_of_mean(shares, np.tile(shares, (2, 1)), one)
+        assert interval is not None
+        assert interval.low is not None
+        assert interval.high is not None
+        held.append(interval.low <= 100 <= interval.high)
+    assert np.mean(held) == pytest.approx(0.95, abs=0.015)
