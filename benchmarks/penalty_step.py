@@ -106,6 +106,7 @@ class RandomImages:
         self.module: nn.Module = ImageHead(clip.visual, clip.logit_scale, classes, trains_classifier=False).train()
         height, width = clip.visual.image_size
         self.facts: Mapping[str, int] = {}
+        self.data_hash = ""
         self._images = torch.randn(batch_size, 3, height, width)
 
     def batch(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:

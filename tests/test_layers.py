@@ -89,3 +89,60 @@ def test_only_the_edges_import_the_ray_folder() -> None:
     assert set(importers("rayforget.on_ray")) - {"cli.py", "conduct.py"} <= {
         path.relative_to(ROOT).as_posix() for path in (ROOT / "on_ray").rglob("*.py")
     }
+
+
+FAMILIES = sorted(path.parent.name for path in (ROOT / "foundations").glob("*/kind.py"))
+"""The folders of foundations, which are called as their kinds are."""
+
+
+def knows_a_family(code: str) -> list[str]:
+    """What code says of one kind of foundations: an import of its folder, or its name as a value."""
+    tree = ast.parse(code)
+    imported = [
+        name for name in _imports(tree, Path("code")) for kind in FAMILIES if f"{name}.".startswith(_folder_of(kind))
+    ]
+    values = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and node.value in FAMILIES]
+    return [*imported, *map(str, values)]
+
+
+def _folder_of(kind: str) -> str:
+    return f"rayforget.foundations.{kind}."
+
+
+def test_nothing_outside_the_foundations_asks_which_kind_one_is() -> None:
+    assert FAMILIES == ["causal_lm", "clip"]
+    found = {
+        path.relative_to(ROOT).as_posix(): known
+        for path in ROOT.rglob("*.py")
+        if path.relative_to(ROOT).parts[0] not in ("foundations", "builtin")
+        and (known := knows_a_family(path.read_text()))
+    }
+    assert found == {"space/foundation.py": FAMILIES[::-1]}, "only the registry names them"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "if space.foundation.kind == 'clip': pass",
+        "if spec.kind in {'causal_lm'}: pass",
+        "match kind:\n    case 'clip': pass",
+        "import rayforget.foundations.clip.model",
+        "def load():\n    from rayforget.foundations.causal_lm import kind",
+        "from rayforget.foundations import clip",
+    ],
+)
+def test_each_way_of_asking_would_be_found(code: str) -> None:
+    assert knows_a_family(code)
+    assert not knows_a_family("from rayforget.foundations.kind import kind_of\nclipped = kind_of(spec).load(spec)")
+
+
+def test_only_tasks_and_foundations_tell_images_from_texts() -> None:
+    homes = ("tasks/", "foundations/", "builtin/")
+    for resolved in ("rayforget.tasks.resolved.ResolvedTask", "rayforget.tasks.text.resolved.ResolvedText"):
+        assert [path for path in importers(resolved) if not path.startswith(homes)] == []
+
+
+def test_no_part_of_a_family_is_imported_by_another_family() -> None:
+    for kind in FAMILIES:
+        others = tuple(f"foundations/{other}/" for other in FAMILIES if other != kind)
+        assert [path for path in importers(f"rayforget.foundations.{kind}") if path.startswith(others)] == []

@@ -13,7 +13,7 @@ from train.learners import VectorLearner
 from rayforget.bench import Bench
 from rayforget.evaluate.finite import NotFinite, Scored
 from rayforget.foundations.layers import Layer, tower_layers
-from rayforget.foundations.protocol import State
+from rayforget.foundations.protocol import State, TaskSplit
 from rayforget.interpolate.hashing import state_hash
 from rayforget.record.scores_cache import ScoresCache
 from rayforget.record.store import Store
@@ -77,9 +77,9 @@ class VectorFoundation:
         self.item_bytes = 0
         self.vectors = VectorScorer()
 
-    def learner(self, recipe: Recipe) -> VectorLearner:
-        """Fresh, at theta_0."""
-        return VectorLearner()
+    def learner(self, recipe: Recipe, data: TaskSplit | None = None) -> VectorLearner:
+        """Fresh, at theta_0; every task has the items that are trained on."""
+        return VectorLearner() if data is None else VectorLearner(noise=0.0)
 
     def initial(self, recipe: Recipe) -> State:
         """theta_0; nothing is added to it."""

@@ -11,9 +11,14 @@ from rayforget.evaluate.finite import Scored
 from rayforget.foundations.layers import Layer
 from rayforget.record.types import Split
 from rayforget.space.recipe import Recipe
+from rayforget.tasks.resolved import SplitName
 
 State = Mapping[str, Tensor]
 """Canonical names -> tensors: deduplicated parameters and persistent floating-point buffers, fp32."""
+
+
+TaskSplit = tuple[str, SplitName]
+"""A task's name, and one of its splits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,11 @@ class Learner(Protocol):
     @property
     def num_items(self) -> int:
         """Items in the training set."""
+        ...
+
+    @property
+    def data_hash(self) -> str:
+        """Hash of what besides weights and recipe decides its batches: items, targets, classes and prompts."""
         ...
 
     @property
@@ -139,8 +149,18 @@ class Foundation(Protocol):
         """Bytes of an item as a node keeps it, where they differ the mean over the training set."""
         ...
 
-    def learner(self, recipe: Recipe) -> Learner:
-        """A fresh module at theta_0 for this recipe; nothing in it is shared with an earlier learner's."""
+    def learner(self, recipe: Recipe, data: TaskSplit | None = None) -> Learner:
+        """A fresh module at theta_0 for this recipe; nothing in it is shared with an earlier learner's.
+
+        Args:
+            recipe: decides what is trained, and how the training set is learnt.
+            data: None takes the training set. A (task, split) takes its items instead, whole on this rank, each once
+                and as it is scored: without augmentation, packing or anything else that is random. The targets are
+                what is right for an item, and weights have the names that they have in the training.
+
+        Raises:
+            FoundationError: there is no such task or split, or nothing in it that a model could be taught.
+        """
         ...
 
     def initial(self, recipe: Recipe) -> State:

@@ -33,6 +33,7 @@ class VectorLearner:
         self.output: nn.Module | None = None
         self.device = torch.device("cpu")
         self.facts: Mapping[str, Any] = {}
+        self.data_hash = f"{num_items} {width} {seed}"
         generator = torch.Generator().manual_seed(seed)
         self.features = torch.randn(num_items, 5, generator=generator)
         self.targets = torch.randint(0, 3, (num_items,), generator=generator)

@@ -1,15 +1,17 @@
 """A language model's trainable copy and its training sequences -> batches of rows, and theta_1 under its own names."""
 
 from collections.abc import Mapping
+from typing import Any
 
+import torch
 from jaxtyping import Int
 from torch import Generator, Tensor, nn
 
 from rayforget.errors import FoundationError
 from rayforget.foundations.causal_lm.head import CausalHead
 from rayforget.foundations.causal_lm.model import PREFIX, CausalLm
-from rayforget.foundations.causal_lm.rows import training_rows
-from rayforget.foundations.protocol import Batch, State
+from rayforget.foundations.causal_lm.rows import Rows, training_rows
+from rayforget.foundations.protocol import Batch
 from rayforget.tasks.text.types import TrainingSet
 
 
@@ -26,9 +28,10 @@ class CausalLearner:
             packing: put several sequences in a row where they fit.
         """
         self.module: CausalHead = module
-        self.device = model.device
-        self.num_items = len(train.first_targets)
-        self.facts = {**train.facts, "packing": int(packing)}
+        self.device: torch.device = model.device
+        self.num_items: int = len(train.first_targets)
+        self.data_hash: str = train.items_hash
+        self.facts: Mapping[str, Any] = {**train.facts, "packing": int(packing)}
         self._model, self._train, self._packing = model, train, packing
 
     @property
@@ -42,21 +45,27 @@ class CausalLearner:
         sequences = [train.tokens[train.starts[i] : train.starts[i + 1]] for i in indices.tolist()]
         first = train.first_targets[indices.numpy()].tolist()
         rows = training_rows(sequences, first, packing=self._packing, filler=self._model.pad_token)
-        inputs = {"tokens": rows.tokens, "positions": rows.positions, "sources": rows.sources}
-        if rows.mask is not None:
-            inputs["mask"] = rows.mask
-        device = self._model.device
-        return Batch(
-            inputs={name: tensor.to(device) for name, tensor in inputs.items()}, targets=rows.targets.to(device)
-        )
+        return on_device(rows, self.device)
 
     def canonical(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """All names of theta_0; a tied tensor's further names and buffers outside theta are left out.
+        """All names of theta_0; see `own_names`."""
+        return own_names(self._model, weights)
 
-        Raises:
-            FoundationError: a tensor of theta_0 is not among `weights`.
-        """
-        theta_0: State = self._model.theta_0
-        if missing := sorted(name for name in theta_0 if f"{PREFIX}{name}" not in weights):
-            raise FoundationError(f"the module has lost {', '.join(missing[:5])}; pass all of its own names")
-        return {name: weights[f"{PREFIX}{name}"] for name in theta_0}
+
+def own_names(model: CausalLm, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """All names of theta_0; a tied tensor's further names and buffers outside theta are left out.
+
+    Raises:
+        FoundationError: a tensor of theta_0 is not among `weights`.
+    """
+    if missing := sorted(name for name in model.theta_0 if f"{PREFIX}{name}" not in weights):
+        raise FoundationError(f"the module has lost {', '.join(missing[:5])}; pass all of its own names")
+    return {name: weights[f"{PREFIX}{name}"] for name in model.theta_0}
+
+
+def on_device(rows: Rows, device: torch.device) -> Batch:
+    """Rows as `CausalHead` takes them."""
+    inputs = {"tokens": rows.tokens, "positions": rows.positions, "sources": rows.sources}
+    if rows.mask is not None:
+        inputs["mask"] = rows.mask
+    return Batch(inputs={name: tensor.to(device) for name, tensor in inputs.items()}, targets=rows.targets.to(device))

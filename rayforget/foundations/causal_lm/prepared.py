@@ -1,7 +1,7 @@
 """A space's language model and its tasks -> a `Foundation`: what a worker sets up once for all trials."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache as remember
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from rayforget.errors import FoundationError
+from rayforget.foundations.causal_lm.answers import AnswerLearner
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.head import CausalHead
 from rayforget.foundations.causal_lm.layers import causal_layers
@@ -18,11 +19,13 @@ from rayforget.foundations.causal_lm.learner import CausalLearner
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
 from rayforget.foundations.causal_lm.scoring.scorer import LanguageScorer
 from rayforget.foundations.layers import Layer
-from rayforget.foundations.protocol import State
+from rayforget.foundations.protocol import State, TaskSplit
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.record.types import Split
 from rayforget.space.recipe import Recipe
 from rayforget.space.text import Sequences
+from rayforget.tasks.keys import at_key
+from rayforget.tasks.resolved import SplitName
 from rayforget.tasks.text.requests import task_requests
 from rayforget.tasks.text.resolved import ResolvedText
 from rayforget.tasks.text.training import training_set
@@ -68,9 +71,10 @@ def with_tasks(
 ) -> "PreparedCausalLm":
     """A loaded model with these tasks; else as `prepare_causal_lm`."""
 
-    def train() -> TrainingSet:
+    def train(name: str | None) -> TrainingSet:
+        learnt = tasks if name is None else {name: tasks[name]}
         return training_set(
-            tasks, model.tokenizer, sequences, max_length=model.train_length, eos=model.eos_token, cache=cache
+            learnt, model.tokenizer, sequences, max_length=model.train_length, eos=model.eos_token, cache=cache
         )
 
     def requests(task: ResolvedText, split: Split) -> TaskRequests:
@@ -79,7 +83,15 @@ def with_tasks(
         )
 
     scored = {name: partial(requests, task) for name, task in tasks.items() if "val" in task.splits}
-    return PreparedCausalLm(model, train, scored, packing=sequences.packing, batch_tokens=batch_tokens, sharded=sharded)
+    return PreparedCausalLm(
+        model,
+        train,
+        scored,
+        splits={name: tuple(task.splits) for name, task in tasks.items()},
+        packing=sequences.packing,
+        batch_tokens=batch_tokens,
+        sharded=sharded,
+    )
 
 
 class PreparedCausalLm:
@@ -88,9 +100,10 @@ class PreparedCausalLm:
     def __init__(
         self,
         model: CausalLm,
-        train: Callable[[], TrainingSet],
+        train: Callable[[str | None], TrainingSet],
         requests: Mapping[str, Callable[[Split], TaskRequests]],
         *,
+        splits: Mapping[str, Collection[SplitName]],
         packing: bool,
         batch_tokens: int,
         sharded: bool = False,
@@ -99,8 +112,9 @@ class PreparedCausalLm:
 
         Args:
             model: theta_0.
-            train: makes, or finds, the training sequences.
+            train: makes, or finds, the training sequences of one task, or with None of all that have some.
             requests: by task, makes or finds what is asked on a split.
+            splits: by task, those that it has.
             packing: put several training sequences in a row where they fit.
             batch_tokens: tokens per forward pass of an evaluation.
             sharded: learners' modules lie on CPU until they are sharded: a device holds theta_0 and its shards, never
@@ -109,9 +123,14 @@ class PreparedCausalLm:
         self.model = model
         self._sharded = sharded
         self.theta_0: State = model.theta_0
-        self.theta_0_hash = model.theta_0_hash
-        self.training_set, self._packing = remember(train), packing
+        self.theta_0_hash: str = model.theta_0_hash
+        self._train, self._packing = remember(train), packing
+        self._requests, self._splits = requests, splits
         self._scorer = LanguageScorer(model, requests, batch_tokens=batch_tokens)
+
+    def training_set(self) -> TrainingSet:
+        """All sequences that are learnt from."""
+        return self._train(None)
 
     @property
     def item_bytes(self) -> int:
@@ -119,22 +138,38 @@ class PreparedCausalLm:
         learnt = self.training_set()
         return round(learnt.tokens.nbytes / len(learnt.first_targets))
 
-    def learner(self, recipe: Recipe) -> CausalLearner:
-        """A fresh module at theta_0 with the training sequences.
+    def learner(self, recipe: Recipe, data: TaskSplit | None = None) -> CausalLearner | AnswerLearner:
+        """A fresh module at theta_0 with the training sequences, or a task's split.
+
+        Of a task's `train` its training sequences are taken, of the other splits the right answers, as they are asked
+        for.
 
         Raises:
-            FoundationError: gradient checkpointing is asked of a model that has none.
-            TaskError: the training texts cannot be read.
+            FoundationError: gradient checkpointing is asked of a model that has none; or there is no such split.
+            TaskError: the texts cannot be read, or have no right answers.
         """
-        lm = copy_on_cpu(self.model.head.lm) if self._sharded else copy.deepcopy(self.model.head.lm)
+        whole = data is not None or not self._sharded
+        lm = copy.deepcopy(self.model.head.lm) if whole else copy_on_cpu(self.model.head.lm)
         lm.requires_grad_(True)
         if recipe.gradient_checkpointing:
             try:
                 lm.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
             except ValueError as error:
                 raise FoundationError(f"gradient_checkpointing has no effect on this model: {error}") from None
-        packing = self._packing and self.model.keeps_apart
-        return CausalLearner(self.model, CausalHead(lm).train(), self.training_set(), packing=packing)
+        module = CausalHead(lm).train()
+        if data is None:
+            packing = self._packing and self.model.keeps_apart
+            return CausalLearner(self.model, module, self.training_set(), packing=packing)
+        name, split = data
+        if split not in self._splits.get(name, ()):
+            raise FoundationError(f"there is no task {name!r} with {split}; there are: {self._listed()}")
+        if split == "train":
+            return CausalLearner(self.model, module, self._train(name), packing=False)
+        with at_key(f"tasks.{name}"):
+            return AnswerLearner(self.model, module, self._requests[name](split))
+
+    def _listed(self) -> str:
+        return ", ".join(f"{name} ({', '.join(splits)})" for name, splits in self._splits.items())
 
     def initial(self, recipe: Recipe) -> State:
         """theta_0: a language model's head is part of it."""

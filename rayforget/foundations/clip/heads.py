@@ -26,12 +26,21 @@ from rayforget.foundations.clip.names import VISUAL, is_text_name
 from rayforget.foundations.clip.text import encode_text
 from rayforget.space.recipe import Head
 
+LabelGroups = Int[Tensor, "labels g"]
+"""Per label the classes that it stands for; a label's logit is the largest of theirs."""
+
 
 class ImageHead(nn.Module):
     """Trains the image tower against class vectors: a constant `classifier`, or the parameter `head.weight`."""
 
     def __init__(
-        self, visual: nn.Module, logit_scale: Tensor, classifier: Float[Tensor, "c d"], *, trains_classifier: bool
+        self,
+        visual: nn.Module,
+        logit_scale: Tensor,
+        classifier: Float[Tensor, "c d"],
+        *,
+        trains_classifier: bool,
+        groups: LabelGroups | None = None,
     ) -> None:
         super().__init__()
         self.visual = visual
@@ -43,31 +52,39 @@ class ImageHead(nn.Module):
         else:
             self.head = None
             self.register_buffer("classifier", classes, persistent=False)
+        self.register_buffer("groups", groups, persistent=False)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c"]:
         """Logits of normalised images."""
         features = unit_features(self.visual(images))
         classes = self.classifier if self.head is None else self.head.weight
-        return _logits(features, classes, self.logit_scale)  # type: ignore[arg-type]
+        return _of_labels(_logits(features, classes, self.logit_scale), self.groups)  # type: ignore[arg-type]
 
 
 class TextHead(nn.Module):
     """Trains both towers: the class vectors are features of the prompts that come with the batch."""
 
-    def __init__(self, clip: nn.Module) -> None:
+    def __init__(self, clip: nn.Module, groups: LabelGroups | None = None) -> None:
         super().__init__()
         self.clip = clip
+        self.register_buffer("groups", groups, persistent=False)
         for name, parameter in clip.named_parameters():
             parameter.requires_grad_(parameter.requires_grad and (name.startswith(VISUAL) or is_text_name(name)))
 
     def forward(self, images: Float[Tensor, "n 3 h w"], tokens: Int[Tensor, "c l"]) -> Float[Tensor, "n c"]:
         """Logits of normalised images against one prompt per class."""
         features = unit_features(self.clip.visual(images))  # type: ignore[operator]
-        return _logits(features, encode_text(self.clip, tokens), self.clip.logit_scale)  # type: ignore[arg-type]
+        logits = _logits(features, encode_text(self.clip, tokens), self.clip.logit_scale)  # type: ignore[arg-type]
+        return _of_labels(logits, self.groups)  # type: ignore[arg-type]
 
 
 def build_module(
-    model: ClipModel, head: Head, classifier: Float[Tensor, "c d"], *, gradient_checkpointing: bool
+    model: ClipModel,
+    head: Head,
+    classifier: Float[Tensor, "c d"],
+    *,
+    gradient_checkpointing: bool,
+    groups: LabelGroups | None = None,
 ) -> ImageHead | TextHead:
     """A module at theta_0 in train mode on the model's device, which shares no memory with the model.
 
@@ -76,6 +93,7 @@ def build_module(
         head: which parts train.
         classifier: theta_0's zero-shot classifier of the speciality; not looked at for `text`.
         gradient_checkpointing: compute activations again in the backward pass.
+        groups: which classes a label stands for, where it may be several.
 
     Raises:
         FoundationError: gradient checkpointing is asked of a tower that has none.
@@ -89,10 +107,11 @@ def build_module(
                 scale,
                 classifier.to(model.device),
                 trains_classifier=head == "trained",
+                groups=groups,
             )
             towers = [visual]
         case "text":
-            module = TextHead(copy.deepcopy(model.clip))
+            module = TextHead(copy.deepcopy(model.clip), groups)
             clip = module.clip
             towers = [clip.visual, clip.text if hasattr(clip, "text") else clip.transformer]
         case _:
@@ -105,6 +124,10 @@ def build_module(
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
             part.eval()  # theta_0's statistics stay: running ones would differ between ranks and miss in a resume
     return module
+
+
+def _of_labels(logits: Float[Tensor, "n c"], groups: LabelGroups | None) -> Float[Tensor, "n labels"]:
+    return logits if groups is None else logits[:, groups].amax(dim=-1)
 
 
 def _logits(features: Tensor, classes: Tensor, logit_scale: Tensor) -> Tensor:

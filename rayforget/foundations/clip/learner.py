@@ -1,5 +1,7 @@
 """A CLIP head's module and the decoded training set -> augmented batches, and theta_1 under canonical names."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +16,7 @@ from rayforget.foundations.clip.model import ClipModel
 from rayforget.foundations.protocol import Batch, State
 from rayforget.tasks.images.augment import Augmentation, augment
 from rayforget.tasks.images.pixels import PixelSet, broken_facts
+from rayforget.tasks.resolved import ResolvedTask
 
 
 class ClipLearner:
@@ -25,8 +28,8 @@ class ClipLearner:
         module: ImageHead | TextHead,
         train: PixelSet,
         *,
-        speciality: str,
-        augmentation: Augmentation,
+        task: ResolvedTask,
+        augmentation: Augmentation | None,
         initial: State,
         tokens: Int[Tensor, "c t l"] | None,
     ) -> None:
@@ -35,20 +38,21 @@ class ClipLearner:
         Args:
             model: gives the normalisation, the device and the names.
             module: fresh, at theta_0.
-            train: the speciality's training set.
-            speciality: the name of its task.
-            augmentation: the recipe's.
+            train: the items to learn.
+            task: what they belong to.
+            augmentation: the recipe's; None lets nothing be random: templates take turns with the items.
             initial: every canonical tensor at the start.
             tokens: every class in every template, for a module that trains the text tower.
         """
         self.module: ImageHead | TextHead = module
-        self.device = model.device
+        self.device: torch.device = model.device
         self.output: None = None
-        self.facts: Mapping[str, Any] = broken_facts({speciality: train.broken})
-        self.num_items = len(train.labels)
+        self.facts: Mapping[str, Any] = broken_facts({task.name: train.broken})
+        self.num_items: int = len(train.labels)
         self._model, self._train, self._augmentation, self._initial = model, train, augmentation, initial
         self._left_out = _names_outside_theta(module)
         self._tokens = None if tokens is None else tokens.to(model.device)
+        self._classes = [task.class_names, task.class_groups, task.templates]
 
     def batch(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:
         """The images of these indices; with a text head also one prompt per class, all in one template drawn here.
@@ -56,13 +60,20 @@ class ClipLearner:
         Every call draws its own template, so ranks and micro-batches differ in it.
         """
         chosen = indices.numpy()
-        pixels = augment(torch.from_numpy(self._train.pixels[chosen]), self._augmentation, generator)
+        pixels = torch.from_numpy(self._train.pixels[chosen])
+        if self._augmentation is not None:
+            pixels = augment(pixels, self._augmentation, generator)
         inputs = {"images": self._model.normalisation(pixels.to(self._model.device))}
         if self._tokens is not None:
-            template = int(torch.randint(self._tokens.shape[1], (), generator=generator))
-            inputs["tokens"] = self._tokens[:, template]
+            inputs["tokens"] = self._tokens[:, self._template(indices, generator)]
         targets = torch.from_numpy(self._train.labels[chosen]).to(self._model.device)
         return Batch(inputs=inputs, targets=targets)
+
+    @property
+    def data_hash(self) -> str:
+        """Of the decoded items, their labels, and what the labels are called."""
+        parts = [self._train.items_hash, self._model.decoder.key, *self._classes]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
     def canonical(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """All names of `Foundation.initial(recipe)`; what the module does not hold is theta_0's own tensor.
@@ -84,6 +95,13 @@ class ClipLearner:
                 f"no such tensors in the model: {', '.join(unknown[:5])}; pass the module's own names"
             )
         return {name: fused.get(name, tensor) for name, tensor in self._initial.items()}
+
+    def _template(self, indices: Tensor, generator: Generator) -> int:
+        assert self._tokens is not None
+        num_templates = self._tokens.shape[1]
+        if self._augmentation is None:
+            return int(indices[0]) % num_templates
+        return int(torch.randint(num_templates, (), generator=generator))
 
 
 def _names_outside_theta(module: nn.Module) -> frozenset[str]:

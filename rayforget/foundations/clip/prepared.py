@@ -16,9 +16,10 @@ from rayforget.foundations.clip.layers import clip_layers
 from rayforget.foundations.clip.learner import ClipLearner
 from rayforget.foundations.clip.model import ClipModel, load_clip
 from rayforget.foundations.clip.names import HEAD
+from rayforget.foundations.clip.scoring.classifier import filled
 from rayforget.foundations.clip.scoring.scorer import ZeroShotScorer
 from rayforget.foundations.layers import Layer
-from rayforget.foundations.protocol import State
+from rayforget.foundations.protocol import State, TaskSplit
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.space.recipe import Head, Recipe
 from rayforget.tasks.images.pixels import PixelSet, pixel_set
@@ -61,8 +62,8 @@ class PreparedClip:
             raise FoundationError(f"exactly one task must have train, found {', '.join(trained) or 'none'}")
         self.model = model
         self.theta_0: State = model.theta_0
-        self.theta_0_hash = model.theta_0_hash
-        self.item_bytes = math.prod(model.decoder.shape)
+        self.theta_0_hash: str = model.theta_0_hash
+        self.item_bytes: int = math.prod(model.decoder.shape)
         self._tasks, self._speciality, self._batch_size = tasks, tasks[trained[0]], evaluation_batch
         self._vectors = ClassVectors(model)
 
@@ -74,28 +75,36 @@ class PreparedClip:
 
         self._pixels = pixels
 
-    def learner(self, recipe: Recipe) -> ClipLearner:
-        """A fresh module at theta_0 with the speciality's training set.
+    def learner(self, recipe: Recipe, data: TaskSplit | None = None) -> ClipLearner:
+        """A fresh module at theta_0 with the speciality's training set, or a task's split.
+
+        Another task than the speciality is told by its own zero-shot classifier, which is no part of the module even
+        where the recipe trains the speciality's; with head: text by its own prompts.
 
         Raises:
-            FoundationError: the recipe has no head, or asks for what the model cannot do.
-            TaskError: the training images cannot be read.
+            FoundationError: the recipe has no head, or asks for what the model cannot do; or there is no such split.
+            TaskError: the images cannot be read.
         """
-        head = self._head(recipe)
+        name, split = data or (self._speciality.name, "train")
+        task, head = self._task_with(name, split), self._head(recipe)
+        if head == "trained" and task is not self._speciality:
+            head = "frozen"
+        groups = None if task.class_groups is None else filled(task.class_groups).to(self.model.device)
         module = build_module(
             self.model,
             head,
-            self._vectors.of_theta_0(self._speciality),
+            self._vectors.of_theta_0(task),
             gradient_checkpointing=recipe.gradient_checkpointing,
+            groups=groups,
         )
         return ClipLearner(
             self.model,
             module,
-            self._pixels(self._speciality.name, "train"),
-            speciality=self._speciality.name,
-            augmentation=recipe.augmentation,
+            self._pixels(name, split),
+            task=task,
+            augmentation=recipe.augmentation if data is None else None,
             initial=self.initial(recipe),
-            tokens=self._vectors.tokens(self._speciality) if head == "text" else None,
+            tokens=self._vectors.tokens(task) if head == "text" else None,
         )
 
     def initial(self, recipe: Recipe) -> State:
@@ -124,6 +133,14 @@ class PreparedClip:
     @property
     def _zero_shot_head(self) -> Tensor:
         return self._vectors.of_theta_0(self._speciality).cpu()
+
+    def _task_with(self, name: str, split: SplitName) -> ResolvedTask:
+        if name not in self._tasks:
+            raise FoundationError(f"there is no task {name!r}; write one of {', '.join(self._tasks)}")
+        task = self._tasks[name]
+        if split not in task.splits:
+            raise FoundationError(f"task {name} has no {split}; it has {', '.join(task.splits)}")
+        return task
 
     def _head(self, recipe: Recipe) -> Head:
         if recipe.head is None:

@@ -68,6 +68,18 @@ class Judge:
             return self._checked(np.array([np.mean(each) for each in values], dtype=np.float64)), weights
         return self._checked(np.array(values, dtype=np.float64)), None
 
+    def right_pairs(self) -> list[tuple[int, int]]:
+        """Per document the pairs, from the first up to but not including the last, that ask for its right answer.
+
+        Raises:
+            TaskError: the task's answers are generated, or a document has more than one right answer.
+        """
+        if self._kind == "generate_until":
+            raise TaskError(
+                "its answers are generated and then judged: there is none that could be taught; take another"
+            )
+        return [(self._pair_starts[request], self._pair_starts[request + 1]) for request, _ in self._right]
+
     def num_tokens(self, lengths: NDArray[np.int64]) -> int:
         """Tokens of all right answers together.
 
@@ -75,8 +87,7 @@ class Judge:
             lengths: shape (num_pairs,): tokens of each pair's continuation.
         """
         before = np.concatenate([[0], np.cumsum(lengths)])
-        spans = (self._pair_starts[request : request + 2] for request, _ in self._right)
-        return int(sum(before[last] - before[first] for first, last in spans))
+        return int(sum(before[last] - before[first] for first, last in self.right_pairs()))
 
     def _answers(self, results: PairResults) -> list[Any]:
         """Per request what lm-eval's model would have answered; pairs of one request are added up in order."""

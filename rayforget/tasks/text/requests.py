@@ -95,6 +95,7 @@ def task_requests(
         num_items=len(documents),
         items_hash=items_hash,
         judge=judge,
+        right_pairs=judge.right_pairs,
         facts=facts,
     )
 

@@ -77,5 +77,8 @@ class TaskRequests:
     """Hash over the documents' contents in order, 32 hex digits."""
     judge: Callable[[PairResults, Sequence[str]], ItemResults]
     """(results of `pairs`, texts of `generations`) -> per-document results."""
+    right_pairs: Callable[[], Sequence[tuple[int, int]]] | None = None
+    """Per document the `pairs` (from, up to) that ask for its right answer; raises TaskError where it has none. None:
+    nobody has said."""
     facts: Mapping[str, int] = field(default_factory=dict)
     """What was counted once for all models (see `rayforget.record.types.Score.facts`)."""

@@ -5,6 +5,7 @@ from tiny_clip import RESNET, TEMPLATES, VIT, save_clip
 from rayforget.errors import FoundationError
 from rayforget.foundations.clip.heads import build_module
 from rayforget.foundations.clip.model import load_clip
+from rayforget.foundations.clip.scoring.classifier import filled
 from rayforget.foundations.clip.text import class_features, prompt_tokens
 from rayforget.interpolate.hashing import state_hash
 
@@ -99,3 +100,14 @@ def test_similarity_is_in_full_precision_under_autocast(tmp_path):
         logits = module(**inputs)
     assert logits.dtype == torch.float32
     torch.testing.assert_close(logits, module(**inputs), rtol=0, atol=0.5)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_label_of_several_classes_has_the_best_ones_logit(tmp_path, head):
+    model, module, inputs, classifier = setup(tmp_path, head)
+    groups = ((2, 0), (1,))
+    grouped = build_module(model, head, classifier, gradient_checkpointing=False, groups=filled(groups))
+    with torch.no_grad():
+        logits, found = module(**inputs), grouped(**inputs)
+    assert torch.equal(found, torch.stack([logits[:, list(group)].amax(1) for group in groups], dim=1))
+    assert dict(grouped.named_parameters()).keys() == dict(module.named_parameters()).keys()

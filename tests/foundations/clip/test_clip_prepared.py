@@ -193,3 +193,58 @@ def test_broken_images_are_facts_of_training_and_of_scoring(tmp_path):
     assert found.learner(recipe()).facts == {"broken": {"speciality": names["train"]}}
     assert found.scorer(None).facts("val") == {"broken": {"speciality": names["val"]}}
     assert found.scorer(None).facts("test") == {}
+
+
+@torch.no_grad()
+def answers_of(learner):
+    """Per item whether the largest logit is its target's, asked one by one."""
+    right = []
+    for item in range(learner.num_items):
+        batch = learner.batch(torch.tensor([item]), torch.Generator())
+        right.append(bool((learner.module(**batch.inputs).argmax(1) == batch.targets).item()))
+    return right
+
+
+@pytest.mark.parametrize("head", ["frozen", "trained"])
+@pytest.mark.parametrize("data", [("speciality", "val"), ("other", "val"), ("other", "test")])
+def test_a_learner_of_a_split_answers_at_theta_0_as_scoring_does(prepared, head, data):
+    task, split = data
+    learner = prepared.learner(recipe(head=head, augmentation="crop"), data)
+    (scores,) = prepared.scorer(None).score([{}], split)
+    assert answers_of(learner) == scores[task].items.tolist()
+
+
+@pytest.mark.parametrize("data", [("speciality", "train"), ("speciality", "val"), ("other", "val")])
+@pytest.mark.parametrize("head", HEADS)
+def test_its_weights_are_those_of_the_training_and_nothing_in_it_is_random(prepared, head, data):
+    settings = recipe(head=head, augmentation="crop")
+    learner, trained = prepared.learner(settings, data), prepared.learner(settings)
+    names = dict(trained.module.named_parameters()).keys()
+    missing = {HEAD} if head == "trained" and data[0] == "other" else set()
+    assert dict(learner.module.named_parameters()).keys() == names - missing
+    weights = {**learner.module.state_dict(), **dict(learner.module.named_buffers())}
+    assert learner.canonical(weights).keys() == prepared.initial(settings).keys()
+    first, second = (learner.batch(torch.tensor([1]), torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    assert all(torch.equal(tensor, second.inputs[name]) for name, tensor in first.inputs.items())
+    assert first.targets.equal(second.targets)
+
+
+def test_with_a_text_head_its_own_prompts_take_turns(prepared):
+    learner = prepared.learner(recipe(head="text"), ("other", "val"))
+    tokens = prepared._vectors.tokens(prepared._tasks["other"])
+    for item in range(learner.num_items):
+        batch = learner.batch(torch.tensor([item]), torch.Generator())
+        assert torch.equal(batch.inputs["tokens"], tokens[:, item % len(TEMPLATES)])
+
+
+def test_other_items_or_classes_have_another_hash(prepared):
+    chosen = [("speciality", "train"), ("speciality", "val"), ("other", "val")]
+    hashes = [prepared.learner(recipe(), data).data_hash for data in chosen]
+    assert len(set(hashes)) == 3
+    assert prepared.learner(recipe()).data_hash == hashes[0]
+
+
+@pytest.mark.parametrize("data", [("nothing", "val"), ("other", "train")])
+def test_a_split_that_is_not_there_is_named(prepared, data):
+    with pytest.raises(FoundationError, match=r"no task 'nothing'; write one of|task other has no train; it has val"):
+        prepared.learner(recipe(), data)

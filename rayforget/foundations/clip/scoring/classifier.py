@@ -35,9 +35,13 @@ def restrict(vectors: Float[Tensor, "rows d"], groups: Groups | None) -> Classif
     if all(len(rows) == 1 for rows in groups):
         chosen = torch.tensor([rows[0] for rows in groups], device=vectors.device)
         return Classifier(vectors=vectors[chosen], groups=None)
+    return Classifier(vectors=vectors, groups=filled(groups).to(vectors.device))
+
+
+def filled(groups: Groups) -> Int[Tensor, "labels g"]:
+    """Every label's rows, shorter lists filled up with their first, so that their maximum stays what it is."""
     longest = max(len(rows) for rows in groups)
-    filled = [[*rows, *[rows[0]] * (longest - len(rows))] for rows in groups]
-    return Classifier(vectors=vectors, groups=torch.tensor(filled, device=vectors.device))
+    return torch.tensor([[*rows, *[rows[0]] * (longest - len(rows))] for rows in groups])
 
 
 def groups_within(task: ResolvedTask, speciality: ResolvedTask) -> Groups | None:
