@@ -92,19 +92,19 @@ def test_report_and_mirror_share_one_reading_and_one_bootstrap(tmp_path: Path, r
     reads.clear()
     with counting() as calls:
         mirror_sweep(work.sweep, work.space, running=False, report=report)
-    assert calls["_draw"] == 0
-    assert calls["summarise"] == 0
+    assert calls["present._draw"] == 0
+    assert calls["compare.summarise"] == 0
     assert set(of(reads, "test").values()) <= {1}
 
 
 @contextmanager
 def counting() -> Iterator[Counter[str]]:
-    """Calls of Python functions by name, of this thread."""
+    """Calls of Python functions as `file.function`, of this thread."""
     calls: Counter[str] = Counter()
 
     def note(frame: FrameType, event: str, _: Any) -> None:
         if event == "call":
-            calls[frame.f_code.co_name] += 1
+            calls[f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_name}"] += 1
 
     sys.setprofile(note)
     try:
@@ -119,7 +119,7 @@ def test_an_answer_and_the_next_ask_look_at_no_earlier_training(tmp_path: Path) 
     work = begin(tmp_path, 40)
     errors = BaselineErrors(work.roles)
     for done in (8, 20):
-        work_off(work, at_most=done)
+        _progress(work, work_off(work, at_most=done)[-1], errors)  # the baselines' errors are known from here on
         named = work.next()
         assert isinstance(named, NamedJob)
         assert isinstance(named.job, TrialJob)
@@ -133,8 +133,8 @@ def test_an_answer_and_the_next_ask_look_at_no_earlier_training(tmp_path: Path) 
             after = work.next()
         assert isinstance(after, NamedJob)
         work.running.pop(after.name)
-        assert calls["_point"] <= len(ALPHAS) + 1  # and the asked alpha
-        found.append(calls["model_dump"])
+        assert calls["gather._point"] <= len(ALPHAS) + 1  # and the asked alpha
+        found.append(calls["main.model_dump"])
     assert found[0] == found[1]
 
 
