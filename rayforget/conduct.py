@@ -11,7 +11,9 @@ from rayforget.errors import RecordError, SpaceError, StorageError
 from rayforget.foundations.kind import kind_of
 from rayforget.foundations.revisions import pin_foundation
 from rayforget.frontier.baseline_errors import BaselineErrors
-from rayforget.frontier.progress import recovered_on_val
+from rayforget.frontier.choose import choose_frontier
+from rayforget.frontier.points import THETA_0
+from rayforget.frontier.progress import recovered_now
 from rayforget.planning.cache_check import check_cache
 from rayforget.planning.foundation_check import check_foundation, check_gpus
 from rayforget.record.cache_folder import cache_folder
@@ -26,7 +28,7 @@ from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest, unused_name
 from rayforget.report.live import LiveView, Progress, open_console
 from rayforget.report.mirror_thread import mirror_thread
-from rayforget.report.present import mark_stale, mirror_quietly, present, summary_of
+from rayforget.report.present import mark_stale, mirror_quietly, present
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.search.study import CurveStudy
 from rayforget.space.load import LoadedSpace
@@ -233,16 +235,9 @@ def _report(agenda: Agenda, console: Console, finished: bool) -> bool:
 
 def _progress(agenda: Agenda, named: NamedJob, errors: BaselineErrors) -> Progress:
     gathered = agenda.leading()
-    best, recovered, undefined = [], None, False
-    try:
-        summary = summary_of(agenda.sweep.info.name, gathered, {}, agenda.roles, resamples=0)
-        best = [summary.points[i] for i in summary.frontier]
-        if summary.plain is not None:
-            theta_0, *plain = (summary.points[i] for i in (*summary.theta_0.points, *summary.plain.points))
-            found = recovered_on_val(summary, errors(theta_0, plain, gathered.val))
-            recovered, undefined = found.value, found.value is None
-    except RecordError:  # theta_0 has no record before the first trial is done
-        pass
+    points = gathered.points
+    best = [points[i] for i in choose_frontier(points)] if any(point.method == THETA_0 for point in points) else []
+    found = recovered_now(points, lambda theta_0, plain: errors(theta_0, plain, gathered.val))
     failures = agenda.failures()
     last = f"{named.name} failed: {failures[named.name]}" if named.name in failures else f"{named.words} done"
     if isinstance(named.job, TrialJob) and agenda.finished_trainings() == agenda.num_trainings:
@@ -251,8 +246,8 @@ def _progress(agenda: Agenda, named: NamedJob, errors: BaselineErrors) -> Progre
         done=agenda.finished_trainings(),
         failed=len(failures),
         in_all=agenda.num_trainings,
-        recovered=recovered,
-        undefined=undefined,
+        recovered=None if found is None else found.value,
+        undefined=found is not None and found.value is None,
         frontier=best,
         last=last,
     )

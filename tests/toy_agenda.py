@@ -98,17 +98,17 @@ def do_job(agenda: Agenda, named: NamedJob) -> None:
     agenda.done(named.name, [record.step])
 
 
-def score_tests(agenda: Agenda, named: NamedJob) -> None:
+def score_tests(agenda: Agenda, named: NamedJob, num_items: int = 100) -> None:
     """What workers write of scores on `test`."""
     assert not isinstance(named.job, TrialJob)
     for part in named.job:
-        scores = {alpha: {"s": _score(0.5), "g": _score(0.5)} for alpha in part.alphas}
+        scores = {alpha: {"s": _score(0.5, num_items), "g": _score(0.5, num_items)} for alpha in part.alphas}
         agenda.sweep.add_tests(
             TestRecord(trial=part.trial, step=part.step, theta_1_hash="1", scores=scores, finished=0.0)
         )
 
 
-def train(agenda: Agenda, job: TrialJob) -> list[CheckpointRecord]:
+def train(agenda: Agenda, job: TrialJob, num_items: int = 100) -> list[CheckpointRecord]:
     """A training's records, not yet written: what comes of a recipe depends on the recipe alone; some fail."""
     space, recipe = agenda.space, job.recipe
     rate = math.log10(recipe.learning_rate / 1e-5) / 2
@@ -122,18 +122,36 @@ def train(agenda: Agenda, job: TrialJob) -> list[CheckpointRecord]:
         alphas = sorted({*space.curve.coarse, *asked})
         gain, loss = fraction * rate * math.exp(-pull / 4), fraction * rate**2 * math.exp(-pull)
         curve = {a: (0.4 + 0.5 * gain * a + 0.01 * recipe.seed, 0.6 - 0.5 * loss * a * a) for a in alphas}
-        records.append(_record(job.name, recipe.model_dump(mode="json"), curve, step=step, fraction=fraction))
+        tree = recipe.model_dump(mode="json")
+        records.append(_record(job.name, tree, curve, step=step, fraction=fraction, num_items=num_items))
     return records
 
 
-def add_theta_0(sweep: Sweep) -> None:
+def add_theta_0(sweep: Sweep, num_items: int = 100) -> None:
     """Writes theta_0's own record, if nobody has."""
     if not sweep.has("theta_0", 0):
-        sweep.add(_record("theta_0", {}, {0.0: (0.4, 0.6)}, step=0, fraction=0.0))
+        sweep.add(_record("theta_0", {}, {0.0: (0.4, 0.6)}, step=0, fraction=0.0, num_items=num_items))
 
 
-def _score(value: float) -> Score:
-    return Score(rule="accuracy", items=np.arange(100) < 100 * value, items_hash="h")
+def work_off(agenda: Agenda, num_items: int = 100, at_most: int | None = None) -> list[NamedJob]:
+    """Does the jobs that come next, one after another, as a slot does; returns those that were done."""
+    done: list[NamedJob] = []
+    while (at_most is None or len(done) < at_most) and isinstance(named := agenda.next(), NamedJob):
+        add_theta_0(agenda.sweep, num_items)
+        steps = []
+        if isinstance(named.job, TrialJob):
+            for record in train(agenda, named.job, num_items):
+                agenda.sweep.add(record)
+                steps.append(record.step)
+        else:
+            score_tests(agenda, named, num_items)
+        agenda.done(named.name, steps)
+        done.append(named)
+    return done
+
+
+def _score(value: float, num_items: int = 100) -> Score:
+    return Score(rule="accuracy", items=np.arange(num_items) < num_items * value, items_hash="h")
 
 
 def _record(
@@ -144,6 +162,7 @@ def _record(
     step: int = 1,
     fraction: float = 1.0,
     reason: str | None = None,
+    num_items: int = 100,
 ) -> CheckpointRecord:
     return CheckpointRecord(
         trial=trial,
@@ -153,7 +172,8 @@ def _record(
         reason=reason,
         recipe=recipe,
         points=tuple(
-            Point(alpha=alpha, coarse=True, scores={"s": _score(s), "g": _score(g)}) for alpha, (s, g) in curve.items()
+            Point(alpha=alpha, coarse=True, scores={"s": _score(s, num_items), "g": _score(g, num_items)})
+            for alpha, (s, g) in curve.items()
         ),
         theta_0_hash="0",
         theta_1_hash="1" if recipe and reason is None else None,

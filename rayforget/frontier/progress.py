@@ -1,15 +1,14 @@
-"""Points -> what had been recovered on `val` after each training, in the order in which trainings ended."""
+"""Points -> what is recovered on `val`: now, and after each training in the order in which trainings ended."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from rayforget.errors import RecordError
-from rayforget.frontier.choose import is_plain_baseline
+from rayforget.frontier.choose import choose_frontier, is_plain_baseline
 from rayforget.frontier.nondominated import nondominated
 from rayforget.frontier.points import THETA_0, FrontierPoint
 from rayforget.frontier.recovered import Pair, Recovered, recovered
-from rayforget.frontier.summary import Summary
 
 Errors = Callable[[FrontierPoint, Sequence[FrontierPoint]], Pair]
 """theta_0 and plain trainings -> the errors of what these gained and lost; see `recovered.recovered`."""
@@ -57,16 +56,21 @@ def recovered_so_far(
     return found
 
 
-def recovered_on_val(summary: Summary, errors: Pair) -> Recovered:
-    """What the frontier of a summary without a bootstrap recovers, undefined where its report would say so.
+def recovered_now(points: Sequence[FrontierPoint], errors: Errors) -> Recovered | None:
+    """What the frontier recovers at this moment, undefined where a report would say so; None before both baselines.
 
     Args:
-        summary: plain fine-tuning is measured in it.
-        errors: of what plain fine-tuning gained and lost.
+        points: those that a report may choose, or more (`leading.Leading`).
+        errors: as for `recovered_so_far`.
     """
-    assert summary.plain is not None
-    values = np.array([_pair(summary.points[i]) for i in summary.frontier]).reshape(-1, 2)
-    return recovered(values, theta_0=summary.theta_0.val.pair, plain=summary.plain.val.pair, errors=errors)
+    theta_0 = [point for point in points if point.method == THETA_0]
+    plain = [point for point in points if is_plain_baseline(point)]
+    if not theta_0 or not plain:
+        return None
+    special, general = np.mean([_pair(point) for point in plain], axis=0)
+    values = np.array([_pair(points[i]) for i in choose_frontier(points)])
+    tuned = (float(special), float(general))
+    return recovered(values, theta_0=_pair(theta_0[0]), plain=tuned, errors=errors(theta_0[0], plain))
 
 
 def _pair(point: FrontierPoint) -> Pair:

@@ -12,13 +12,15 @@ number, and methods take turns by how often each was asked.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from rayforget.frontier.nondominated import nondominated
 from rayforget.search.distributions import distribution, suggest
@@ -56,6 +58,16 @@ class CurvePoint:
     generality: float
 
 
+class _Added(FrozenTrial):
+    """A trial that is handed to the study and not kept: its copy may have all that it had.
+
+    Optuna copies it to the last distribution, of which all trials of a method have the same: half of a driver's memory.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Added":
+        return copy(self)
+
+
 class CurveStudy:
     """The sweep's study; not safe for concurrent use: the driver alone has it."""
 
@@ -66,18 +78,17 @@ class CurveStudy:
         search: Search,
         curve: Curve,
         name: str,
-        storage: optuna.storages.BaseStorage | str | None = None,
     ) -> None:
-        """Opens a new study called `name`; one of that name in `storage` is replaced (the record decides).
+        """Opens a new study called `name`, in memory.
 
         The methods' order is that of the space as the user wrote it: they take turns in it.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._methods = {method.name: method for method in methods}
         self._search, self._curve = search, curve
-        if storage is not None and name in optuna.get_all_study_names(storage):
-            optuna.delete_study(study_name=name, storage=storage)
-        self.study = optuna.create_study(study_name=name, storage=storage, directions=["maximize", "maximize"])
+        self._method_choice = CategoricalDistribution(tuple(self._methods))
+        self._parameters_of = {method.name: tuple(self._method_parameters(method)) for method in methods}
+        self.study = optuna.create_study(study_name=name, directions=["maximize", "maximize"])
         self._asked: dict[int, Trial] = {}
         self._num_asked = 0
         self._turns: Counter[str] = Counter()
@@ -154,14 +165,14 @@ class CurveStudy:
 
     def _parameters(self, trial: Trial) -> Iterable[tuple[str, str, BaseDistribution]]:
         """(full name, path, distribution) of every parameter; the method's value is read off `trial` on the way."""
-        yield "method", "method", CategoricalDistribution(tuple(self._methods))
-        yield from self._method_parameters(trial.params["method"])
+        yield "method", "method", self._method_choice
+        yield from self._parameters_of[trial.params["method"]]
 
-    def _method_parameters(self, method: str) -> Iterable[tuple[str, str, BaseDistribution]]:
-        for path, domain in self._methods[method].domains.items():
-            yield f"{method}.{path}", path, distribution(domain)
-        yield f"{method}.fraction", "fraction", CategoricalDistribution(self._curve.fractions)
-        yield f"{method}.alpha", "alpha", FloatDistribution(min(self._curve.coarse), max(self._curve.coarse))
+    def _method_parameters(self, method: Method) -> Iterable[tuple[str, str, BaseDistribution]]:
+        for path, domain in method.domains.items():
+            yield f"{method.name}.{path}", path, distribution(domain)
+        yield f"{method.name}.fraction", "fraction", CategoricalDistribution(self._curve.fractions)
+        yield f"{method.name}.alpha", "alpha", FloatDistribution(min(self._curve.coarse), max(self._curve.coarse))
 
     def _sampler(self) -> optuna.samplers.BaseSampler:
         seed = derive_seed(self._search.seed, "sampler", str(self._num_asked)) % 2**32
@@ -185,16 +196,23 @@ class CurveStudy:
                 self._add(number, asked, point, {**asked.params, **changed})
 
     def _add(self, number: int, asked: Asked, point: CurvePoint, params: dict[str, Any]) -> None:
-        distributions: dict[str, BaseDistribution] = {"method": CategoricalDistribution(tuple(self._methods))}
-        distributions |= {name: dist for name, _, dist in self._method_parameters(asked.method)}
-        key = _point_key(number, point)
+        distributions: dict[str, BaseDistribution] = {"method": self._method_choice}
+        distributions |= {name: dist for name, _, dist in self._parameters_of[asked.method]}
+        key, now = _point_key(number, point), datetime.now()
         self.study.add_trial(
-            create_trial(
+            _Added(
+                number=-1,
+                trial_id=-1,  # the study gives both
                 state=TrialState.COMPLETE,
+                value=None,
                 values=[point.speciality, point.generality],
+                datetime_start=now,
+                datetime_complete=now,
                 params=params,
                 distributions=distributions,
                 user_attrs={POINT_KEY: key},
+                system_attrs={},
+                intermediate_values={},
             )
         )
         self._fed.add(key)

@@ -12,7 +12,7 @@ from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.compare import summarise
 from rayforget.frontier.gather import gather
 from rayforget.frontier.points import FrontierPoint
-from rayforget.frontier.progress import recovered_on_val, recovered_so_far
+from rayforget.frontier.progress import recovered_now, recovered_so_far
 from rayforget.frontier.recovered import Recovered
 from rayforget.record.standing import order_of_finish
 from rayforget.record.types import CheckpointRecord
@@ -70,9 +70,10 @@ def test_with_errors_it_is_undefined_where_a_report_says_so(
         errors=lambda theta_0, plain: errors(theta_0, plain, gathered.val),
     )
     assert reported.recovery.val is not None
-    assert reported.plain is not None
-    base, *plain = (reported.points[i] for i in (*reported.theta_0.points, *reported.plain.points))
-    for one in (found[-1][1], recovered_on_val(reported, errors(base, plain, gathered.val))):
+    now = recovered_now(gathered.points, lambda theta_0, plain: errors(theta_0, plain, gathered.val))
+    for one in (found[-1][1], now):
+        assert one is not None
+        assert one.value == reported.recovery.val.value
         assert (one.value is None) == (reported.recovery.val.value is None) == undefined
         assert one.reason == reported.recovery.val.reason
 

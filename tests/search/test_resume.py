@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_agenda import METHODS, add_theta_0, resumed, score_tests, started, toy_space, train
+from toy_agenda import METHODS, add_theta_0, resumed, score_tests, started, toy_space, train, work_off
 
 from rayforget.record.envelope import open_sealed, seal
 from rayforget.record.jobs import TrialJob, load_asked
@@ -36,17 +36,8 @@ def asked(folder: Path) -> Jobs:
 
 def undisturbed(work: Agenda) -> Jobs:
     """Every training that a sweep of one slot asks for."""
-    while isinstance(named := work.next(), NamedJob):
-        add_theta_0(work.sweep)
-        if isinstance(named.job, TrialJob):
-            records = train(work, named.job)
-            for record in records:
-                work.sweep.add(record)
-            work.done(named.name, [record.step for record in records])
-        else:
-            score_tests(work, named)
-            work.done(named.name, [])
-    assert named is Next.FINISHED
+    work_off(work)
+    assert work.next() is Next.FINISHED
     return asked(Path(work.space.storage.path))
 
 
@@ -86,17 +77,7 @@ def killed_before_each_is_written(folder: Path, monkeypatch: pytest.MonkeyPatch)
             else:
                 if named is Next.FINISHED:
                     return asked(folder)
-        work = resumed(folder)
-        named = work.next()
-        assert isinstance(named, NamedJob)
-        if isinstance(named.job, TrialJob):
-            add_theta_0(work.sweep)
-            records = train(work, named.job)
-            for record in records:
-                work.sweep.add(record)
-            work.done(named.name, [record.step for record in records])
-        else:
-            score_tests(work, named)
+        assert work_off(resumed(folder), at_most=1)
 
 
 SEARCHES = [
@@ -230,15 +211,7 @@ def test_an_older_record_whose_text_says_less_goes_on_too(text: str, order: list
 def test_a_method_that_an_older_version_left_behind_comes_first(tmp_path: Path) -> None:
     """An older version took methods by position in a JSON of sorted names: after a resume l2 twice, kd never."""
     work = begin(tmp_path, sampler="random")
-    for _ in range(4):
-        named = work.next()
-        assert isinstance(named, NamedJob)
-        assert isinstance(named.job, TrialJob)
-        add_theta_0(work.sweep)
-        records = train(work, named.job)
-        for record in records:
-            work.sweep.add(record)
-        work.done(named.name, [record.step for record in records])
+    work_off(work, at_most=4)
     rename_method(tmp_path / "s", "0003-kd", "l2", asked(tmp_path)["0001-l2"])
     undisturbed(resumed(tmp_path))
     counts = Counter(job.recipe.method for job in asked(tmp_path).values())
