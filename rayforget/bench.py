@@ -19,6 +19,7 @@ from rayforget.record.provenance import code_version, provenance
 from rayforget.record.scores_cache import ScoresCache, ScoresKey
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
+from rayforget.record.tensors_cache import TensorsCache
 from rayforget.record.types import CheckpointRecord, Point, Score, Split
 from rayforget.space.methods import methods_of
 from rayforget.space.models import Resources, Space
@@ -44,6 +45,8 @@ class Bench:
     device: torch.device
     provenance: Mapping[str, Any]
     scores_cache: ScoresCache
+    tensors_cache: TensorsCache | None = None
+    """Where penalties keep what they made of data; None keeps nothing."""
     _theta_0_scores: dict[Split, dict[str, Score]] = field(default_factory=dict)
 
     @classmethod
@@ -62,6 +65,7 @@ class Bench:
             device=device,
             provenance=provenance(seeds={"search": spec.space.search.seed}),
             scores_cache=ScoresCache(storage),
+            tensors_cache=TensorsCache(storage),
         )
         bench.settle_theta_0()
         return bench

@@ -30,6 +30,7 @@ from rayforget.record.weights import load_theta_1, save_weights
 from rayforget.space.recipe import Recipe
 from rayforget.space.seeds import derive_seed
 from rayforget.train.loop import Snapshot, train
+from rayforget.train.penalties.sources import FoundationSources
 
 
 def run_trial(job: TrialJob, bench: Bench, heartbeat: Heartbeat) -> list[CheckpointRecord]:
@@ -73,6 +74,7 @@ def _run_trial(job: TrialJob, bench: Bench) -> list[CheckpointRecord]:
             save_every_s=bench.space.resources.checkpoint_every_s,
             progress=lambda step, steps: beat("train", step, steps),
             sharded=bench.space.resources.sharding == "fsdp",
+            sources=FoundationSources(bench.foundation, job.recipe, bench.device, bench.tensors_cache),
         )
         for snapshot in snapshots:
             trained = time.monotonic()

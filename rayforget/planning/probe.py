@@ -25,6 +25,7 @@ from rayforget.record.types import CUT_ITEMS
 from rayforget.space.load import LoadedSpace
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.opening import Opened
+from rayforget.train.penalties.sources import FoundationSources
 from rayforget.train.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -157,7 +158,8 @@ def _probe_recipe(
     local_batch = max(1, -(-recipe.batch_size // resources.workers_per_slot))
     batch = min(BATCH, local_batch)
     few = recipe.model_copy(update={"batch_size": batch, "accumulation": 1, "compile": False, "warmup_fraction": 0.0})
-    trainer = Trainer(samples.many.learner(few), few, seed=0)
+    sources = FoundationSources(samples.many, few, device, None)
+    trainer = Trainer(samples.many.learner(few), few, seed=0, sources=sources)
     module = trainer.learner.module
     step_s = model_s = item_s = None
     if timed:

@@ -15,6 +15,7 @@ from rayforget.space.task_checks import recipe_misfits, sharding_misfits, task_p
 
 if TYPE_CHECKING:
     from rayforget.space.models import Space
+    from rayforget.space.tasks import Task
 
 _RESERVED = {PLAIN: "the baseline", "all": "all methods together", "theta_0": "the pretrained model"}
 _REQUIRED = [
@@ -96,16 +97,29 @@ def _about(key: str) -> str:
 def _recipe_problems(space: "Space", method: Method) -> Iterator[Problem]:
     """What Recipe says of the method at either end of its domains, and what its workers say of its batches."""
     seen: set[tuple[str | int, ...]] = set()
+    splits = {name: _splits_to_learn_from(task) for name, task in space.tasks.items()}
     for end in (0, -1):
         values = {path: _end(domain, end) for path, domain in method.domains.items()}
         try:
-            method.recipe(values, seed=0)
+            recipe = method.recipe(values, seed=0)
+            for penalty in recipe.penalties:
+                for problem in penalty.misfits(splits):
+                    at = ("penalties", penalty.kind, *problem.at)
+                    if at not in seen:
+                        seen.add(at)
+                        yield Problem(at=_origin(space, method, at), text=problem.text)
         except ValidationError as error:
             for it in error.errors():
                 if it["loc"] not in seen and it["loc"] != ("accumulation",):
                     seen.add(it["loc"])
                     yield Problem(at=_origin(space, method, it["loc"]), text=it["msg"])
     yield from _batch_problems(space, method)
+
+
+def _splits_to_learn_from(task: "Task") -> tuple[str, ...]:
+    """Never `test`, which the report alone reads."""
+    given = {"train": task.train is not None, "val": task.val is not None or task.cut is not None}
+    return tuple(split for split, there in given.items() if there)
 
 
 def _batch_problems(space: "Space", method: Method) -> Iterator[Problem]:

@@ -44,7 +44,7 @@ def fisher_information(training: Training, task: str, split: str, *, samples: in
         )
     learner = training.sources.learner(task, split)
     count = learner.num_items if samples is None else min(samples, learner.num_items)
-    what = {"fisher": _VERSION, "task": task, "split": split, "samples": str(count)}
+    what = {"fisher": _VERSION, "data": learner.data_hash, "samples": str(count)}
     found = training.sources.kept(what, lambda: diagonal_fisher(learner, count))
     fisher = {name: found[name].to(training.learner.device) for name in training.weights if name in found}
     if not all(bool(of_weight.isfinite().all()) for of_weight in fisher.values()):

@@ -1,0 +1,60 @@
+"""What tensors were made from -> the tensors, kept in the storage path for every sweep that needs them again."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from rayforget.errors import StorageError
+from rayforget.interpolate.hashing import state_hash
+from rayforget.record.envelope import canonical_json
+from rayforget.record.store import Store
+
+_log = logging.getLogger(__name__)
+_HASH = 32
+"""Letters of `state_hash`, which the file begins with."""
+
+
+class TensorsCache:
+    """Tensors in the storage path, shared by its sweeps; deleting it costs time alone."""
+
+    def __init__(self, storage: Store) -> None:
+        self._storage = storage
+
+    def get(self, key: Mapping[str, str]) -> dict[str, Tensor] | None:
+        """The tensors, on CPU; None where they are not known. A damaged file is reported, deleted and not known.
+
+        Args:
+            key: all that the tensors depend on, by hashes rather than names.
+        """
+        name = _name(key)
+        if not self._storage.exists(name):
+            return None
+        data = self._storage.read(name)
+        try:
+            tensors: dict[str, Tensor] = load(data[_HASH:])
+        except SafetensorError as error:
+            self._drop(name, str(error))
+            return None
+        if state_hash(tensors).encode() != data[:_HASH]:
+            self._drop(name, "its content does not fit its hash")
+            return None
+        return tensors
+
+    def put(self, key: Mapping[str, str], tensors: Mapping[str, Tensor]) -> None:
+        """Keeps the tensors (on CPU, contiguous); those of an earlier writer are replaced."""
+        self._storage.write(_name(key), state_hash(tensors).encode() + save(dict(tensors)))
+
+    def _drop(self, name: str, reason: str) -> None:
+        _log.warning("%s/%s is damaged (%s) and will be made again", self._storage, name, reason)
+        try:
+            self._storage.delete(name)
+        except StorageError as error:
+            _log.warning("it could not be deleted: %s", error)
+
+
+def _name(key: Mapping[str, str]) -> str:
+    return f"cache/tensors/{hashlib.sha256(canonical_json(dict(key))).hexdigest()}.safetensors"
