@@ -21,6 +21,10 @@ class FoundationConfig(Frozen):
     model: str
     """The model's name or folder."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By its kind's name: a worker without the package that brings it says so, instead of naming a module."""
+        return _again, (self.kind, self.model_dump_json())
+
 
 Spec = TypeVar("Spec", bound=FoundationConfig)
 
@@ -82,6 +86,11 @@ def rules_of(kind: str) -> FoundationRules[Any]:
         ExtensionError: there is none, or it cannot be imported.
     """
     return FOUNDATIONS.find(kind).value()
+
+
+def _again(kind: str, text: str) -> FoundationConfig:
+    config: type[FoundationConfig] = rules_of(kind).config
+    return config.model_validate_json(text)
 
 
 Foundation = Annotated[

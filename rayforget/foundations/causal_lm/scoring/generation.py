@@ -7,7 +7,7 @@ turn a step at which two tokens are equally likely; else an answer depends on no
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +18,10 @@ from torch.func import functional_call
 
 from rayforget.distributed import all_reduce_sum, rank, world_size
 from rayforget.errors import TaskError
+from rayforget.foundations.causal_lm.model import CausalLm
 from rayforget.foundations.protocol import State
 from rayforget.heartbeat import beat
 from rayforget.tasks.text.types import Generations
-
-if TYPE_CHECKING:  # what it works on comes as an argument; evaluation itself needs no model library
-    from rayforget.foundations.causal_lm.model import CausalLm
 
 _LOOK_BACK = 2
 """Tokens beyond those of an `until` text in which it is looked for: it may be written with other tokens."""
@@ -44,7 +42,7 @@ class Answers:
 
 
 @torch.inference_mode()
-def generate(model: "CausalLm", theta: State, generations: Generations, *, batch_tokens: int) -> Answers:
+def generate(model: CausalLm, theta: State, generations: Generations, *, batch_tokens: int) -> Answers:
     """Answers to all prompts; the ranks share the batches, and every rank gets the whole result.
 
     Args:
@@ -129,7 +127,7 @@ def _portions(
 
 
 def _answer(
-    model: "CausalLm",
+    model: CausalLm,
     weights: dict[str, Tensor],
     prompts: Sequence[NDArray[np.int32]],
     numbers: Sequence[int],
@@ -180,7 +178,7 @@ class _Watch:
     device's work has to be waited for. An answer that went on behind its `until` meanwhile is cut to the same token.
     """
 
-    def __init__(self, model: "CausalLm", generations: Generations, numbers: Sequence[int], width: int) -> None:
+    def __init__(self, model: CausalLm, generations: Generations, numbers: Sequence[int], width: int) -> None:
         self._tokenizer, self._width = model.tokenizer, width
         self.ends = _end_tokens(model)
         self._untils = [
@@ -244,7 +242,7 @@ class _Watch:
         return tokens
 
 
-def _bytes_per_token(model: "CausalLm") -> int:
+def _bytes_per_token(model: CausalLm) -> int:
     """Of keys and values in fp32, as far as the configuration tells; without it, as much as a large model's."""
     config: Any = model.head.lm.config
     layers, width, heads = (
@@ -257,7 +255,7 @@ def _bytes_per_token(model: "CausalLm") -> int:
     return int(2 * 4 * layers * shared * head_width)
 
 
-def _end_tokens(model: "CausalLm") -> list[int]:
+def _end_tokens(model: CausalLm) -> list[int]:
     """The model's end token, and those that its generation_config.json adds."""
     configured = getattr(getattr(model.head.lm, "generation_config", None), "eos_token_id", None)
     more = configured if isinstance(configured, list) else [] if configured is None else [configured]

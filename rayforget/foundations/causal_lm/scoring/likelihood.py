@@ -10,7 +10,7 @@ alone (about 1e-6 per token); with the same batches it is the same to the last b
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,21 +20,19 @@ from torch.func import functional_call
 
 from rayforget.distributed import all_reduce_sum, rank, world_size
 from rayforget.foundations.causal_lm.head import causal_mask
+from rayforget.foundations.causal_lm.model import CausalLm
 from rayforget.foundations.causal_lm.scoring.last_layer import last_layer
 from rayforget.foundations.causal_lm.scoring.token_rows import RowBatch, row_batches
 from rayforget.foundations.protocol import State
 from rayforget.heartbeat import beating
 from rayforget.tasks.text.types import PairResults, Pairs
 
-if TYPE_CHECKING:  # what it works on comes as an argument; evaluation itself needs no model library
-    from rayforget.foundations.causal_lm.model import CausalLm
-
 LOGITS_AT_ONCE = {"cpu": 2**22, "cuda": 2**28}
 """By device. On a CPU 16 MiB in fp32: fits in a cache, and malloc gives the same memory again and again. On a GPU
 1 GiB: few large products, whose start costs nothing."""
 
 
-def prepare_rows(model: "CausalLm", pairs: Pairs, *, batch_tokens: int) -> tuple[RowBatch, ...]:
+def prepare_rows(model: CausalLm, pairs: Pairs, *, batch_tokens: int) -> tuple[RowBatch, ...]:
     """Batches for `log_likelihoods`, made once for all weights of this model."""
     return row_batches(
         pairs,
@@ -46,7 +44,7 @@ def prepare_rows(model: "CausalLm", pairs: Pairs, *, batch_tokens: int) -> tuple
 
 
 @torch.inference_mode()
-def log_likelihoods(model: "CausalLm", theta: State, batches: Sequence[RowBatch], *, num_pairs: int) -> PairResults:
+def log_likelihoods(model: CausalLm, theta: State, batches: Sequence[RowBatch], *, num_pairs: int) -> PairResults:
     """Log-likelihoods of all pairs; the ranks share the batches, and every rank gets the whole result.
 
     Args:
@@ -74,7 +72,7 @@ def log_likelihoods(model: "CausalLm", theta: State, batches: Sequence[RowBatch]
 
 
 def _answers(
-    model: "CausalLm", weights: dict[str, Tensor], output: dict[str, Tensor], batch: RowBatch
+    model: CausalLm, weights: dict[str, Tensor], output: dict[str, Tensor], batch: RowBatch
 ) -> tuple[Float[Tensor, " t"], Bool[Tensor, " t"]]:
     """Per target its log-probability, and whether no token is more likely.
 
@@ -98,14 +96,14 @@ def _answers(
     return torch.cat(log_p), torch.cat(hits)
 
 
-def _output_weights(model: "CausalLm", weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def _output_weights(model: CausalLm, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """The output layer's tensors among `weights`; where one is tied to the embedding it goes by that one's name."""
     names = {id(tensor): name for name, tensor in model.head.named_parameters()}
     found = {own: names[id(tensor)] for own, tensor in model.head.output.named_parameters()}
     return {own: weights[name] for own, name in found.items() if name in weights}
 
 
-def _features(model: "CausalLm", weights: dict[str, Tensor], batch: RowBatch) -> Float[Tensor, "t d"]:
+def _features(model: CausalLm, weights: dict[str, Tensor], batch: RowBatch) -> Float[Tensor, "t d"]:
     """Features of each target's source."""
     device = model.device
     columns, sources = batch.columns.to(device), batch.sources.to(device)

@@ -5,21 +5,19 @@ Under torch.distributed every rank calls it with the same requests; the ranks sh
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from lm_eval.api.model import LM
 
 from rayforget.errors import TaskError
+from rayforget.foundations.causal_lm.model import CausalLm
 from rayforget.foundations.causal_lm.scoring.generation import generate
 from rayforget.foundations.causal_lm.scoring.likelihood import log_likelihoods, prepare_rows
 from rayforget.foundations.protocol import State
 from rayforget.tasks.text.encode import TokenPair, encode_pairs, encode_texts, joined
 from rayforget.tasks.text.requests import fitted, windows
 from rayforget.tasks.text.types import Generations, Pairs
-
-if TYPE_CHECKING:
-    from rayforget.foundations.causal_lm.model import CausalLm
 
 _MAX_NEW_TOKENS = 256
 """Where a request says nothing; HFLM's default."""
@@ -28,7 +26,7 @@ _MAX_NEW_TOKENS = 256
 class LmEvalModel(LM):  # type: ignore[misc]
     """One theta (implements lm-eval's `LM`); lm-eval's own cache of answers is not keyed by weights: leave it off."""
 
-    def __init__(self, model: "CausalLm", theta: State, *, batch_tokens: int = 4096) -> None:
+    def __init__(self, model: CausalLm, theta: State, *, batch_tokens: int = 4096) -> None:
         """Takes weights.
 
         Args:

@@ -8,11 +8,12 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from rayforget.evaluate.finite import NotFinite, Scored
+from rayforget.foundations.causal_lm.model import CausalLm
 from rayforget.foundations.causal_lm.scoring.generation import generate
 from rayforget.foundations.causal_lm.scoring.likelihood import log_likelihoods, prepare_rows
 from rayforget.foundations.causal_lm.scoring.token_rows import RowBatch
@@ -21,9 +22,6 @@ from rayforget.heartbeat import beat
 from rayforget.record.types import Score, Split
 from rayforget.tasks.text.encode import tokenizer_identity
 from rayforget.tasks.text.types import TaskRequests
-
-if TYPE_CHECKING:  # what it works on comes as an argument; evaluation itself needs no model library
-    from rayforget.foundations.causal_lm.model import CausalLm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +36,7 @@ class LanguageScorer:
     """Scores models on tasks on texts (implements `Scorer`)."""
 
     def __init__(
-        self, model: "CausalLm", requests: Mapping[str, Callable[[Split], TaskRequests]], *, batch_tokens: int
+        self, model: CausalLm, requests: Mapping[str, Callable[[Split], TaskRequests]], *, batch_tokens: int
     ) -> None:
         """Takes what was prepared.
 

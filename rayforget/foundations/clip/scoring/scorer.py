@@ -19,7 +19,7 @@ task's class vectors, are not finite has no result, and then the whole model has
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +28,8 @@ from rayforget.distributed import all_reduce_sum, rank, world_size
 from rayforget.errors import FoundationError
 from rayforget.evaluate.finite import NotFinite, Scored
 from rayforget.evaluate.pixel_stream import num_items, pixel_batches
+from rayforget.foundations.clip.classes import ClassVectors
+from rayforget.foundations.clip.model import ClipModel
 from rayforget.foundations.clip.names import HEAD
 from rayforget.foundations.clip.scoring.classifier import Classifier, groups_within, restrict
 from rayforget.foundations.protocol import State
@@ -37,18 +39,14 @@ from rayforget.space.recipe import Head
 from rayforget.tasks.images.pixels import PixelSet, broken_facts
 from rayforget.tasks.resolved import ResolvedTask
 
-if TYPE_CHECKING:  # what it works on comes as an argument; evaluation itself needs no model library
-    from rayforget.foundations.clip.classes import ClassVectors
-    from rayforget.foundations.clip.model import ClipModel
-
 
 class ZeroShotScorer:
     """Scores models of one head (implements `Scorer`)."""
 
     def __init__(
         self,
-        model: "ClipModel",
-        vectors: "ClassVectors",
+        model: ClipModel,
+        vectors: ClassVectors,
         tasks: Mapping[str, ResolvedTask],
         pixels: Callable[[str, Split], PixelSet],
         *,
