@@ -12,32 +12,59 @@ import torch
 from torch import Tensor, nn
 
 from rayforget.distributed import rank, world_size
+from rayforget.errors import FoundationError
 
 if TYPE_CHECKING:  # its import takes a second, which a process that shards nothing can spare
     from torch.distributed.tensor import DTensor
 
 
 def shard(module: nn.Module, device: torch.device) -> None:
-    """Shards the module in place over all ranks: every block of its longest stack by itself, the rest together.
+    """Shards the module in place over all ranks: each of its towers' blocks by itself, the rest together.
 
-    A module on CPU moves to `device` block by block, so that no more than a block of it is ever whole there.
+    A module on CPU moves to `device` block by block, so that no more than a block of it is ever whole there. Constants
+    of a single number (CLIP's logit_scale) stay whole on every rank.
+
+    Raises:
+        FoundationError: a single number is trained: it has no shares.
     """
+    constants = _single_numbers(module)
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
     # It warns of in-place operations on a layer's output in general; transformers' layers have none.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor", category=UserWarning)
     mesh = init_device_mesh(device.type, (world_size(),))
+    for constant in constants:
+        constant.data = constant.data.to(device)
     for block in blocks_of(module):
-        fully_shard(block, mesh=mesh)
+        fully_shard(block, mesh=mesh, ignored_params=constants)
     # The root's weights stay whole from forward to backward: the output layer is called in between.
-    fully_shard(module, mesh=mesh, reshard_after_forward=False)
+    fully_shard(module, mesh=mesh, reshard_after_forward=False, ignored_params=constants)
 
 
 def blocks_of(module: nn.Module) -> tuple[nn.Module, ...]:
-    """The layers of a transformer: the longest list of modules in it, empty where there is none."""
-    stacks = [tuple(part) for part in module.modules() if isinstance(part, nn.ModuleList)]
-    return max(stacks, key=len, default=())
+    """The blocks of every tower, in the module's order: the members of its outermost lists of equal layers.
+
+    Such a list is a ModuleList or a Sequential (timm's towers) of two or more modules of one class, which are
+    made of layers themselves. Empty where there is none (a perceptron).
+    """
+    children = tuple(module.children())
+    if isinstance(module, nn.ModuleList | nn.Sequential) and len(children) > 1:
+        made_of_layers = all(any(True for _ in child.children()) for child in children)
+        if made_of_layers and len({type(child) for child in children}) == 1:
+            return children
+    return tuple(block for child in children for block in blocks_of(child))
+
+
+def _single_numbers(module: nn.Module) -> set[nn.Parameter]:
+    found = {name: parameter for name, parameter in module.named_parameters() if parameter.ndim == 0}
+    trained = [name for name, parameter in found.items() if parameter.requires_grad]
+    if trained:
+        raise FoundationError(
+            f"{', '.join(trained)} is a single number that is trained, which cannot lie in shards; write "
+            "resources.sharding: none"
+        )
+    return set(found.values())
 
 
 def is_shard(tensor: Tensor) -> TypeGuard["DTensor"]:
