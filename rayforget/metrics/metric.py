@@ -1,6 +1,6 @@
 """What a metric is: per-item results, sums of them, and the score that the sums stand for; knows no torch.
 
-A metric is one file: a subclass of `Metric`. It is found by its name: one line in `METRICS`, or an entry point
+A metric is one file: a subclass of `Metric`. It is found by its name: one line in `registry.METRICS`, or an entry point
 `rayforget.metrics` of another package. A task names it by `metric:` in the space file.
 
     results of items  --own, common-->  arrays over items  --sum-->  sums per group  --of_sums-->  score
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rayforget.extensions import Registry
+from rayforget.metrics.registry import METRICS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,17 +106,6 @@ class Metric:
     def _at(self, sums: Sequence[Floats], place: int, moved: Floats, num_own: int) -> Floats:
         now = [moved if i == place else np.broadcast_to(each, moved.shape) for i, each in enumerate(sums)]
         return self.of_sums(now[:num_own], now[num_own:])
-
-
-METRICS: Registry[type[Metric]] = Registry(
-    group="rayforget.metrics",
-    noun="metric",
-    own={
-        "accuracy": "rayforget.metrics.accuracy:Accuracy",
-        "balanced_accuracy": "rayforget.metrics.balanced_accuracy:BalancedAccuracy",
-        "bits_per_byte": "rayforget.metrics.bits_per_byte:BitsPerByte",
-    },
-)
 
 
 @cache

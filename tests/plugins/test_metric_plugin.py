@@ -103,7 +103,7 @@ def test_it_scores_a_sweep_and_the_record_reads_without_it(folder: Path) -> None
     done = run(folder, "sweep", "space.yaml", "--name", "one")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "macro F1 of sketch; balanced accuracy of photo" in " ".join(done.stdout.split())
-    (file,) = (path for path in (folder / "runs" / "one" / "points").glob("*.json") if "theta_0" in path.name)
+    (file,) = (path for path in (folder / "runs" / "one" / "points").glob("*.json") if "full" in path.name)
     body = json.loads(file.read_text())["body"]
     scores = body["points"][0]["scores"]
     assert (scores["sketch"]["rule"], scores["sketch"]["package"]) == ("macro_f1", "rayforget-macro-f1")

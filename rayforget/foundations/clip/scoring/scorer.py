@@ -34,7 +34,8 @@ from rayforget.foundations.clip.names import HEAD
 from rayforget.foundations.clip.scoring.classifier import Classifier, groups_within, restrict
 from rayforget.foundations.protocol import State
 from rayforget.heartbeat import beat
-from rayforget.metrics.metric import METRICS, metric_of
+from rayforget.metrics.metric import metric_of
+from rayforget.metrics.registry import METRICS
 from rayforget.record.types import Score, Split
 from rayforget.space.recipe import Head
 from rayforget.tasks.images.pixels import PixelSet, broken_facts
