@@ -1,7 +1,7 @@
 """Per-item results of several models -> resampled scores, and standard errors that use the pairing of the items."""
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,12 +36,19 @@ def stack_scores(scores: Sequence[Score], *, task: str) -> ScoredItems:
 
 
 def bootstrap(
-    tasks: Mapping[str, ScoredItems], roles: Sequence[TaskRole], *, num_resamples: int, seed: int
+    items_of: Callable[[str], ScoredItems], roles: Sequence[TaskRole], *, num_resamples: int, seed: int
 ) -> NDArray[np.float64]:
     """(S, G) of every model in every resample: paired bootstrap over items (Efron & Tibshirani 1993).
 
     Each resample draws every task's items anew, with replacement, within the task; the draws are the same for all
     models, so differences between models keep their pairing. A task's draws depend on `seed` and its name alone.
+
+    Args:
+        items_of: a task's name -> all models' items on it; called for one task after the other, since all models' items
+            on all tasks may not fit into memory.
+        roles: what each task counts for.
+        num_resamples: how many.
+        seed: of the draws.
 
     Returns:
         Shape (num_resamples, num_models, 2).
@@ -52,7 +59,7 @@ def bootstrap(
     scores = []
     for role in roles:
         rng = np.random.default_rng([seed, zlib.crc32(role.name.encode())])
-        scores.append(_resampled_scores(tasks[role.name], num_resamples, rng, role.name))
+        scores.append(_resampled_scores(items_of(role.name), num_resamples, rng, role.name))
     return aggregate(np.stack(scores, axis=-1), roles)
 
 
