@@ -52,7 +52,8 @@ class Bench:
     @classmethod
     def open(cls, spec: BenchSpec, *, local_rank: int = 0, share: Share = keep_own) -> "Bench":
         """Loads the foundation and the data on this rank's device; theta_0 lies where `share` puts it."""
-        methods_of(spec.space)  # imports what other packages bring to it: a node that lacks one says so now
+        methods_of(spec.space)  # these import what other packages bring: a node that lacks one says so now
+        task_roles(spec.space)
         device = device_of(spec.space.resources, local_rank)
         storage = Store.open(spec.space.storage.path).waiting(spec.space.storage.retry_s)
         sweep = Sweep.open(storage, spec.sweep_name)

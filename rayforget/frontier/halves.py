@@ -6,7 +6,7 @@ when points were chosen: val's items are among its own.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from rayforget.record.types import Score
 if TYPE_CHECKING:
     from rayforget.space.models import Space
 
+T = TypeVar("T", np.float32, np.int32)
 Items = NDArray[np.bool_] | NDArray[np.float32]
 
 
@@ -62,17 +63,21 @@ def join_halves(val: Score, test: Score, *, task: str) -> Score:
     Raises:
         RecordError: they were scored by different rules.
     """
-    if val.rule != test.rule or (val.weights is None) != (test.weights is None):
+    ways = [(half.rule, half.package, half.weights is None, half.classes is None) for half in (val, test)]
+    if ways[0] != ways[1]:
         raise RecordError(f"task {task}: val is scored by {val.rule}, test by {test.rule}; score both by the same rule")
-    weights = None
-    if val.weights is not None and test.weights is not None:
-        weights = np.concatenate((val.weights, test.weights))
     return Score(
         rule=val.rule,
+        package=val.package,
         items=_joined(val.items, test.items),
-        weights=weights,
+        weights=_joined_where_known(val.weights, test.weights),
+        classes=_joined_where_known(val.classes, test.classes),
         items_hash=f"{val.items_hash}+{test.items_hash}",
     )
+
+
+def _joined_where_known(val: NDArray[T] | None, test: NDArray[T] | None) -> NDArray[T] | None:
+    return None if val is None or test is None else np.concatenate((val, test))
 
 
 def _joined(val: Items, test: Items) -> Items:

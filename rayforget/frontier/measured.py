@@ -13,6 +13,7 @@ from rayforget.frontier.points import TaskRole, generality, speciality
 from rayforget.frontier.recovered import Pair, Recovered, recovered
 from rayforget.frontier.summary import Baseline, Measure, OneTraining
 from rayforget.frontier.uncertainty import bootstrap, stack_scores, standard_error
+from rayforget.metrics.scored_items import ScoredItems
 from rayforget.record.types import Score, Split
 
 
@@ -134,8 +135,11 @@ def measure(
         pairs[i] = (speciality(values, roles), generality(values, roles))
     if not num_resamples or not pairs:
         return Measured(pairs=pairs, resampled=None, theta_0=theta_0, seed=seed)
-    tasks = {role.name: stack_scores([scores[i][role.name] for i in pairs], task=role.name) for role in roles}
-    resampled = bootstrap(tasks, roles, num_resamples=num_resamples, seed=seed)
+
+    def items_of(task: str) -> ScoredItems:
+        return stack_scores([scores[i][task] for i in pairs], task=task)
+
+    resampled = bootstrap(items_of, roles, num_resamples=num_resamples, seed=seed)
     by_point = {i: resampled[:, row] for row, i in enumerate(pairs)}
     return Measured(pairs=pairs, resampled=by_point, theta_0=theta_0, seed=seed)
 

@@ -31,6 +31,8 @@ class TaskRole:
     role: Literal["speciality", "generality"]
     group: str
     """Generality is the mean over groups of the mean over a group's tasks; speciality has no groups."""
+    metric: str = "accuracy"
+    """What its score is called in tables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,10 @@ class FrontierPoint:
 def task_roles(space: "Space") -> tuple[TaskRole, ...]:
     """What each of a space's scored tasks counts for, in the space's order; some are only learnt from."""
     scored = {name: task for name, task in space.tasks.items() if task.is_scored}
-    return tuple(TaskRole(name=name, role=task.role, group=task.group or "") for name, task in scored.items())
+    return tuple(
+        TaskRole(name=name, role=task.role, group=task.group or "", metric=task.metric_word)
+        for name, task in scored.items()
+    )
 
 
 def speciality(values: Mapping[str, float], roles: Sequence[TaskRole]) -> float:

@@ -1,33 +1,21 @@
 """Per-item results of several models -> resampled scores, and standard errors that use the pairing of the items."""
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.errors import RecordError
 from rayforget.frontier.points import TaskRole, aggregate
-from rayforget.record.types import Score, score_of_mean
+from rayforget.metrics.scored_items import ScoredItems
+from rayforget.record.types import Score
 
 _CHUNK = 1 << 22
-"""Resampled item counts held at a time (32 MiB)."""
+"""Resampled item counts, or sums of them, held at a time (32 MiB)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskItems:
-    """All models' results on one task's items."""
-
-    items: NDArray[np.float64]
-    """Shape (num_models, num_items)."""
-    weights: NDArray[np.float64] | None = None
-    """Shape (num_items,), positive; None where every item weighs 1."""
-    rule: str = "accuracy"
-    """How the items' mean becomes a score."""
-
-
-def stack_scores(scores: Sequence[Score], *, task: str) -> TaskItems:
+def stack_scores(scores: Sequence[Score], *, task: str) -> ScoredItems:
     """The scores of several models on one task, as one matrix.
 
     Raises:
@@ -35,7 +23,7 @@ def stack_scores(scores: Sequence[Score], *, task: str) -> TaskItems:
     """
     first = scores[0]
     for score in scores:
-        if score.rule != first.rule:
+        if (score.rule, score.package) != (first.rule, first.package):
             raise RecordError(f"task {task}: scored by {first.rule} and by {score.rule}; score both by the same rule")
         if score.items_hash != first.items_hash or score.items.shape != first.items.shape:
             raise RecordError(
@@ -43,17 +31,24 @@ def stack_scores(scores: Sequence[Score], *, task: str) -> TaskItems:
                 f"{score.items_hash} ({len(score.items)}); paired errors need the same items: score both again"
             )
     weights = None if first.weights is None else first.weights.astype(np.float64)
-    items = np.stack([score.items for score in scores]).astype(np.float64)
-    return TaskItems(items=items, weights=weights, rule=first.rule)
+    results = np.stack([score.items for score in scores]).astype(np.float64)
+    return ScoredItems(metric=first.metric, results=results, weights=weights, classes=first.classes)
 
 
 def bootstrap(
-    tasks: Mapping[str, TaskItems], roles: Sequence[TaskRole], *, num_resamples: int, seed: int
+    items_of: Callable[[str], ScoredItems], roles: Sequence[TaskRole], *, num_resamples: int, seed: int
 ) -> NDArray[np.float64]:
     """(S, G) of every model in every resample: paired bootstrap over items (Efron & Tibshirani 1993).
 
     Each resample draws every task's items anew, with replacement, within the task; the draws are the same for all
     models, so differences between models keep their pairing. A task's draws depend on `seed` and its name alone.
+
+    Args:
+        items_of: a task's name -> all models' items on it; called for one task after the other, since all models' items
+            on all tasks may not fit into memory.
+        roles: what each task counts for.
+        num_resamples: how many.
+        seed: of the draws.
 
     Returns:
         Shape (num_resamples, num_models, 2).
@@ -64,34 +59,31 @@ def bootstrap(
     scores = []
     for role in roles:
         rng = np.random.default_rng([seed, zlib.crc32(role.name.encode())])
-        scores.append(_resampled_scores(tasks[role.name], num_resamples, rng, role.name))
+        scores.append(_resampled_scores(items_of(role.name), num_resamples, rng, role.name))
     return aggregate(np.stack(scores, axis=-1), roles)
 
 
-def _resampled_scores(task: TaskItems, num_resamples: int, rng: np.random.Generator, name: str) -> NDArray[np.float64]:
-    """Shape (num_resamples, num_models): the score of sum_i c_i w_i x_i / sum_i c_i w_i, with c multinomial counts."""
-    num_models, num_items = task.items.shape
+def _resampled_scores(
+    task: ScoredItems, num_resamples: int, rng: np.random.Generator, name: str
+) -> NDArray[np.float64]:
+    """Shape (num_resamples, num_models): each model's score where every item is there as often as it is drawn."""
+    num_items = task.results.shape[1]
     if num_items == 0:
         raise RecordError(f"task {name} has no items; a score needs at least one")
-    weights = np.ones(num_items) if task.weights is None else task.weights
-    if not (weights > 0).all():
-        raise RecordError(f"task {name} has an item of weight {weights.min()}; weights must be positive")
-    columns = np.concatenate((task.items * weights, weights[None])).T
-    out = np.empty((num_resamples, num_models))
-    start = 0
-    for counts in _counts(num_items, num_resamples, rng):
-        sums = counts @ columns
-        out[start : start + len(counts)] = score_of_mean(task.rule, sums[:, :-1] / sums[:, -1:])
-        start += len(counts)
-    return out
+    if task.weights is not None and not (task.weights > 0).all():
+        raise RecordError(f"task {name} has an item of weight {task.weights.min()}; weights must be positive")
+    return np.concatenate(
+        list(task.resampled(_counts(num_items, num_resamples, rng, rows=max(1, _CHUNK // task.width))))
+    )
 
 
-def _counts(num_items: int, num_resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
-    """How often each item is drawn, shape (some resamples, num_items): uniform draws, counted.
+def _counts(
+    num_items: int, num_resamples: int, rng: np.random.Generator, *, rows: int
+) -> Iterator[NDArray[np.float64]]:
+    """How often each item is drawn, shape (rows at most, num_items): uniform draws, counted.
 
     This is the multinomial of equal probabilities; numpy's own draws one binomial per item, ten times slower.
     """
-    rows = max(1, _CHUNK // num_items)
     for start in range(0, num_resamples, rows):
         size = min(rows, num_resamples - start)
         draws = rng.integers(num_items, size=(size, num_items))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rayforget.frontier.choose import choose_frontier, points_to_report
 from rayforget.frontier.points import FrontierPoint, TaskRole, aggregate
 from rayforget.frontier.recovered import Pair
-from rayforget.record.types import Score, slope_at_mean
+from rayforget.record.types import Score
 
 Checkpoint = tuple[str, int]
 """(trial, step): the unit that is kept or deleted as a whole."""
@@ -88,10 +88,10 @@ def distances(values: NDArray[np.float64], frontier: NDArray[np.float64]) -> NDA
 def standard_errors(scores: Mapping[str, Score], roles: Sequence[TaskRole]) -> Pair:
     """One model's standard errors of S and of G over items, in closed form: the default margin.
 
-    Var(S) = sum_t a_t^2 v_t with v_t = sum_i w_i^2 (x_i - x)^2 / (sum_i w_i)^2, p (1 - p) / n for plain accuracy;
-    a_t as in `points.aggregate`. Unpaired, unlike the report's bootstrap: good enough for what stays on disk.
+    Var(S) = sum_t a_t^2 v_t with v_t the score's variance to first order (`ScoredItems.variances`), a_t as in
+    `points.aggregate`. Unpaired, unlike the report's bootstrap: good enough for what stays on disk.
     """
-    variances = np.array([_variance(scores[role.name]) for role in roles])
+    variances = np.array([scores[role.name].scored.variances()[0] for role in roles])
     shares = aggregate(np.eye(len(roles)), roles)
     special, general = np.sqrt((shares**2 * variances[:, None]).sum(axis=0))
     return float(special), float(general)
@@ -118,13 +118,6 @@ def _gaps(points: Sequence[FrontierPoint], margin: Pair) -> dict[Checkpoint, flo
 
 def _pair(point: FrontierPoint) -> Pair:
     return (point.speciality, point.generality)
-
-
-def _variance(score: Score) -> float:
-    items = score.items.astype(np.float64)
-    weights = np.ones(len(items)) if score.weights is None else score.weights.astype(np.float64)
-    of_mean = (weights**2 * (items - score.mean) ** 2).sum() / weights.sum() ** 2
-    return float(of_mean * slope_at_mean(score.rule, score.mean) ** 2)
 
 
 def _warning(must_bytes: int, num_must: int, max_bytes: float) -> str | None:

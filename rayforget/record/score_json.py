@@ -1,4 +1,4 @@
-"""A score <-> JSON: per-item results as base64 of packed bits or of float32, weights stored once per file."""
+"""A score <-> JSON: per-item results as base64 of packed bits or of float32, weights and classes once per file."""
 
 import base64
 import hashlib
@@ -15,14 +15,14 @@ from rayforget.record.types import Score
 
 @dataclass(slots=True)
 class WeightsTable:
-    """The weight arrays of one file, by hash: every point of a curve weighs its items alike."""
+    """The weights and classes of one file, by hash: every point of a curve has the same items."""
 
     arrays: dict[str, str] = field(default_factory=dict)
-    """Hash -> base64 of little-endian float32."""
+    """Hash -> base64 of little-endian numbers of 4 bytes: float32 weights, int32 classes."""
 
-    def add(self, weights: NDArray[np.float32]) -> str:
+    def add(self, array: NDArray[np.float32] | NDArray[np.int32]) -> str:
         """Keeps the array and returns the name under which it is kept."""
-        data = weights.astype("<f4").tobytes()
+        data = array.astype(array.dtype.newbyteorder("<")).tobytes()
         name = hashlib.sha256(data).hexdigest()[:16]
         self.arrays.setdefault(name, _text(data))
         return name
@@ -79,6 +79,17 @@ def _score_to_json(task: str, score: Score, table: WeightsTable) -> dict[str, An
                 f"got {weights.dtype} of shape {weights.shape}"
             )
         entry["weights"] = table.add(weights)
+    if score.classes is not None:
+        if score.classes.shape != items.shape or score.classes.dtype != np.int32 or score.classes.min() < 0:
+            raise RecordError(
+                f"score of {task}: classes must be int32 of shape {items.shape} and not negative, "
+                f"got {score.classes.dtype} of shape {score.classes.shape}"
+            )
+        entry["classes"] = table.add(score.classes)
+    if score.package is not None:
+        entry["package"], entry["value"] = score.package, score.value
+        if not np.isfinite(score.value):
+            raise RecordError(f"score of {task}: {score.rule} of {score.package} gave {score.value}; expected 0 to 1")
     if score.facts:
         entry["facts"] = dict(score.facts)
     return entry
@@ -94,12 +105,16 @@ def _score_from_json(task: str, entry: Mapping[str, Any], arrays: Mapping[str, s
     else:
         items = _floats(entry["float32"], num_items, task)
     weights = _floats(arrays[entry["weights"]], num_items, task) if "weights" in entry else None
+    classes = _integers(arrays[entry["classes"]], num_items, task) if "classes" in entry else None
     return Score(
         rule=entry["rule"],
+        package=entry.get("package"),
         items=items,
         weights=weights,
+        classes=classes,
         items_hash=entry["items_hash"],
         facts={name: int(count) for name, count in entry.get("facts", {}).items()},
+        recorded=entry.get("value"),
     )
 
 
@@ -116,3 +131,7 @@ def _bytes(text: str, length: int, task: str) -> bytes:
 
 def _floats(text: str, length: int, task: str) -> NDArray[np.float32]:
     return np.frombuffer(_bytes(text, 4 * length, task), dtype="<f4").astype(np.float32, copy=False)
+
+
+def _integers(text: str, length: int, task: str) -> NDArray[np.int32]:
+    return np.frombuffer(_bytes(text, 4 * length, task), dtype="<i4").astype(np.int32, copy=False)

@@ -7,6 +7,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rayforget.metrics.metric import Metric, metric_of
+from rayforget.metrics.scored_items import ScoredItems
+
 Split = Literal["val", "test"]
 
 BITS_PER_BYTE = "bits_per_byte"
@@ -14,39 +17,33 @@ BITS_PER_BYTE = "bits_per_byte"
 
 CUT_ITEMS = "cut_items"
 """A score's fact: items whose context was longer than the model takes, and lost its beginning."""
-TOKENS = "tokens"
-"""A score's fact, of likelihoods: tokens of all the answers together."""
-
-
-def score_of_mean(rule: str, mean: Any) -> Any:
-    """The score, in [0, 1] and higher is better, that the items' weighted mean stands for.
-
-    Args:
-        rule: how an item is scored.
-        mean: sum of weighted item results over sum of weights; a number or an array of them.
-    """
-    return np.exp2(-mean) if rule == BITS_PER_BYTE else mean
-
-
-def slope_at_mean(rule: str, mean: float) -> float:
-    """Size of d score / d mean: what turns a standard error of the mean into one of the score."""
-    return float(np.log(2) * np.exp2(-mean)) if rule == BITS_PER_BYTE else 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """One model on one task and split: per-item results, their weights, and the ratio of the two sums."""
+    """One model on one task and split: per-item results, what they weigh, and the metric that makes a score of them."""
 
     rule: str
-    """How an item is scored: `accuracy` (0 or 1 per image), `acc`, `acc_norm`, ... or `bits_per_byte`."""
+    """Name of the metric: `accuracy`, `balanced_accuracy`, `bits_per_byte`, ..., or one of lm-eval's: `acc_norm`."""
+    package: str | None = None
+    """The distribution that brings the metric; None for rayforget's own and lm-eval's."""
     items: NDArray[np.bool_] | NDArray[np.float32]
     """Shape (num_items,), in the fixed order that `items_hash` stands for."""
     weights: NDArray[np.float32] | None = None
     """Shape (num_items,): tokens or bytes per item; None where every item weighs 1."""
+    classes: NDArray[np.int32] | None = None
+    """Shape (num_items,): the right class of each item; None where the metric does not ask for it."""
     items_hash: str
     """Hash of the items' contents and labels in order; two scores compare item by item only when it is equal."""
     facts: Mapping[str, int] = field(default_factory=dict)
     """What was counted of the items, the same for every model that is asked alike: `CUT_ITEMS`, `TOKENS`."""
+    recorded: float | None = None
+    """`value` as the record has it, of another package's metric: known also where that is not installed."""
+
+    @property
+    def metric(self) -> Metric:
+        """The object of `rule`; raises ExtensionError where its package is not installed."""
+        return metric_of(self.rule, self.package)
 
     @property
     def total(self) -> float:
@@ -60,24 +57,25 @@ class Score:
         return float(len(self.items) if self.weights is None else self.weights.astype(np.float64).sum())
 
     @property
-    def mean(self) -> float:
-        """total / count."""
-        return self.total / self.count
+    def value(self) -> float:
+        """The score, in [0, 1], higher is better."""
+        if self.recorded is not None:
+            return self.recorded
+        return self.scored.values()[0]
 
     @property
-    def value(self) -> float:
-        """The score of that mean, in [0, 1], higher is better."""
-        return float(score_of_mean(self.rule, self.mean))
+    def scored(self) -> ScoredItems:
+        """Items and metric together: of these one model, for its variance too."""
+        weights = None if self.weights is None else self.weights.astype(np.float64)
+        results = self.items.astype(np.float64)[None]
+        return ScoredItems(metric=self.metric, results=results, weights=weights, classes=self.classes)
 
     @property
     def readings(self) -> dict[str, float]:
-        """Of likelihoods what the score is made from: `bits_per_byte`, and `nll_per_token` in nats; else nothing."""
-        if self.rule != BITS_PER_BYTE:
+        """What stands behind the score: of likelihoods `bits_per_byte` and `nll_per_token`; else nothing."""
+        if self.recorded is not None:
             return {}
-        found = {"bits_per_byte": self.mean}
-        if tokens := self.facts.get(TOKENS):
-            found["nll_per_token"] = self.total * float(np.log(2)) / tokens
-        return found
+        return self.metric.readings(self.total, self.count, self.facts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,4 +42,16 @@ def footnotes(summary: Summary) -> list[str]:
         notes.append("—: test is not scored yet")
     elif untested:
         notes.append(f"—: not every chosen point is scored on test (up to {untested} are missing)")
+    notes += _metric_notes(summary)
     return [*notes, *one_training_notes(summary), *half_notes(summary), *summary.remarks]
+
+
+def _metric_notes(summary: Summary) -> list[str]:
+    """What the scores are, where they are not all accuracies."""
+    tasks: dict[str, list[str]] = {}
+    for role in summary.roles:
+        tasks.setdefault(role.metric, []).append(role.name)
+    if tasks.keys() <= {"accuracy"}:
+        return []
+    words = [f"{word} of {', '.join(names)}" for word, names in tasks.items()]
+    return [f"scores: {'; '.join(words)}"]

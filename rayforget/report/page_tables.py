@@ -100,9 +100,10 @@ def tasks_html(summary: Summary) -> str:
         means = [
             percent(sum(known) / len(known)) if (known := [v for v in one if v is not None]) else "—" for one in tasks
         ]
-        rows.append(_row([role.name, role.role, role.group, *means], num_text=3))
+        rows.append(_row([role.name, role.role, role.group, role.metric, *means], num_text=4))
     heads = "".join(f"<th>{escape(name)}</th>" for name, _ in models)
-    head = f'<tr><th class="text">task</th><th class="text">role</th><th class="text">group</th>{heads}</tr>'
+    texts = "".join(f'<th class="text">{name}</th>' for name in ("task", "role", "group", "score"))
+    head = f"<tr>{texts}{heads}</tr>"
     return _table("By task", "% on val", head, rows)
 
 

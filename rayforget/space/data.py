@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt
 
+from rayforget.errors import ExtensionError
+from rayforget.metrics.registry import METRICS
 from rayforget.space.frozen import Frozen, Name, Problem
 from rayforget.space.paths import FolderOrHubName, LocalPath, Place
 
@@ -101,6 +103,9 @@ class ZeroShotTask(Frozen):
     """Class names in the order of the labels; null takes the folders' names, sorted, with _ read as a space."""
     templates: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Prompts with {} for the class name; null takes the suite's, else the speciality's."""
+    metric: Annotated[Name, Field(examples=["accuracy", "balanced_accuracy"])] = "accuracy"
+    """How a score is made of the answers: accuracy, balanced_accuracy (mean of the classes' recalls, for classes of
+    unequal sizes), or a metric that an installed package brings."""
     train: Source | None = None
     """What is trained on; exactly one speciality task has it."""
     val: Source | None = None
@@ -115,11 +120,29 @@ class ZeroShotTask(Frozen):
         """Always: images are not only learnt from."""
         return True
 
+    @property
+    def metric_word(self) -> str:
+        """What tables call its score."""
+        return self.metric if self.metric == "accuracy" else METRICS.find(self.metric).value.word
+
     def problems(self) -> Iterable[Problem]:
         """Settings that contradict each other or have no effect."""
+        yield from self._metric_problems()
         yield from self._role_problems()
         yield from self._naming_problems()
         yield from self._split_problems()
+
+    def _metric_problems(self) -> Iterable[Problem]:
+        if self.metric == "accuracy":  # known without importing what makes it
+            return
+        try:
+            found = METRICS.find(self.metric)
+        except ExtensionError as error:
+            yield Problem(at=("metric",), text=str(error))
+            return
+        if not found.value.of_images:
+            text = f"found {self.metric}, which is of texts; images have accuracy, balanced_accuracy and packages' own"
+            yield Problem(at=("metric",), text=text)
 
     def _role_problems(self) -> Iterable[Problem]:
         if self.role == "generality" and self.group is None:

@@ -121,6 +121,11 @@ class _TextTask(Frozen):
         """Whether the task counts in a score, or is only learnt from."""
         return self.val is not None or self.cut is not None
 
+    @property
+    def metric_word(self) -> str:
+        """What tables call its score."""
+        return str(getattr(self, "metric", "likelihood"))
+
     def problems(self) -> Iterable[Problem]:
         """Settings that contradict each other or have no effect."""
         yield from _role_problems(self.role, self.group)
@@ -217,6 +222,11 @@ class LmEvalTask(Frozen):
     def is_scored(self) -> bool:
         """Always."""
         return True
+
+    @property
+    def metric_word(self) -> str:
+        """What tables call its score."""
+        return self.metric
 
     def problems(self) -> Iterable[Problem]:
         """Settings that contradict each other."""

@@ -99,6 +99,7 @@ def _resolve(
         templates=templates,
         splits=splits,
         class_groups=suite.class_groups if suite else None,
+        metric=task.metric,
     )
 
 

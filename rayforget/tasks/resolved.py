@@ -101,6 +101,8 @@ class ResolvedTask:
     """`val` and `test`, and `train` for the speciality that is learnt."""
     class_groups: tuple[tuple[int, ...], ...] | None = None
     """Label -> indices into `class_names`; a label's logit is the largest of theirs. None: labels are the indices."""
+    metric: str = "accuracy"
+    """Name of the metric that scores it."""
 
     @property
     def num_classes(self) -> int:

@@ -33,6 +33,17 @@ def test_the_whole_of_a_likelihood_weighs_every_byte_alike() -> None:
     assert found.value == pytest.approx(2 ** -((30 + 20 + 40) / 50))
 
 
+def test_the_whole_of_a_balanced_accuracy_is_the_mean_of_all_its_classes_recalls() -> None:
+    def balanced(items: list[bool], classes: list[int]) -> Score:
+        found = np.array(items, dtype=np.bool_)
+        return Score(
+            rule="balanced_accuracy", items=found, classes=np.array(classes, dtype=np.int32), items_hash=str(len(items))
+        )
+
+    found = join_halves(balanced([True, False], [0, 1]), balanced([True, True, True], [0, 1, 1]), task="t")
+    assert found.value == pytest.approx((2 / 2 + 2 / 3) / 2)
+
+
 def test_parts_of_different_rules_are_refused() -> None:
     with pytest.raises(RecordError, match="task t: val is scored by accuracy, test by bits_per_byte"):
         join_halves(accuracy(True), bits([1.0], [1.0]), task="t")

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -7,11 +8,11 @@ from numpy.typing import NDArray
 from rayforget.errors import RecordError
 from rayforget.frontier.points import TaskRole
 from rayforget.frontier.uncertainty import (
-    TaskItems,
     bootstrap,
     stack_scores,
     standard_error,
 )
+from rayforget.metrics.scored_items import ScoredItems
 from rayforget.record.types import Score
 
 ROLES = (
@@ -20,8 +21,11 @@ ROLES = (
 )
 
 
-def tasks(special: NDArray[np.float64], general: NDArray[np.float64] | None = None) -> dict[str, TaskItems]:
-    return {"s": TaskItems(items=special), "g": TaskItems(items=special if general is None else general)}
+def tasks(special: NDArray[np.float64], general: NDArray[np.float64] | None = None) -> Callable[[str], ScoredItems]:
+    return {
+        "s": ScoredItems(results=special),
+        "g": ScoredItems(results=special if general is None else general),
+    }.__getitem__
 
 
 @pytest.mark.parametrize(("num_items", "share"), [(101, 0.5), (400, 0.1), (1001, 0.83)])
@@ -49,7 +53,7 @@ def test_generality_adds_its_tasks_errors_in_quadrature() -> None:
     roles = (ROLES[0], *(TaskRole(name=n, role="generality", group=g) for n, g in (("a", "x"), ("b", "x"), ("c", "y"))))
     sizes = {"s": 51, "a": 99, "b": 301, "c": 77}
     items = {name: (np.random.default_rng(n).random((1, n)) < 0.4).astype(float) for name, n in sizes.items()}
-    resampled = bootstrap({n: TaskItems(items=x) for n, x in items.items()}, roles, num_resamples=4000, seed=3)
+    resampled = bootstrap(lambda name: ScoredItems(results=items[name]), roles, num_resamples=4000, seed=3)
     variance = {name: x.var() / x.size for name, x in items.items()}
     expected = math.sqrt((variance["a"] + variance["b"]) / 16 + variance["c"] / 4)
     assert standard_error(resampled)[0, 1] == pytest.approx(expected, rel=0.05)
@@ -58,8 +62,8 @@ def test_generality_adds_its_tasks_errors_in_quadrature() -> None:
 def test_weighted_items_are_a_ratio_of_sums() -> None:
     rng = np.random.default_rng(5)
     items, weights = rng.random(301), rng.integers(1, 9, size=301).astype(float)
-    weighted = {"s": TaskItems(items=items[None], weights=weights), "g": TaskItems(items=items[None])}
-    resampled = bootstrap(weighted, ROLES, num_resamples=4000, seed=0)
+    weighted = {"s": ScoredItems(results=items[None], weights=weights), "g": ScoredItems(results=items[None])}
+    resampled = bootstrap(weighted.__getitem__, ROLES, num_resamples=4000, seed=0)
     value = (items * weights).sum() / weights.sum()
     expected = math.sqrt((weights**2 * (items - value) ** 2).sum()) / weights.sum()  # the delta method
     assert standard_error(resampled)[0, 0] == pytest.approx(expected, rel=0.05)
@@ -67,9 +71,9 @@ def test_weighted_items_are_a_ratio_of_sums() -> None:
 
 def test_equal_weights_change_nothing() -> None:
     items = np.random.default_rng(6).random((2, 33))
-    heavy = {name: TaskItems(items=items, weights=np.full(33, 4.0)) for name in ("s", "g")}
+    heavy = {name: ScoredItems(results=items, weights=np.full(33, 4.0)) for name in ("s", "g")}
     plain = bootstrap(tasks(items), ROLES, num_resamples=50, seed=0)
-    np.testing.assert_allclose(bootstrap(heavy, ROLES, num_resamples=50, seed=0), plain, rtol=1e-13)
+    np.testing.assert_allclose(bootstrap(heavy.__getitem__, ROLES, num_resamples=50, seed=0), plain, rtol=1e-13)
 
 
 def test_equal_models_never_differ() -> None:
@@ -94,17 +98,17 @@ def test_one_item_has_no_error() -> None:
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        (TaskItems(items=np.empty((1, 0))), "no items"),
-        (TaskItems(items=np.ones((1, 2)), weights=np.array([1.0, 0.0])), "weights must be positive"),
+        (ScoredItems(results=np.empty((1, 0))), "no items"),
+        (ScoredItems(results=np.ones((1, 2)), weights=np.array([1.0, 0.0])), "weights must be positive"),
     ],
 )
-def test_what_cannot_be_resampled_is_refused(bad: TaskItems, words: str) -> None:
+def test_what_cannot_be_resampled_is_refused(bad: ScoredItems, words: str) -> None:
     with pytest.raises(RecordError, match=words):
-        bootstrap({"s": bad, "g": bad}, ROLES, num_resamples=3, seed=0)
+        bootstrap(lambda name: bad, ROLES, num_resamples=3, seed=0)
 
 
 def test_scores_on_other_items_are_not_paired() -> None:
     scores = [Score(rule="accuracy", items=np.ones(3, dtype=bool), items_hash=name) for name in ("one", "two")]
     with pytest.raises(RecordError, match="need the same items"):
         stack_scores(scores, task="photo")
-    assert stack_scores(scores[:1], task="photo").items.tolist() == [[1.0, 1.0, 1.0]]
+    assert stack_scores(scores[:1], task="photo").results.tolist() == [[1.0, 1.0, 1.0]]

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rayforget.errors import RecordError
+from rayforget.errors import ExtensionError, RecordError
 from rayforget.record.objects import decode_checkpoint, decode_test, encode_checkpoint, encode_test
 from rayforget.record.types import Point, Score, TestRecord
 
@@ -47,6 +47,35 @@ def test_bits_are_one_per_item_and_weights_are_stored_once(make_record):
     points = tuple(Point(alpha=a, coarse=True, scores={"t": score}) for a in (0.0, 0.5, 1.0))
     body = json.loads(encode_checkpoint(replace(make_record(), points=points)))["body"]
     assert len(body["weights"]) == 1
+
+
+def test_classes_are_stored_once_and_come_back(make_record, assert_same):
+    scores = [
+        Score(rule="balanced_accuracy", items=items, classes=np.array([0, 2, 2, 70_000], np.int32), items_hash="h")
+        for items in (np.array([True, False, True, True]), np.array([True, True, True, False]))
+    ]
+    points = tuple(
+        Point(alpha=a, coarse=True, scores={"t": score}) for a, score in zip((0.0, 1.0), scores, strict=True)
+    )
+    record = replace(make_record(), points=points)
+    data = encode_checkpoint(record)
+    assert_same(decode_checkpoint(data, "x"), record)
+    assert len(json.loads(data)["body"]["weights"]) == 1
+    values = [point.scores["t"].value for point in decode_checkpoint(data, "x").points]
+    assert values == pytest.approx([(1 + 0.5 + 1) / 3, (1 + 1 + 0) / 3])
+    broken = replace(scores[0], classes=np.array([0, 1], np.int32))
+    with pytest.raises(RecordError, match="score of t: classes must be int32"):
+        encode_checkpoint(replace(record, points=(Point(alpha=0.0, coarse=True, scores={"t": broken}),)))
+
+
+def test_a_score_of_another_packages_metric_is_readable_without_it(make_record):
+    score = Score(rule="kappa", package="nobodys", items=np.ones(3, np.float32), items_hash="h", recorded=0.25)
+    record = replace(make_record(), points=(Point(alpha=0.0, coarse=True, scores={"t": score}),))
+    (point,) = decode_checkpoint(encode_checkpoint(record), "x").points
+    back = point.scores["t"]
+    assert (back.rule, back.package, back.value, back.readings) == ("kappa", "nobodys", 0.25, {})
+    with pytest.raises(ExtensionError, match="there is no metric 'kappa' here"):
+        _ = back.metric
 
 
 def test_sums_are_readable_without_decoding(make_record):

@@ -3,9 +3,11 @@ import dataclasses
 import pytest
 from summaries import KINDS, make_summary
 
-from rayforget.frontier.intervals import Interval
+from rayforget.frontier.intervals import MEASURED_COVERAGE, Interval
 from rayforget.frontier.recovered import Recovered
+from rayforget.frontier.summary import OneTraining
 from rayforget.report.footnotes import footnotes
+from rayforget.report.one_training import one_training_rows
 from rayforget.report.reading import describe_change, format_recovered, percent, pick_point, read
 
 
@@ -75,3 +77,26 @@ def test_what_is_missing_is_said() -> None:
     assert any("test is not scored yet" in note for note in footnotes(make_summary("no test")))
     assert any("not every chosen point is scored on test" in note for note in footnotes(make_summary("half tested")))
     assert not any(note.startswith("—") for note in footnotes(make_summary("full")))
+
+
+def test_scores_that_are_not_all_accuracies_are_told_by_their_words() -> None:
+    summary = make_summary("full")
+    assert not any(note.startswith("scores:") for note in footnotes(summary))
+    first, *rest = summary.roles
+    roles = (dataclasses.replace(first, metric="balanced accuracy"), *rest)
+    (note,) = [n for n in footnotes(dataclasses.replace(summary, roles=roles)) if n.startswith("scores:")]
+    assert note.startswith("scores: balanced accuracy of photo; accuracy of art_painting, ")
+
+
+def test_one_training_tells_its_interval_its_coverage_and_what_it_does_not_know() -> None:
+    summary = make_summary("full")
+    one = OneTraining(mean=0.71, recipes=4, interval=Interval(low=0.349, high=1.08, empty_share=0.0))
+    methods = tuple(dataclasses.replace(m, trainings=4, one_alone=one, one_curve=one) for m in summary.methods)
+    four = dataclasses.replace(summary, methods=methods)
+    assert one_training_rows(four)[0] == ["full", "4", "0.71 [0.35, 1.08]", "0.71 [0.35, 1.08]"]
+    told = f"{100 * MEASURED_COVERAGE[4]:.0f} % of them held the truth at 4 trainings"
+    assert any(told in note for note in footnotes(four))
+    assert any("a sampler chose" in note for note in footnotes(four))
+    eight = tuple(dataclasses.replace(method, trainings=8) for method in methods)
+    assert one_training_rows(dataclasses.replace(summary, methods=eight))[0][1] == "8 (4 recipes)"
+    assert one_training_rows(make_summary("no plain")) == []

@@ -19,6 +19,18 @@ CONTRADICTIONS = {
         "plain.set.learning_rate",
         "is a domain in recipe and the baseline needs one value; add `learning_rate:` under plain.set",
     ),
+    "a metric of texts for images": (
+        {7: "    metric: bits_per_byte\n    templates: ['a {}']"},
+        7,
+        "tasks.shapes.metric",
+        "found bits_per_byte, which is of texts",
+    ),
+    "a metric that nobody brings": (
+        {7: "    metric: balanced\n    templates: ['a {}']"},
+        7,
+        "tasks.shapes.metric",
+        "did you mean balanced_accuracy?",
+    ),
     "a method without a required field": (
         {19: "", 22: "  full: {epochs: 1}", 24: "    epochs: 1", 30: "    learning_rate: 1e-4\n    epochs: 1"},
         25,

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
-from rayforget.record.types import CUT_ITEMS, TOKENS, Split
+from rayforget.metrics.bits_per_byte import TOKENS
+from rayforget.record.types import BITS_PER_BYTE, CUT_ITEMS, Split
 from rayforget.space.text import LmEvalTask
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.documents import Document, documents_hash
@@ -85,7 +86,7 @@ def task_requests(
             facts[TOKENS] = judge.num_tokens((np.diff(pairs.starts) - pairs.continuations).astype(np.int64))
     prompts = [arrays["prompts"][a:b] for a, b in pairwise(arrays["prompt_starts"])]
     return TaskRequests(
-        rule="bits_per_byte" if metric == LIKELIHOOD else metric,
+        rule=BITS_PER_BYTE if metric == LIKELIHOOD else metric,
         pairs=pairs,
         generations=Generations(
             prompts=prompts,

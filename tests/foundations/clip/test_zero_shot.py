@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -39,12 +41,12 @@ class World:
         self.other = dict(load_clip(other, CPU).theta_0)
         self.clip = fused_clip(spec)
 
-    def scorer(self, head, batch_size=8):
+    def scorer(self, head, batch_size=8, metric="accuracy"):
         vectors = ClassVectors(self.model)
         return ZeroShotScorer(
             self.model,
             vectors,
-            TASKS,
+            {name: replace(each, metric=metric) for name, each in TASKS.items()},
             lambda name, split: self.pixels[name],
             speciality="speciality",
             head=head,
@@ -112,6 +114,21 @@ def test_scores_equal_open_clips_one_image_at_a_time(world, head):
             assert score.items.dtype == np.bool_
             assert score.items_hash == world.pixels[name].items_hash
             assert score.count == COUNTS[name]
+
+
+def test_balanced_accuracy_is_made_of_the_same_items_with_their_classes(world):
+    (plain,), (balanced,) = (
+        world.scorer(None, metric=metric).score([{}], "val") for metric in ("accuracy", "balanced_accuracy")
+    )
+    for name, score in balanced.items():
+        labels = world.pixels[name].labels
+        assert (score.rule, score.package) == ("balanced_accuracy", None)
+        np.testing.assert_array_equal(score.items, plain[name].items)
+        np.testing.assert_array_equal(score.classes, labels)
+        recalls = [score.items[labels == label].mean() for label in np.unique(labels)]
+        assert score.value == pytest.approx(np.mean(recalls))
+        assert plain[name].classes is None
+    assert world.scorer(None).identity != world.scorer(None, metric="balanced_accuracy").identity
 
 
 def test_other_weights_give_other_scores(world):

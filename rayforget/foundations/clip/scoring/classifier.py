@@ -1,4 +1,4 @@
-"""Unit class vectors -> predictions; one set of vectors also serves tasks on some of its classes, or groups of them."""
+"""Unit class vectors -> logits and predictions; one set also serves tasks on some of its classes, or groups of them."""
 
 from dataclasses import dataclass
 
@@ -20,12 +20,14 @@ class Classifier:
     groups: Int[Tensor, "labels g"] | None
     """Per label its rows, shorter lists filled up with their first; None where row c is label c."""
 
+    def logits(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n labels"]:
+        """Per label the largest inner product of one of its vectors with the feature."""
+        logits = features @ self.vectors.T
+        return logits if self.groups is None else logits[:, self.groups].amax(dim=-1)
+
     def predict(self, features: Float[Tensor, "n d"]) -> Int[Tensor, " n"]:
         """The label whose best vector has the largest inner product with the feature."""
-        logits = features @ self.vectors.T
-        if self.groups is not None:
-            logits = logits[:, self.groups].amax(dim=-1)
-        return logits.argmax(dim=-1)
+        return self.logits(features).argmax(dim=-1)
 
 
 def restrict(vectors: Float[Tensor, "rows d"], groups: Groups | None) -> Classifier:

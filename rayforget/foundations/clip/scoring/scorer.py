@@ -1,4 +1,4 @@
-"""Many CLIP models -> their accuracies on every task, in one pass over the decoded images.
+"""Many CLIP models -> their scores on every task, in one pass over the decoded images.
 
 Which class vectors score which task, where theta may differ from theta_0 in any tensor:
 
@@ -10,7 +10,8 @@ Which class vectors score which task, where theta may differ from theta_0 in any
 
 A text tower runs only for a theta that holds tensors of it; else theta_0's class vectors serve, made once per process.
 
-An item's result is whether the argmax is its label, so it depends on no other item. Batch size and number of ranks
+An item's result is what the task's metric makes of its logits: for accuracy whether the argmax is its label. It depends
+on no other item. Batch size and number of ranks
 change features by rounding alone (about 1e-6); a result can only differ where the best two classes are that close.
 With the same batch size and number of ranks, scores are the same to the last bit. An item whose features, or whose
 task's class vectors, are not finite has no result, and then the whole model has no scores.
@@ -21,6 +22,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,6 +36,8 @@ from rayforget.foundations.clip.names import HEAD
 from rayforget.foundations.clip.scoring.classifier import Classifier, groups_within, restrict
 from rayforget.foundations.protocol import State
 from rayforget.heartbeat import beat
+from rayforget.metrics.metric import metric_of
+from rayforget.metrics.registry import METRICS
 from rayforget.record.types import Score, Split
 from rayforget.space.recipe import Head
 from rayforget.tasks.images.pixels import PixelSet, broken_facts
@@ -69,18 +73,27 @@ class ZeroShotScorer:
         self.models_per_pass: int | None = None
         self._model, self._vectors, self._resolved, self._pixels = model, vectors, tasks, pixels
         self._speciality, self._head, self._batch_size = tasks[speciality], head, batch_size
+        self._metrics = {name: METRICS.find(task.metric) for name, task in tasks.items()}
+        self._judges = [metric_of(task.metric, self._metrics[name].package) for name, task in tasks.items()]
 
     @property
     def identity(self) -> str:
-        """Hash over what besides weights and items decides a score: architecture, preprocessing, prompts, head."""
+        """Hash over what besides weights and items decides a score: architecture, preprocessing, prompts, head, metric.
+
+        Accuracy goes without saying: so what was scored by it before there were other metrics is still known.
+        """
         tasks = [
-            [name, task.class_ids, task.class_names, task.class_groups, task.templates]
+            [name, task.class_ids, task.class_names, task.class_groups, task.templates, *self._named_metric(name)]
             for name, task in sorted(self._resolved.items())
         ]
         normalisation = self._model.normalisation
         images = [self._model.decoder.key, normalisation.mean, normalisation.std, self._batch_size]
         parts = [dict(self._model.config), images, tasks, self._speciality.name, self._head]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+    def _named_metric(self, name: str) -> list[str | None]:
+        metric, found = self._resolved[name].metric, self._metrics[name]
+        return [] if metric == "accuracy" else [metric, found.package, found.version]
 
     def items_hash(self, split: Split) -> str:
         """One hash over all tasks' names and items, 32 hex digits."""
@@ -103,29 +116,39 @@ class ZeroShotScorer:
         """Scores every model in one pass; every rank gets the whole result."""
         sets = [self._pixels(name, split) for name in self.tasks]
         classifiers = [self._classifiers(theta) for theta in thetas]
-        correct, broken = self._pass(sets, thetas, classifiers)
-        return [self._scored(sets, hits, lost) for hits, lost in zip(correct, broken, strict=True)]
+        results, broken = self._pass(sets, thetas, classifiers)
+        return [self._scored(sets, own, lost) for own, lost in zip(results, broken, strict=True)]
 
-    def _scored(self, sets: Sequence[PixelSet], hits: Tensor, broken: Sequence[int]) -> Scored:
+    def _scored(self, sets: Sequence[PixelSet], results: Tensor, broken: Sequence[int]) -> Scored:
         """One model's results, task after task, as scores."""
         if any(broken):
             return NotFinite(items={name: count for name, count in zip(self.tasks, broken, strict=True) if count})
-        of_tasks = torch.split(hits, [len(each.labels) for each in sets])
-        return {
-            name: Score(rule="accuracy", items=own.numpy(), items_hash=each.items_hash)
-            for name, each, own in zip(self.tasks, sets, of_tasks, strict=True)
-        }
+        of_tasks = torch.split(results, [len(each.labels) for each in sets])
+        parts = zip(self.tasks, sets, of_tasks, strict=True)
+        return {name: self._score(name, images, own) for name, images, own in parts}
+
+    def _score(self, name: str, images: PixelSet, results: Tensor) -> Score:
+        rule, package = self._resolved[name].metric, self._metrics[name].package
+        metric = metric_of(rule, package)
+        return Score(
+            rule=rule,
+            package=package,
+            items=results.bool().numpy() if metric.right_or_wrong else results.numpy(),
+            classes=images.labels.astype(np.int32) if metric.needs_classes else None,
+            items_hash=images.items_hash,
+        )
 
     @torch.inference_mode()
     def _pass(
         self, sets: Sequence[PixelSet], thetas: Sequence[State], classifiers: Sequence[Sequence[Classifier]]
     ) -> tuple[Tensor, list[list[int]]]:
-        """Per model and item whether it is right (bool, on CPU); per model and task how many items are not finite."""
+        """Per model and item its result (float32, on CPU); per model and task how many items are not finite."""
         weights = [self._model.visual_weights(theta) for theta in thetas]
         total = num_items(sets)
         sound = [[each.vectors.isfinite().all() for each in of_tasks] for of_tasks in classifiers]
-        # A column more per task counts what is not finite, so that a single all-reduce tells all ranks everything.
-        results = torch.zeros(len(thetas), total + len(sets), dtype=torch.int32, device=self._model.device)
+        # A column more per task counts what is not finite, so that a single all-reduce tells all ranks everything; an
+        # item's result is on one rank and 0 on the others, and counts below 2^24 are exact.
+        results = torch.zeros(len(thetas), total + len(sets), dtype=torch.float32, device=self._model.device)
         for batch in pixel_batches(sets, self._batch_size, rank=rank(), world_size=world_size()):
             beat("score images", batch.first, total)
             images = self._model.normalisation(batch.pixels.to(self._model.device))
@@ -134,11 +157,12 @@ class ZeroShotScorer:
                 features = self._model.image_features(images, visual)
                 usable = features.isfinite().all(dim=1)
                 for index, items in batch.parts:
-                    right = of_tasks[index].predict(features[items]) == labels[items]
-                    row[batch.first + items.start : batch.first + items.stop] = right
+                    logits = of_tasks[index].logits(features[items])
+                    found = self._judges[index].results(logits, labels[items])
+                    row[batch.first + items.start : batch.first + items.stop] = found
                     row[total + index] += (~(usable[items] & finite[index])).sum()
         all_reduce_sum(results)
-        return results[:, :total].bool().cpu(), results[:, total:].tolist()
+        return results[:, :total].cpu(), results[:, total:].int().tolist()
 
     def _classifiers(self, theta: State) -> list[Classifier]:
         """Per task, in the order of `tasks`."""

@@ -1,0 +1,18 @@
+"""Which metrics there are; a space is read with this alone, without numpy."""
+
+from typing import TYPE_CHECKING
+
+from rayforget.extensions import Registry
+
+if TYPE_CHECKING:
+    from rayforget.metrics.metric import Metric
+
+METRICS: "Registry[type[Metric]]" = Registry(
+    group="rayforget.metrics",
+    noun="metric",
+    own={
+        "accuracy": "rayforget.metrics.accuracy:Accuracy",
+        "balanced_accuracy": "rayforget.metrics.balanced_accuracy:BalancedAccuracy",
+        "bits_per_byte": "rayforget.metrics.bits_per_byte:BitsPerByte",
+    },
+)

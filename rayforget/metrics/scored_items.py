@@ -1,0 +1,113 @@
+"""Models' results on the same items, and a metric -> their scores, their scores in resamples, and their variances."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rayforget.metrics.accuracy import Accuracy
+from rayforget.metrics.metric import Classes, Floats, Metric
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredItems:
+    """What one metric needs of one task's items."""
+
+    metric: Metric = field(default_factory=Accuracy)
+    results: Floats
+    """Shape (num_models, num_items)."""
+    weights: Floats | None = None
+    """Shape (num_items,), positive; None where every item weighs 1."""
+    classes: NDArray[np.integer] | None = None
+    """Shape (num_items,), not negative; None where the metric does not ask for them."""
+
+    def values(self) -> list[float]:
+        """Every model's score."""
+        own, common = self._summed()
+        return [float(score) for score in self.metric.of_sums(own, common)]
+
+    def resampled(self, counts: Iterable[Floats]) -> Iterator[Floats]:
+        """Every model's score where item i is there c_i times: (some resamples, num_items) -> (..., num_models)."""
+        own, common = self._arrays()
+        groups = self._groups()
+        if groups is None:
+            spans, order = [slice(None)], None
+        else:
+            order = np.argsort(groups, kind="stable")
+            starts = np.searchsorted(groups[order], np.arange(self._num_groups + 1)).tolist()
+            spans = [slice(a, b) for a, b in pairwise(starts)]
+            own, common = [each[:, order] for each in own], [each[order] for each in common]
+        columns = [
+            np.concatenate([*(each[:, span] for each in own), *(each[None, span] for each in common)]).T
+            for span in spans
+        ]
+        for some in counts:
+            drawn = some if order is None else some[:, order]
+            sums = np.stack([drawn[:, span] @ part for span, part in zip(spans, columns, strict=True)], axis=-1)
+            yield self.metric.of_sums(*self._split(sums, len(own), len(common)))
+
+    @property
+    def width(self) -> int:
+        """Numbers that one resample takes, as counts of the items or as sums over groups of them."""
+        own, _ = self._arrays()
+        return max(int(self.results.shape[1]), len(own) * len(self.results) * self._num_groups)
+
+    def variances(self) -> Floats:
+        """Every model's variance over items, to first order: sum_i (sum_t f_t v_ti)^2, with f_t = d score / d sum_t.
+
+        Of a mean it is sum_i w_i^2 (x_i - x)^2 / (sum_i w_i)^2, p (1 - p) / n of plain accuracy.
+        """
+        own, common = self._arrays()
+        own_sums, common_sums = self._summed()
+        places = self._groups()
+        groups = np.zeros(self.results.shape[1], dtype=np.int64) if places is None else places
+        found = []
+        for model in range(len(self.results)):
+            slopes, shared = self.metric.slopes([each[model] for each in own_sums], [each[0] for each in common_sums])
+            moved = sum(slope[groups] * each[model] for slope, each in zip(slopes, own, strict=True))
+            moved += sum(slope[groups] * each for slope, each in zip(shared, common, strict=True))
+            found.append(float((moved**2).sum()))
+        return np.array(found)
+
+    @property
+    def _num_groups(self) -> int:
+        groups = self._groups()
+        return 1 if groups is None else int(groups.max()) + 1
+
+    def _groups(self) -> Classes | None:
+        if not self.metric.by_class:
+            return None
+        assert self.classes is not None  # a metric that sums by class asks for classes
+        return self.classes.astype(np.int64)
+
+    def _arrays(self) -> tuple[list[Floats], list[Floats]]:
+        weights = np.ones(self.results.shape[1]) if self.weights is None else self.weights
+        classes = None if self.classes is None else self.classes.astype(np.int64)
+        own = [np.asarray(each, dtype=np.float64) for each in self.metric.own(self.results, weights, classes)]
+        return own, [np.asarray(each, dtype=np.float64) for each in self.metric.common(weights, classes)]
+
+    def _summed(self) -> tuple[list[Floats], list[Floats]]:
+        """Sums over the items of each group: shapes (num_models, num_groups) and (1, num_groups)."""
+        own, common = self._arrays()
+        groups, num_groups = self._groups(), self._num_groups
+        return (
+            [_grouped(each, groups, num_groups) for each in own],
+            [_grouped(each[None], groups, num_groups) for each in common],
+        )
+
+    def _split(self, sums: Floats, num_own: int, num_common: int) -> tuple[Sequence[Floats], Sequence[Floats]]:
+        """Columns, a block for each array of own and then one for each of common -> shapes (..., models, groups)."""
+        models = len(self.results)
+        own = [sums[:, place * models : (place + 1) * models] for place in range(num_own)]
+        first = num_own * models
+        return own, [sums[:, first + place : first + place + 1] for place in range(num_common)]
+
+
+def _grouped(values: Floats, groups: Classes | None, num_groups: int) -> Floats:
+    """Sums over the items of each group: (num_models, num_items) -> (num_models, num_groups)."""
+    if groups is None:
+        whole: Floats = values.sum(axis=-1, keepdims=True)
+        return whole
+    return np.stack([np.bincount(groups, weights=row, minlength=num_groups) for row in values])

@@ -1,0 +1,119 @@
+"""A metric of another package goes the whole way: space file, check, sweep, record, report, MLflow's names."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from plugins.outsiders import install
+
+from rayforget.metrics.scored_items import ScoredItems
+
+SPACE = """
+name: outsiders
+foundation: {kind: clip, model: builtin}
+tasks:
+  sketch:
+    kind: zero_shot
+    role: speciality
+    metric: macro_f1
+    templates: ["a {}"]
+    train: {kind: world, style: sketch, split: train, count: 40}
+    val: {kind: world, style: sketch, split: val, count: 60}
+    test: {kind: world, style: sketch, split: test, count: 60}
+  photo:
+    kind: zero_shot
+    role: generality
+    group: distribution
+    metric: balanced_accuracy
+    val: {kind: world, style: photo, split: val, count: 30}
+    test: {kind: world, style: photo, split: test, count: 30}
+recipe: {head: frozen, learning_rate: 1e-3, epochs: 1, batch_size: 16}
+methods: {full: {}}
+plain: {seeds: 1}
+search: {trainings: 1, seed: 0}
+curve: {coarse: [0, 1], refine: 0}
+resources: {cpus_per_worker: 1}
+tracking: {enabled: false}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "space.yaml").write_text(SPACE)
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str, site: bool = True) -> subprocess.CompletedProcess[str]:
+    path = {"PYTHONPATH": str(folder / "site")} if site else {}
+    return subprocess.run(
+        [sys.executable, "-m", "rayforget.cli", *arguments],
+        cwd=folder,
+        env={**os.environ, **path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_its_score_and_its_resamples_are_f1_by_brute_force(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install("macro_f1", folder / "site")
+    monkeypatch.syspath_prepend(folder / "site")
+    from rayforget_macro_f1 import MacroF1  # type: ignore[import-not-found]
+
+    rng = np.random.default_rng(0)
+    classes = rng.integers(4, size=41)
+    found = np.where(rng.random((3, 41)) < 0.6, classes, rng.integers(4, size=(3, 41)))
+    task = ScoredItems(metric=MacroF1(), results=found.astype(float), classes=classes)
+
+    def brute(predicted: np.ndarray, right: np.ndarray) -> float:
+        f1 = []
+        for k in set(predicted) | set(right):
+            hits = sum(p == t == k for p, t in zip(predicted, right, strict=True))
+            f1.append(2 * hits / (sum(predicted == k) + sum(right == k)))
+        return float(np.mean(f1))
+
+    assert task.values() == pytest.approx([brute(each, classes) for each in found])
+    draws = rng.integers(41, size=(20, 41))
+    counts = np.stack([np.bincount(each, minlength=41) for each in draws]).astype(float)
+    (resampled,) = task.resampled([counts])
+    expected = [[brute(each[draw], classes[draw]) for each in found] for draw in draws]
+    np.testing.assert_allclose(resampled, expected, rtol=1e-12)
+    # To first order its variance is that of the resamples, by the slopes that every metric inherits.
+    many = np.stack([np.bincount(rng.integers(41, size=41), minlength=41) for _ in range(4000)]).astype(float)
+    (spread,) = task.resampled([many])
+    np.testing.assert_allclose(np.sqrt(task.variances()), spread.std(axis=0), rtol=0.15)
+
+
+def test_it_is_missed_in_one_line(folder: Path) -> None:
+    done = run(folder, "check", "space.yaml", "--no-probe")
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert "space.yaml:8: tasks.sketch" in line
+    assert "there is no metric 'macro_f1' here (there are: accuracy, balanced_accuracy, bits_per_byte)" in line
+
+
+@pytest.mark.slow
+def test_it_scores_a_sweep_and_the_record_reads_without_it(folder: Path) -> None:
+    install("macro_f1", folder / "site")
+    done = run(folder, "sweep", "space.yaml", "--name", "one")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "macro F1 of sketch; balanced accuracy of photo" in " ".join(done.stdout.split())
+    (file,) = (path for path in (folder / "runs" / "one" / "points").glob("*.json") if "full" in path.name)
+    body = json.loads(file.read_text())["body"]
+    scores = body["points"][0]["scores"]
+    assert (scores["sketch"]["rule"], scores["sketch"]["package"]) == ("macro_f1", "rayforget-macro-f1")
+    assert scores["sketch"]["classes"] in body["weights"]
+    assert "package" not in scores["photo"]
+    assert scores["photo"]["classes"] in body["weights"]
+    assert body["provenance"]["extensions"] == {"rayforget.metrics": {"macro_f1": "rayforget-macro-f1 0.3"}}
+    for arguments in (["list"], ["status", "one"]):  # scores are in the record, whoever can make them again
+        assert run(folder, *arguments, site=False).returncode == 0
+    done = run(folder, "frontier", "one", site=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert "'macro_f1'" in line
