@@ -1,15 +1,9 @@
 """Two ends of a path: a model of any number of layers, a tensor in each and one that belongs to none."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Layer:
-    index: int
-    count: int
+from rayforget.foundations.layers import Layer
 
 
 def ends(count: int) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Layer]]:
@@ -18,4 +12,4 @@ def ends(count: int) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, La
     names = [*(f"layer{number}" for number in range(1, count + 1)), "loose"]
     start = {name: torch.randn(5, 3, generator=generator) for name in names}
     end = {name: tensor + 0.1 * torch.randn(5, 3, generator=generator) for name, tensor in start.items()}
-    return start, end, {f"layer{index + 1}": Layer(index, count) for index in range(count)}
+    return start, end, {f"layer{index + 1}": Layer(index=index, count=count) for index in range(count)}

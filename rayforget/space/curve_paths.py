@@ -21,7 +21,7 @@ from pydantic import PositiveInt, ValidationError
 from rayforget.errors import ExtensionError
 from rayforget.extensions import Registry
 from rayforget.space.domains import ChoiceDomain, Domain, FloatDomain, IntDomain, Scalar
-from rayforget.space.frozen import Frozen, Problem, thaw
+from rayforget.space.frozen import Frozen, Problem, invalid, thaw
 from rayforget.space.path_text import LERP, path_text
 
 PATHS: Registry[type[Frozen]] = Registry(
@@ -78,7 +78,7 @@ def curve_paths(written: Mapping[str, Mapping[str, Any]]) -> CurvePaths:
     """The paths of a checked `curve.paths`: a grid stands for a path for each of its values."""
     fixed = []
     searched = []
-    for name, entry in sorted(written.items(), key=lambda item: item[0] != LERP):
+    for name, entry in sorted(written.items(), key=lambda item: (item[0] != LERP, item[0])):
         tree = {key: value for key, value in entry.items() if key != SEARCH}
         domains, grids = dict(_domains(name, tree)), dict(_grids(tree, ()))
         if domains:
@@ -184,7 +184,10 @@ def _domains(name: str, tree: Mapping[str, Any]) -> Iterator[tuple[At, Domain]]:
 def _domains_in(node: Any, at: At, number: type[FloatDomain | IntDomain]) -> Iterator[tuple[At, Domain]]:
     if isinstance(node, Mapping) and {"low", "high", "choice"} & node.keys():
         kind = ChoiceDomain if "choice" in node else number
-        yield at, kind.model_validate_json(json.dumps(thaw(node)), strict=True)
+        try:
+            yield at, kind.model_validate_json(json.dumps(thaw(node)), strict=True)
+        except ValidationError as error:
+            raise invalid(kind.__name__, _told(error, at)) from None
     else:
         for key, item in _items(node):
             yield from _domains_in(item, (*at, key), number)

@@ -39,7 +39,5 @@ class Lines(Path):
         return lerp_each(theta_0, theta_1, {name: t * self._share(layers.get(name)) for name in theta_1})
 
     def _share(self, layer: "Layer | None") -> float:
-        """lambda of a layer; index is l - 1."""
-        if layer is None or layer.count == 1:
-            return 1.0
-        return self.gamma + (1 - self.gamma) * layer.index / (layer.count - 1)
+        """lambda of a layer; its depth is (l - 1) / (L - 1), 1 where L = 1."""
+        return 1.0 if layer is None else self.gamma + (1 - self.gamma) * layer.depth

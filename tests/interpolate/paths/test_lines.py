@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from interpolate_ends import Layer, ends
+from interpolate_ends import ends
 
+from rayforget.foundations.layers import Layer
 from rayforget.interpolate.hashing import state_hash
 from rayforget.interpolate.lerp import lerp
 from rayforget.interpolate.paths.lines import Lines
@@ -38,7 +39,7 @@ def test_gamma_0_leaves_the_first_layer_and_takes_the_last_one_whole() -> None:
     assert torch.equal(found["layer5"], end["layer5"])
 
 
-@pytest.mark.parametrize("layers", [{"layer1": Layer(0, 1)}, {}])
+@pytest.mark.parametrize("layers", [{"layer1": Layer(index=0, count=1)}, {}])
 def test_an_only_layer_and_a_tensor_without_one_go_as_the_lerp(layers: dict[str, Layer]) -> None:
     start, end, _ = ends(1)
     for t in TS:
