@@ -1,4 +1,4 @@
-"""A space's `curve.paths` -> the paths that every curve is scored along: fixed ones, and ones that an inner search fits.
+"""A space's `curve.paths` -> the paths that curves are scored along: fixed ones, and ones that an inner search fits.
 
     paths:
       lerp: {}                                     # the straight line; always there
@@ -140,7 +140,10 @@ def _extremes(
     tree: Mapping[str, Any], domains: Mapping[At, Domain], grids: Mapping[At, tuple[Any, ...]]
 ) -> Iterator[dict[str, Any]]:
     """Constants that stand for all: every value of a grid, both ends of every domain."""
-    ends = {at: domain.choice if isinstance(domain, ChoiceDomain) else (domain.low, domain.high) for at, domain in domains.items()}
+    ends = {
+        at: domain.choice if isinstance(domain, ChoiceDomain) else (domain.low, domain.high)
+        for at, domain in domains.items()
+    }
     each = {**grids, **ends}
     first = {at: values[0] for at, values in each.items()}
     yield _filled(tree, first)
@@ -159,7 +162,7 @@ def _told(error: ValidationError, where: At) -> Iterator[Problem]:
 
 
 def _fixed(name: str, tree: Mapping[str, Any]) -> str:
-    """The text of a path with these constants, defaults included; raises ValidationError where it does not take them."""
+    """The text of a path with these constants, defaults included; raises ValidationError where it takes none such."""
     path = PATHS.find(name).value.model_validate_json(json.dumps(thaw(tree)), strict=True)
     return path_text(name, path.model_dump(mode="json"))
 

@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from rayforget.space.checks import space_problems
-from rayforget.space.curve_paths import LERP, path_problems
+from rayforget.space.curve_paths import path_problems
 from rayforget.space.foundation import Foundation
 from rayforget.space.frozen import Frozen, FrozenDict, Name, Problem
 from rayforget.space.path_schema import WrittenPaths
+from rayforget.space.path_text import LERP
 from rayforget.space.paths import LocalPath, Place
 from rayforget.space.searchable import Tree, constant_recipe, open_recipe
 from rayforget.space.tasks import Task
@@ -56,9 +57,9 @@ class Curve(Frozen):
     share them."""
     paths: WrittenPaths = FrozenDict({LERP: FrozenDict()})
     """The ways from theta_0 to theta_1 that are scored, by name; `lerp: {}`, the straight line, must be there. A
-    parameter is a constant, a grid (`{grid: [0.1, 0.5]}`: a path for each value, all on the coarse alphas), or a domain,
-    for which `search: {evaluations: 8}` says how many models of each checkpoint an inner search may score on `val`.
-    They cost evaluations, no trainings."""
+    parameter is a constant, a grid (`{grid: [0.1, 0.5]}`: a path for each value, all on the coarse alphas), or a
+    domain, for which `search: {evaluations: 8}` says how many models of each checkpoint an inner search may score on
+    `val`. They cost evaluations, no trainings."""
     fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)
     """Shares of the training at which a checkpoint gets a curve of its own; must hold 1."""
 

@@ -48,7 +48,7 @@ def _described(name: str, path: type[Frozen]) -> dict[str, Any]:
 
 def _open(constant: dict[str, Any]) -> dict[str, Any]:
     """A constant's schema -> that of the constant, of a grid of them, and of a domain; of a list, in its items too."""
-    described = {key: constant[key] for key in ("title", "description") if key in constant}
+    described: dict[str, Any] = {key: constant[key] for key in ("title", "description") if key in constant}
     value = {key: item for key, item in constant.items() if key not in described}
     domains = [ChoiceDomain.model_json_schema()]
     if value.get("type") in ("number", "integer"):

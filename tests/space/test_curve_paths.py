@@ -22,7 +22,13 @@ def test_without_a_word_it_is_the_lerp_alone() -> None:
 
 def test_a_grid_is_a_path_for_each_of_its_values_and_several_grids_are_all_pairs() -> None:
     curve = Curve.model_validate(
-        {"paths": {"lines": {"gamma": {"grid": [0.5, 0.1, 0.5]}}, "lerp": {}, "blocks": {"leads": [0, {"grid": [0.5, 1]}, {"grid": [0, 1]}]}}}
+        {
+            "paths": {
+                "lines": {"gamma": {"grid": [0.5, 0.1, 0.5]}},
+                "lerp": {},
+                "blocks": {"leads": [0, {"grid": [0.5, 1]}, {"grid": [0, 1]}]},
+            }
+        }
     )
     assert curve_paths(curve.paths).fixed == (
         "lerp",
@@ -52,7 +58,11 @@ REFUSED: dict[str, tuple[str, str, str]] = {
     "no such path": ("{lerp: {}, line: {}}", "curve.paths.line", "there is no path 'line' here .*did you mean lines"),
     "no such parameter": ("{lerp: {beta: 1}}", "curve.paths.lerp.beta", "unknown key; this path has no such parameter"),
     "a parameter that is missing": ("{lerp: {}, lines: {}}", "curve.paths.lines.gamma", "is missing; add `gamma:`"),
-    "a constant outside": ("{lerp: {}, lines: {gamma: 1.5}}", "curve.paths.lines.gamma", "found 1.5: Input should be less"),
+    "a constant outside": (
+        "{lerp: {}, lines: {gamma: 1.5}}",
+        "curve.paths.lines.gamma",
+        "found 1.5: Input should be less",
+    ),
     "a grid's value outside": ("{lerp: {}, lines: {gamma: {grid: [0.1, -1]}}}", "curve.paths.lines.gamma", "found -1"),
     "text for a number": ('{lerp: {}, lines: {gamma: "0.5"}}', "curve.paths.lines.gamma", "found '0.5'"),
     "a domain's end outside": (
@@ -112,7 +122,10 @@ PATHS: list[tuple[dict[str, Any], bool]] = [
     ({"lerp": {}, "lines": {"gamma": 0.5}}, True),
     ({"lerp": {}, "lines": {"gamma": {"grid": [0.1, 0.5]}}}, True),
     ({"lerp": {}, "lines": {"gamma": {"low": 0, "high": 1}, "search": {"evaluations": 4}}}, True),
-    ({"lerp": {}, "blocks": {"leads": [0, {"low": 0, "high": 1}, {"choice": [0, 1]}], "search": {"evaluations": 4}}}, True),
+    (
+        {"lerp": {}, "blocks": {"leads": [0, {"low": 0, "high": 1}, {"choice": [0, 1]}], "search": {"evaluations": 4}}},
+        True,
+    ),
     ({"lerp": {}, "blocks": {"leads": {"grid": [[0, 1], [1, 0]]}}}, True),
     ({"lerp": {}, "of_another_package": {"anything": [1]}}, True),
     ({"lerp": {"gamma": 1}}, False),

@@ -32,9 +32,7 @@ def _from_zero(leads: tuple[float, ...]) -> tuple[float, ...]:
 class Blocks(Path):
     """One alpha for each block of layers, t on average: which depths go ahead, and which lag."""
 
-    leads: Annotated[
-        tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=1), AfterValidator(_from_zero)
-    ]
+    leads: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=1), AfterValidator(_from_zero)]
     """For each block, embeddings first, how much its alpha is ahead of the last one's; all equal is the lerp."""
 
     def at(
@@ -74,7 +72,7 @@ class Blocks(Path):
 
 
 def _shift(leads: list[Fraction], t: Fraction) -> Fraction:
-    """c for which the mean of min(max(lead + c, 0), 1) is t, 0 < t < 1: the mean is piecewise linear and rising in c."""
+    """c for which the mean of min(max(lead + c, 0), 1) is t, 0 < t < 1: it is piecewise linear and rising in c."""
     corners = sorted({-lead for lead in leads} | {1 - lead for lead in leads})
 
     def mean(shift: Fraction) -> Fraction:

@@ -1,6 +1,6 @@
 """The straight line between the weights (WiSE-FT, Wortsman et al. 2022): what every curve has.
 
-    theta(t) = (1 - t) * theta_0 + t * theta_1
+theta(t) = (1 - t) * theta_0 + t * theta_1
 """
 
 from collections.abc import Mapping

@@ -45,14 +45,16 @@ def test_parameters_of_any_shape_come_back(parameters: dict[str, object]) -> Non
     assert path_text(*parse_path(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "(a=1)", "p(", "p()", "p(a)", "p(a=)", "p(a=1", "p(a=1.0)", "p(b=1, a=2)", "p(a=1)x"])
+@pytest.mark.parametrize(
+    "text", ["", "(a=1)", "p(", "p()", "p(a)", "p(a=)", "p(a=1", "p(a=1.0)", "p(b=1, a=2)", "p(a=1)x"]
+)
 def test_what_is_no_path_is_refused(text: str) -> None:
     with pytest.raises(RecordError, match="names no path"):
         parse_path(text)
 
 
 def test_a_path_that_is_not_there_is_named() -> None:
-    with pytest.raises(ExtensionError, match="no path 'spline'.*lerp, lines, blocks"):
+    with pytest.raises(ExtensionError, match=r"no path 'spline'.*lerp, lines, blocks"):
         open_path("spline(knots=3)")
 
 
@@ -71,7 +73,9 @@ class Half(Path):
         self, theta_0: Mapping[str, Tensor], theta_1: Mapping[str, Tensor], t: float, layers: Mapping[str, Layer]
     ) -> dict[str, Tensor]:
         found = lerp(theta_0, theta_1, t)
-        return {name: tensor.double() for name, tensor in found.items()} if self.doubles else {"layer1": found["layer1"]}
+        return (
+            {name: tensor.double() for name, tensor in found.items()} if self.doubles else {"layer1": found["layer1"]}
+        )
 
 
 def test_tensors_that_are_not_theta_1s_are_refused() -> None:
@@ -95,4 +99,6 @@ def test_equal_tensors_stay_equal_on_every_path() -> None:
     start, _, layers = ends(4)
     for path in TEXTS.values():
         assert state_hash(path.at(start, start, 0.3, layers)) == state_hash(start)
-    assert all(torch.equal(path.at(start, start, 0.7, {})["loose"], start["loose"]) for path in (Lerp(), Lines(gamma=0)))
+    assert all(
+        torch.equal(path.at(start, start, 0.7, {})["loose"], start["loose"]) for path in (Lerp(), Lines(gamma=0))
+    )
