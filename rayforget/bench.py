@@ -13,6 +13,7 @@ from rayforget.foundations.prepare import prepare_foundation
 from rayforget.foundations.protocol import Foundation
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.frontier.points import THETA_0, TaskRole, generality, speciality, task_roles
+from rayforget.interpolate.paths.fit import try_paths
 from rayforget.record.cache_folder import cache_folder
 from rayforget.record.fence import Fence
 from rayforget.record.provenance import code_version, provenance
@@ -20,7 +21,8 @@ from rayforget.record.scores_cache import ScoresCache, ScoresKey
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.record.types import CheckpointRecord, Point, Score, Split
-from rayforget.space.methods import methods_of
+from rayforget.space.curve_paths import curve_paths
+from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Resources, Space
 
 
@@ -49,6 +51,7 @@ class Bench:
     @classmethod
     def open(cls, spec: BenchSpec, *, local_rank: int = 0, share: Share = keep_own) -> "Bench":
         """Loads the foundation and the data on this rank's device; theta_0 lies where `share` puts it."""
+        paths = curve_paths(spec.space.curve.paths)
         methods_of(spec.space)  # imports what other packages bring to it: a node that lacks one says so now
         device = device_of(spec.space.resources, local_rank)
         storage = Store.open(spec.space.storage.path).waiting(spec.space.storage.retry_s)
@@ -63,6 +66,8 @@ class Bench:
             provenance=provenance(seeds={"search": spec.space.search.seed}),
             scores_cache=ScoresCache(storage),
         )
+        recipe = plain_of(spec.space).recipe(seed=0)
+        try_paths(paths, bench.foundation.initial(recipe), bench.foundation.layers(recipe))
         bench.settle_theta_0()
         return bench
 

@@ -64,6 +64,11 @@ class SearchedPath:
         """The path with a value for every domain; raises ValidationError where it does not take one."""
         return _fixed(self.name, _filled(self.tree, values))
 
+    @property
+    def example(self) -> str:
+        """The path with the first value of every domain."""
+        return self.text({at: _ends(domain)[0] for at, domain in self.domains.items()})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePaths:
@@ -140,15 +145,15 @@ def _extremes(
     tree: Mapping[str, Any], domains: Mapping[At, Domain], grids: Mapping[At, tuple[Any, ...]]
 ) -> Iterator[dict[str, Any]]:
     """Constants that stand for all: every value of a grid, both ends of every domain."""
-    ends = {
-        at: domain.choice if isinstance(domain, ChoiceDomain) else (domain.low, domain.high)
-        for at, domain in domains.items()
-    }
-    each = {**grids, **ends}
+    each = {**grids, **{at: _ends(domain) for at, domain in domains.items()}}
     first = {at: values[0] for at, values in each.items()}
     yield _filled(tree, first)
     for at, values in each.items():
         yield from (_filled(tree, {**first, at: value}) for value in values[1:])
+
+
+def _ends(domain: Domain) -> tuple[Scalar, ...]:
+    return domain.choice if isinstance(domain, ChoiceDomain) else (domain.low, domain.high)
 
 
 def _told(error: ValidationError, where: At) -> Iterator[Problem]:
