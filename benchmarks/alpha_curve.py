@@ -25,7 +25,7 @@ from verdict import print_machine, print_target
 
 from rayforget.bench import Bench
 from rayforget.builtin.pictures.world import COLORS, SHAPES, STYLES, draw
-from rayforget.curve import score_alphas
+from rayforget.curve import Ends, score_spots
 from rayforget.evaluate.finite import require_finite
 from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.prepared import PreparedClip, prepare_clip
@@ -35,6 +35,7 @@ from rayforget.interpolate.lerp import changed_tensors
 from rayforget.record.scores_cache import ScoresCache
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest
+from rayforget.record.types import Spot
 from rayforget.space.models import Space
 from rayforget.space.tasks import image_tasks
 from rayforget.tasks.resolve import resolve_tasks
@@ -135,12 +136,12 @@ def one_pass(bench: Bench, theta_1: State, alphas: Sequence[float]) -> tuple[flo
     """Seconds and hits of our curve."""
     began = time.perf_counter()
     theta_0 = bench.foundation.theta_0
-    changed = changed_tensors(theta_0, theta_1)
-    scored = score_alphas(theta_0, changed, alphas, bench.foundation.scorer(None), "val", bench)
+    ends = Ends(theta_0=theta_0, theta_1=changed_tensors(theta_0, theta_1), layers={})  # the lerp looks at no layer
+    scored = score_spots(ends, [Spot(alpha) for alpha in alphas], bench.foundation.scorer(None), "val", bench)
     seconds = time.perf_counter() - began
     scores = {
-        alpha: require_finite(found, "val", model=f"alpha = {alpha:g}", advice="choose other alphas")
-        for alpha, found in scored.items()
+        spot.alpha: require_finite(found, "val", model=str(spot), advice="choose other alphas")
+        for spot, found in scored.items()
     }
     return seconds, {alpha: np.asarray(scores[alpha][TASK].items, dtype=bool) for alpha in alphas}
 

@@ -13,6 +13,7 @@ from rayforget.foundations.prepare import prepare_foundation
 from rayforget.foundations.protocol import Foundation
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.frontier.points import THETA_0, TaskRole, generality, speciality, task_roles
+from rayforget.interpolate.paths.fit import try_paths
 from rayforget.record.cache_folder import cache_folder
 from rayforget.record.fence import Fence
 from rayforget.record.provenance import code_version, provenance
@@ -21,7 +22,8 @@ from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.record.tensors_cache import TensorsCache
 from rayforget.record.types import CheckpointRecord, Point, Score, Split
-from rayforget.space.methods import methods_of
+from rayforget.space.curve_paths import curve_paths
+from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Resources, Space
 
 
@@ -54,6 +56,7 @@ class Bench:
         """Loads the foundation and the data on this rank's device; theta_0 lies where `share` puts it."""
         methods_of(spec.space)  # these import what other packages bring: a node that lacks one says so now
         task_roles(spec.space)
+        paths = curve_paths(spec.space.curve.paths)
         device = device_of(spec.space.resources, local_rank)
         storage = Store.open(spec.space.storage.path).waiting(spec.space.storage.retry_s)
         sweep = Sweep.open(storage, spec.sweep_name)
@@ -68,6 +71,8 @@ class Bench:
             scores_cache=ScoresCache(storage),
             tensors_cache=TensorsCache(storage),
         )
+        recipe = plain_of(spec.space).recipe(seed=0)
+        try_paths(paths, bench.foundation.initial(recipe), bench.foundation.layers(recipe))
         bench.settle_theta_0()
         return bench
 

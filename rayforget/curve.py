@@ -1,4 +1,4 @@
-"""theta_0, theta_1 and a scorer -> the alpha curve: the common grid, the asked alpha, and alphas that promise most."""
+"""theta_0, theta_1 and a scorer -> curves along every path: the common grid, the asked alpha, what promises most."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,128 +10,185 @@ from torch import Tensor
 from rayforget.bench import Bench
 from rayforget.distributed import from_rank_0, rank
 from rayforget.evaluate.finite import NotFinite, Scored, require_finite
+from rayforget.foundations.layers import Layer
 from rayforget.foundations.protocol import Scorer
 from rayforget.heartbeat import beat
-from rayforget.interpolate.adaptive import next_alphas
-from rayforget.interpolate.lerp import lerp
-from rayforget.record.types import Point, Score, Split
+from rayforget.interpolate.adaptive import next_on_paths
+from rayforget.interpolate.inner_search import Unit, best_of, draw, num_first
+from rayforget.interpolate.paths.path import open_path, theta_at
+from rayforget.record.types import Point, Score, Split, Spot
+from rayforget.space.curve_paths import CurvePaths, SearchedPath, curve_paths
+from rayforget.space.path_text import LERP
+from rayforget.space.seeds import derive_seed
+
+_THETA_0, _THETA_1 = Spot(0.0), Spot(1.0)
+
+Pairs = Sequence[tuple[float, float]]
+"""(speciality, generality) of each point."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ends:
+    """What every path of a checkpoint runs between."""
+
+    theta_0: Mapping[str, Tensor]
+    """Holds at least the tensors of `theta_1`."""
+    theta_1: Mapping[str, Tensor]
+    """The tensors that differ from theta_0; on CPU in fp32."""
+    layers: Mapping[str, Layer]
+    """Where in the model each tensor lies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredCurve:
-    """One checkpoint's curve on `val`."""
+    """One checkpoint's curves on `val`."""
 
     points: tuple[Point, ...]
-    """Ascending in alpha; theta_0 and theta_1 are among them."""
-    dropped: Mapping[float, NotFinite]
-    """Alphas that have no scores; extrapolation can lead to numbers that are not finite."""
+    """The lerp's first, ascending in alpha along each path; theta_0 (once) and theta_1 are among them."""
+    dropped: Mapping[Spot, NotFinite]
+    """Spots that have no scores; extrapolation can lead to numbers that are not finite."""
 
     @property
     def facts(self) -> dict[str, Any]:
         """What the record notes of it: nothing, or each dropped alpha and its tasks' items without a finite output."""
-        dropped = [{"alpha": alpha, "tasks": dict(why.items)} for alpha, why in sorted(self.dropped.items())]
+        dropped = [
+            {"alpha": spot.alpha, **({} if spot.path == LERP else {"path": spot.path}), "tasks": dict(why.items)}
+            for spot, why in sorted(self.dropped.items(), key=lambda item: item[0].order)
+        ]
         return {"dropped_alphas": dropped} if dropped else {}
 
 
 def score_curve(
-    theta_0: Mapping[str, Tensor],
-    theta_1: Mapping[str, Tensor],
-    *,
-    asked: float | None,
-    frontier: Sequence[tuple[float, float]],
-    scorer: Scorer,
-    bench: Bench,
+    ends: Ends, *, asked: float | None, frontier: Pairs, scorer: Scorer, bench: Bench, seed: int
 ) -> ScoredCurve:
-    """Scores the common coarse grid and the asked alpha, then up to `curve.refine` further alphas.
+    """Scores what is certain in one go, then what looks promising.
 
-    Every rank calls it. An alpha whose outputs are not finite is dropped: it is no point, and the curve goes on.
+    Certain are the common coarse grid on every path without a domain, the asked alpha on the lerp, and the first round
+    of each inner search. Then come the second rounds, and up to `curve.refine` further alphas, which all paths share.
+    Every rank calls it. A spot whose outputs are not finite is dropped: it is no point, and the curves go on.
 
     Args:
-        theta_0: as for `score_alphas`.
-        theta_1: likewise.
+        ends: of the paths.
         asked: the searcher's alpha, where this checkpoint is the one that it asked for.
-        frontier: (speciality, generality) of what a refined alpha must beat.
+        frontier: what a refined alpha must beat.
         scorer: of the recipe's head.
         bench: the worker's.
+        seed: of the inner searches.
 
     Raises:
-        TrainingError: on every rank, where theta_1 itself (alpha = 1) has no scores.
+        TrainingError: on every rank, where theta_1 itself (alpha = 1 of the lerp) has no scores.
     """
-    coarse = frozenset(bench.space.curve.coarse)
-    wanted = sorted({*coarse, *(() if asked is None else (asked,))} - {0.0})
-    scored = score_alphas(theta_0, theta_1, wanted, scorer, "val", bench)
+    coarse = bench.space.curve.coarse
+    paths = curve_paths(bench.space.curve.paths)
+    common = {Spot(alpha, path) for path in paths.fixed for alpha in coarse if alpha != 0}
+    searches = [_Search(path, bench, derive_seed(seed, "path", path.name)) for path in paths.searched]
+    own = {Spot(asked)} - {_THETA_0} if asked is not None else set()
+    certain = common | own | {spot for one in searches for spot in one.first}
+    scored = score_spots(ends, sorted(certain, key=lambda spot: spot.order), scorer, "val", bench)
     require_finite(
-        scored[1.0], "val", model="theta_1", advice="its weights diverged: lower learning_rate or raise a strength"
+        scored[_THETA_1], "val", model="theta_1", advice="its weights diverged: lower learning_rate or raise a strength"
     )
-    scores = {0.0: bench.theta_0_scores("val")} | _finite(scored)
+    scores = {_THETA_0: bench.theta_0_scores("val")} | _finite(scored)
     budget = bench.space.curve.refine
-    while budget > 0:
-        promising = _promising(scores, frontier, min(2, budget), bench) if rank() == 0 else []
-        alphas = [alpha for alpha in from_rank_0(promising, bench.device) if alpha not in scored]
-        if not alphas:
+    while True:
+        pairs = {spot: bench.objectives(found) for spot, found in scores.items()}
+        further = [spot for one in searches for spot in one.second(pairs, frontier)] if rank() == 0 else []
+        promising = _promising(pairs, frontier, paths, min(2, budget)) if rank() == 0 and budget else []
+        further, promising = from_rank_0((further, promising), bench.device)
+        promising = [spot for spot in promising if spot not in scored]
+        spots = list(dict.fromkeys(spot for spot in (*further, *promising) if spot not in scored))
+        searches = []
+        if not spots:
             break
-        found = score_alphas(theta_0, theta_1, alphas, scorer, "val", bench)
+        found = score_spots(ends, spots, scorer, "val", bench)
         scored |= found
         scores |= _finite(found)
-        budget -= len(alphas)
+        budget -= len(promising)
     return ScoredCurve(
-        points=tuple(Point(alpha=alpha, coarse=alpha in coarse, scores=scores[alpha]) for alpha in sorted(scores)),
-        dropped={alpha: found for alpha, found in scored.items() if isinstance(found, NotFinite)},
+        points=tuple(
+            Point(alpha=spot.alpha, path=spot.path, coarse=spot in common or spot == _THETA_0, scores=scores[spot])
+            for spot in sorted(scores, key=lambda spot: spot.order)
+        ),
+        dropped={spot: found for spot, found in scored.items() if isinstance(found, NotFinite)},
     )
 
 
-def score_alphas(
-    theta_0: Mapping[str, Tensor],
-    theta_1: Mapping[str, Tensor],
-    alphas: Iterable[float],
-    scorer: Scorer,
-    split: Split,
-    bench: Bench,
-) -> dict[float, Scored]:
-    """Scores theta(alpha) for each of `alphas`, as many models per pass as fit in memory and as the scorer gains from.
+def score_spots(ends: Ends, spots: Iterable[Spot], scorer: Scorer, split: Split, bench: Bench) -> dict[Spot, Scored]:
+    """Scores each spot's model, as many models per pass as fit in memory and as the scorer gains from, whatever paths.
 
-    The lerp is done on CPU whatever the device, so that a model rebuilt anywhere is, bit for bit, the one scored.
+    A model is made on CPU whatever the device, so that one that is rebuilt anywhere is, bit for bit, the one scored.
 
     Args:
-        theta_0: holds at least the tensors of `theta_1`.
-        theta_1: the tensors that differ from theta_0; on CPU in fp32.
-        alphas: in any order; the same on every rank.
+        ends: of the paths.
+        spots: in any order; the same on every rank.
         scorer: of the recipe's head.
         split: what is scored.
         bench: gives device and memory.
     """
-    alphas = list(alphas)
-    model_bytes = sum(tensor.numel() * tensor.element_size() for tensor in theta_1.values())
+    spots = list(spots)
+    model_bytes = sum(tensor.numel() * tensor.element_size() for tensor in ends.theta_1.values())
     resident = max(1, int(bench.space.resources.resident_gib * 2**30) // max(1, model_bytes))
     resident = min(resident, scorer.models_per_pass or resident)
-    scores: dict[float, Scored] = {}
-    for first in range(0, len(alphas), resident):
-        beat(f"evaluate {split}", first, len(alphas))
-        scores |= _score_together(theta_0, theta_1, alphas[first : first + resident], scorer, split, bench)
+    scores: dict[Spot, Scored] = {}
+    for first in range(0, len(spots), resident):
+        beat(f"evaluate {split}", first, len(spots))
+        scores |= _score_together(ends, spots[first : first + resident], scorer, split, bench)
     return scores
 
 
 def _score_together(
-    theta_0: Mapping[str, Tensor],
-    theta_1: Mapping[str, Tensor],
-    alphas: Sequence[float],
-    scorer: Scorer,
-    split: Split,
-    bench: Bench,
-) -> dict[float, Scored]:
+    ends: Ends, spots: Sequence[Spot], scorer: Scorer, split: Split, bench: Bench
+) -> dict[Spot, Scored]:
     """One pass; a function of its own, so that its models are gone before the next ones are made."""
-    thetas = [
-        {name: tensor.to(bench.device) for name, tensor in lerp(theta_0, theta_1, alpha).items()} for alpha in alphas
-    ]
-    return dict(zip(alphas, scorer.score(thetas, split), strict=True))
+    thetas = [{name: tensor.to(bench.device) for name, tensor in theta_of(ends, spot).items()} for spot in spots]
+    return dict(zip(spots, scorer.score(thetas, split), strict=True))
+
+
+def theta_of(ends: Ends, spot: Spot) -> dict[str, Tensor]:
+    """The spot's model: those of its tensors that differ from theta_0; the same bits whenever it is made.
+
+    Raises:
+        FoundationError: the path does not fit the model.
+    """
+    return theta_at(open_path(spot.path), ends.theta_0, ends.theta_1, spot.alpha, ends.layers)
+
+
+class _Search:
+    """The two rounds of one path's inner search on one checkpoint."""
+
+    def __init__(self, path: SearchedPath, bench: Bench, seed: int) -> None:
+        self._path, self._bench, self._seed = path, bench, seed
+        self._drawn = self._draw(num_first(path.evaluations), 0)
+
+    @property
+    def first(self) -> Iterable[Spot]:
+        """What the first round scores."""
+        return self._drawn.values()
+
+    def second(self, scores: Mapping[Spot, tuple[float, float]], frontier: Pairs) -> Iterable[Spot]:
+        """What the second round scores, once the first is known."""
+        mine = set(self.first)
+        others = [*frontier, *(pair for spot, pair in scores.items() if spot not in mine)]
+        rest = self._path.evaluations - num_first(self._path.evaluations)
+        return self._draw(rest, 1, best_of(self._drawn, scores, others)).values()
+
+    def _draw(self, count: int, number: int, around: Unit | None = None) -> dict[Unit, Spot]:
+        highest = max(self._bench.space.curve.coarse)
+        return draw(self._path, count, highest=highest, seed=derive_seed(self._seed, str(number)), around=around)
 
 
 def _promising(
-    scores: Mapping[float, Mapping[str, Score]], frontier: Sequence[tuple[float, float]], budget: int, bench: Bench
-) -> list[float]:
-    curve = [(alpha, *bench.objectives(values)) for alpha, values in scores.items()]
-    return next_alphas(curve, np.array(frontier, dtype=np.float64).reshape(-1, 2), budget=budget)
+    pairs: Mapping[Spot, tuple[float, float]], frontier: Pairs, paths: CurvePaths, budget: int
+) -> list[Spot]:
+    """The spots between neighbours on a path's curve that promise most; each curve starts at theta_0."""
+    curves = {
+        path: [(spot.alpha, *pair) for spot, pair in pairs.items() if spot.path == path or spot == _THETA_0]
+        for path in paths.fixed
+    }
+    known = np.array(frontier, dtype=np.float64).reshape(-1, 2)
+    found = next_on_paths({path: curve for path, curve in curves.items() if len(curve) > 1}, known, budget=budget)
+    return [Spot(alpha, path) for alpha, path in found]
 
 
-def _finite(scored: Mapping[float, Scored]) -> dict[float, dict[str, Score]]:
-    return {alpha: found for alpha, found in scored.items() if not isinstance(found, NotFinite)}
+def _finite(scored: Mapping[Spot, Scored]) -> dict[Spot, dict[str, Score]]:
+    return {spot: found for spot, found in scored.items() if not isinstance(found, NotFinite)}

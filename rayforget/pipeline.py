@@ -13,11 +13,11 @@ from typing import Any
 from torch import Tensor
 
 from rayforget.bench import Bench
-from rayforget.curve import score_alphas, score_curve
+from rayforget.curve import Ends, score_curve, score_spots
 from rayforget.distributed import on_rank_0, reason_of_any_rank, state_from_rank_0
 from rayforget.errors import FoundationError, RayforgetError, RecordError, StorageError, TrainingError
 from rayforget.evaluate.finite import NotFinite, Scored, require_finite
-from rayforget.frontier.points import THETA_0
+from rayforget.frontier.points import THETA_0, PointKey
 from rayforget.heartbeat import Heartbeat, beat, heard_by
 from rayforget.interpolate.hashing import state_hash
 from rayforget.interpolate.lerp import changed_tensors
@@ -25,7 +25,7 @@ from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.record.resume import load_resume, newest_resume, save_resume
 from rayforget.record.standing import is_finished
 from rayforget.record.store import Store
-from rayforget.record.types import CheckpointRecord, TestRecord
+from rayforget.record.types import CheckpointRecord, Spot, TestRecord
 from rayforget.record.weights import load_theta_1, save_weights
 from rayforget.space.recipe import Recipe
 from rayforget.space.seeds import derive_seed
@@ -34,7 +34,7 @@ from rayforget.train.penalties.sources import FoundationSources
 
 
 def run_trial(job: TrialJob, bench: Bench, heartbeat: Heartbeat) -> list[CheckpointRecord]:
-    """Trains a recipe and scores its alpha curve at every chosen fraction; writes each as soon as it is done.
+    """Trains a recipe and scores its alpha curves at every chosen fraction; writes each as soon as it is done.
 
     A checkpoint that the record already holds (from before a worker died) is not scored again. A failure that all
     ranks share comes back as a record with status `failed`; one of a single rank is raised.
@@ -124,11 +124,11 @@ def score_tests(jobs: Sequence[TestJob], bench: Bench, heartbeat: Heartbeat) -> 
     count = 0
     failed: list[str] = []
     for job in jobs:
-        alphas = tuple(alpha for alpha in job.alphas if (job.trial, job.step, alpha) not in tested)
-        if not alphas:
+        spots = tuple(spot for spot in job.spots if PointKey(job.trial, job.step, *spot) not in tested)
+        if not spots:
             continue
         try:
-            count += len(score_test(replace(job, alphas=alphas), bench, heartbeat).scores)
+            count += len(score_test(replace(job, spots=spots), bench, heartbeat).scores)
         except StorageError:  # the scores cannot be written: neither could the next ones
             raise
         except (RecordError, TrainingError, FoundationError) as error:  # of all ranks alike; others end the job
@@ -153,28 +153,28 @@ def score_test(job: TestJob, bench: Bench, heartbeat: Heartbeat) -> TestRecord:
 
 
 def _score_test(job: TestJob, bench: Bench) -> TestRecord:
-    scored: dict[float, Scored]
+    scored: dict[Spot, Scored]
     if job.trial == THETA_0:
         scorer = bench.foundation.scorer(None)
-        theta_1_hash, scored = bench.foundation.theta_0_hash, {0.0: bench.theta_0_scores("test")}
+        theta_1_hash, scored = bench.foundation.theta_0_hash, {Spot(0.0): bench.theta_0_scores("test")}
     else:
         checkpoint = _load_checkpoint(job, bench)
         scorer = bench.foundation.scorer(checkpoint.recipe)
         theta_1_hash = checkpoint.theta_1_hash
-        scored = score_alphas(checkpoint.theta_0, checkpoint.theta_1, job.alphas, scorer, "test", bench)
+        scored = score_spots(checkpoint.ends, job.spots, scorer, "test", bench)
     tests = TestRecord(
         trial=job.trial,
         step=job.step,
         theta_1_hash=theta_1_hash,
-        scores={alpha: scores for alpha, scores in scored.items() if not isinstance(scores, NotFinite)},
+        scores={spot: scores for spot, scores in scored.items() if not isinstance(scores, NotFinite)},
         facts=scorer.facts("test"),
         provenance=bench.provenance,
         finished=time.time(),
     )
     if tests.scores:
         on_rank_0(lambda: bench.sweep.add_tests(tests), bench.device)
-    for alpha, scores in scored.items():
-        require_finite(scores, "test", model=f"alpha = {alpha:g}", advice="it extrapolates too far")
+    for spot, scores in scored.items():
+        require_finite(scores, "test", model=str(spot), advice="it extrapolates too far")
     return tests
 
 
@@ -183,9 +183,7 @@ class _Checkpoint:
     """What a record and its weights file hold, proven to belong together."""
 
     recipe: Recipe
-    theta_0: Mapping[str, Tensor]
-    theta_1: Mapping[str, Tensor]
-    """The tensors that differ from theta_0."""
+    ends: Ends
     theta_1_hash: str
 
 
@@ -196,17 +194,21 @@ def _load_checkpoint(job: TestJob, bench: Bench) -> _Checkpoint:
     try:
         record = on_rank_0(lambda: bench.sweep.record(job.trial, job.step), bench.device)
         recipe = Recipe.model_validate(record.recipe)
-        theta_0 = bench.foundation.initial(recipe)
-        theta_1 = changed_tensors(theta_0, load_theta_1(bench.sweep.store, record, theta_0))
-        checkpoint = _Checkpoint(
-            recipe=recipe, theta_0=theta_0, theta_1=theta_1, theta_1_hash=record.theta_1_hash or ""
-        )
+        theta_1 = load_theta_1(bench.sweep.store, record, bench.foundation.initial(recipe))
+        ends = _ends_of(recipe, theta_1, bench)
+        checkpoint = _Checkpoint(recipe=recipe, ends=ends, theta_1_hash=record.theta_1_hash or "")
     except (RayforgetError, OSError) as error:
         failure = error
     reason = reason_of_any_rank(None if failure is None else str(failure), bench.device)
     if reason is not None or checkpoint is None:
         raise RecordError(reason) from failure
     return checkpoint
+
+
+def _ends_of(recipe: Recipe, theta_1: Mapping[str, Tensor], bench: Bench) -> Ends:
+    theta_0 = bench.foundation.initial(recipe)
+    changed = changed_tensors(theta_0, theta_1)
+    return Ends(theta_0=theta_0, theta_1=changed, layers=bench.foundation.layers(recipe))
 
 
 def _record_snapshot(
@@ -216,17 +218,16 @@ def _record_snapshot(
     bench: Bench,
     train_seconds: float,
 ) -> CheckpointRecord:
-    theta_0 = bench.foundation.initial(job.recipe)
-    theta_1 = changed_tensors(theta_0, snapshot.theta_1)
+    ends = _ends_of(job.recipe, snapshot.theta_1, bench)
     started = time.monotonic()
     is_asked = snapshot.fraction >= job.fraction and all(record.fraction < job.fraction for record in earlier)
     curve = score_curve(
-        theta_0,
-        theta_1,
+        ends,
         asked=job.alpha if is_asked else None,
         frontier=[*job.frontier, *(bench.objectives(point.scores) for record in earlier for point in record.points)],
         scorer=bench.foundation.scorer(job.recipe),
         bench=bench,
+        seed=derive_seed(bench.space.search.seed, job.recipe.key, "curve", str(snapshot.step)),
     )
     evaluated = time.monotonic()
     record = CheckpointRecord(
@@ -239,7 +240,7 @@ def _record_snapshot(
         points=curve.points,
         theta_0_hash=bench.foundation.theta_0_hash,
         theta_1_hash=state_hash(snapshot.theta_1),
-        changed=tuple(sorted(theta_1)),
+        changed=tuple(sorted(ends.theta_1)),
         facts={**snapshot.facts, **curve.facts},
         provenance=bench.provenance,
         finished=time.time(),
@@ -247,7 +248,7 @@ def _record_snapshot(
 
     def write() -> dict[str, float]:
         if not bench.sweep.has(job.name, snapshot.step):  # else another worker's belong to its record
-            save_weights(bench.sweep.store, job.name, snapshot.step, theta_1)
+            save_weights(bench.sweep.store, job.name, snapshot.step, ends.theta_1)
         saved = time.monotonic()
         took = {"train": train_seconds, "evaluate": evaluated - started, "save": saved - evaluated}
         seconds = {stage: round(value, 3) for stage, value in took.items()}

@@ -65,9 +65,12 @@ def _counted(counts: Counts) -> Iterator[Line]:
     in_all = counts.trainings * counts.checkpoints
     yield "checkpoints", f"{counts.checkpoints} in each training, {in_all} in all"
     refine = f" and at most {counts.refine} between" if counts.refine else ""
+    paths = f" on each of {counts.paths} paths" if counts.paths > 1 else ""
+    searched = f", {counts.searched} by inner search" if counts.searched else ""
     yield (
         "evaluations",
-        f"{_range(*counts.models)} models in each training (per checkpoint {counts.coarse} alphas{refine}), "
+        f"{_range(*counts.models)} models in each training "
+        f"(per checkpoint {counts.alphas} alphas{paths}{searched}{refine}), "
         f"each on {counts.val_items} {counts.words.many} of val",
     )
     yield "points", f"{_range(*counts.points)}; those that the report shows are scored on {counts.test_items} of test"

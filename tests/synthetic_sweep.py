@@ -74,7 +74,7 @@ def make_records(
         for alpha, shift in shifts.items():
             scores = [world.scores(*shift, alpha, recipe.get("seed", 0)) for world in worlds]
             points.append(Point(alpha=alpha, coarse=alpha in ALPHAS, scores=scores[0]))
-            test[(trial, step, alpha)] = scores[1]
+            test[PointKey(trial, step, alpha)] = scores[1]
         records.append(
             CheckpointRecord(
                 trial=trial,

@@ -25,7 +25,7 @@ from rayforget.record.envelope import seal
 from rayforget.record.standing import roles_of, trainings_of
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
-from rayforget.record.types import TestRecord
+from rayforget.record.types import Spot, TestRecord
 from rayforget.space.load import load_space
 
 HEAD = """\
@@ -137,9 +137,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
             continue
         points = gather(some, roles_of(sweep)).points
         for key in (points[index].key for index in points_to_report(points)):
-            trial, step, alpha = key
-            scores = {alpha: tests[key]}
-            sweep.add_tests(TestRecord(trial=trial, step=step, theta_1_hash="", scores=scores, finished=1.7e9))
+            scores = {Spot(key.alpha, key.path): tests[key]}
+            sweep.add_tests(TestRecord(trial=key.trial, step=key.step, theta_1_hash="", scores=scores, finished=1.7e9))
     return folder / "runs"
 
 

@@ -2,7 +2,7 @@
 
 import weakref
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path as FilePath
 
 import pytest
 import torch
@@ -10,14 +10,15 @@ from torch import Tensor
 from vector_bench import VectorScorer, vector_bench
 
 import rayforget.curve
-from rayforget.curve import score_alphas
+from rayforget.curve import Ends, score_spots
 from rayforget.evaluate.finite import Scored
+from rayforget.foundations.layers import Layer
 from rayforget.foundations.protocol import State
 from rayforget.heartbeat import heard_by
-from rayforget.interpolate.lerp import lerp
-from rayforget.record.types import Split
+from rayforget.interpolate.paths.path import Path, theta_at
+from rayforget.record.types import Split, Spot
 
-ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.5)
+SPOTS = (Spot(0.1), Spot(0.2, "lines(gamma=0.5)"), Spot(0.2), Spot(0.4), Spot(0.4, "blocks(leads=[0])"))
 GIB = 2**-30
 
 
@@ -38,26 +39,26 @@ class Together(VectorScorer):
     [(None, 2, [2, 2, 1]), (None, 9, [5]), (1, 9, [1] * 5), (3, 9, [3, 2]), (3, 2, [2, 2, 1])],
 )
 def test_models_of_a_pass_are_gone_before_the_next_are_made(
-    models_per_pass: int | None, fitting: int, groups: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models_per_pass: int | None, fitting: int, groups: list[int], tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alive: weakref.WeakSet[Tensor] = weakref.WeakSet()
     most, heard = 0, []
 
-    def watched(theta_0: State, theta_1: State, alpha: float) -> Mapping[str, Tensor]:
+    def watched(path: Path, theta_0: State, theta_1: State, t: float, layers: Mapping[str, Layer]) -> State:
         nonlocal most
-        made = lerp(theta_0, theta_1, alpha)
+        made = theta_at(path, theta_0, theta_1, t, layers)
         for tensor in made.values():
             alive.add(tensor)
         most = max(most, len(alive))
         return made
 
-    monkeypatch.setattr(rayforget.curve, "lerp", watched)
+    monkeypatch.setattr(rayforget.curve, "theta_at", watched)
     scorer = Together(models_per_pass)
     bench = vector_bench(tmp_path, scorer=scorer, resources={"resident_gib": (28 * fitting + 1) * GIB})
-    theta_0, theta_1 = {"q_proj.bias": torch.zeros(7)}, {"q_proj.bias": torch.ones(7)}
+    ends = Ends(theta_0={"q_proj.bias": torch.zeros(7)}, theta_1={"q_proj.bias": torch.ones(7)}, layers={})
     with heard_by(lambda stage, done, in_all: heard.append((stage, done, in_all))):
-        found = score_alphas(theta_0, theta_1, ALPHAS, scorer, "val", bench)
-    assert tuple(found) == ALPHAS
+        found = score_spots(ends, SPOTS, scorer, "val", bench)
+    assert tuple(found) == SPOTS
     assert scorer.asked == groups
     assert most == max(groups)
     assert heard == [("evaluate val", sum(groups[:place]), 5) for place in range(len(groups))]

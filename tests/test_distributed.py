@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from vector_bench import VectorScorer, no_heartbeat, vector_bench, vector_recipe
 
-from rayforget.curve import score_curve
+from rayforget.curve import Ends, score_curve
 from rayforget.distributed import all_reduce_sum, from_rank_0, on_rank_0, reason_of_any_rank, state_from_rank_0
 from rayforget.errors import RecordError, StorageError
 from rayforget.evaluate.finite import Scored
@@ -21,7 +21,7 @@ from rayforget.pipeline import run_trial, score_tests
 from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.record.resume import save_resume
 from rayforget.record.store import Store
-from rayforget.record.types import CheckpointRecord, Score, Split
+from rayforget.record.types import CheckpointRecord, Score, Split, Spot
 from rayforget.record.weights import save_weights
 from rayforget.space.seeds import derive_seed
 from rayforget.train.trainer import Trainer
@@ -52,12 +52,12 @@ def curve(root: Path, scorer: VectorScorer) -> list[float]:
     bench = vector_bench(root, scorer=scorer, curve={"coarse": [0, 0.5, 1], "refine": 5})
     theta_0 = {**bench.foundation.theta_0, "q_proj.bias": torch.zeros(7)}
     scored = score_curve(
-        theta_0,
-        {"q_proj.bias": torch.ones(7)},
+        Ends(theta_0=theta_0, theta_1={"q_proj.bias": torch.ones(7)}, layers={}),
         asked=None,
         frontier=(),
         scorer=scorer,
         bench=bench,
+        seed=0,
     )
     return [point.alpha for point in scored.points]
 
@@ -74,7 +74,10 @@ def damaged_part(root: Path) -> tuple[str, list[Any]]:
     if dist.get_rank() == 1:
         bench.foundation.theta_0_hash = "another model"
         bench.foundation.initial = lambda recipe: {}  # type: ignore[method-assign]
-    jobs = [TestJob(trial="0001-full", step=5, alphas=(1.0,)), TestJob(trial="0002-full", step=5, alphas=(0.5,))]
+    jobs = [
+        TestJob(trial="0001-full", step=5, spots=(Spot(1.0),)),
+        TestJob(trial="0002-full", step=5, spots=(Spot(0.5),)),
+    ]
     with pytest.raises(RecordError) as caught:
         score_tests(jobs, bench, no_heartbeat)
     return str(caught.value), sorted(bench.sweep.test_scores())
@@ -128,7 +131,7 @@ def unlike_storages(root: Path) -> dict[str, Any]:
     bench.settle_theta_0()
     records = run_trial(job, bench, no_heartbeat)
     again = run_trial(job, bench, no_heartbeat)
-    tests = TestJob(trial="theta_0", step=0, alphas=(0.0,))
+    tests = TestJob(trial="theta_0", step=0, spots=(Spot(0.0),))
     return {
         "resumed_from": [record.facts["resumed_from"] for record in records],
         "hashes": [record.theta_1_hash for record in records],

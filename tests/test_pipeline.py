@@ -14,14 +14,14 @@ from train.learners import VectorLearner
 from vector_bench import VectorScorer, no_heartbeat, objectives_of, vector_bench, vector_recipe
 
 from rayforget.bench import Bench
-from rayforget.curve import score_curve
+from rayforget.curve import Ends, score_curve
 from rayforget.errors import RecordError, StorageError, TaskError, TrainingError
 from rayforget.evaluate.finite import NotFinite, Scored
 from rayforget.foundations.protocol import State
 from rayforget.frontier.gather import gather
 from rayforget.pipeline import run_trial, score_test, score_tests
 from rayforget.record.jobs import TestJob, TrialJob
-from rayforget.record.types import CheckpointRecord, Score, Split
+from rayforget.record.types import CheckpointRecord, Score, Split, Spot
 from rayforget.record.weights import weights_name
 from rayforget.space.recipe import Recipe
 
@@ -79,9 +79,8 @@ def test_a_dropped_alpha_is_not_scored_again_by_the_refinement(tmp_path: Path) -
 
     scorer = Hole()
     bench = vector_bench(tmp_path, scorer=scorer, curve={"coarse": [0, 1], "refine": 6})
-    theta_0 = {"q_proj.bias": torch.zeros(7)}
-    theta_1 = {"q_proj.bias": torch.ones(7)}
-    curve = score_curve(theta_0, theta_1, asked=None, frontier=(), scorer=scorer, bench=bench)
+    ends = Ends(theta_0={"q_proj.bias": torch.zeros(7)}, theta_1={"q_proj.bias": torch.ones(7)}, layers={})
+    curve = score_curve(ends, asked=None, frontier=(), scorer=scorer, bench=bench, seed=0)
     assert curve.facts == {"dropped_alphas": [{"alpha": 0.5, "tasks": {"g": 3}}]}
     assert [point.alpha for point in curve.points] == [0.0, 1.0]
     assert scorer.asked == [1, 1, 1]  # theta_1, theta_0, then 0.5; the gap that it leaves would ask for 0.5 again
@@ -135,7 +134,7 @@ def test_what_was_left_out_is_noted_with_theta_0_and_with_the_scores_on_test(tmp
     bench = vector_bench(tmp_path, scorer=Lossy())
     bench.settle_theta_0()
     assert bench.sweep.record("theta_0", 0).facts == {"broken": {"g": ["val.png"]}}
-    score_test(TestJob(trial="theta_0", step=0, alphas=(0.0,)), bench, no_heartbeat)
+    score_test(TestJob(trial="theta_0", step=0, spots=(Spot(0.0),)), bench, no_heartbeat)
     (tested,) = bench.sweep.tests()
     assert tested.facts == {"broken": {"g": ["test.png"]}}
 
@@ -159,12 +158,12 @@ def test_a_trial_fails_when_theta_1_has_no_scores(tmp_path: Path, strict: str) -
     theta_1 = {name: torch.full_like(tensor, 3e38) for name, tensor in theta_0.items()}
     with pytest.raises(TrainingError, match=r"theta_1 gives .* not finite on val \(items: 23 of s, 31 of g\); its we"):
         score_curve(
-            theta_0,
-            theta_1,
+            Ends(theta_0=theta_0, theta_1=theta_1, layers={}),
             asked=None,
             frontier=(),
             scorer=bench.foundation.scorer(None),
             bench=bench,
+            seed=0,
         )
 
 
@@ -185,8 +184,8 @@ def test_a_damaged_weights_file_costs_its_own_part_alone(tmp_path: Path) -> None
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[: len(whole) // 2])
     jobs = [
-        TestJob(trial="theta_0", step=0, alphas=(0.0,)),
-        *(TestJob(trial=record.trial, step=record.step, alphas=(0.5, 1.0)) for record in records),
+        TestJob(trial="theta_0", step=0, spots=(Spot(0.0),)),
+        *(TestJob(trial=record.trial, step=record.step, spots=(Spot(0.5), Spot(1.0))) for record in records),
     ]
     with pytest.raises(RecordError) as caught:
         score_tests(jobs, bench, no_heartbeat)
@@ -194,7 +193,7 @@ def test_a_damaged_weights_file_costs_its_own_part_alone(tmp_path: Path) -> None
     assert f"0002-full step {records[1].step}: " in str(caught.value)
     assert "damaged" in str(caught.value)
     tested = bench.sweep.test_scores().keys()
-    assert {trial for trial, _, _ in tested} == {"theta_0", "0001-full", "0003-full"}
+    assert {key.trial for key in tested} == {"theta_0", "0001-full", "0003-full"}
 
     damaged.write_bytes(whole)
     bench.foundation.scorer(None).asked.clear()  # type: ignore[attr-defined]
@@ -209,10 +208,10 @@ def test_missing_weights_are_named_with_every_other_part_scored(tmp_path: Path) 
     records = trained(bench, "0001-full", "0002-full", "0003-full")
     for record in records[::2]:
         bench.sweep.drop_weights(record.trial, record.step)
-    jobs = [TestJob(trial=record.trial, step=record.step, alphas=(1.0,)) for record in records]
+    jobs = [TestJob(trial=record.trial, step=record.step, spots=(Spot(1.0),)) for record in records]
     with pytest.raises(RecordError, match=r"2 of 3 checkpoints(.|\n)*0001-full step(.|\n)*0003-full step"):
         score_tests(jobs, bench, no_heartbeat)
-    assert [trial for trial, _, _ in bench.sweep.test_scores()] == ["0002-full"]
+    assert [key.trial for key in bench.sweep.test_scores()] == ["0002-full"]
 
 
 def test_a_full_disk_ends_the_scoring_on_the_rank_that_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,22 +222,22 @@ def test_a_full_disk_ends_the_scoring_on_the_rank_that_writes(tmp_path: Path, mo
     (record,) = trained(bench, "0001-full")
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match=r"^\S+/test/\S+ cannot be written \(No space left on device\)"):
-        score_tests([TestJob(trial=record.trial, step=record.step, alphas=(1.0,))], bench, no_heartbeat)
+        score_tests([TestJob(trial=record.trial, step=record.step, spots=(Spot(1.0),))], bench, no_heartbeat)
 
 
 def test_only_the_alphas_without_a_score_are_scored(tmp_path: Path) -> None:
     bench = vector_bench(tmp_path)
     (record,) = trained(bench, "0001-full")
-    score_test(TestJob(trial=record.trial, step=record.step, alphas=(0.5,)), bench, no_heartbeat)
-    whole = TestJob(trial=record.trial, step=record.step, alphas=(0.5, 1.0))
+    score_test(TestJob(trial=record.trial, step=record.step, spots=(Spot(0.5),)), bench, no_heartbeat)
+    whole = TestJob(trial=record.trial, step=record.step, spots=(Spot(0.5), Spot(1.0)))
     assert score_tests([whole], bench, no_heartbeat) == 1
-    assert sorted(alpha for _, _, alpha in bench.sweep.test_scores()) == [0.5, 1.0]
+    assert sorted(key.alpha for key in bench.sweep.test_scores()) == [0.5, 1.0]
 
 
 def test_a_point_that_is_not_finite_on_test_is_an_error_and_its_neighbours_are_recorded(tmp_path: Path) -> None:
     bench = vector_bench(tmp_path)
     (record,) = trained(bench, "0001-full")
     with pytest.raises(RecordError, match=r"alpha = 1e\+30 gives outputs that are not finite on test"):
-        score_tests([TestJob(trial=record.trial, step=record.step, alphas=(1.0, FAR))], bench, no_heartbeat)
+        score_tests([TestJob(trial=record.trial, step=record.step, spots=(Spot(1.0), Spot(FAR)))], bench, no_heartbeat)
     (scores,) = bench.sweep.test_scores().values()
     assert np.isfinite(scores["s"].value)

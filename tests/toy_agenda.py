@@ -102,7 +102,7 @@ def score_tests(agenda: Agenda, named: NamedJob, num_items: int = 100) -> None:
     """What workers write of scores on `test`."""
     assert not isinstance(named.job, TrialJob)
     for part in named.job:
-        scores = {alpha: {"s": _score(0.5, num_items), "g": _score(0.5, num_items)} for alpha in part.alphas}
+        scores = {spot: {"s": _score(0.5, num_items), "g": _score(0.5, num_items)} for spot in part.spots}
         agenda.sweep.add_tests(
             TestRecord(trial=part.trial, step=part.step, theta_1_hash="1", scores=scores, finished=0.0)
         )

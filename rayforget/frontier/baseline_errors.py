@@ -30,7 +30,7 @@ class BaselineErrors:
         Raises:
             RecordError: they were not scored on the same items.
         """
-        keys = (theta_0.key, *sorted(point.key for point in plain))
+        keys = (theta_0.key, *sorted((point.key for point in plain), key=lambda key: key.order))
         if keys not in self._known:
             scores = {index: val[key] for index, key in enumerate(keys)}
             measured = measure(scores, self._roles, theta_0=0, split="val", num_resamples=NUM_RESAMPLES, seed=SEED)

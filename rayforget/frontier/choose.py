@@ -7,6 +7,7 @@ import numpy as np
 
 from rayforget.frontier.nondominated import nondominated
 from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint
+from rayforget.space.path_text import LERP, path_name
 
 ALL = "all"
 """In the place of a method: every method and plain fine-tuning together."""
@@ -20,26 +21,26 @@ class MethodChoice:
     trainings: int
     """Trainings that have points."""
     alpha_1: tuple[int, ...]
-    """Non-dominated among the method's points with alpha = 1: what it does without interpolation."""
+    """Non-dominated among the method's points with alpha = 1 on the lerp: what it does without interpolation."""
     curve: tuple[int, ...]
-    """Non-dominated among the method's points on the alphas common to all trainings."""
+    """Non-dominated among the method's points of the lerp on the alphas common to all trainings."""
 
 
 def choose(points: Sequence[FrontierPoint], within: Callable[[FrontierPoint], bool]) -> tuple[int, ...]:
     """Indices of the non-dominated points on `val` for which `within` holds, ascending in speciality.
 
-    Of exact duplicates the one with the lowest (trial, step, alpha) is taken, whatever the order of `points`. The
+    Of exact duplicates the one with the lowest `PointKey.order` is taken, whatever the order of `points`. The
     start of a curve is theta_0 again and is never chosen; theta_0's own point stands for it.
     """
     held = [i for i, point in enumerate(points) if not point.is_copy_of_theta_0 and within(point)]
-    held.sort(key=lambda i: points[i].key)
+    held.sort(key=lambda i: points[i].key.order)
     values = np.array([(points[i].speciality, points[i].generality) for i in held]).reshape(-1, 2)
     kept = [i for i, on_frontier in zip(held, nondominated(values), strict=True) if on_frontier]
     return tuple(sorted(kept, key=lambda i: points[i].speciality))
 
 
 def choose_frontier(points: Sequence[FrontierPoint]) -> tuple[int, ...]:
-    """The sweep's frontier: of all points, theta_0's and refined alphas included."""
+    """The sweep's frontier: of all points, theta_0's, refined alphas and every path included."""
     return choose(points, lambda point: True)
 
 
@@ -66,8 +67,62 @@ def _choose_method(points: Sequence[FrontierPoint], method: str) -> MethodChoice
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathChoice:
+    """The points that stand for one path, over all methods; indices into the points, ascending in speciality."""
+
+    path: str
+    """Text of a path that is scored on the coarse alphas; of one that an inner search fits, its name."""
+    searched: bool
+    models: int
+    """Models that were scored for it: its points, theta_0 at the start of each curve not counted."""
+    alone: tuple[int, ...]
+    """Non-dominated among its points: on the coarse alphas, or all that its search chose."""
+    with_lerp: tuple[int, ...]
+    """Non-dominated among these and the lerp's on the coarse alphas: against the lerp's own, what the path adds."""
+
+
+def choose_by_path(points: Sequence[FrontierPoint]) -> tuple[PathChoice, ...]:
+    """One choice per path, the lerp first; empty where there is no other path.
+
+    Paths on the coarse alphas are compared at equal numbers of models. Refined alphas are part of the frontier alone.
+    """
+    trained = [point for point in points if point.method != THETA_0 and not point.is_copy_of_theta_0]
+    fixed = sorted({point.path for point in trained if point.coarse} - {LERP})
+    fits = {point.path for point in trained} - {LERP, *fixed}
+    searched = sorted({path_name(path) for path in fits})
+    if not fixed and not searched:
+        return ()
+
+    def of_grid(path: str) -> PathChoice:
+        return _choose_path(points, path, False, lambda point: point.coarse and point.path == path)
+
+    def of_search(name: str) -> PathChoice:
+        return _choose_path(points, name, True, lambda point: point.path in fits and path_name(point.path) == name)
+
+    return (*map(of_grid, (LERP, *fixed)), *map(of_search, searched))
+
+
+def _choose_path(
+    points: Sequence[FrontierPoint], path: str, searched: bool, within: Callable[[FrontierPoint], bool]
+) -> PathChoice:
+    def belongs(point: FrontierPoint) -> bool:
+        return point.method != THETA_0 and within(point)
+
+    def joins(point: FrontierPoint) -> bool:
+        return belongs(point) or (point.method != THETA_0 and is_on_common_grid(point))
+
+    return PathChoice(
+        path=path,
+        searched=searched,
+        models=sum(belongs(point) and not point.is_copy_of_theta_0 for point in points),
+        alone=choose(points, belongs),
+        with_lerp=choose(points, joins),
+    )
+
+
 def points_to_report(points: Sequence[FrontierPoint]) -> tuple[int, ...]:
-    """Every point whose items a report needs on both splits: the baselines', the frontier's, each method's choices.
+    """Every point whose items a report needs on both splits: the baselines', the frontier's, each method's and path's.
 
     Whoever deletes weights should keep these points' trainings until the report is written.
     """
@@ -75,19 +130,21 @@ def points_to_report(points: Sequence[FrontierPoint]) -> tuple[int, ...]:
     wanted.update(choose_frontier(points))
     for choice in choose_by_method(points):
         wanted.update(choice.alpha_1, choice.curve)
+    for path in choose_by_path(points):
+        wanted.update(path.alone, path.with_lerp)
     return tuple(sorted(wanted))
 
 
 def is_plain_baseline(point: FrontierPoint) -> bool:
     """Whether this is what one seed of plain fine-tuning arrives at: its last checkpoint, not interpolated."""
-    return point.method == PLAIN and point.alpha == 1 and point.fraction == 1
+    return point.method == PLAIN and is_uninterpolated(point) and point.fraction == 1
 
 
 def is_uninterpolated(point: FrontierPoint) -> bool:
-    """Whether this is what a training arrives at by itself: alpha = 1."""
-    return point.alpha == 1
+    """Whether this is what a training arrives at by itself: alpha = 1 on the lerp; another path need not end there."""
+    return point.path == LERP and point.alpha == 1
 
 
 def is_on_common_grid(point: FrontierPoint) -> bool:
-    """Whether every training has a point at this alpha; methods are compared on these."""
-    return point.coarse
+    """Whether every training has a point at this alpha of the lerp; methods are compared on these."""
+    return point.path == LERP and point.coarse

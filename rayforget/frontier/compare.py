@@ -7,6 +7,7 @@ from rayforget.errors import RecordError
 from rayforget.frontier.choose import (
     MethodChoice,
     choose_by_method,
+    choose_by_path,
     choose_frontier,
     is_plain_baseline,
     points_to_report,
@@ -14,7 +15,7 @@ from rayforget.frontier.choose import (
 from rayforget.frontier.each_training import choose_each_alone, choose_each_curve, points_to_compare
 from rayforget.frontier.measured import Measured, baseline, measure
 from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint, PointKey, TaskRole
-from rayforget.frontier.summary import Measure, MethodSummary, Recovery, Summary
+from rayforget.frontier.summary import Measure, MethodSummary, PathSummary, Recovery, Summary
 from rayforget.record.types import Score
 
 Scores = Mapping[PointKey, Mapping[str, Score]]
@@ -57,10 +58,10 @@ def summarise(
     Raises:
         RecordError: theta_0 has no point; a point repeats; scores are missing, of unknown points, or not paired.
     """
-    ordered = tuple(sorted(points, key=lambda point: point.key))
+    ordered = tuple(sorted(points, key=lambda point: point.key.order))
     index = {point.key: i for i, point in enumerate(ordered)}
     if len(index) < len(ordered):
-        raise RecordError(f"{len(ordered) - len(index)} of {len(ordered)} points repeat a (trial, step, alpha)")
+        raise RecordError(f"{len(ordered) - len(index)} of {len(ordered)} points repeat a (trial, step, alpha, path)")
     theta_0 = tuple(i for i, point in enumerate(ordered) if point.method == THETA_0)
     if len(theta_0) != 1:
         raise RecordError(f"expected one point of theta_0, found {len(theta_0)}; score theta_0 once before a report")
@@ -69,7 +70,7 @@ def summarise(
     for scores, known, what in ((needed, val, "have no val scores"), (test, index, "have test scores but no point")):
         strays = [key for key in scores if key not in known]
         if strays:
-            raise RecordError(f"{len(strays)} points {what}, the first is (trial, step, alpha) = {strays[0]}")
+            raise RecordError(f"{len(strays)} points {what}, the first is {strays[0]}")
     if num_resamples:
         on_val = measure(
             {i: val[key] for key, i in needed.items()},
@@ -107,6 +108,7 @@ def summarise(
         recovery=_recover(frontier, ground),
         methods=tuple(methods),
         together=together,
+        paths=_describe_paths(ground),
     )
 
 
@@ -130,6 +132,19 @@ def _describe_methods(ground: _Ground, failed: Mapping[str, int]) -> list[Method
         )
         for choice in (*choices, together)
     ]
+
+
+def _describe_paths(ground: _Ground) -> tuple[PathSummary, ...]:
+    return tuple(
+        PathSummary(
+            path=choice.path,
+            searched=choice.searched,
+            models=choice.models,
+            alone=_recover(choice.alone, ground),
+            with_lerp=_recover(choice.with_lerp, ground),
+        )
+        for choice in choose_by_path(ground.points)
+    )
 
 
 def _recover(chosen: tuple[int, ...], ground: _Ground, *, with_interval: bool = True) -> Recovery:

@@ -49,6 +49,7 @@ def _point(record: AnyCheckpoint, measured: Point | PointBrief, roles: Sequence[
         trial=record.trial,
         step=record.step,
         alpha=measured.alpha,
+        path=measured.path,
         fraction=record.fraction,
         method=_method(record),
         coarse=measured.coarse,

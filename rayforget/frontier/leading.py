@@ -21,5 +21,5 @@ class Leading:
     def add(self, points: Iterable[FrontierPoint]) -> None:
         """Takes further points; those that are known already count once."""
         known = {point.key: point for point in (*self.points, *points)}
-        some = [known[key] for key in sorted(known)]
+        some = [known[key] for key in sorted(known, key=lambda key: key.order)]
         self.points = tuple(some[index] for index in points_to_report(some))

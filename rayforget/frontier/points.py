@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.errors import RecordError, SpaceError
+from rayforget.space.path_text import LERP
 
 if TYPE_CHECKING:
     from rayforget.space.models import Space
@@ -19,8 +20,21 @@ PLAIN = "plain"
 
 _DECIMALS = 12
 
-PointKey = tuple[str, int, float]
-"""(trial, step, alpha): names a point and orders points; the lowest wins a tie."""
+
+class PointKey(NamedTuple):
+    """Names a point."""
+
+    trial: str
+    step: int
+    alpha: float
+    path: str = LERP
+    """Text of the path that alpha is on; the lerp where a record does not say."""
+
+    @property
+    def order(self) -> tuple[str, int, bool, str, float]:
+        """Sorts points by (trial, step), then the lerp's by alpha, then those of each other path; the lowest wins a
+        tie."""
+        return (self.trial, self.step, self.path != LERP, self.path, self.alpha)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +51,19 @@ class TaskRole:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontierPoint:
-    """One (trial, step, alpha) as `val` sees it."""
+    """One (trial, step, alpha, path) as `val` sees it."""
 
     trial: str
     step: int
     alpha: float
+    path: str = LERP
+    """Text of the path that alpha is on (`rayforget.space.path_text`)."""
     fraction: float
     """Share of the training at which the checkpoint was taken; 0 for theta_0."""
     method: str
     """The recipe's method; `plain` for the baseline's trainings, `theta_0` for theta_0 itself."""
     coarse: bool
-    """Whether alpha belongs to the grid common to all trials."""
+    """Whether alpha belongs to the grid common to all trials, and the path to those that are scored on all of it."""
     speciality: float
     generality: float
     tasks: Mapping[str, float] = field(default_factory=dict)
@@ -57,8 +73,13 @@ class FrontierPoint:
 
     @property
     def key(self) -> PointKey:
-        """(trial, step, alpha)."""
-        return (self.trial, self.step, self.alpha)
+        """(trial, step, alpha, path)."""
+        return PointKey(self.trial, self.step, self.alpha, self.path)
+
+    @property
+    def curve(self) -> tuple[str, int, str]:
+        """What the points of one curve share: (trial, step, path)."""
+        return (self.trial, self.step, self.path)
 
     @property
     def is_copy_of_theta_0(self) -> bool:

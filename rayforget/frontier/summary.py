@@ -81,13 +81,28 @@ class MethodSummary:
     failed: int
     """Trainings that failed and have none."""
     alpha_1: Recovery
-    """From the points with alpha = 1 alone."""
+    """From the points with alpha = 1 on the lerp alone."""
     curve: Recovery
-    """From all alphas of the grid common to all trainings."""
+    """From all alphas of the grid common to all trainings, on the lerp."""
     one_alone: OneTraining | None = None
     """With alpha = 1 alone; None where it is undefined, and for `all`."""
     one_curve: OneTraining | None = None
     """With all alphas of the common grid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathSummary:
+    """One path over all methods and plain fine-tuning together."""
+
+    path: str
+    """Its text; of a path that an inner search fits, its name."""
+    searched: bool
+    models: int
+    """Models that were scored for it."""
+    alone: Recovery
+    """From its own points."""
+    with_lerp: Recovery
+    """From these and the lerp's: against the lerp alone, what the path adds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +113,7 @@ class Summary:
     """The sweep's."""
     roles: tuple[TaskRole, ...]
     points: tuple[FrontierPoint, ...]
-    """Ascending by (trial, step, alpha), as `val` sees them."""
+    """Ascending by `PointKey.order`, as `val` sees them."""
     frontier: tuple[int, ...]
     """Indices into `points`, ascending in speciality."""
     val: Mapping[int, Measure]
@@ -109,11 +124,13 @@ class Summary:
     plain: Baseline | None
     """None while plain fine-tuning is not measured."""
     recovery: Recovery
-    """Of the frontier, refined alphas included."""
+    """Of the frontier, refined alphas and every path included."""
     methods: tuple[MethodSummary, ...]
     """In the order of their names, then `plain`."""
     together: MethodSummary
     """All methods and `plain` on the common alphas."""
+    paths: tuple[PathSummary, ...] = ()
+    """The lerp first; empty where it is the only path."""
     halved: tuple[HalvedTask, ...] = ()
     """Tasks whose `val` and `test` are parts of one labelled split."""
     whole: tuple[WholeScore, ...] = ()

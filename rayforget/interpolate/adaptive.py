@@ -7,13 +7,15 @@ the frontier's hypervolume is the interval's promise. The most promising interva
 the frontier already dominates, or that are narrower than `min_width`, are left alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.frontier.hypervolume import hypervolume
 
+P = TypeVar("P")
 _NOTHING = 1e-9
 """Below this a promise is rounding."""
 
@@ -33,9 +35,37 @@ def next_alphas(
         budget: how many alphas at most.
         min_width: intervals of alpha up to this wide are not halved.
     """
+    return [alpha for alpha, _ in next_on_paths({None: curve}, frontier, budget=budget, min_width=min_width)]
+
+
+def next_on_paths(
+    curves: Mapping[P, Sequence[tuple[float, float, float]]],
+    frontier: NDArray[np.float64],
+    *,
+    budget: int,
+    min_width: float = 0.02,
+) -> list[tuple[float, P]]:
+    """The same for the curves of several paths, which share the budget: (alpha, path), most promising first.
+
+    Each curve must beat what the others have. Of equal promises the lower alpha comes first, then the earlier path.
+    """
+    values = [np.array(curve, dtype=np.float64).reshape(-1, 3)[:, 1:] for curve in curves.values()]
+    known = np.concatenate([np.asarray(frontier, dtype=np.float64).reshape(-1, 2), *values])
+    found = [
+        (-promise, alpha, place)
+        for place, curve in enumerate(curves.values())
+        for promise, alpha in _promises(curve, known, min_width)
+    ]
+    paths = list(curves)
+    return [(alpha, paths[place]) for _, alpha, place in sorted(found)[:budget]]
+
+
+def _promises(
+    curve: Sequence[tuple[float, float, float]], known: NDArray[np.float64], min_width: float
+) -> list[tuple[float, float]]:
+    """(promise, middle) of every interval of the curve that promises anything over what is known."""
     points = np.array(sorted(curve), dtype=np.float64)
     alphas, values = points[:, 0], points[:, 1:]
-    known = np.concatenate([np.asarray(frontier, dtype=np.float64).reshape(-1, 2), values])
     reference = known.min(axis=0)
     base = hypervolume(known, reference)
     bend = _bend(alphas, values)
@@ -46,8 +76,8 @@ def next_alphas(
         corner = np.maximum(values[left], values[left + 1]) + np.maximum(bend[left], bend[left + 1])
         promise = hypervolume(np.concatenate([known, corner[None]]), reference) - base
         if promise > _NOTHING:
-            promises.append((-promise, round(float(alphas[left] + alphas[left + 1]) / 2, 4)))
-    return [alpha for _, alpha in sorted(promises)[:budget]]
+            promises.append((promise, round(float(alphas[left] + alphas[left + 1]) / 2, 4)))
+    return promises
 
 
 def _bend(alphas: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:

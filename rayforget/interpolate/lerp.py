@@ -41,6 +41,13 @@ def lerp(theta_0: Mapping[str, Tensor], theta_1: Mapping[str, Tensor], alpha: fl
     Raises:
         FoundationError: a name or a shape of theta_1 is not in theta_0, or a tensor is not fp32.
     """
+    return lerp_each(theta_0, theta_1, dict.fromkeys(theta_1, alpha))
+
+
+def lerp_each(
+    theta_0: Mapping[str, Tensor], theta_1: Mapping[str, Tensor], alphas: Mapping[str, float]
+) -> dict[str, Tensor]:
+    """The same with an alpha for each name of `theta_1`."""
     result = {}
     for name, end in theta_1.items():
         if name not in theta_0 or theta_0[name].shape != end.shape:
@@ -48,7 +55,7 @@ def lerp(theta_0: Mapping[str, Tensor], theta_1: Mapping[str, Tensor], alpha: fl
         start = theta_0[name]
         if start.dtype != torch.float32 or end.dtype != torch.float32:
             raise FoundationError(f"{name} is {start.dtype} and {end.dtype}; interpolation is done in torch.float32")
-        result[name] = torch.lerp(start, end, alpha)
+        result[name] = torch.lerp(start, end, alphas[name])
     return result
 
 

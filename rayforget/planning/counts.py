@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
+from rayforget.space.curve_paths import curve_paths
 from rayforget.space.domains import ChoiceDomain, Domain, Scalar
 from rayforget.space.foundation import ItemWords, rules_of
 from rayforget.space.load import LoadedSpace
@@ -36,10 +37,14 @@ class Counts:
     """The baselines' included."""
     checkpoints: int
     """Per training."""
-    coarse: int
-    """Models scored per checkpoint in any case; alpha 0 is theta_0, scored once for all."""
+    alphas: int
+    """Alphas of the coarse grid; alpha 0 is theta_0, scored once for all."""
+    paths: int
+    """Paths that are scored on all of them, the lerp among them."""
+    searched: int
+    """Models per checkpoint that inner searches of other paths choose."""
     refine: int
-    """Further models per checkpoint at most."""
+    """Further models per checkpoint at most, on all paths together."""
     train_items: int
     val_items: int
     """Images or texts that one model is scored on, all tasks together."""
@@ -48,8 +53,16 @@ class Counts:
     """What an item is called."""
 
     @property
+    def coarse(self) -> int:
+        """Models scored per checkpoint in any case."""
+        return self.alphas * self.paths + self.searched
+
+    @property
     def models(self) -> tuple[int, int]:
-        """Fewest and most models scored on `val` in one training: the grid, the asked alpha, what is refined."""
+        """Fewest and most models scored on `val` in one training.
+
+        The coarse grid on every path, what inner searches choose, the asked alpha, what is refined.
+        """
         return self.checkpoints * self.coarse, self.checkpoints * (self.coarse + self.refine) + 1
 
     @property
@@ -66,7 +79,7 @@ class Counts:
 
 def count(loaded: LoadedSpace, tasks: Opened) -> Counts:
     """Counts what the space asks for; reads no item."""
-    space = loaded.space
+    space, paths = loaded.space, curve_paths(loaded.space.curve.paths)
     train_items = _num_items(tasks, "train")
     share = space.search.trainings / len(loaded.methods)
     if space.search.balance == "method":
@@ -83,7 +96,9 @@ def count(loaded: LoadedSpace, tasks: Opened) -> Counts:
         methods=(*counted, plain),
         trainings=space.search.trainings + space.plain.seeds,
         checkpoints=len(space.curve.fractions),
-        coarse=len(space.curve.coarse) - 1,
+        alphas=len(space.curve.coarse) - 1,
+        paths=len(paths.fixed),
+        searched=sum(path.evaluations for path in paths.searched),
         refine=space.curve.refine,
         train_items=train_items,
         val_items=_num_items(tasks, "val"),

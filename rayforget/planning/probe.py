@@ -19,9 +19,11 @@ from torch import Tensor
 from rayforget.errors import FoundationError, SpaceError, TaskError, TrainingError
 from rayforget.evaluate.finite import require_finite
 from rayforget.interpolate.lerp import changed_tensors
+from rayforget.interpolate.paths.fit import try_paths
 from rayforget.planning.counts import Counts, MethodCount, typical_recipes
 from rayforget.planning.samples import BATCH, Samples, take_samples
 from rayforget.record.types import CUT_ITEMS
+from rayforget.space.curve_paths import curve_paths
 from rayforget.space.load import LoadedSpace
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.opening import Opened
@@ -102,6 +104,7 @@ def probe_space(loaded: LoadedSpace, tasks: Opened, counts: Counts) -> Probe:
                 samples.one.scorer(None).items_hash("val")  # what is imported or opened once is no item's time
                 decode_s = _seconds(lambda: samples.many.scorer(None).items_hash("val")) / samples.num_val
                 counted = samples.many.scorer(None).counted("val")
+                _check_paths(loaded, samples)
                 recipes = _probe_methods(loaded, counts, samples, device, timed=timed)
                 broken = _broken(samples, recipes)
             except TaskError as error:
@@ -121,6 +124,14 @@ def probe_space(loaded: LoadedSpace, tasks: Opened, counts: Counts) -> Probe:
         recipes=recipes,
         broken=broken,
     )
+
+
+def _check_paths(loaded: LoadedSpace, samples: Samples) -> None:
+    recipe, foundation = loaded.plain.recipe(seed=0), samples.many
+    try:
+        try_paths(curve_paths(loaded.space.curve.paths), foundation.initial(recipe), foundation.layers(recipe))
+    except SpaceError as error:
+        raise SpaceError(f"{loaded.where('curve.paths')}: {error}") from None
 
 
 def _broken(samples: Samples, recipes: Mapping[str, RecipeProbe]) -> dict[str, Sequence[str]]:

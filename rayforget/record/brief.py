@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rayforget.record.types import CheckpointRecord, Score
+from rayforget.record.types import CheckpointRecord, Score, Spot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +26,14 @@ class PointBrief:
     """A `Point` without its scores' items; fields as there."""
 
     alpha: float
+    path: str
     coarse: bool
     scores: Mapping[str, ScoreBrief]
+
+    @property
+    def spot(self) -> Spot:
+        """(alpha, path)."""
+        return Spot(self.alpha, self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +73,7 @@ def brief_of(record: CheckpointRecord) -> CheckpointBrief:
         points=tuple(
             PointBrief(
                 alpha=point.alpha,
+                path=sys.intern(point.path),
                 coarse=point.coarse,
                 scores={sys.intern(task): _brief_score(score) for task, score in point.scores.items()},
             )

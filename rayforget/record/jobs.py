@@ -6,6 +6,7 @@ from typing import Any
 
 from rayforget.record.envelope import open_sealed, seal
 from rayforget.record.store import Store
+from rayforget.record.types import Spot
 from rayforget.space.recipe import Recipe
 
 
@@ -18,6 +19,7 @@ class TrialJob:
     fraction: float = 1.0
     """The searcher's fraction: its checkpoint is scored at `alpha` too."""
     alpha: float = 1.0
+    """On the lerp: other paths' parameters are no part of the searcher's."""
     asked: Mapping[str, Any] = field(default_factory=dict)
     """The searcher's parameters; empty for a baseline."""
     frontier: tuple[tuple[float, float], ...] = ()
@@ -32,7 +34,7 @@ class TestJob:
 
     trial: str
     step: int
-    alphas: tuple[float, ...]
+    spots: tuple[Spot, ...]
 
 
 def save_asked(store: Store, job: TrialJob) -> None:

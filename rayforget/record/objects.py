@@ -9,7 +9,8 @@ import numpy as np
 from rayforget.errors import RecordError
 from rayforget.record.envelope import open_sealed, seal
 from rayforget.record.score_json import WeightsTable, scores_from_json, scores_to_json
-from rayforget.record.types import CheckpointRecord, Point, Score, TestRecord
+from rayforget.record.types import CheckpointRecord, Point, Score, Spot, TestRecord
+from rayforget.space.path_text import LERP
 
 
 def encode_checkpoint(record: CheckpointRecord) -> bytes:
@@ -20,7 +21,12 @@ def encode_checkpoint(record: CheckpointRecord) -> bytes:
     """
     table = WeightsTable()
     points = [
-        {"alpha": point.alpha, "coarse": point.coarse, "scores": scores_to_json(point.scores, table)}
+        {
+            "alpha": point.alpha,
+            "coarse": point.coarse,
+            "scores": scores_to_json(point.scores, table),
+            **({} if point.path == LERP else {"path": point.path}),
+        }
         for point in record.points
     ]
     body = {
@@ -54,7 +60,12 @@ def decode_checkpoint(data: bytes, name: str) -> CheckpointRecord:
     try:
         arrays = body.pop("weights")
         body["points"] = tuple(
-            Point(alpha=p["alpha"], coarse=p["coarse"], scores=scores_from_json(p["scores"], arrays))
+            Point(
+                alpha=p["alpha"],
+                path=p.get("path", LERP),
+                coarse=p["coarse"],
+                scores=scores_from_json(p["scores"], arrays),
+            )
             for p in body["points"]
         )
         body["changed"] = tuple(body["changed"])
@@ -67,7 +78,10 @@ def decode_checkpoint(data: bytes, name: str) -> CheckpointRecord:
 def encode_test(record: TestRecord) -> bytes:
     """Equal records give equal bytes; raises as `encode_checkpoint`."""
     table = WeightsTable()
-    scores = [[alpha, scores_to_json(record.scores[alpha], table)] for alpha in sorted(record.scores)]
+    scores = [
+        [spot.alpha, scores_to_json(record.scores[spot], table), *([] if spot.path == LERP else [spot.path])]
+        for spot in sorted(record.scores, key=lambda spot: spot.order)
+    ]
     body = {
         "trial": record.trial,
         "step": record.step,
@@ -86,7 +100,9 @@ def decode_test(data: bytes, name: str) -> TestRecord:
     body = open_sealed("test", data, name)
     try:
         arrays = body.pop("weights")
-        body["scores"] = {float(alpha): scores_from_json(scores, arrays) for alpha, scores in body["scores"]}
+        body["scores"] = {
+            Spot(float(alpha), *path): scores_from_json(scores, arrays) for alpha, scores, *path in body["scores"]
+        }
         return TestRecord(**body)
     except (KeyError, TypeError, ValueError) as error:
         raise _inconsistent(name, error) from error

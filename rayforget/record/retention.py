@@ -51,7 +51,7 @@ def retain(
         margin: in units of S and of G; a 0 in either keeps nothing off the frontier.
         max_bytes: of all weights together.
     """
-    ordered = sorted(points, key=lambda point: point.key)
+    ordered = sorted(points, key=lambda point: point.key.order)
     owners = {(ordered[i].trial, ordered[i].step) for i in points_to_report(ordered)}
     known = {(point.trial, point.step) for point in ordered}
     must = {key for key in stored if key in owners or key in pinned or key not in known}

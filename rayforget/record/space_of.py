@@ -35,6 +35,8 @@ def space_of(sweep: Sweep) -> Space:
                     f"sweep {sweep.info.name} cannot be used here: {_first(details)}; a package that brings it must be "
                     "installed"
                 ) from None
+            if details["loc"][:2] == ("curve", "paths"):  # likewise
+                raise RecordError(f"sweep {sweep.info.name} cannot be used here: {details['msg']}") from None
         raise RecordError(
             f"{sweep.store}/space.json is damaged, or of another version of rayforget ({_first(error.errors()[0])}); "
             "restore it from a copy, or use the version that wrote it"

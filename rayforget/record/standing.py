@@ -119,7 +119,7 @@ def standing_of(sweep: "Sweep", records: Sequence[AnyCheckpoint], gathered: Gath
     failed = {name: found[0] for name, of in trials.items() if (found := [r for r in of if r.status == "failed"])}
     done = {name for name, of in trials.items() if name not in failed and is_finished(of)}
     tests = sweep.tests()
-    tested = {(record.trial, record.step, alpha) for record in tests for alpha in record.scores}
+    tested = {PointKey(record.trial, record.step, *spot) for record in tests for spot in record.scores}
     wanted = [gathered.points[i].key for i in points_to_report(gathered.points)]
     standing = Standing(
         in_all=trainings_of(sweep),

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from rayforget.errors import RecordError, StorageError
+from rayforget.frontier.points import PointKey
 from rayforget.record.brief import CheckpointBrief, brief_of
 from rayforget.record.command import command
 from rayforget.record.driver_lock import sole_driver
@@ -184,12 +185,12 @@ class Sweep:
         """
         return sorted(self._tests.everything(), key=lambda record: (record.trial, record.step, record.finished))
 
-    def test_scores(self) -> dict[tuple[str, int, float], Mapping[str, Score]]:
-        """(trial, step, alpha) -> scores on `test` by task; the latest where a point was scored again."""
+    def test_scores(self) -> dict[PointKey, Mapping[str, Score]]:
+        """(trial, step, alpha, path) -> scores on `test` by task; the latest where a point was scored again."""
         return {
-            (record.trial, record.step, alpha): scores
+            PointKey(record.trial, record.step, *spot): scores
             for record in self.tests()
-            for alpha, scores in record.scores.items()
+            for spot, scores in record.scores.items()
         }
 
     def kept_weights(self) -> dict[tuple[str, int], int]:

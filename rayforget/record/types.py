@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.metrics.metric import Metric, metric_of
 from rayforget.metrics.scored_items import ScoredItems
+from rayforget.space.path_text import LERP
 
 Split = Literal["val", "test"]
 
@@ -78,19 +79,43 @@ class Score:
         return self.metric.readings(self.total, self.count, self.facts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """One (trial, step, alpha) with its scores per task."""
+class Spot(NamedTuple):
+    """One alpha on one path: with theta_0 and theta_1 it is a model."""
 
     alpha: float
+    path: str = LERP
+    """The path's text (`rayforget.space.path_text`)."""
+
+    @property
+    def order(self) -> tuple[bool, str, float]:
+        """Sorts the lerp's alphas first, then path by path."""
+        return (self.path != LERP, self.path, self.alpha)
+
+    def __str__(self) -> str:
+        return f"alpha = {self.alpha:g}" + ("" if self.path == LERP else f" of {self.path}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One (trial, step, alpha, path) with its scores per task."""
+
+    alpha: float
+    path: str = LERP
+    """Text of the path that alpha is on."""
     coarse: bool
-    """Whether alpha belongs to the grid common to all trials (methods are compared on these alone)."""
+    """Whether alpha belongs to the grid common to all trials (methods are compared on these alone), and the path to
+    those that are scored on all of it."""
     scores: Mapping[str, Score]
+
+    @property
+    def spot(self) -> Spot:
+        """(alpha, path)."""
+        return Spot(self.alpha, self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointRecord:
-    """The immutable object of one (trial, step): what was trained and every point of its alpha curve."""
+    """The immutable object of one (trial, step): what was trained and every point of its alpha curves."""
 
     trial: str
     """Name of the trial, unique in its sweep; sorts in the order in which trials were asked."""
@@ -106,7 +131,7 @@ class CheckpointRecord:
     asked: Mapping[str, Any] = field(default_factory=dict)
     """The searcher's parameters of this trial, with the asked `fraction` and `alpha`; empty for baselines."""
     points: tuple[Point, ...] = ()
-    """Points on `val`, ascending in alpha; empty when failed."""
+    """Points on `val`, the lerp's first, ascending in alpha along each path; empty when failed."""
     theta_0_hash: str
     theta_1_hash: str | None = None
     """Hash of the whole theta_1 (all tensors, names sorted); None when failed."""
@@ -129,7 +154,7 @@ class CheckpointRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestRecord:
-    """The immutable object of what the report read on `test`: the chosen alphas of one (trial, step)."""
+    """The immutable object of what the report read on `test`: the chosen points of one (trial, step)."""
 
     __test__ = False  # not a test class, whatever pytest makes of its name
 
@@ -137,8 +162,8 @@ class TestRecord:
     step: int
     theta_1_hash: str
     """Of the theta_1 that was interpolated; theta_0's hash for theta_0's own record."""
-    scores: Mapping[float, Mapping[str, Score]]
-    """alpha -> task -> score on `test`."""
+    scores: Mapping[Spot, Mapping[str, Score]]
+    """(alpha, path) -> task -> score on `test`."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What was observed of the `test` data: items left out."""
     provenance: Mapping[str, Any] = field(default_factory=dict)

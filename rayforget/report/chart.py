@@ -11,7 +11,7 @@ from rayforget.frontier.summary import Summary
 from rayforget.report.frame import frame_points
 from rayforget.report.hover import hover_mean, hover_measure, hover_points, hover_title
 from rayforget.report.look import INK, MUTED, RULE, SHADE, Look, assign_looks
-from rayforget.report.reading import name_method, pick_point
+from rayforget.report.reading import name_alpha, name_method, pick_point
 
 _HOVER = "%{customdata}<extra></extra>"
 
@@ -64,9 +64,9 @@ def _add_method(figure: go.Figure, summary: Summary, method: str, look: Look, ho
         name=escape(name_method(method)),
         legendgroup=method,
     )
-    owners = {summary.points[i].key[:2] for i in summary.frontier if summary.points[i].method == method}
+    owners = {summary.points[i].curve for i in summary.frontier if summary.points[i].method == method}
     for owner in sorted(owners):
-        curve = [point for point in summary.points if point.key[:2] == owner]
+        curve = [point for point in summary.points if point.curve == owner]
         figure.add_scatter(
             **_xy(curve),
             mode="lines",
@@ -174,7 +174,8 @@ def _add_picked(figure: go.Figure, summary: Summary) -> None:
     figure.add_annotation(
         x=100 * point.speciality,
         y=100 * point.generality,
-        text=f"best for at most 1 point of generality:<br>{escape(name_method(point.method))}, α = {point.alpha:g}",
+        text="best for at most 1 point of generality:<br>"
+        + escape(f"{name_method(point.method)}, {name_alpha(point)}"),
         ax=40,
         ay=-50,
         align="left",

@@ -20,11 +20,16 @@ def footnotes(summary: Summary) -> list[str]:
             f"methods have from {counts[0]} to {counts[-1]} trainings with points{lost}: "
             "compare those with equal numbers only"
         )
+    if summary.paths:
+        notes.append(
+            "α = 1 alone and all α are those of the lerp; the other paths are part of the frontier, and compared above"
+        )
     if summary.plain is not None:
         notes.append("plain is part of all and of no other method")
     recoveries = [
         summary.recovery,
         *(one for method in (*methods, summary.together) for one in (method.alpha_1, method.curve)),
+        *(one for path in summary.paths for one in (path.alone, path.with_lerp)),
     ]
     scored = [(found, split) for one in recoveries for found, split in ((one.test, "test"), (one.val, "val")) if found]
     undefined = next(((found.reason, split) for found, split in scored if found.reason), None)

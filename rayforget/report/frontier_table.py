@@ -16,12 +16,12 @@ def frontier_as_table(summary: Summary) -> bytes:
     """
     points = [summary.points[i] for i in summary.frontier]
     recipes = [flatten_recipe(point.recipe) for point in points]
-    own = ("trial", "step", "fraction", "alpha", "method")
+    own = ("trial", "step", "fraction", "alpha", "path", "method")
     fields = sorted({name for recipe in recipes for name in recipe} - {*own})
     scores = [f"{split}/{name}{error}" for split in ("val", "test") for name in _SCORES for error in ("", "_error")]
     rows: list[list[Any]] = []
     for i, point, recipe in zip(summary.frontier, points, recipes, strict=True):
-        row = [point.trial, point.step, point.fraction, point.alpha, point.method]
+        row = [point.trial, point.step, point.fraction, point.alpha, point.path, point.method]
         row += [*_values(summary.val[i]), *_values(summary.test.get(i))]
         rows.append([*row, *(recipe.get(name) for name in fields)])
     return json.dumps({"columns": [*own, *scores, *fields], "data": rows}).encode()

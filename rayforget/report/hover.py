@@ -4,7 +4,7 @@ from html import escape
 
 from rayforget.frontier.points import THETA_0, FrontierPoint
 from rayforget.frontier.summary import Measure, Summary
-from rayforget.report.reading import format_measure, name_method, percent
+from rayforget.report.reading import format_measure, name_alpha, name_method, percent
 from rayforget.report.recipe_words import distinguish, shorten_recipe
 
 
@@ -29,7 +29,8 @@ def hover_title(point: FrontierPoint) -> str:
     if point.method == THETA_0:
         return "<b>θ0, pretrained</b>"
     done = f"step {point.step} ({percent(point.fraction, 0)} % of its training)"
-    return f"<b>{escape(name_method(point.method))}, α = {point.alpha:g}</b><br>trial {escape(point.trial)}, {done}"
+    name = f"{name_method(point.method)}, {name_alpha(point)}"
+    return f"<b>{escape(name)}</b><br>trial {escape(point.trial)}, {done}"
 
 
 def hover_measure(split: str, measure: Measure) -> str:

@@ -11,6 +11,7 @@ from rich.text import Text
 from rayforget.frontier.points import THETA_0, PointKey
 from rayforget.frontier.summary import Summary
 from rayforget.record.types import CUT_ITEMS, Score
+from rayforget.report.reading import name_alpha
 
 _FIGURES = {"nll_per_token": "nats/token", "bits_per_byte": "bits/byte"}
 
@@ -31,7 +32,7 @@ def text_notes(summary: Summary, val: Mapping[PointKey, Mapping[str, Score]]) ->
         best = max((summary.points[i] for i in summary.frontier), key=lambda point: point.speciality)
         columns = {"θ0": theta_0}
         if best.trial != THETA_0:
-            columns[f"{best.trial} α={best.alpha:g}"] = val[best.key]
+            columns[f"{best.trial} {name_alpha(best).replace(' = ', '=')}"] = val[best.key]
         note = "on val; lower is better; the frontier's best speciality beside θ0"
         parts += [Text(), Text.assemble(("Likelihoods", "bold"), (f"   {note}", "dim")), _table(likely, columns)]
     for name, score in theta_0.items():

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rayforget.frontier.points import FrontierPoint
+from rayforget.report.reading import name_alpha
 
 _STOPPING = "stopping; what is finished is recorded"
 _SHOWN = 8
@@ -162,7 +163,7 @@ class LiveView:
             table.add_row(
                 point.trial,
                 f"{100 * point.fraction:g} %",
-                f"{point.alpha:g}",
+                name_alpha(point).removeprefix("α = "),
                 f"{100 * point.speciality:.1f}",
                 f"{100 * point.generality:.1f}",
             )

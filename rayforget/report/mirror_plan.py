@@ -1,7 +1,8 @@
 """A sweep's record -> the MLflow runs that show it: one for the sweep, one per trial, one per frontier point.
 
 Names of metrics: `val/speciality`, `val/generality` and `val/ROLE/TASK/RULE`, each a series over the alpha curve with
-step = 1000 * alpha (rounded; `val/alpha` holds the exact value); an earlier checkpoint has `val_0.5/...`, by fraction.
+step = 1000 * alpha (rounded; `val/alpha` holds the exact value); an earlier checkpoint has `val_0.5/...`, by fraction,
+and another path than the lerp `val_lines_gamma_0.5_-HASH/...` where it is scored on the coarse alphas.
 Filter for MLflow's compare page: tags.`rayforget.kind` = 'point' and tags.superseded = 'false'.
 """
 
@@ -20,6 +21,7 @@ from rayforget.frontier.recovered import Pair
 from rayforget.record.brief import AnyCheckpoint, ScoreBrief
 from rayforget.record.standing import is_finished
 from rayforget.record.types import Score
+from rayforget.space.path_text import LERP, parse_path
 
 MAX_POINTS = 100
 """Point runs of one sweep: MLflow's compare page loads a hundred runs at a time."""
@@ -191,19 +193,22 @@ def _plan_trial(view: SweepView, records: Sequence[AnyCheckpoint], values: Mappi
 def _plan_point(view: SweepView, key: PointKey, records: Sequence[AnyCheckpoint], point: FrontierPoint) -> RunPlan:
     record = next(record for record in records if record.step == point.step)
     time_ms = _ms(record.finished)
-    scores = next(measured.scores for measured in record.points if measured.alpha == point.alpha)
+    scores = next(measured.scores for measured in record.points if measured.spot == (point.alpha, point.path))
     figures = {"alpha": point.alpha, "step": float(point.step)}
     figures.update({f"val/{name}": value for name, value in _scores(scores, view.roles, point)})
     if key in view.test:
         figures["test/speciality"], figures["test/generality"] = view.test[key]
     return RunPlan(
-        key=f"{view.name}/{point.trial}/{point.step}/{point.alpha!r}",
+        key=f"{view.name}/{point.trial}/{point.step}/{point.alpha!r}"
+        + ("" if point.path == LERP else f"/{point.path}"),
         parent=f"{view.name}/{point.trial}",
-        name=f"{point.trial} step {point.step} alpha {point.alpha:g}",
+        name=f"{point.trial} step {point.step} alpha {point.alpha:g}"
+        + ("" if point.path == LERP else f" of {point.path}"),
         kind="point",
         params={
             **_params(record),
             "alpha": repr(point.alpha),
+            **_path_params(point.path),
             "fraction": repr(point.fraction),
             "step": str(point.step),
         },
@@ -219,12 +224,26 @@ def _curve_metrics(
     record: AnyCheckpoint, roles: Sequence[TaskRole], values: Mapping[PointKey, FrontierPoint]
 ) -> Iterator[MetricPlan]:
     stage = "val" if record.fraction in (0, 1) else f"val_{record.fraction:g}"
+    on_grid = {LERP, *(measured.path for measured in record.points if measured.coarse)}
     for measured in record.points:
-        point = values[record.trial, record.step, measured.alpha]
+        point = values[PointKey(record.trial, record.step, *measured.spot)]
+        if measured.path not in on_grid:
+            continue  # each spot of an inner search is on a path of its own, which makes no series
         figures = [("alpha", measured.alpha), *_scores(measured.scores, roles, point)]
         for name, value in figures:
             step, time_ms = round(1000 * measured.alpha), _ms(record.finished)
-            yield MetricPlan(name=f"{stage}/{name}", value=value, step=step, time_ms=time_ms)
+            yield MetricPlan(name=f"{_of_path(stage, measured.path)}/{name}", value=value, step=step, time_ms=time_ms)
+
+
+def _of_path(stage: str, path: str) -> str:
+    """`val`, and of another path than the lerp `val_lines_gamma_0.5_-1a2b`."""
+    return stage if path == LERP else f"{stage}_{safe_name(path)}"
+
+
+def _path_params(path: str) -> dict[str, str]:
+    """`path`: its name, and `path.gamma`: its parameters."""
+    name, parameters = parse_path(path)
+    return {"path": name, **flatten_recipe({"path": parameters})}
 
 
 def _scores(
@@ -269,7 +288,7 @@ def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
 
 def _thin_out(frontier: Sequence[PointKey], values: Mapping[PointKey, FrontierPoint]) -> list[PointKey]:
     """At most MAX_POINTS of them, evenly spread along the frontier, both ends included."""
-    ordered = sorted(frontier, key=lambda key: (values[key].speciality, key))
+    ordered = sorted(frontier, key=lambda key: (values[key].speciality, key.order))
     if len(ordered) <= MAX_POINTS:
         return ordered
     return [ordered[i] for i in np.linspace(0, len(ordered) - 1, MAX_POINTS).round().astype(int)]

@@ -5,7 +5,14 @@ from pathlib import Path
 
 from rayforget.frontier.summary import Summary
 from rayforget.report.chart import build_chart
-from rayforget.report.page_tables import baselines_html, frontier_html, recovered_html, tasks_html, whole_html
+from rayforget.report.page_tables import (
+    baselines_html,
+    frontier_html,
+    paths_html,
+    recovered_html,
+    tasks_html,
+    whole_html,
+)
 from rayforget.report.reading import read
 
 _STYLE = """
@@ -47,7 +54,7 @@ def write_page(summary: Summary, path: Path) -> None:
     sentences = "\n".join(f"<p>{escape(line)}</p>" for line in read(summary))
     if summary.notice is not None:
         sentences = f'<p class="alert">{escape(summary.notice)}</p>\n{sentences}'
-    tables = (baselines_html, frontier_html, recovered_html, tasks_html, whole_html)
+    tables = (baselines_html, frontier_html, recovered_html, paths_html, tasks_html, whole_html)
     body = "\n".join(table(summary) for table in tables)
     title = escape(summary.name)
     path.write_text(

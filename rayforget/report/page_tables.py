@@ -5,11 +5,11 @@ from html import escape
 
 from rayforget.frontier.points import PLAIN
 from rayforget.frontier.summary import Baseline, Measure, Summary
-from rayforget.report import one_training, whole
+from rayforget.report import one_training, paths, whole
 from rayforget.report.footnotes import footnotes
 from rayforget.report.look import assign_looks
-from rayforget.report.reading import format_measure, name_method, percent, pick_point
-from rayforget.report.table import method_cells, recovery_cells
+from rayforget.report.reading import format_measure, name_alpha, name_method, percent, pick_point
+from rayforget.report.table import frontier_row_title, method_cells, recovery_cells
 
 _SPLITS = '<th class="group" colspan="2">val</th><th class="group" colspan="2">test</th>'
 _PAIR = "<th>speciality</th><th>generality</th>"
@@ -43,12 +43,15 @@ def frontier_html(summary: Summary) -> str:
         point = summary.points[i]
         dot = f'<i style="background:{looks[point.method].color}"></i>'
         text = [escape(point.trial), dot + escape(name_method(point.method))]
+        text += [escape(point.path)] if summary.paths else []
         numbers = [f"{percent(point.fraction, 0)} %", f"{point.alpha:g}"]
         numbers += [*_measure_cells(summary.val[i]), *_measure_cells(summary.test.get(i))]
         kind = "picked" if picked is not None and picked.index == i else ""
-        rows.append(_row([*text, *numbers], num_text=2, kind=kind, escaped=True))
+        rows.append(_row([*text, *numbers], num_text=len(text), kind=kind, escaped=True))
+    path = '<th class="text">path</th>' if summary.paths else ""
     head = (
-        f'<tr><th colspan="4"></th>{_SPLITS}</tr><tr><th class="text">trial</th><th class="text">method</th>'
+        f'<tr><th colspan="{5 if summary.paths else 4}"></th>{_SPLITS}</tr><tr><th class="text">trial</th>'
+        f'<th class="text">method</th>{path}'
         f"<th>training done</th><th>α</th>{_PAIR * 2}</tr>"
     )
     note = f"chosen on val among {len(summary.points)} points; %, ± one standard error"
@@ -61,8 +64,8 @@ def recovered_html(summary: Summary) -> str:
     """What each method recovers without interpolation and with it."""
     rows = [_row(method_cells(method), num_text=1) for method in summary.methods]
     rows.append(_row(method_cells(summary.together), num_text=1, kind="picked"))
-    if any(not point.coarse for point in summary.points):
-        rows.append(_row(["all, refined α too", "", "", "", *recovery_cells(summary.recovery)], num_text=1))
+    if title := frontier_row_title(summary):
+        rows.append(_row([title, "", "", "", *recovery_cells(summary.recovery)], num_text=1))
     pair = "<th>test [95 %]</th><th>val*</th>"
     head = (
         '<tr><th colspan="2"></th><th class="group" colspan="2">α = 1 alone</th>'
@@ -85,6 +88,18 @@ def _notes_html(summary: Summary) -> str:
     return "\n<ul>" + "".join(f"<li>{escape(line)}</li>" for line in footnotes(summary)) + "</ul>"
 
 
+def paths_html(summary: Summary) -> str:
+    """What each path recovers alone and beside the lerp; empty where the lerp is the only one."""
+    if not summary.paths:
+        return ""
+    rows = [
+        _row([*paths.path_cells(path), *recovery_cells(path.alone), *recovery_cells(path.with_lerp)], num_text=1)
+        for path in summary.paths
+    ]
+    heads = [f"<th>{escape(' '.join(head.split()))}</th>" for head in paths.HEADS[1:]]
+    return _table(paths.TITLE, paths.NOTE, f'<tr><th class="text">{paths.HEADS[0]}</th>{"".join(heads)}</tr>', rows)
+
+
 def tasks_html(summary: Summary) -> str:
     """Every task's score on `val`: theta_0, plain fine-tuning's mean, the picked point."""
     models: list[tuple[str, Sequence[int]]] = [("θ0", summary.theta_0.points)]
@@ -93,7 +108,7 @@ def tasks_html(summary: Summary) -> str:
     picked = pick_point(summary)
     if picked is not None:
         point = summary.points[picked.index]
-        models.append((f"{name_method(point.method)}, α = {point.alpha:g}", [picked.index]))
+        models.append((f"{name_method(point.method)}, {name_alpha(point)}", [picked.index]))
     rows = []
     for role in summary.roles:
         tasks = [[summary.points[i].tasks.get(role.name) for i in points] for _, points in models]

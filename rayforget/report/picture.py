@@ -15,7 +15,8 @@ from rayforget.frontier.points import THETA_0
 from rayforget.frontier.summary import Summary
 from rayforget.report.frame import Frame, frame_points
 from rayforget.report.look import ALERT, INK, MUTED, RULE, SHADE, Look, assign_looks
-from rayforget.report.reading import format_area, format_recovered, name_method, pick_point
+from rayforget.report.reading import format_area, format_recovered, name_alpha, name_method, pick_point
+from rayforget.space.path_text import LERP
 
 _SIZE_IN = (9.0, 5.8)
 _DPI = 160
@@ -70,9 +71,11 @@ def _draw_points(axes: Axes, summary: Summary, looks: dict[str, Look]) -> None:
 
 
 def _draw_frontier(axes: Axes, summary: Summary, looks: dict[str, Look], frame: Frame) -> None:
-    owners = sorted({summary.points[i].key[:2] for i in summary.frontier})
+    owners = sorted({summary.points[i].curve for i in summary.frontier})
     for owner in owners:
-        curve = [point for point in summary.points if point.key[:2] == owner]
+        curve = [point for point in summary.points if point.curve == owner]
+        if len(curve) == 1 and curve[0].path != LERP:
+            continue  # of an inner search: what lies between it and theta_0 was not scored
         start = [] if any(point.alpha == 0 for point in curve) or curve[0].alpha < 0 else [summary.theta_0.val.pair]
         xs, ys = 100 * np.array([*start, *((point.speciality, point.generality) for point in curve)]).T
         axes.plot(xs, ys, color=looks[curve[0].method].color, lw=1, alpha=0.75, zorder=3)
@@ -122,7 +125,7 @@ def _draw_picked(axes: Axes, summary: Summary, frame: Frame) -> None:
     point = summary.points[picked.index]
     where = (100 * point.speciality, 100 * point.generality)
     axes.scatter(*where, s=150, facecolor="none", edgecolor=INK, linewidth=1.2, zorder=6)
-    text = f"best for at most 1 point of generality:\n{name_method(point.method)}, α = {point.alpha:g}"
+    text = f"best for at most 1 point of generality:\n{name_method(point.method)}, {name_alpha(point)}"
     # The space above a frontier is free; the text ends inside the frame, whatever the point's place.
     across = min((where[0] - frame.left) / (frame.right - frame.left) + 0.03, 1 - _PICKED_WIDTH)
     beneath = [_highest(summary, i, frame) for i in summary.frontier if _is_below(summary, i, frame, across)]

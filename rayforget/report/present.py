@@ -261,6 +261,7 @@ def _frontier_json(summary: Summary) -> bytes:
                 "step": point.step,
                 "fraction": point.fraction,
                 "alpha": point.alpha,
+                "path": point.path,
                 "method": point.method,
                 "val": asdict(summary.val[index]),
                 "test": None if tested is None else asdict(tested),

@@ -10,6 +10,7 @@ from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint
 from rayforget.frontier.recovered import Pair, Recovered
 from rayforget.frontier.summary import OneTraining, Summary
 from rayforget.record.standing import Standing
+from rayforget.space.path_text import LERP
 
 MAX_LOSS = 0.01
 """The budget of generality, one point, for which a report names the best point."""
@@ -89,7 +90,12 @@ def _read_recovered(summary: Summary) -> str:
 def name_point(point: FrontierPoint) -> str:
     """`l2 at α = 0.6, trial t0012, 50 % of its training`."""
     early = "" if point.fraction in (0, 1) else f", {percent(point.fraction, 0)} % of its training"
-    return f"{name_method(point.method)} at α = {point.alpha:g}, trial {point.trial}{early}"
+    return f"{name_method(point.method)} at {name_alpha(point)}, trial {point.trial}{early}"
+
+
+def name_alpha(point: FrontierPoint) -> str:
+    """`α = 0.6`; on another path than the lerp `α = 0.6 of lines(gamma=0.5)`."""
+    return f"α = {point.alpha:g}" + ("" if point.path == LERP else f" of {point.path}")
 
 
 def stale_notice(standing: Standing) -> str | None:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from rayforget.frontier.recovered import Pair
 from rayforget.frontier.summary import Measure, MethodSummary, Recovery, Summary
-from rayforget.report import one_training, whole
+from rayforget.report import one_training, paths, whole
 from rayforget.report.footnotes import footnotes
 from rayforget.report.reading import (
     format_measure,
@@ -39,6 +39,8 @@ def frontier_table(summary: Summary) -> RenderableType:
     if rows := one_training.one_training_rows(summary):
         alone = _plain_table(one_training.TEXT_HEADS, one_training.NUMBER_HEADS, rows)
         sections.append((one_training.TITLE, one_training.NOTE, alone))
+    if summary.paths:
+        sections.append((paths.TITLE, paths.NOTE, _paths_table(summary)))
     if summary.whole:
         wholes = _plain_table(whole.TEXT_HEADS, whole.NUMBER_HEADS, whole.whole_rows(summary))
         sections.append((whole.TITLE, whole.NOTE, wholes))
@@ -78,6 +80,8 @@ def _points_table(summary: Summary) -> Table:
     table.add_column("method", no_wrap=True)
     table.add_column("training\ndone", justify="right")
     table.add_column("α", justify="right")
+    if summary.paths:
+        table.add_column("path")
     _add_measure_columns(table)
     for i in summary.frontier:
         point = summary.points[i]
@@ -88,6 +92,7 @@ def _points_table(summary: Summary) -> Table:
             name_method(point.method),
             f"{percent(point.fraction, 0)} %",
             f"{point.alpha:g}",
+            *([point.path] if summary.paths else []),
             *_measure_cells(summary.val[i]),
             *_measure_cells(summary.test.get(i)),
             style="bold" if marked else "",
@@ -107,8 +112,19 @@ def _recovered_table(summary: Summary) -> Table:
         _add_row(table, *method_cells(method))
     table.add_section()
     _add_row(table, *method_cells(summary.together), style="bold")
-    if any(not point.coarse for point in summary.points):
-        _add_row(table, "all, refined α too", "", "", "", *recovery_cells(summary.recovery))
+    if title := frontier_row_title(summary):
+        _add_row(table, title, "", "", "", *recovery_cells(summary.recovery))
+    return table
+
+
+def _paths_table(summary: Summary) -> Table:
+    """What each path recovers alone and beside the lerp."""
+    table = _table()
+    table.add_column(paths.HEADS[0])
+    for head in paths.HEADS[1:]:
+        table.add_column(head, justify="right", no_wrap=True)
+    for path in summary.paths:
+        _add_row(table, *paths.path_cells(path), *recovery_cells(path.alone), *recovery_cells(path.with_lerp))
     return table
 
 
@@ -122,6 +138,14 @@ def _plain_table(text_heads: Sequence[str], number_heads: Sequence[str], rows: S
     for row in rows:
         _add_row(table, *row)
     return table
+
+
+def frontier_row_title(summary: Summary) -> str | None:
+    """What the frontier has besides the lerp's common alphas; None where it has nothing."""
+    refined = any(not point.coarse for point in summary.points)
+    if summary.paths:
+        return "all, every α and path"
+    return "all, refined α too" if refined else None
 
 
 def method_cells(method: MethodSummary) -> list[str]:

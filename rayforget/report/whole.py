@@ -1,7 +1,7 @@
 """A summary's scores on whole labelled splits -> the rows of a table: both parts, and the whole beside them."""
 
 from rayforget.frontier.summary import Summary
-from rayforget.report.reading import name_method, percent
+from rayforget.report.reading import name_alpha, name_method, percent
 
 TITLE = "Whole labelled splits"
 NOTE = (
@@ -32,4 +32,4 @@ def _name(summary: Summary, points: tuple[int, ...]) -> str:
     if summary.plain is not None and points == summary.plain.points:
         return f"plain, mean of {len(points)} seeds" if len(points) > 1 else "plain, 1 seed"
     point = summary.points[points[0]]
-    return f"{point.trial}, {name_method(point.method)}, α = {point.alpha:g}"
+    return f"{point.trial}, {name_method(point.method)}, {name_alpha(point)}"

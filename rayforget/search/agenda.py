@@ -19,9 +19,11 @@ from rayforget.record.brief import CheckpointBrief
 from rayforget.record.jobs import TestJob, TrialJob, load_asked, save_asked
 from rayforget.record.standing import is_finished
 from rayforget.record.sweep import Sweep
+from rayforget.record.types import Spot
 from rayforget.search.study import Asked, CurvePoint, CurveStudy
 from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Space
+from rayforget.space.path_text import LERP
 from rayforget.space.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -246,6 +248,7 @@ class Agenda:
                 generality=point.generality,
             )
             for point in points
+            if point.path == LERP  # another path's parameters have no place among the study's
         ]
         self.study.tell(_number(job.name), _asked(job), curve)
 
@@ -262,14 +265,14 @@ class Agenda:
         """The chosen points that have no `test` score yet, shared out among the slots."""
         points = self._leading.points
         tested = self.sweep.test_scores()
-        wanted: dict[tuple[str, int], list[float]] = {}
+        wanted: dict[tuple[str, int], list[Spot]] = {}
         for index in points_to_report(points):
             point = points[index]
             if point.key not in tested:
-                wanted.setdefault((point.trial, point.step), []).append(point.alpha)
+                wanted.setdefault((point.trial, point.step), []).append(Spot(point.alpha, point.path))
         jobs = [
-            TestJob(trial=trial, step=step, alphas=tuple(sorted(alphas)))
-            for (trial, step), alphas in sorted(wanted.items())
+            TestJob(trial=trial, step=step, spots=tuple(sorted(spots, key=lambda spot: spot.order)))
+            for (trial, step), spots in sorted(wanted.items())
         ]
         slots = self.space.resources.slots
         shares = [tuple(jobs[slot::slots]) for slot in range(slots)]

@@ -6,8 +6,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from rayforget.space.checks import space_problems
+from rayforget.space.curve_paths import path_problems
 from rayforget.space.foundation import Foundation
 from rayforget.space.frozen import Frozen, FrozenDict, Name, Problem
+from rayforget.space.path_schema import WrittenPaths
+from rayforget.space.path_text import LERP
 from rayforget.space.paths import LocalPath, Place
 from rayforget.space.searchable import Tree, constant_recipe, open_recipe
 from rayforget.space.tasks import Task
@@ -50,7 +53,13 @@ class Curve(Frozen):
     coarse: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     """The alphas common to every training; must hold 0 and 1. Values outside [0, 1] extrapolate."""
     refine: NonNegativeInt = 4
-    """How many further alphas a curve may get where its objectives bend or the frontier is undecided."""
+    """How many further alphas a curve may get where its objectives bend or the frontier is undecided; all its paths
+    share them."""
+    paths: WrittenPaths = FrozenDict({LERP: FrozenDict()})
+    """The ways from theta_0 to theta_1 that are scored, by name; `lerp: {}`, the straight line, must be there. A
+    parameter is a constant, a grid (`{grid: [0.1, 0.5]}`: a path for each value, all on the coarse alphas), or a
+    domain, for which `search: {evaluations: 8}` says how many models of each checkpoint an inner search may score on
+    `val`. They cost evaluations, no trainings."""
     fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)
     """Shares of the training at which a checkpoint gets a curve of its own; must hold 1."""
 
@@ -65,6 +74,7 @@ class Curve(Frozen):
                     f"{' and '.join(f'{value:g}' for value in sorted(needed))} among them: {wanted}"
                 )
                 yield Problem(at=(field,), text=text)
+        yield from (Problem(at=("paths", *it.at), text=it.text) for it in path_problems(self.paths))
 
 
 class Resources(Frozen):

@@ -37,7 +37,7 @@ POINTS = [
 
 
 def keys(chosen: tuple[int, ...], points: list[FrontierPoint]) -> list[tuple[str, int, float]]:
-    return [points[i].key for i in chosen]
+    return [points[i].key[:3] for i in chosen]
 
 
 def test_frontier_ascends_in_speciality_and_descends_in_generality() -> None:
@@ -107,4 +107,4 @@ def test_report_needs_baselines_frontier_and_each_methods_own_points() -> None:
 
 
 def test_the_baseline_is_the_end_of_plain_fine_tuning() -> None:
-    assert [p.key for p in POINTS if is_plain_baseline(p)] == [("p1", 8, 1.0)]
+    assert [p.key[:3] for p in POINTS if is_plain_baseline(p)] == [("p1", 8, 1.0)]

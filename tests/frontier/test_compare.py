@@ -11,6 +11,7 @@ from rayforget.frontier.compare import summarise
 from rayforget.frontier.each_training import points_to_compare
 from rayforget.frontier.gather import gather
 from rayforget.frontier.hypervolume import hypervolume
+from rayforget.frontier.points import PointKey
 from rayforget.frontier.summary import Summary
 
 RECORDS, TEST = make_records(trials=7, fractions=(1.0,))
@@ -39,8 +40,8 @@ def test_recovered_on_test_is_by_hand_what_the_val_frontier_scores_there() -> No
         for key, (s, g) in sorted(on_val.items())
         if not any(other != (s, g) and other[0] >= s and other[1] >= g for other in on_val.values())
     ]
-    theta_0 = pair(test[("theta_0", 0, 0.0)])
-    plain = np.mean([pair(test[(f"plain-{seed}", 80, 1.0)]) for seed in range(3)], axis=0)
+    theta_0 = pair(test[PointKey("theta_0", 0, 0.0)])
+    plain = np.mean([pair(test[PointKey(f"plain-{seed}", 80, 1.0)]) for seed in range(3)], axis=0)
     area = hypervolume(np.array([pair(test[key]) for key in front]), (theta_0[0], float(plain[1])))
     expected = area / ((plain[0] - theta_0[0]) * (theta_0[1] - plain[1]))
     assert SUMMARY.recovery.test is not None
@@ -182,8 +183,8 @@ def test_one_item_per_task_is_enough() -> None:
         ({"points": [p for p in GATHERED.points if p.method != "theta_0"]}, "expected one point of theta_0, found 0"),
         ({"points": [*GATHERED.points, GATHERED.points[-1]]}, "repeat a"),
         ({"val": {}}, "have no val scores"),
-        ({"test": {("nobody", 1, 0.5): {}}}, "have test scores but no point"),
-        ({"test": {("theta_0", 0, 0.0): {}}}, "no test score for task photo"),
+        ({"test": {PointKey("nobody", 1, 0.5): {}}}, "have test scores but no point"),
+        ({"test": {PointKey("theta_0", 0, 0.0): {}}}, "no test score for task photo"),
     ],
 )
 def test_what_contradicts_itself_is_refused(changes: dict[str, object], words: str) -> None:

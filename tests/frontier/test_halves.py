@@ -7,6 +7,7 @@ from synthetic_sweep import ROLES, make_records
 from rayforget.errors import RecordError
 from rayforget.frontier.gather import gather
 from rayforget.frontier.halves import HalvedTask, halved_tasks, join_halves, whole_scores
+from rayforget.frontier.points import PointKey
 from rayforget.record.types import Score
 from rayforget.space.models import Space
 
@@ -54,11 +55,11 @@ def test_every_model_with_test_scores_gets_its_whole_and_a_mean_is_one_of_models
     gathered = gather(records, ROLES)
     points = sorted(gathered.points, key=lambda point: point.key)
     index = {point.key: i for i, point in enumerate(points)}
-    theta_0 = (index["theta_0", 0, 0.0],)
-    plain = tuple(index[f"plain-{seed}", 80, 1.0] for seed in range(3))
+    theta_0 = (index[PointKey("theta_0", 0, 0.0)],)
+    plain = tuple(index[PointKey(f"plain-{seed}", 80, 1.0)] for seed in range(3))
     untested = dict(tests)
-    del untested["plain-0", 80, 0.5]
-    models = [theta_0, plain, (), (index["plain-0", 80, 0.5],)]
+    del untested[PointKey("plain-0", 80, 0.5)]
+    models = [theta_0, plain, (), (index[PointKey("plain-0", 80, 0.5)],)]
     halved = [HalvedTask(name="sketch", seed=0, val_share=0.5)]
     found = whole_scores(halved, models, points, val=gathered.val, test=untested)
     assert [(one.task, one.points) for one in found] == [("sketch", theta_0), ("sketch", plain)]

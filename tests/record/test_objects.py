@@ -12,7 +12,7 @@ import pytest
 
 from rayforget.errors import ExtensionError, RecordError
 from rayforget.record.objects import decode_checkpoint, decode_test, encode_checkpoint, encode_test
-from rayforget.record.types import Point, Score, TestRecord
+from rayforget.record.types import Point, Score, Spot, TestRecord
 
 
 @pytest.mark.parametrize("num_items", [1, 7, 8, 9, 1001])
@@ -161,7 +161,7 @@ def test_an_intact_file_that_lacks_a_field_is_a_record_error(make_record):
 @pytest.mark.parametrize("num_items", [1, 9])
 def test_test_scores_come_back_as_they_were(make_score, assert_same, num_items):
     rng = np.random.default_rng(0)
-    scores = {alpha: {"photo": make_score(rng, num_items, "weighted")} for alpha in (0.1 + 0.2, -0.5, 1.0)}
+    scores = {Spot(alpha): {"photo": make_score(rng, num_items, "weighted")} for alpha in (0.1 + 0.2, -0.5, 1.0)}
     record = TestRecord(trial="a-b", step=3, theta_1_hash="c" * 32, scores=scores, finished=12.5)
     back = decode_test(encode_test(record), "x")
     assert_same(back, record)

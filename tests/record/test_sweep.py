@@ -6,6 +6,7 @@ import pytest
 from obstore.store import MemoryStore
 
 from rayforget.errors import RecordError, StorageError
+from rayforget.frontier.points import PointKey
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.jobs import load_asked
 from rayforget.record.remote_folder import RemoteFolder
@@ -18,7 +19,7 @@ from rayforget.record.sweep import (
     sweep_names,
     unused_name,
 )
-from rayforget.record.types import TestRecord
+from rayforget.record.types import Spot, TestRecord
 
 SPACE = {"name": "tiny", "recipe": {"learning_rate": 1e-4}}
 
@@ -175,16 +176,16 @@ def test_the_latest_test_score_of_a_point_counts(storage, make_record, assert_sa
     sweep = create(storage)
     first, second = make_record(seed=1, num_points=3), make_record(seed=2, num_points=2)
     early = TestRecord(
-        trial="a", step=1, theta_1_hash="x", scores={p.alpha: p.scores for p in first.points}, finished=2.0
+        trial="a", step=1, theta_1_hash="x", scores={p.spot: p.scores for p in first.points}, finished=2.0
     )
-    late = replace(early, scores={p.alpha: p.scores for p in second.points}, finished=3.0)
+    late = replace(early, scores={p.spot: p.scores for p in second.points}, finished=3.0)
     for record in (late, early, late):
         sweep.add_tests(record)
     assert_same(sweep.tests(), [early, late])
     scores = sweep.test_scores()
-    assert scores.keys() == {("a", 1, 0.0), ("a", 1, 0.5), ("a", 1, 1.0)}
-    assert_same(scores["a", 1, 0.5], early.scores[0.5])
-    assert_same(scores["a", 1, 1.0], late.scores[1.0])
+    assert scores.keys() == {PointKey("a", 1, alpha) for alpha in (0.0, 0.5, 1.0)}
+    assert_same(scores[PointKey("a", 1, 0.5)], early.scores[Spot(0.5)])
+    assert_same(scores[PointKey("a", 1, 1.0)], late.scores[Spot(1.0)])
 
 
 def test_a_removed_sweep_is_gone_and_its_neighbour_is_not(storage, make_record):

@@ -13,7 +13,7 @@ def test_each_point_of_the_frontier_is_a_row_with_its_scores_and_its_recipe() ->
     assert table.keys() == {"columns", "data"}
     assert len(set(table["columns"])) == len(table["columns"])
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
-    assert [(row["trial"], row["step"], row["alpha"]) for row in rows] == [
+    assert [(row["trial"], row["step"], row["alpha"], row["path"]) for row in rows] == [
         summary.points[i].key for i in summary.frontier
     ]
     for i, row in zip(summary.frontier, rows, strict=True):

@@ -56,7 +56,7 @@ def test_curves_are_series_over_a_thousand_alphas_and_earlier_checkpoints_have_t
         for name in ("speciality", "generality"):
             expected = {
                 round(1000 * alpha): getattr(point, name)
-                for (trial, at, alpha), point in values.items()
+                for (trial, at, alpha, _), point in values.items()
                 if (trial, at) == (record.trial, step)
             }
             assert series(run, f"{stage}/{name}") == expected

@@ -18,7 +18,7 @@ from rayforget.frontier.points import PointKey
 from rayforget.record.standing import Standing, standing_of
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
-from rayforget.record.types import CheckpointRecord, TestRecord
+from rayforget.record.types import CheckpointRecord, Spot, TestRecord
 from rayforget.report.look import ALERT
 from rayforget.report.present import mark_stale, mirror_sweep, present, read_report
 from rayforget.report.reading import stale_notice
@@ -78,9 +78,9 @@ def untested(sweep: Sweep) -> list[PointKey]:
 
 
 def score_on_test(sweep: Sweep, keys: Sequence[PointKey], *, at: float) -> None:
-    for trial, step, alpha in keys:
-        scores = {alpha: TEST[trial, step, alpha]}
-        sweep.add_tests(TestRecord(trial=trial, step=step, theta_1_hash="", scores=scores, finished=at))
+    for key in keys:
+        scores = {Spot(key.alpha, key.path): TEST[key]}
+        sweep.add_tests(TestRecord(trial=key.trial, step=key.step, theta_1_hash="", scores=scores, finished=at))
 
 
 def standing(sweep: Sweep) -> Standing:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rayforget.frontier.gather import gather
+from rayforget.frontier.points import PointKey
 from rayforget.record.jobs import TrialJob
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
@@ -100,7 +101,7 @@ def do(work: Agenda, named: NamedJob, status: str = "ok") -> None:
         work.done(named.name, [record.step])
     else:
         for part in named.job:
-            scores = {alpha: {"s": score(0.5), "g": score(0.5)} for alpha in part.alphas}
+            scores = {spot: {"s": score(0.5), "g": score(0.5)} for spot in part.spots}
             work.sweep.add_tests(
                 TestRecord(trial=part.trial, step=part.step, theta_1_hash="1", scores=scores, finished=time.time())
             )
@@ -123,8 +124,8 @@ def test_baselines_then_trainings_then_tests_then_nothing(sweep: Sweep) -> None:
     assert names == ["0000-plain", "0001-plain", "0002-full", "0003-l2", "0004-full", "0005-l2", "test-0"]
     assert work.next() is Next.FINISHED
     tested = sweep.test_scores()
-    assert ("theta_0", 0, 0.0) in tested
-    assert {("0000-plain", 5, 1.0), ("0001-plain", 5, 1.0)} <= tested.keys()
+    assert PointKey("theta_0", 0, 0.0) in tested
+    assert {PointKey("0000-plain", 5, 1.0), PointKey("0001-plain", 5, 1.0)} <= tested.keys()
 
 
 def test_tests_wait_for_the_last_training(sweep: Sweep) -> None:

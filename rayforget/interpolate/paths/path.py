@@ -1,0 +1,87 @@
+"""What every path from theta_0 to theta_1 is: named parameters, and the weights at each t.
+
+A path is a frozen model: its fields are its parameters, each a constant here (a space may write grids and domains of
+them). t is the point's alpha. A file of a path must import without torch, since a space is read without it: what `at`
+needs of torch it imports inside. A path's name is the one under which it is registered (`rayforget.space.curve_paths`).
+"""
+
+import json
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+from rayforget.errors import FoundationError
+from rayforget.space.curve_paths import PATHS
+from rayforget.space.frozen import Frozen
+from rayforget.space.path_text import parse_path
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rayforget.foundations.layers import Layer
+
+
+class Path(Frozen):
+    """A path from theta_0 (t = 0) through or towards theta_1."""
+
+    @abstractmethod
+    def at(
+        self,
+        theta_0: "Mapping[str, Tensor]",
+        theta_1: "Mapping[str, Tensor]",
+        t: float,
+        layers: "Mapping[str, Layer]",
+    ) -> "dict[str, Tensor]":
+        """theta(t) of the tensors in `theta_1`, on the CPU, equal inputs giving equal bits.
+
+        t = 0 gives theta_0 and is never asked for; t = 1 need not give theta_1; t outside [0, 1] extrapolates.
+
+        Args:
+            theta_0: fp32 tensors; may hold more names than `theta_1`.
+            theta_1: the fp32 tensors that the training changed.
+            t: the point's alpha.
+            layers: name -> where in the model the tensor lies; a tensor that belongs to no layer is not in it.
+
+        Returns:
+            The names of `theta_1` -> new fp32 tensors of the same shapes.
+
+        Raises:
+            FoundationError: the path does not fit the tensors or layers; says what to change.
+        """
+
+
+def open_path(text: str) -> Path:
+    """The path that a record or a space names by its text, such as `lines(gamma=0.5)`.
+
+    Raises:
+        RecordError: it is no path's text.
+        ExtensionError: there is no such path here.
+        ValidationError: the path does not take these parameters.
+    """
+    name, parameters = parse_path(text)
+    return cast(Path, PATHS.find(name).value.model_validate_json(json.dumps(parameters)))
+
+
+def theta_at(
+    path: Path,
+    theta_0: "Mapping[str, Tensor]",
+    theta_1: "Mapping[str, Tensor]",
+    t: float,
+    layers: "Mapping[str, Layer]",
+) -> "dict[str, Tensor]":
+    """`path.at`, and a look at what came of it, since anybody may write a path.
+
+    Raises:
+        FoundationError: the path did not give a tensor like theta_1's for each name.
+    """
+    found = path.at(theta_0, theta_1, t, layers)
+    if found.keys() != theta_1.keys():
+        odd = ", ".join(sorted(found.keys() ^ theta_1.keys())[:5])
+        raise FoundationError(f"{type(path).__name__}.at must give the names of theta_1; only one of them has: {odd}")
+    for name, end in theta_1.items():
+        if found[name].shape != end.shape or found[name].dtype != end.dtype:
+            raise FoundationError(
+                f"{type(path).__name__}.at gave {name} as {found[name].dtype} of shape {tuple(found[name].shape)}; "
+                f"expected {end.dtype} of shape {tuple(end.shape)}"
+            )
+    return found

@@ -1,0 +1,143 @@
+"""`curve.paths`: constants, grids and domains become paths by their texts; what does not fit is refused at its key."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
+from rayforget.errors import SpaceError
+from rayforget.space.curve_paths import curve_paths
+from rayforget.space.domains import ChoiceDomain, FloatDomain
+from rayforget.space.load import load_space
+from rayforget.space.models import Curve, Space
+from rayforget.space.schema import json_schema
+
+
+def test_without_a_word_it_is_the_lerp_alone() -> None:
+    assert curve_paths(Curve().paths).fixed == ("lerp",)
+    assert curve_paths(Curve().paths).searched == ()
+
+
+def test_a_grid_is_a_path_for_each_of_its_values_and_several_grids_are_all_pairs() -> None:
+    curve = Curve.model_validate(
+        {
+            "paths": {
+                "lines": {"gamma": {"grid": [0.5, 0.1, 0.5]}},
+                "lerp": {},
+                "blocks": {"leads": [0, {"grid": [0.5, 1]}, {"grid": [0, 1]}]},
+            }
+        }
+    )
+    assert curve_paths(curve.paths).fixed == (
+        "lerp",
+        "blocks(leads=[0,0.5,0])",
+        "blocks(leads=[0,0.5,1])",
+        "blocks(leads=[0,1,0])",
+        "blocks(leads=[0,1,1])",
+        "lines(gamma=0.5)",
+        "lines(gamma=0.1)",
+    )
+
+
+def test_domains_are_found_wherever_they_are_and_filled_with_values() -> None:
+    leads = [0, {"low": 0.25, "high": 1}, {"choice": [0, 0.5]}]
+    curve = Curve.model_validate({"paths": {"lerp": {}, "blocks": {"leads": leads, "search": {"evaluations": 8}}}})
+    (path,) = curve_paths(curve.paths).searched
+    assert path.domains == {
+        ("leads", 1): FloatDomain(low=0.25, high=1),
+        ("leads", 2): ChoiceDomain(choice=(0, 0.5)),
+    }
+    assert path.evaluations == 8
+    assert path.text({("leads", 1): 0.75, ("leads", 2): 0.5}) == "blocks(leads=[0,0.75,0.5])"
+
+
+REFUSED: dict[str, tuple[str, str, str]] = {
+    "no lerp": ("{lines: {gamma: 0.5}}", "curve.paths", "found lines; add `lerp: {}`"),
+    "no such path": ("{lerp: {}, line: {}}", "curve.paths.line", "there is no path 'line' here .*did you mean lines"),
+    "no such parameter": ("{lerp: {beta: 1}}", "curve.paths.lerp.beta", "unknown key; this path has no such parameter"),
+    "a parameter that is missing": ("{lerp: {}, lines: {}}", "curve.paths.lines.gamma", "is missing; add `gamma:`"),
+    "a constant outside": (
+        "{lerp: {}, lines: {gamma: 1.5}}",
+        "curve.paths.lines.gamma",
+        "found 1.5: Input should be less",
+    ),
+    "a grid's value outside": ("{lerp: {}, lines: {gamma: {grid: [0.1, -1]}}}", "curve.paths.lines.gamma", "found -1"),
+    "text for a number": ('{lerp: {}, lines: {gamma: "0.5"}}', "curve.paths.lines.gamma", "found '0.5'"),
+    "a domain's end outside": (
+        "{lerp: {}, lines: {gamma: {low: 0, high: 2}, search: {evaluations: 2}}}",
+        "curve.paths.lines.gamma",
+        "found 2",
+    ),
+    "a domain that holds nothing": (
+        "{lerp: {}, lines: {gamma: {low: 1, high: 0}, search: {evaluations: 2}}}",
+        "curve.paths.lines.gamma",
+        "low is 1.0 and high is 0.0",
+    ),
+    "a domain without a budget": (
+        "{lerp: {}, lines: {gamma: {low: 0, high: 1}}}",
+        "curve.paths.lines",
+        "has domains and no `search`; write `search: {evaluations: 8}`",
+    ),
+    "a budget without a domain": (
+        "{lerp: {}, lines: {gamma: 0.5, search: {evaluations: 8}}}",
+        "curve.paths.lines.search",
+        "has a `search` and no domain to search",
+    ),
+    "a budget of nothing": (
+        "{lerp: {}, lines: {gamma: {low: 0, high: 1}, search: {evaluations: 0}}}",
+        "curve.paths.lines.search.evaluations",
+        "found 0",
+    ),
+    "a grid beside a domain": (
+        "{lerp: {}, blocks: {leads: [{grid: [0, 1]}, {low: 0, high: 1}], search: {evaluations: 8}}}",
+        "curve.paths.blocks.leads",
+        "is a grid beside a domain; write `choice`",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", REFUSED)
+def test_what_does_not_fit_is_refused_at_its_key(mistake: str, small_space: Callable[..., Path]) -> None:
+    text, key, reason = REFUSED[mistake]
+    path = small_space(add=f"curve:\n  paths: {text}\n")
+    with pytest.raises(SpaceError, match=rf"^{path}:\d+: {key}(\.low|\.\d)?: {reason.replace('{', '[{]')}"):
+        load_space(path)
+
+
+def test_a_space_with_paths_is_recorded_and_read_again(small_space: Callable[..., Path]) -> None:
+    text = "{lerp: {}, lines: {gamma: {grid: [0.1, 0.5]}}}"
+    space = load_space(small_space(add=f"curve:\n  paths: {text}\n")).space
+    again = Space.model_validate_json(space.model_dump_json())
+    assert again == space
+    assert curve_paths(again.curve.paths).fixed == ("lerp", "lines(gamma=0.1)", "lines(gamma=0.5)")
+    recorded = space.model_dump(mode="json")
+    del recorded["curve"]["paths"]  # a sweep from before there were paths
+    assert curve_paths(Space.model_validate(recorded).curve.paths).fixed == ("lerp",)
+
+
+PATHS: list[tuple[dict[str, Any], bool]] = [
+    ({"lerp": {}}, True),
+    ({"lerp": {}, "lines": {"gamma": 0.5}}, True),
+    ({"lerp": {}, "lines": {"gamma": {"grid": [0.1, 0.5]}}}, True),
+    ({"lerp": {}, "lines": {"gamma": {"low": 0, "high": 1}, "search": {"evaluations": 4}}}, True),
+    (
+        {"lerp": {}, "blocks": {"leads": [0, {"low": 0, "high": 1}, {"choice": [0, 1]}], "search": {"evaluations": 4}}},
+        True,
+    ),
+    ({"lerp": {}, "blocks": {"leads": {"grid": [[0, 1], [1, 0]]}}}, True),
+    ({"lerp": {}, "of_another_package": {"anything": [1]}}, True),
+    ({"lerp": {"gamma": 1}}, False),
+    ({"lerp": {}, "lines": {}}, False),
+    ({"lerp": {}, "lines": {"gamma": 2}}, False),
+    ({"lerp": {}, "lines": {"gamma": {"grid": []}}}, False),
+    ({"lerp": {}, "lines": {"gamma": {"low": 0, "high": 1}, "search": {}}}, False),
+]
+
+
+@pytest.mark.parametrize(("paths", "fits"), PATHS)
+def test_the_schema_knows_the_paths(paths: dict[str, Any], fits: bool) -> None:
+    schema = json_schema()
+    curve = {"$ref": "#/$defs/Curve", "$defs": schema["$defs"]}
+    assert jsonschema.Draft202012Validator(curve).is_valid({"paths": paths}) == fits
