@@ -24,9 +24,9 @@ from rayforget.foundations.clip.heads import ImageHead
 from rayforget.foundations.clip.prepared import prepare_clip
 from rayforget.foundations.protocol import Batch, Learner
 from rayforget.space.data import FolderSource, Source, WorldSource, ZeroShotTask
-from rayforget.space.penalty import Penalty
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.resolve import resolve_tasks
+from rayforget.train.penalties.hooks import Penalty
 from rayforget.train.penalties.l1 import L1Penalty
 from rayforget.train.penalties.l2 import L2Hooks, L2Penalty
 from rayforget.train.trainer import Trainer

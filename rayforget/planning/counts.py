@@ -9,7 +9,7 @@ from rayforget.space.domains import ChoiceDomain, Domain, Scalar
 from rayforget.space.foundation import ItemWords, rules_of
 from rayforget.space.load import LoadedSpace
 from rayforget.space.method import Method
-from rayforget.space.penalty import Penalty
+from rayforget.space.penalty import PenaltyConfig
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.opening import Opened
 from rayforget.tasks.resolved import SplitName
@@ -157,7 +157,7 @@ def _is_number(value: Scalar) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def penalty_bounds(method: Method) -> Iterator[tuple[Penalty, float, float]]:
+def penalty_bounds(method: Method) -> Iterator[tuple[PenaltyConfig, float, float]]:
     """Each of the method's penalties, with its smallest and largest strength."""
     for penalty in typical_recipes(method)[0].penalties:
         path = f"penalties.{penalty.kind}.strength"

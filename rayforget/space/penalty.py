@@ -1,20 +1,17 @@
 """What a penalty is before any training: its place in a recipe, what it needs, and whether it fits; knows no torch.
 
-A penalty is one file: a subclass of `Penalty` with its settings, and the `Hooks` that it gives a training. It is found
-by its `kind`: one line in `PENALTIES`, or an entry point `rayforget.penalties` of another package.
+It is found by its `kind`: one line in `PENALTIES`, or an entry point `rayforget.penalties` of another package. What it
+does in a training is said by `rayforget.train.penalties.hooks.Penalty`, of which every one of them is a subclass.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import NonNegativeFloat
 
 from rayforget.extensions import Registry
 from rayforget.space.frozen import Frozen, Problem
-
-if TYPE_CHECKING:
-    from rayforget.train.penalties.hooks import Hooks, Training
 
 Span = tuple[float, float]
 """(smallest, largest)."""
@@ -47,7 +44,7 @@ class UsefulStrengths:
     """What is said of a domain that only reaches beyond `high`; None says nothing."""
 
 
-class Penalty(Frozen):
+class PenaltyConfig(Frozen):
     """What pulls a training towards theta_0, of a stated strength."""
 
     kind: str
@@ -78,12 +75,8 @@ class Penalty(Frozen):
         """
         return ()
 
-    def prepare(self, training: "Training") -> "Hooks":
-        """What it does in one training; called once, at theta_0, on every rank, where the strength is not 0."""
-        raise NotImplementedError(f"{type(self).__name__} has no `prepare`: a penalty says there what it does")
 
-
-PENALTIES: Registry[type[Penalty]] = Registry(
+PENALTIES: Registry[type[PenaltyConfig]] = Registry(
     group="rayforget.penalties",
     noun="penalty",
     own={

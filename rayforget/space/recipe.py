@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, Po
 
 from rayforget.space.by_kind import ByKind
 from rayforget.space.frozen import Frozen, Problem
-from rayforget.space.penalty import PENALTIES, Penalty
+from rayforget.space.penalty import PENALTIES, PenaltyConfig
 
 Head = Literal["frozen", "trained", "text"]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -54,8 +54,8 @@ class LoraAdapter(Frozen):
 Adapter = Annotated[FullAdapter | LoraAdapter, Field(discriminator="kind")]
 
 
-AnyPenalty = Annotated[
-    Penalty,
+Penalty = Annotated[
+    PenaltyConfig,
     ByKind(
         title="Penalty",
         own=tuple(PENALTIES.own),
@@ -65,7 +65,7 @@ AnyPenalty = Annotated[
 ]
 
 
-def _by_kind(penalties: tuple[AnyPenalty, ...]) -> tuple[AnyPenalty, ...]:
+def _by_kind(penalties: tuple[Penalty, ...]) -> tuple[Penalty, ...]:
     return tuple(sorted(penalties, key=lambda penalty: penalty.kind))
 
 
@@ -78,7 +78,7 @@ class Recipe(Frozen):
     """Image-text models only: which classifier is trained against (see docs/architecture.md); null elsewhere."""
     adapter: Adapter = FullAdapter()
     """Full fine-tuning or LoRA."""
-    penalties: Annotated[tuple[AnyPenalty, ...], AfterValidator(_by_kind)] = ()
+    penalties: Annotated[tuple[Penalty, ...], AfterValidator(_by_kind)] = ()
     """What pulls the training towards theta_0; one of a kind at most, in any order (kept sorted by kind)."""
     learning_rate: PositiveFloat
     """Peak learning rate of AdamW."""

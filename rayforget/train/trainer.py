@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -16,7 +16,7 @@ from rayforget.space.recipe import Recipe
 from rayforget.space.seeds import derive_seed
 from rayforget.train.lora import attach_lora, lora_factors, merged_weights
 from rayforget.train.optimiser import adamw, clip_gradients, set_learning_rate
-from rayforget.train.penalties.hooks import Hooks, Sources, Training
+from rayforget.train.penalties.hooks import Hooks, Penalty, Sources, Training
 from rayforget.train.pieces import loss_in_pieces, piece_size
 from rayforget.train.schedule import learning_rate_factor, num_steps, step_indices
 from rayforget.train.sharding import gathered, load_whole, shard, sharded_optimiser, whole_optimiser
@@ -198,7 +198,7 @@ class Trainer:
             sharded=self._sharded,
             sources=sources,
         )
-        return {penalty.kind: penalty.prepare(training) for penalty in penalties}
+        return {penalty.kind: cast(Penalty, penalty).prepare(training) for penalty in penalties}
 
     def theta_1(self) -> dict[str, Tensor]:
         """The weights as they are now, adapters merged, under canonical names, on CPU in fp32."""

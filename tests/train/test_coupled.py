@@ -5,9 +5,8 @@ import torch
 from torch import nn
 from train.learners import VectorLearner
 
-from rayforget.space.penalty import Penalty
 from rayforget.train.lora import LoraFactors
-from rayforget.train.penalties.hooks import Training
+from rayforget.train.penalties.hooks import Penalty, Training
 from rayforget.train.penalties.l1_coupled import CoupledL1Penalty
 from rayforget.train.penalties.l2_coupled import CoupledL2Penalty
 

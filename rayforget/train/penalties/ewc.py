@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import PositiveInt
 
 from rayforget.space.frozen import Frozen, Name, Problem
-from rayforget.space.penalty import Needs, Penalty, Span, UsefulStrengths
-from rayforget.train.penalties.hooks import Hooks, Training
+from rayforget.space.penalty import Needs, Span, UsefulStrengths
+from rayforget.train.penalties.hooks import Hooks, Penalty, Training
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,4 +1,4 @@
-"""What a penalty does in a training, and what it is given for that; knows no torch until it is used.
+"""A penalty, what it does in a training and what it is given for that; knows no torch until it is used.
 
 The trainer calls every penalty's hooks in this order, penalties in the order of their kinds' names:
 
@@ -16,6 +16,8 @@ A step that a gradient scaler skips has no `after_step`.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from rayforget.space.penalty import PenaltyConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,3 +99,11 @@ class Training:
     sharded: bool
     sources: Sources | None
     """None where a training has no more than its learner."""
+
+
+class Penalty(PenaltyConfig):
+    """A penalty with what it does: one file each, whose docstring has the equation."""
+
+    def prepare(self, training: Training) -> Hooks:
+        """What it does in one training; called once, at theta_0, on every rank, where the strength is not 0."""
+        raise NotImplementedError(f"{type(self).__name__} has no `prepare`: a penalty says there what it does")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import PositiveFloat
 
-from rayforget.space.penalty import Needs, Penalty
-from rayforget.train.penalties.hooks import Hooks, Training
+from rayforget.space.penalty import Needs
+from rayforget.train.penalties.hooks import Hooks, Penalty, Training
 
 if TYPE_CHECKING:
     from torch import Tensor

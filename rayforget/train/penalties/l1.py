@@ -13,8 +13,8 @@ step, so a strength of 1 or more freezes the model: useful strengths are 1e-3 to
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-from rayforget.space.penalty import Needs, Penalty, Span, UsefulStrengths
-from rayforget.train.penalties.hooks import Hooks, Training
+from rayforget.space.penalty import Needs, Span, UsefulStrengths
+from rayforget.train.penalties.hooks import Hooks, Penalty, Training
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,8 +10,8 @@ theta - tau * (theta - theta_0) diverges beyond tau = 2. Useful strengths lie ar
 
 from typing import TYPE_CHECKING, Literal
 
-from rayforget.space.penalty import Needs, Penalty, Span, UsefulStrengths
-from rayforget.train.penalties.hooks import Hooks, Training
+from rayforget.space.penalty import Needs, Span, UsefulStrengths
+from rayforget.train.penalties.hooks import Hooks, Penalty, Training
 
 if TYPE_CHECKING:
     from torch import Tensor

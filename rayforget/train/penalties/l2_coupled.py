@@ -9,9 +9,9 @@ Through a LoRA's dW = scale * B @ A the gradients need only the r x r Gram matri
 
 from typing import TYPE_CHECKING, Literal
 
-from rayforget.space.penalty import Needs, Penalty
+from rayforget.space.penalty import Needs
 from rayforget.train.penalties.coupled import CoupledHooks
-from rayforget.train.penalties.hooks import Training
+from rayforget.train.penalties.hooks import Penalty, Training
 
 if TYPE_CHECKING:
     from torch import Tensor

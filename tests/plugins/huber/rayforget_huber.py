@@ -12,8 +12,8 @@ from typing import Literal
 import torch
 from pydantic import PositiveFloat
 
-from rayforget.space.penalty import Needs, Penalty
-from rayforget.train.penalties.hooks import Hooks, Training
+from rayforget.space.penalty import Needs
+from rayforget.train.penalties.hooks import Hooks, Penalty, Training
 from rayforget.train.sharding import own_share
 
 
