@@ -35,10 +35,10 @@ from rayforget.interpolate.lerp import changed_tensors
 from rayforget.record.scores_cache import ScoresCache
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest
-from rayforget.record.types import Spot
 from rayforget.space.models import Space
 from rayforget.space.tasks import image_tasks
 from rayforget.tasks.resolve import resolve_tasks
+from rayforget.values.points import Spot
 
 TASK = "photos"
 SIZE = (500, 375)

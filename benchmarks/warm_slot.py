@@ -25,9 +25,9 @@ from rayforget.bench import Bench, BenchSpec
 from rayforget.record.jobs import TrialJob
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest
-from rayforget.record.types import CheckpointRecord
 from rayforget.space.methods import plain_of
 from rayforget.space.models import Space
+from rayforget.values.records import CheckpointRecord
 
 WARM, COLD = "warm", "cold"
 RECIPE = {"head": "frozen", "learning_rate": 1e-4, "batch_size": 64}

@@ -21,10 +21,12 @@ from rayforget.record.scores_cache import ScoresCache, ScoresKey
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.record.tensors_cache import TensorsCache
-from rayforget.record.types import CheckpointRecord, Point, Score, Split
 from rayforget.space.curve_paths import curve_paths
 from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Resources, Space
+from rayforget.values.points import Point
+from rayforget.values.records import CheckpointRecord
+from rayforget.values.scores import Score, Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

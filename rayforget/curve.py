@@ -16,10 +16,11 @@ from rayforget.heartbeat import beat
 from rayforget.interpolate.adaptive import next_on_paths
 from rayforget.interpolate.inner_search import Unit, best_of, draw, num_first
 from rayforget.interpolate.paths.path import open_path, theta_at
-from rayforget.record.types import Point, Score, Split, Spot
 from rayforget.space.curve_paths import CurvePaths, SearchedPath, curve_paths
 from rayforget.space.path_text import LERP
 from rayforget.space.seeds import derive_seed
+from rayforget.values.points import Point, Spot
+from rayforget.values.scores import Score, Split
 
 _THETA_0, _THETA_1 = Spot(0.0), Spot(1.0)
 

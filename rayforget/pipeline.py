@@ -25,12 +25,13 @@ from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.record.resume import load_resume, newest_resume, save_resume
 from rayforget.record.standing import is_finished
 from rayforget.record.store import Store
-from rayforget.record.types import CheckpointRecord, Spot, TestRecord
 from rayforget.record.weights import load_theta_1, save_weights
 from rayforget.space.recipe import Recipe
 from rayforget.space.seeds import derive_seed
 from rayforget.train.loop import Snapshot, train
 from rayforget.train.penalties.sources import FoundationSources
+from rayforget.values.points import Spot
+from rayforget.values.records import CheckpointRecord, TestRecord
 
 
 def run_trial(job: TrialJob, bench: Bench, heartbeat: Heartbeat) -> list[CheckpointRecord]:

@@ -7,7 +7,9 @@ import numpy as np
 from synthetic_sweep import ALPHAS, METHODS, World, curve
 
 from rayforget.frontier.points import PointKey
-from rayforget.record.types import CheckpointRecord, Point, Score
+from rayforget.values.points import Point
+from rayforget.values.records import CheckpointRecord
+from rayforget.values.scores import Score
 
 LINES = ("lines(gamma=0.1)", "lines(gamma=0.5)")
 

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from rayforget.frontier.points import PointKey, TaskRole
-from rayforget.record.types import CheckpointRecord, Point, Score
+from rayforget.values.points import Point
+from rayforget.values.records import CheckpointRecord
+from rayforget.values.scores import Score
 
 ROLES = (
     TaskRole(name="photo", role="speciality", group="photo"),

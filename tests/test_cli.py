@@ -25,8 +25,9 @@ from rayforget.record.envelope import seal
 from rayforget.record.standing import roles_of, trainings_of
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
-from rayforget.record.types import Spot, TestRecord
 from rayforget.space.load import load_space
+from rayforget.values.points import Spot
+from rayforget.values.records import TestRecord
 
 HEAD = """\
 name: small

@@ -16,7 +16,8 @@ from rayforget.foundations.layers import Layer
 from rayforget.foundations.protocol import State
 from rayforget.heartbeat import heard_by
 from rayforget.interpolate.paths.path import Path, theta_at
-from rayforget.record.types import Split, Spot
+from rayforget.values.points import Spot
+from rayforget.values.scores import Split
 
 SPOTS = (Spot(0.1), Spot(0.2, "lines(gamma=0.5)"), Spot(0.2), Spot(0.4), Spot(0.4, "blocks(leads=[0])"))
 GIB = 2**-30

@@ -16,9 +16,10 @@ from rayforget.frontier.gather import gather
 from rayforget.interpolate.hashing import state_hash
 from rayforget.pipeline import run_trial, score_tests
 from rayforget.record.jobs import TestJob, TrialJob
-from rayforget.record.types import CheckpointRecord, Spot
 from rayforget.record.weights import load_theta_1
 from rayforget.space.path_text import LERP, path_name
+from rayforget.values.points import Spot
+from rayforget.values.records import CheckpointRecord
 
 COARSE = [0, 0.5, 1]
 LAYERS = {name: Layer(index=int(name.startswith("out_proj")), count=2) for name in VectorLearner().module.state_dict()}

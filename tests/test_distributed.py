@@ -21,10 +21,12 @@ from rayforget.pipeline import run_trial, score_tests
 from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.record.resume import save_resume
 from rayforget.record.store import Store
-from rayforget.record.types import CheckpointRecord, Score, Split, Spot
 from rayforget.record.weights import save_weights
 from rayforget.space.seeds import derive_seed
 from rayforget.train.trainer import Trainer
+from rayforget.values.points import Spot
+from rayforget.values.records import CheckpointRecord
+from rayforget.values.scores import Score, Split
 
 WORLD_SIZE = 2
 CPU = torch.device("cpu")

@@ -63,7 +63,7 @@ def importers(package: str) -> list[str]:
 
 def test_values_need_neither_torch_nor_ray_nor_any_model_library() -> None:
     heavy = {"torch", "ray", "optuna", "mlflow", "open_clip", "transformers", "peft"}
-    import_without(heavy, ["space", "frontier", "metrics", "record.types", "errors"])
+    import_without(heavy, ["space", "frontier", "metrics", "values", "errors"])
 
 
 @pytest.mark.slow

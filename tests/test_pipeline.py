@@ -21,9 +21,11 @@ from rayforget.foundations.protocol import State
 from rayforget.frontier.gather import gather
 from rayforget.pipeline import run_trial, score_test, score_tests
 from rayforget.record.jobs import TestJob, TrialJob
-from rayforget.record.types import CheckpointRecord, Score, Split, Spot
 from rayforget.record.weights import weights_name
 from rayforget.space.recipe import Recipe
+from rayforget.values.points import Spot
+from rayforget.values.records import CheckpointRecord
+from rayforget.values.scores import Score, Split
 
 FAR = 1e30
 """So far beyond theta_1 that the scorer's numbers overflow."""

@@ -11,11 +11,13 @@ from rayforget.record.jobs import TrialJob
 from rayforget.record.space_of import space_here
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
-from rayforget.record.types import CheckpointRecord, Point, Score, TestRecord
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.search.study import CurveStudy
 from rayforget.space.methods import methods_of
 from rayforget.space.models import Space
+from rayforget.values.points import Point
+from rayforget.values.records import CheckpointRecord, TestRecord
+from rayforget.values.scores import Score
 
 METHODS: dict[str, Any] = {
     "l2": {"penalties": [{"kind": "l2", "strength": {"low": 1, "high": 100, "log": True}}]},

@@ -18,9 +18,9 @@ from rayforget.interpolate.hashing import state_hash
 from rayforget.record.scores_cache import ScoresCache
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
-from rayforget.record.types import Score, Split
 from rayforget.space.models import Space
 from rayforget.space.recipe import Recipe
+from rayforget.values.scores import Score, Split
 
 TASKS = {"s": 23, "g": 31}
 """Task -> its items on either split."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rayforget.errors import TrainingError
-from rayforget.record.types import Score, Split
+from rayforget.values.scores import Score, Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

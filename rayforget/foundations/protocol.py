@@ -9,9 +9,9 @@ from torch import Generator, Tensor, nn
 
 from rayforget.evaluate.finite import Scored
 from rayforget.foundations.layers import Layer
-from rayforget.record.types import Split
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.resolved import SplitName
+from rayforget.values.scores import Split
 
 State = Mapping[str, Tensor]
 """Canonical names -> tensors: deduplicated parameters and persistent floating-point buffers, fp32."""
@@ -117,7 +117,7 @@ class Scorer(Protocol):
         ...
 
     def counted(self, split: Split) -> Mapping[str, Mapping[str, int]]:
-        """By task, what was counted of its items, where something was: see `rayforget.record.types.Score.facts`."""
+        """By task, what was counted of its items, where something was: see `rayforget.values.scores.Score.facts`."""
         ...
 
     def score(self, thetas: Sequence[State], split: Split) -> Sequence[Scored]:

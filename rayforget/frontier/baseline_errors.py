@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from rayforget.frontier.measured import measure
 from rayforget.frontier.points import FrontierPoint, PointKey, TaskRole
 from rayforget.frontier.recovered import Pair
-from rayforget.record.types import Score
+from rayforget.values.scores import Score
 
 NUM_RESAMPLES = 1000
 SEED = 0

@@ -16,7 +16,7 @@ from rayforget.frontier.each_training import choose_each_alone, choose_each_curv
 from rayforget.frontier.measured import Measured, baseline, measure
 from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint, PointKey, TaskRole
 from rayforget.frontier.summary import Measure, MethodSummary, PathSummary, Recovery, Summary
-from rayforget.record.types import Score
+from rayforget.values.scores import Score
 
 Scores = Mapping[PointKey, Mapping[str, Score]]
 """Per point, the score of every task."""

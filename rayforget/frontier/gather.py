@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from rayforget.frontier.points import THETA_0, FrontierPoint, PointKey, TaskRole, generality, speciality
 from rayforget.record.brief import AnyCheckpoint, PointBrief
-from rayforget.record.types import Point, Score
+from rayforget.values.points import Point
+from rayforget.values.scores import Score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

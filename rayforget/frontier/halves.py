@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rayforget.errors import RecordError
 from rayforget.frontier.points import FrontierPoint, PointKey
-from rayforget.record.types import Score
+from rayforget.values.scores import Score
 
 if TYPE_CHECKING:
     from rayforget.space.models import Space

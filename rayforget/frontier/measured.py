@@ -14,7 +14,7 @@ from rayforget.frontier.recovered import Pair, Recovered, recovered
 from rayforget.frontier.summary import Baseline, Measure, OneTraining
 from rayforget.frontier.uncertainty import bootstrap, stack_scores, standard_error
 from rayforget.metrics.scored_items import ScoredItems
-from rayforget.record.types import Score, Split
+from rayforget.values.scores import Score, Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ from functools import lru_cache
 
 from rayforget.frontier.gather import Gathered, gather
 from rayforget.frontier.points import PointKey, TaskRole
-from rayforget.record.types import CheckpointRecord, Score
+from rayforget.values.records import CheckpointRecord
+from rayforget.values.scores import Score
 
 _REMEMBERED = 8
 """Checkpoints whose items are kept: those of the baselines, and of who asks for one curve's points in a row."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rayforget.errors import RecordError
 from rayforget.frontier.points import TaskRole, aggregate
 from rayforget.metrics.scored_items import ScoredItems
-from rayforget.record.types import Score
+from rayforget.values.scores import Score
 
 _CHUNK = 1 << 22
 """Resampled item counts, or sums of them, held at a time (32 MiB)."""

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.frontier.hypervolume import hypervolume
-from rayforget.record.types import Spot
 from rayforget.space.curve_paths import SearchedPath
 from rayforget.space.domains import ChoiceDomain, Domain, Scalar
+from rayforget.values.points import Spot
 
 _DIGITS = 4
 """Significant ones of a drawn number: a path's text names it."""

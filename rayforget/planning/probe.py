@@ -22,13 +22,13 @@ from rayforget.interpolate.lerp import changed_tensors
 from rayforget.interpolate.paths.fit import try_paths
 from rayforget.planning.counts import Counts, MethodCount, typical_recipes
 from rayforget.planning.samples import BATCH, Samples, take_samples
-from rayforget.record.types import CUT_ITEMS
 from rayforget.space.curve_paths import curve_paths
 from rayforget.space.load import LoadedSpace
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.opening import Opened
 from rayforget.train.penalties.sources import FoundationSources
 from rayforget.train.trainer import Trainer
+from rayforget.values.scores import CUT_ITEMS
 
 if TYPE_CHECKING:
     from rayforget.space.models import Resources

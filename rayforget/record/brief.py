@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rayforget.record.types import CheckpointRecord, Score, Spot
+from rayforget.values.points import Spot
+from rayforget.values.records import CheckpointRecord
+from rayforget.values.scores import Score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 from rayforget.record.envelope import open_sealed, seal
 from rayforget.record.store import Store
-from rayforget.record.types import Spot
 from rayforget.space.recipe import Recipe
+from rayforget.values.points import Spot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

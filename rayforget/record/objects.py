@@ -9,8 +9,10 @@ import numpy as np
 from rayforget.errors import RecordError
 from rayforget.record.envelope import open_sealed, seal
 from rayforget.record.score_json import WeightsTable, scores_from_json, scores_to_json
-from rayforget.record.types import CheckpointRecord, Point, Score, Spot, TestRecord
 from rayforget.space.path_text import LERP
+from rayforget.values.points import Point, Spot
+from rayforget.values.records import CheckpointRecord, TestRecord
+from rayforget.values.scores import Score
 
 
 def encode_checkpoint(record: CheckpointRecord) -> bytes:

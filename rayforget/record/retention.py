@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rayforget.frontier.choose import choose_frontier, points_to_report
 from rayforget.frontier.points import FrontierPoint, TaskRole, aggregate
 from rayforget.frontier.recovered import Pair
-from rayforget.record.types import Score
+from rayforget.values.scores import Score
 
 Checkpoint = tuple[str, int]
 """(trial, step): the unit that is kept or deleted as a whole."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.errors import RecordError
-from rayforget.record.types import Score
+from rayforget.values.scores import Score
 
 
 @dataclass(slots=True)

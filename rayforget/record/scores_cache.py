@@ -9,7 +9,7 @@ from rayforget.errors import RecordError, StorageError
 from rayforget.record.envelope import canonical_json
 from rayforget.record.objects import decode_scores, encode_scores
 from rayforget.record.store import Store
-from rayforget.record.types import Score
+from rayforget.values.scores import Score
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from rayforget.frontier.choose import points_to_report
 from rayforget.frontier.gather import Gathered
 from rayforget.frontier.points import THETA_0, PointKey, TaskRole
 from rayforget.record.brief import AnyCheckpoint
-from rayforget.record.types import TestRecord
+from rayforget.values.records import TestRecord
 
 if TYPE_CHECKING:
     from rayforget.record.sweep import Sweep

@@ -17,7 +17,8 @@ from rayforget.record.envelope import canonical_json, open_sealed, seal
 from rayforget.record.known import Known
 from rayforget.record.objects import decode_checkpoint, decode_test, encode_checkpoint, encode_test
 from rayforget.record.store import Store
-from rayforget.record.types import CheckpointRecord, Score, TestRecord
+from rayforget.values.records import CheckpointRecord, TestRecord
+from rayforget.values.scores import Score
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _WEIGHTS = re.compile(r"[^.].*-\d+\.safetensors")

@@ -10,7 +10,7 @@ from torch import Tensor
 from rayforget.errors import RecordError
 from rayforget.interpolate.hashing import state_hash
 from rayforget.record.store import Store
-from rayforget.record.types import CheckpointRecord
+from rayforget.values.records import CheckpointRecord
 
 
 def weights_name(trial: str, step: int) -> str:

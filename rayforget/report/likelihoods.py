@@ -10,8 +10,8 @@ from rich.text import Text
 
 from rayforget.frontier.points import THETA_0, PointKey
 from rayforget.frontier.summary import Summary
-from rayforget.record.types import CUT_ITEMS, Score
 from rayforget.report.reading import name_alpha
+from rayforget.values.scores import CUT_ITEMS, Score
 
 _FIGURES = {"nll_per_token": "nats/token", "bits_per_byte": "bits/byte"}
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rayforget.record.brief import AnyCheckpoint
-from rayforget.record.types import TestRecord
+from rayforget.values.records import TestRecord
 
 _NUM_NAMED = 5
 

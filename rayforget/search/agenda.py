@@ -19,12 +19,12 @@ from rayforget.record.brief import CheckpointBrief
 from rayforget.record.jobs import TestJob, TrialJob, load_asked, save_asked
 from rayforget.record.standing import is_finished
 from rayforget.record.sweep import Sweep
-from rayforget.record.types import Spot
 from rayforget.search.study import Asked, CurvePoint, CurveStudy
 from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Space
 from rayforget.space.path_text import LERP
 from rayforget.space.recipe import Recipe
+from rayforget.values.points import Spot
 
 logger = logging.getLogger(__name__)
 _GIVE_UP_AFTER = 3

@@ -20,7 +20,7 @@ from rayforget.frontier.hypervolume import hypervolumes
 from rayforget.frontier.intervals import MEASURED_COVERAGE, boxes, interval_of_mean
 from rayforget.frontier.points import FrontierPoint, TaskRole
 from rayforget.frontier.summary import OneTraining
-from rayforget.record.types import Score
+from rayforget.values.scores import Score
 
 ROLES = (
     TaskRole(name="s", role="speciality", group="s"),

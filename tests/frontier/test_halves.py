@@ -8,8 +8,8 @@ from rayforget.errors import RecordError
 from rayforget.frontier.gather import gather
 from rayforget.frontier.halves import HalvedTask, halved_tasks, join_halves, whole_scores
 from rayforget.frontier.points import PointKey
-from rayforget.record.types import Score
 from rayforget.space.models import Space
+from rayforget.values.scores import Score
 
 
 def accuracy(*items: bool) -> Score:

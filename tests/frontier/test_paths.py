@@ -16,8 +16,9 @@ from rayforget.frontier.hypervolume import hypervolume
 from rayforget.frontier.nondominated import nondominated
 from rayforget.frontier.points import FrontierPoint, PointKey
 from rayforget.frontier.summary import Summary
-from rayforget.record.types import CheckpointRecord, Score
 from rayforget.space.path_text import LERP
+from rayforget.values.records import CheckpointRecord
+from rayforget.values.scores import Score
 
 
 @cache

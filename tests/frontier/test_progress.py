@@ -15,7 +15,7 @@ from rayforget.frontier.points import FrontierPoint
 from rayforget.frontier.progress import recovered_now, recovered_so_far
 from rayforget.frontier.recovered import Recovered
 from rayforget.record.standing import order_of_finish
-from rayforget.record.types import CheckpointRecord
+from rayforget.values.records import CheckpointRecord
 
 
 def no_errors(theta_0: FrontierPoint, plain: Sequence[FrontierPoint]) -> tuple[float, float]:

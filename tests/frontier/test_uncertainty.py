@@ -13,7 +13,7 @@ from rayforget.frontier.uncertainty import (
     standard_error,
 )
 from rayforget.metrics.scored_items import ScoredItems
-from rayforget.record.types import Score
+from rayforget.values.scores import Score
 
 ROLES = (
     TaskRole(name="s", role="speciality", group="s"),

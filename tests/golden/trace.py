@@ -18,9 +18,10 @@ from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
-from rayforget.record.types import CheckpointRecord, Score
 from rayforget.space.load import load_space
 from rayforget.space.methods import methods_of
+from rayforget.values.records import CheckpointRecord
+from rayforget.values.scores import Score
 
 
 def digest_of(scores: Mapping[str, Score]) -> str:

@@ -17,10 +17,10 @@ from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
-from rayforget.record.types import CheckpointRecord
 from rayforget.record.weights import load_theta_1
 from rayforget.space.models import Resources, Space
 from rayforget.space.recipe import Recipe
+from rayforget.values.records import CheckpointRecord
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -9,10 +9,10 @@ from rayforget.plan import _probed
 from rayforget.planning.counts import count
 from rayforget.planning.probe import Probe, RecipeProbe
 from rayforget.planning.samples import take_samples
-from rayforget.record.types import CUT_ITEMS
 from rayforget.space.load import LoadedSpace, load_space
 from rayforget.tasks.check import check_data
 from rayforget.tasks.opening import Opened
+from rayforget.values.scores import CUT_ITEMS
 
 SPACE = Path(__file__).parents[2] / "search_spaces" / "lm_quickstart.yaml"
 

@@ -9,7 +9,9 @@ import pytest
 from s3_server import ENVIRONMENT, Door, make_bucket, s3_server
 
 from rayforget.record.store import Store
-from rayforget.record.types import CheckpointRecord, Point, Score
+from rayforget.values.points import Point
+from rayforget.values.records import CheckpointRecord
+from rayforget.values.scores import Score
 
 
 def make_score(rng: np.random.Generator, num_items: int, kind: str) -> Score:

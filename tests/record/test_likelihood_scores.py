@@ -12,7 +12,7 @@ from rayforget.frontier.uncertainty import bootstrap, stack_scores, standard_err
 from rayforget.metrics.bits_per_byte import TOKENS
 from rayforget.metrics.scored_items import ScoredItems
 from rayforget.record.score_json import WeightsTable, scores_from_json, scores_to_json
-from rayforget.record.types import BITS_PER_BYTE, CUT_ITEMS, Score
+from rayforget.values.scores import BITS_PER_BYTE, CUT_ITEMS, Score
 
 ROLES = (
     TaskRole(name="s", role="speciality", group=""),

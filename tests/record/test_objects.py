@@ -12,7 +12,9 @@ import pytest
 
 from rayforget.errors import ExtensionError, RecordError
 from rayforget.record.objects import decode_checkpoint, decode_test, encode_checkpoint, encode_test
-from rayforget.record.types import Point, Score, Spot, TestRecord
+from rayforget.values.points import Point, Spot
+from rayforget.values.records import TestRecord
+from rayforget.values.scores import Score
 
 
 @pytest.mark.parametrize("num_items", [1, 7, 8, 9, 1001])

@@ -6,8 +6,9 @@ import numpy as np
 
 from rayforget.record.envelope import open_sealed
 from rayforget.record.objects import decode_checkpoint, decode_test, encode_checkpoint, encode_test
-from rayforget.record.types import Point, Spot, TestRecord
 from rayforget.space.path_text import LERP
+from rayforget.values.points import Point, Spot
+from rayforget.values.records import TestRecord
 
 LINES = "lines(gamma=0.5)"
 

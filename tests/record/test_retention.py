@@ -7,7 +7,7 @@ import pytest
 
 from rayforget.frontier.points import THETA_0, FrontierPoint, TaskRole
 from rayforget.record.retention import Checkpoint, distances, retain, standard_errors
-from rayforget.record.types import Score
+from rayforget.values.scores import Score
 
 ZERO = (0.0, 0.0)
 PLENTY = 1e12

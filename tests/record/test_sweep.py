@@ -19,7 +19,8 @@ from rayforget.record.sweep import (
     sweep_names,
     unused_name,
 )
-from rayforget.record.types import Spot, TestRecord
+from rayforget.values.points import Spot
+from rayforget.values.records import TestRecord
 
 SPACE = {"name": "tiny", "recipe": {"learning_rate": 1e-4}}
 

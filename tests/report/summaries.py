@@ -9,7 +9,8 @@ from rayforget.frontier.compare import summarise
 from rayforget.frontier.gather import gather
 from rayforget.frontier.points import PointKey
 from rayforget.frontier.summary import Summary
-from rayforget.record.types import CheckpointRecord, Score
+from rayforget.values.records import CheckpointRecord
+from rayforget.values.scores import Score
 
 KINDS = ("full", "no test", "no bootstrap", "no plain", "theta_0 alone", "one seed", "half tested")
 

@@ -9,8 +9,8 @@ from summaries import summarise_records
 from synthetic_sweep import ROLES, make_records
 
 from rayforget.frontier.gather import gather
-from rayforget.record.types import Score
 from rayforget.report.likelihoods import text_notes
+from rayforget.values.scores import Score
 
 
 def render(change) -> str:

@@ -9,10 +9,10 @@ from rich.console import Console
 from summaries import make_summary
 from synthetic_sweep import make_records
 
-from rayforget.record.types import CheckpointRecord, TestRecord
 from rayforget.report.page import write_page
 from rayforget.report.remarks import broken_remark, data_remarks
 from rayforget.report.table import frontier_table
+from rayforget.values.records import CheckpointRecord, TestRecord
 
 
 def records_with(val: dict[str, object], train: dict[str, object]) -> list[CheckpointRecord]:

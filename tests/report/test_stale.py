@@ -18,11 +18,12 @@ from rayforget.frontier.points import PointKey
 from rayforget.record.standing import Standing, standing_of
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
-from rayforget.record.types import CheckpointRecord, Spot, TestRecord
 from rayforget.report.look import ALERT
 from rayforget.report.present import mark_stale, mirror_sweep, present, read_report
 from rayforget.report.reading import stale_notice
 from rayforget.space.models import Space
+from rayforget.values.points import Spot
+from rayforget.values.records import CheckpointRecord, TestRecord
 
 RECORDS, TEST = make_records(trials=4, seeds=2, scale=0.1, failures=0, fractions=(1.0,))
 FIRST, LATER = RECORDS[:5], RECORDS[5:]

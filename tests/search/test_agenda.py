@@ -13,11 +13,13 @@ from rayforget.frontier.points import PointKey
 from rayforget.record.jobs import TrialJob
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
-from rayforget.record.types import CheckpointRecord, Point, Score, TestRecord
 from rayforget.search.agenda import Agenda, NamedJob, Next
 from rayforget.search.study import CurveStudy
 from rayforget.space.methods import methods_of
 from rayforget.space.models import Space
+from rayforget.values.points import Point
+from rayforget.values.records import CheckpointRecord, TestRecord
+from rayforget.values.scores import Score
 
 TREE: dict[str, Any] = {
     "name": "toy",

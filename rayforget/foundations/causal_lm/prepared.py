@@ -21,7 +21,6 @@ from rayforget.foundations.causal_lm.scoring.scorer import LanguageScorer
 from rayforget.foundations.layers import Layer
 from rayforget.foundations.protocol import State, TaskSplit
 from rayforget.foundations.sharing import Share, keep_own
-from rayforget.record.types import Split
 from rayforget.space.recipe import Recipe
 from rayforget.space.text import Sequences
 from rayforget.tasks.keys import at_key
@@ -30,6 +29,7 @@ from rayforget.tasks.text.requests import task_requests
 from rayforget.tasks.text.resolved import ResolvedText
 from rayforget.tasks.text.training import training_set
 from rayforget.tasks.text.types import TaskRequests, TrainingSet
+from rayforget.values.scores import Split
 
 
 def prepare_causal_lm(

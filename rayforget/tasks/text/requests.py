@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
 from rayforget.metrics.bits_per_byte import TOKENS
-from rayforget.record.types import BITS_PER_BYTE, CUT_ITEMS, Split
 from rayforget.space.text import LmEvalTask
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.documents import Document, documents_hash
@@ -24,6 +23,7 @@ from rayforget.tasks.text.own_task import own_lm_eval_task
 from rayforget.tasks.text.resolved import ResolvedText
 from rayforget.tasks.text.token_files import Tokenised, tokenised
 from rayforget.tasks.text.types import Generations, Pairs, TaskRequests
+from rayforget.values.scores import BITS_PER_BYTE, CUT_ITEMS, Split
 
 logger = logging.getLogger(__name__)
 

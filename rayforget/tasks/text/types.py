@@ -58,7 +58,7 @@ class Generations:
 
 
 ItemResults = tuple[NDArray[np.bool_] | NDArray[np.float32], NDArray[np.float32] | None]
-"""A score's items and their weights (see `rayforget.record.types.Score`)."""
+"""A score's items and their weights (see `rayforget.values.scores.Score`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,4 +81,4 @@ class TaskRequests:
     """Per document the `pairs` (from, up to) that ask for its right answer; raises TaskError where it has none. None:
     nobody has said."""
     facts: Mapping[str, int] = field(default_factory=dict)
-    """What was counted once for all models (see `rayforget.record.types.Score.facts`)."""
+    """What was counted once for all models (see `rayforget.values.scores.Score.facts`)."""

@@ -156,7 +156,7 @@ class PixelsScorer:
         import torch
         from torch.func import functional_call
 
-        from rayforget.record.types import Score
+        from rayforget.values.scores import Score
 
         found = self._foundation.pixels(name, split)
         with torch.no_grad():

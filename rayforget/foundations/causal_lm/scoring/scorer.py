@@ -19,9 +19,9 @@ from rayforget.foundations.causal_lm.scoring.likelihood import log_likelihoods, 
 from rayforget.foundations.causal_lm.scoring.token_rows import RowBatch
 from rayforget.foundations.protocol import State
 from rayforget.heartbeat import beat
-from rayforget.record.types import Score, Split
 from rayforget.tasks.text.encode import tokenizer_identity
 from rayforget.tasks.text.types import TaskRequests
+from rayforget.values.scores import Score, Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

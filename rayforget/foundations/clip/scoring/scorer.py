@@ -38,10 +38,10 @@ from rayforget.foundations.protocol import State
 from rayforget.heartbeat import beat
 from rayforget.metrics.metric import metric_of
 from rayforget.metrics.registry import METRICS
-from rayforget.record.types import Score, Split
 from rayforget.space.recipe import Head
 from rayforget.tasks.images.pixels import PixelSet, broken_facts
 from rayforget.tasks.resolved import ResolvedTask
+from rayforget.values.scores import Score, Split
 
 
 class ZeroShotScorer:

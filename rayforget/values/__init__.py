@@ -1,0 +1,1 @@
+"""What every stage speaks of: scores, points and records."""

@@ -1,0 +1,42 @@
+"""Where on which path between theta_0 and theta_1 a model lies, and what it scores there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rayforget.space.path_text import LERP
+from rayforget.values.scores import Score
+
+
+class Spot(NamedTuple):
+    """One alpha on one path: with theta_0 and theta_1 it is a model."""
+
+    alpha: float
+    path: str = LERP
+    """The path's text (`rayforget.space.path_text`)."""
+
+    @property
+    def order(self) -> tuple[bool, str, float]:
+        """Sorts the lerp's alphas first, then path by path."""
+        return (self.path != LERP, self.path, self.alpha)
+
+    def __str__(self) -> str:
+        return f"alpha = {self.alpha:g}" + ("" if self.path == LERP else f" of {self.path}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One (trial, step, alpha, path) with its scores per task."""
+
+    alpha: float
+    path: str = LERP
+    """Text of the path that alpha is on."""
+    coarse: bool
+    """Whether alpha belongs to the grid common to all trials (methods are compared on these alone), and the path to
+    those that are scored on all of it."""
+    scores: Mapping[str, Score]
+
+    @property
+    def spot(self) -> Spot:
+        """(alpha, path)."""
+        return Spot(self.alpha, self.path)

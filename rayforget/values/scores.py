@@ -1,0 +1,78 @@
+"""One model on one task and split: per-item results with what they weigh, and the score that they stand for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rayforget.metrics.metric import Metric, metric_of
+from rayforget.metrics.scored_items import ScoredItems
+
+Split = Literal["val", "test"]
+
+BITS_PER_BYTE = "bits_per_byte"
+"""The rule of likelihoods: an item is its bits per byte, its weight its bytes, the score 2^(-bits per byte)."""
+
+CUT_ITEMS = "cut_items"
+"""A score's fact: items whose context was longer than the model takes, and lost its beginning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One model on one task and split: per-item results, what they weigh, and the metric that makes a score of them."""
+
+    rule: str
+    """Name of the metric: `accuracy`, `balanced_accuracy`, `bits_per_byte`, ..., or one of lm-eval's: `acc_norm`."""
+    package: str | None = None
+    """The distribution that brings the metric; None for rayforget's own and lm-eval's."""
+    items: NDArray[np.bool_] | NDArray[np.float32]
+    """Shape (num_items,), in the fixed order that `items_hash` stands for."""
+    weights: NDArray[np.float32] | None = None
+    """Shape (num_items,): tokens or bytes per item; None where every item weighs 1."""
+    classes: NDArray[np.int32] | None = None
+    """Shape (num_items,): the right class of each item; None where the metric does not ask for it."""
+    items_hash: str
+    """Hash of the items' contents and labels in order; two scores compare item by item only when it is equal."""
+    facts: Mapping[str, int] = field(default_factory=dict)
+    """What was counted of the items, the same for every model that is asked alike: `CUT_ITEMS`, `TOKENS`."""
+    recorded: float | None = None
+    """`value` as the record has it, of another package's metric: known also where that is not installed."""
+
+    @property
+    def metric(self) -> Metric:
+        """The object of `rule`; raises ExtensionError where its package is not installed."""
+        return metric_of(self.rule, self.package)
+
+    @property
+    def total(self) -> float:
+        """Sum of the (weighted) item results."""
+        items = self.items.astype(np.float64)
+        return float(items.sum() if self.weights is None else (items * self.weights).sum())
+
+    @property
+    def count(self) -> float:
+        """Sum of the items' weights."""
+        return float(len(self.items) if self.weights is None else self.weights.astype(np.float64).sum())
+
+    @property
+    def value(self) -> float:
+        """The score, in [0, 1], higher is better."""
+        if self.recorded is not None:
+            return self.recorded
+        return self.scored.values()[0]
+
+    @property
+    def scored(self) -> ScoredItems:
+        """Items and metric together: of these one model, for its variance too."""
+        weights = None if self.weights is None else self.weights.astype(np.float64)
+        results = self.items.astype(np.float64)[None]
+        return ScoredItems(metric=self.metric, results=results, weights=weights, classes=self.classes)
+
+    @property
+    def readings(self) -> dict[str, float]:
+        """What stands behind the score: of likelihoods `bits_per_byte` and `nll_per_token`; else nothing."""
+        if self.recorded is not None:
+            return {}
+        return self.metric.readings(self.total, self.count, self.facts)
