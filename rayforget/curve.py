@@ -10,7 +10,7 @@ from torch import Tensor
 from rayforget.bench import Bench
 from rayforget.distributed import from_rank_0, rank
 from rayforget.evaluate.finite import NotFinite, Scored, require_finite
-from rayforget.foundations.layers import Layer
+from rayforget.values.layers import Layer
 from rayforget.foundations.protocol import Scorer
 from rayforget.heartbeat import beat
 from rayforget.interpolate.adaptive import next_on_paths

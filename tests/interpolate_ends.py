@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from rayforget.foundations.layers import Layer
+from rayforget.values.layers import Layer
 
 
 def ends(count: int) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Layer]]:

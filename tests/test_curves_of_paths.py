@@ -10,7 +10,7 @@ from vector_bench import no_heartbeat, vector_bench, vector_recipe
 
 from rayforget.curve import Ends, score_curve, theta_of
 from rayforget.errors import FoundationError
-from rayforget.foundations.layers import Layer
+from rayforget.values.layers import Layer
 from rayforget.foundations.protocol import State
 from rayforget.frontier.gather import gather
 from rayforget.interpolate.hashing import state_hash

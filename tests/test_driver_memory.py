@@ -21,7 +21,7 @@ from rayforget.conduct import _drive, _progress
 from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.gather import gather
 from rayforget.frontier.on_demand import ScoresOnDemand, items_of, with_items
-from rayforget.record.brief import brief_of
+from rayforget.values.brief import brief_of
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.jobs import TrialJob
 from rayforget.record.store import Store

@@ -12,7 +12,8 @@ from train.learners import VectorLearner
 
 from rayforget.bench import Bench
 from rayforget.evaluate.finite import NotFinite, Scored
-from rayforget.foundations.layers import Layer, tower_layers
+from rayforget.foundations.layers import tower_layers
+from rayforget.values.layers import Layer
 from rayforget.foundations.protocol import State, TaskSplit
 from rayforget.interpolate.hashing import state_hash
 from rayforget.record.scores_cache import ScoresCache

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from rayforget.values.layers import Layer
 
 _NUMBERED = re.compile(
     r"(?P<stack>.*?)(?P<stage>\d*)\.(?P<number>\d+)(?:\.(?:blocks\.|layers\.)?(?P<inner>\d+))?(?:\.|$)"
@@ -15,21 +16,6 @@ _OUTPUT = re.compile(
 """What models call a part behind their last block; whatever else is in no block comes before the first."""
 _INPUT = re.compile(r"embed|patch|stem|wte|wpe")
 """What marks a part before the first block, although a part of it may be called `proj` or `norm`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
-    """Where a tensor stands between a tower's input and its output."""
-
-    index: int
-    """0 for the embeddings, then the blocks in order, `count - 1` for the output."""
-    count: int
-    """Layers of the tower, embeddings and output included; at least 1."""
-
-    @property
-    def depth(self) -> float:
-        """0 for the first layer, 1 for the last: index / (count - 1); 1 where there is one layer alone."""
-        return self.index / (self.count - 1) if self.count > 1 else 1.0
 
 
 def tower_layers(names: Iterable[str]) -> dict[str, Layer]:

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from rayforget.evaluate.finite import Scored
-from rayforget.foundations.layers import Layer
+from rayforget.values.layers import Layer
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.resolved import SplitName
 from rayforget.values.scores import Split

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rayforget.frontier.points import THETA_0, FrontierPoint, PointKey, TaskRole, generality, speciality
-from rayforget.record.brief import AnyCheckpoint, PointBrief
+from rayforget.values.brief import AnyCheckpoint, PointBrief
 from rayforget.values.points import Point
 from rayforget.values.scores import Score
 

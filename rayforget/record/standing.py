@@ -10,7 +10,7 @@ from rayforget.errors import RecordError
 from rayforget.frontier.choose import points_to_report
 from rayforget.frontier.gather import Gathered
 from rayforget.frontier.points import THETA_0, PointKey, TaskRole
-from rayforget.record.brief import AnyCheckpoint
+from rayforget.values.brief import AnyCheckpoint
 from rayforget.values.records import TestRecord
 
 if TYPE_CHECKING:

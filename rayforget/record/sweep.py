@@ -10,7 +10,7 @@ from typing import Any
 
 from rayforget.errors import RecordError, StorageError
 from rayforget.frontier.points import PointKey
-from rayforget.record.brief import CheckpointBrief, brief_of
+from rayforget.values.brief import CheckpointBrief, brief_of
 from rayforget.record.command import command
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.envelope import canonical_json, open_sealed, seal

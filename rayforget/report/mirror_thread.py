@@ -11,7 +11,7 @@ from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.gather import Gathered, gather
 from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import THETA_0, task_roles
-from rayforget.record.brief import AnyCheckpoint
+from rayforget.values.brief import AnyCheckpoint
 from rayforget.record.standing import is_finished
 from rayforget.record.sweep import Sweep
 from rayforget.report.mirror import MirrorError, find_tracking, mirror

@@ -19,7 +19,7 @@ from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import TaskRole, task_roles
 from rayforget.frontier.progress import recovered_so_far
 from rayforget.frontier.summary import Summary
-from rayforget.record.brief import AnyCheckpoint, CheckpointBrief
+from rayforget.values.brief import AnyCheckpoint, CheckpointBrief
 from rayforget.record.command import command
 from rayforget.record.standing import Standing, order_of_finish, standing_of
 from rayforget.record.sweep import Sweep

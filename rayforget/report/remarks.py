@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rayforget.record.brief import AnyCheckpoint
+from rayforget.values.brief import AnyCheckpoint
 from rayforget.values.records import TestRecord
 
 _NUM_NAMED = 5

@@ -7,7 +7,8 @@ import torch
 
 from rayforget.foundations.causal_lm.layers import causal_layers
 from rayforget.foundations.clip.layers import clip_layers
-from rayforget.foundations.layers import Layer, tower_layers
+from rayforget.foundations.layers import tower_layers
+from rayforget.values.layers import Layer
 
 UNTIED = {"tie_word_embeddings": False}
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from rayforget.foundations.layers import Layer, tower_layers
+from rayforget.foundations.layers import tower_layers
+from rayforget.values.layers import Layer
 
 
 def causal_layers(names: Iterable[str]) -> dict[str, Layer]:

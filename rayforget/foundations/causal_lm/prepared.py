@@ -18,7 +18,7 @@ from rayforget.foundations.causal_lm.layers import causal_layers
 from rayforget.foundations.causal_lm.learner import CausalLearner
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
 from rayforget.foundations.causal_lm.scoring.scorer import LanguageScorer
-from rayforget.foundations.layers import Layer
+from rayforget.values.layers import Layer
 from rayforget.foundations.protocol import State, TaskSplit
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.space.recipe import Recipe

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from rayforget.foundations.clip.names import VISUAL, is_text_name
-from rayforget.foundations.layers import Layer, tower_layers
+from rayforget.foundations.layers import tower_layers
+from rayforget.values.layers import Layer
 
 
 def clip_layers(names: Iterable[str]) -> dict[str, Layer]:

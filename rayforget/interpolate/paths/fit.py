@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from rayforget.errors import SpaceError
-from rayforget.foundations.layers import Layer
+from rayforget.values.layers import Layer
 from rayforget.interpolate.paths.path import open_path, theta_at
 from rayforget.space.curve_paths import CurvePaths
 

@@ -18,7 +18,7 @@ from rayforget.space.path_text import parse_path
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rayforget.foundations.layers import Layer
+    from rayforget.values.layers import Layer
 
 
 class Path(Frozen):

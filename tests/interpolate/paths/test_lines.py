@@ -4,7 +4,7 @@ import pytest
 import torch
 from interpolate_ends import ends
 
-from rayforget.foundations.layers import Layer
+from rayforget.values.layers import Layer
 from rayforget.interpolate.hashing import state_hash
 from rayforget.interpolate.lerp import lerp
 from rayforget.interpolate.paths.lines import Lines

@@ -10,7 +10,7 @@ from interpolate_ends import ends
 from torch import Tensor
 
 from rayforget.errors import ExtensionError, FoundationError, RecordError
-from rayforget.foundations.layers import Layer
+from rayforget.values.layers import Layer
 from rayforget.interpolate.hashing import state_hash
 from rayforget.interpolate.lerp import lerp
 from rayforget.interpolate.paths.blocks import Blocks

@@ -16,7 +16,7 @@ from rayforget.interpolate.paths.path import Path
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rayforget.foundations.layers import Layer
+    from rayforget.values.layers import Layer
 
 
 class Trim(Path):
