@@ -23,7 +23,8 @@ from rayforget.record.sweep import Sweep
 from rayforget.record.tensors_cache import TensorsCache
 from rayforget.space.curve_paths import curve_paths
 from rayforget.space.methods import methods_of, plain_of
-from rayforget.space.models import Resources, Space
+from rayforget.space.models import Space
+from rayforget.space.parts import Resources
 from rayforget.values.points import Point
 from rayforget.values.records import CheckpointRecord
 from rayforget.values.scores import Score, Split

@@ -10,7 +10,6 @@ from torch import Tensor
 from rayforget.bench import Bench
 from rayforget.distributed import from_rank_0, rank
 from rayforget.evaluate.finite import NotFinite, Scored, require_finite
-from rayforget.values.layers import Layer
 from rayforget.foundations.protocol import Scorer
 from rayforget.heartbeat import beat
 from rayforget.interpolate.adaptive import next_on_paths
@@ -19,6 +18,7 @@ from rayforget.interpolate.paths.path import open_path, theta_at
 from rayforget.space.curve_paths import CurvePaths, SearchedPath, curve_paths
 from rayforget.space.path_text import LERP
 from rayforget.space.seeds import derive_seed
+from rayforget.values.layers import Layer
 from rayforget.values.points import Point, Spot
 from rayforget.values.scores import Score, Split
 

@@ -12,10 +12,10 @@ from vector_bench import VectorScorer, vector_bench
 import rayforget.curve
 from rayforget.curve import Ends, score_spots
 from rayforget.evaluate.finite import Scored
-from rayforget.values.layers import Layer
 from rayforget.foundations.protocol import State
 from rayforget.heartbeat import heard_by
 from rayforget.interpolate.paths.path import Path, theta_at
+from rayforget.values.layers import Layer
 from rayforget.values.points import Spot
 from rayforget.values.scores import Split
 

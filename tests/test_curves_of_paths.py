@@ -10,7 +10,6 @@ from vector_bench import no_heartbeat, vector_bench, vector_recipe
 
 from rayforget.curve import Ends, score_curve, theta_of
 from rayforget.errors import FoundationError
-from rayforget.values.layers import Layer
 from rayforget.foundations.protocol import State
 from rayforget.frontier.gather import gather
 from rayforget.interpolate.hashing import state_hash
@@ -18,6 +17,7 @@ from rayforget.pipeline import run_trial, score_tests
 from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.record.weights import load_theta_1
 from rayforget.space.path_text import LERP, path_name
+from rayforget.values.layers import Layer
 from rayforget.values.points import Spot
 from rayforget.values.records import CheckpointRecord
 

@@ -21,13 +21,13 @@ from rayforget.conduct import _drive, _progress
 from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.gather import gather
 from rayforget.frontier.on_demand import ScoresOnDemand, items_of, with_items
-from rayforget.values.brief import brief_of
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.jobs import TrialJob
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.present import mirror_sweep, present
 from rayforget.search.agenda import Agenda, NamedJob
+from rayforget.values.brief import brief_of
 
 ALPHAS = [round(number / 14, 4) for number in range(15)]
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,50 @@ def test_no_part_of_a_family_is_imported_by_another_family() -> None:
     for kind in FAMILIES:
         others = tuple(f"foundations/{other}/" for other in FAMILIES if other != kind)
         assert [path for path in importers(f"rayforget.foundations.{kind}") if path.startswith(others)] == []
+
+
+def module_of(path: Path) -> str:
+    """`rayforget.space.load` of that file; of a package's `__init__.py` the package."""
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def house_of(module: str) -> str:
+    """The folder below rayforget that a module lies in, or the module itself where it lies in none."""
+    return ".".join(module.split(".")[:2])
+
+
+def imports_among_us() -> dict[str, set[str]]:
+    """Module -> those of ours that it imports, wherever in the file, for type checkers too."""
+    modules = {module_of(path): path for path in ROOT.rglob("*.py")}
+    found: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        names = (name if name in modules else name.rpartition(".")[0] for name in imports_of(path))
+        found[module] = {name for name in names if name in modules} - {module}
+    return found
+
+
+def circle(imports: dict[str, set[str]]) -> list[str]:
+    """Nodes that import each other around, the first of them again at the end; nothing where there is no circle."""
+    try:
+        tuple(TopologicalSorter(imports).static_order())
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_file_imports_itself_around() -> None:
+    imports = imports_among_us()
+    assert sum(map(len, imports.values())) > 500, "are the imports found?"
+    assert circle(imports) == []
+
+
+def test_no_folder_imports_itself_around() -> None:
+    houses: dict[str, set[str]] = {}
+    for module, imported in imports_among_us().items():
+        houses.setdefault(house_of(module), set()).update(house_of(name) for name in imported)
+    assert circle({house: imported - {house} for house, imported in houses.items()}) == []
+
+
+def test_a_circle_would_be_found() -> None:
+    assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})) == {"a", "b", "c"}

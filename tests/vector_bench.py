@@ -13,7 +13,6 @@ from train.learners import VectorLearner
 from rayforget.bench import Bench
 from rayforget.evaluate.finite import NotFinite, Scored
 from rayforget.foundations.layers import tower_layers
-from rayforget.values.layers import Layer
 from rayforget.foundations.protocol import State, TaskSplit
 from rayforget.interpolate.hashing import state_hash
 from rayforget.record.scores_cache import ScoresCache
@@ -21,6 +20,7 @@ from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.space.models import Space
 from rayforget.space.recipe import Recipe
+from rayforget.values.layers import Layer
 from rayforget.values.scores import Score, Split
 
 TASKS = {"s": 23, "g": 31}

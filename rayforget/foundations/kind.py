@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rayforget.foundations.protocol import Foundation
     from rayforget.foundations.sharing import Share
-    from rayforget.space.models import Resources
+    from rayforget.space.parts import Resources
     from rayforget.tasks.opening import Opened
 
 Model = TypeVar("Model")

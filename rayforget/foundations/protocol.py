@@ -8,9 +8,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from rayforget.evaluate.finite import Scored
-from rayforget.values.layers import Layer
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.resolved import SplitName
+from rayforget.values.layers import Layer
 from rayforget.values.scores import Split
 
 State = Mapping[str, Tensor]

@@ -9,13 +9,10 @@ Everything else follows from these: values, resamples of the items, standard err
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-
-from rayforget.metrics.registry import METRICS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,19 +103,3 @@ class Metric:
     def _at(self, sums: Sequence[Floats], place: int, moved: Floats, num_own: int) -> Floats:
         now = [moved if i == place else np.broadcast_to(each, moved.shape) for i, each in enumerate(sums)]
         return self.of_sums(now[:num_own], now[num_own:])
-
-
-@cache
-def metric_of(rule: str, package: str | None = None) -> Metric:
-    """The metric by which a score was made.
-
-    Args:
-        rule: the score's.
-        package: the distribution that brings it; None for ours, and for lm-eval's metrics, which are means of items.
-
-    Raises:
-        ExtensionError: the package that brings it is not installed.
-    """
-    if package is None and rule not in METRICS.own:
-        rule = "accuracy"
-    return METRICS.find(rule).value()

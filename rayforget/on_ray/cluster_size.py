@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rayforget.errors import SpaceError
-from rayforget.space.models import Resources
+from rayforget.space.parts import Resources
 
 BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
 """What `ray up` leaves on the head: the cluster's configuration, each kind of node with the resources it has."""

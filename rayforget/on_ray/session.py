@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from rayforget.errors import RayforgetError
-from rayforget.space.models import Resources
+from rayforget.space.parts import Resources
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from rayforget.on_ray.session import prepare_environment, ray_session
 from rayforget.pipeline import failed_record
 from rayforget.record.jobs import TrialJob
 from rayforget.search.agenda import Agenda, NamedJob
-from rayforget.space.models import Resources
+from rayforget.space.parts import Resources
 
 if TYPE_CHECKING:
     from ray.tune import Tuner

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from rayforget.planning.counts import Counts, MethodCount
 from rayforget.planning.probe import Probe, RecipeProbe
-from rayforget.space.models import Resources, Space
+from rayforget.space.models import Space
+from rayforget.space.parts import Resources
 
 START_UP_S = 45.0
 """Ray and a slot's worker group, once per sweep: assumed, not measured."""

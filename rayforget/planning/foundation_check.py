@@ -12,7 +12,7 @@ from rayforget.planning.counts import typical_recipes
 from rayforget.space.foundation import FoundationConfig
 from rayforget.space.load import LoadedSpace
 from rayforget.space.method import Method
-from rayforget.space.models import Resources
+from rayforget.space.parts import Resources
 from rayforget.space.recipe import LoraAdapter, Recipe
 
 if TYPE_CHECKING:  # a space without targets is checked without torch: 2 s of CPU

@@ -31,7 +31,7 @@ from rayforget.train.trainer import Trainer
 from rayforget.values.scores import CUT_ITEMS
 
 if TYPE_CHECKING:
-    from rayforget.space.models import Resources
+    from rayforget.space.parts import Resources
 
 _STEPS = 2
 """Timed steps, after one that is not."""

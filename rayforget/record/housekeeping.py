@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rayforget.frontier.gather import Gathered
     from rayforget.frontier.points import TaskRole
     from rayforget.record.sweep import Sweep
-    from rayforget.space.models import Keep
+    from rayforget.space.parts import Keep
 
 logger = logging.getLogger(__name__)
 Leading = Callable[[Iterable[Checkpoint]], "Gathered"]

@@ -10,13 +10,13 @@ from typing import Any
 
 from rayforget.errors import RecordError, StorageError
 from rayforget.frontier.points import PointKey
-from rayforget.values.brief import CheckpointBrief, brief_of
 from rayforget.record.command import command
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.envelope import canonical_json, open_sealed, seal
 from rayforget.record.known import Known
 from rayforget.record.objects import decode_checkpoint, decode_test, encode_checkpoint, encode_test
 from rayforget.record.store import Store
+from rayforget.values.brief import CheckpointBrief, brief_of
 from rayforget.values.records import CheckpointRecord, TestRecord
 from rayforget.values.scores import Score
 

@@ -18,9 +18,9 @@ import numpy as np
 
 from rayforget.frontier.points import FrontierPoint, PointKey, TaskRole
 from rayforget.frontier.recovered import Pair
-from rayforget.values.brief import AnyCheckpoint, ScoreBrief
 from rayforget.record.standing import is_finished
 from rayforget.space.path_text import LERP, parse_path
+from rayforget.values.brief import AnyCheckpoint, ScoreBrief
 from rayforget.values.scores import Score
 
 MAX_POINTS = 100

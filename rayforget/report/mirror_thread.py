@@ -11,12 +11,12 @@ from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.gather import Gathered, gather
 from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import THETA_0, task_roles
-from rayforget.values.brief import AnyCheckpoint
 from rayforget.record.standing import is_finished
 from rayforget.record.sweep import Sweep
 from rayforget.report.mirror import MirrorError, find_tracking, mirror
 from rayforget.report.mirror_plan import SweepView
 from rayforget.report.present import series_of
+from rayforget.values.brief import AnyCheckpoint
 
 if TYPE_CHECKING:
     from rayforget.space.models import Space

@@ -19,13 +19,13 @@ from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import TaskRole, task_roles
 from rayforget.frontier.progress import recovered_so_far
 from rayforget.frontier.summary import Summary
-from rayforget.values.brief import AnyCheckpoint, CheckpointBrief
 from rayforget.record.command import command
 from rayforget.record.standing import Standing, order_of_finish, standing_of
 from rayforget.record.sweep import Sweep
 from rayforget.report.frontier_table import frontier_as_table
 from rayforget.report.reading import stale_notice
 from rayforget.report.remarks import data_remarks
+from rayforget.values.brief import AnyCheckpoint, CheckpointBrief
 
 if TYPE_CHECKING:  # a summary needs the tasks' roles alone, and building the space's models takes half a second
     from rayforget.space.models import Space

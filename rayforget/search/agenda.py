@@ -15,7 +15,6 @@ from rayforget.frontier.gather import Gathered, gather
 from rayforget.frontier.leading import Leading
 from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint, task_roles
-from rayforget.values.brief import CheckpointBrief
 from rayforget.record.jobs import TestJob, TrialJob, load_asked, save_asked
 from rayforget.record.standing import is_finished
 from rayforget.record.sweep import Sweep
@@ -24,6 +23,7 @@ from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Space
 from rayforget.space.path_text import LERP
 from rayforget.space.recipe import Recipe
+from rayforget.values.brief import CheckpointBrief
 from rayforget.values.points import Spot
 
 logger = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from rayforget.frontier.nondominated import nondominated
 from rayforget.search.distributions import distribution, suggest
 from rayforget.space.method import Method
-from rayforget.space.models import Curve, Search
+from rayforget.space.parts import Curve, Search
 from rayforget.space.seeds import derive_seed
 
 POINT_KEY = "rayforget.point"

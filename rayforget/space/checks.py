@@ -14,7 +14,7 @@ from rayforget.space.recipe import Recipe, repeated
 from rayforget.space.task_checks import recipe_misfits, sharding_misfits, task_problems
 
 if TYPE_CHECKING:
-    from rayforget.space.models import Space
+    from rayforget.space.parts import SpaceParts
     from rayforget.space.tasks import Task
 
 _RESERVED = {PLAIN: "the baseline", "all": "all methods together", "theta_0": "the pretrained model"}
@@ -23,7 +23,7 @@ _REQUIRED = [
 ]
 
 
-def space_problems(space: "Space") -> Iterator[Problem]:
+def space_problems(space: "SpaceParts") -> Iterator[Problem]:
     """Everything that is wrong between the parts."""
     yield from task_problems(space)
     yield from recipe_misfits(space)
@@ -36,7 +36,7 @@ def space_problems(space: "Space") -> Iterator[Problem]:
             yield from _recipe_problems(space, method)
 
 
-def without_effect(space: "Space") -> Iterator[Problem]:
+def without_effect(space: "SpaceParts") -> Iterator[Problem]:
     """Settings that the file gives and that nothing will read."""
     search, tracking = space.search, space.tracking
     if search.sampler == "random" and "startup" in search.model_fields_set:
@@ -53,7 +53,7 @@ def without_effect(space: "Space") -> Iterator[Problem]:
         yield Problem(at=("tracking", "uri"), text="has no effect with enabled: false: remove one of them")
 
 
-def _storage_problems(space: "Space") -> Iterator[Problem]:
+def _storage_problems(space: "SpaceParts") -> Iterator[Problem]:
     if is_uri(space.storage.path) and not has_file_system(space.storage.path):
         text = (
             f"found {space.storage.path}: there is no such file system; write a local folder, s3://BUCKET/... or gs://"
@@ -66,7 +66,7 @@ def _storage_problems(space: "Space") -> Iterator[Problem]:
         yield Problem(at=("resources", "cache"), text=text)
 
 
-def _method_gaps(space: "Space") -> Iterator[Problem]:
+def _method_gaps(space: "SpaceParts") -> Iterator[Problem]:
     for name, own in space.methods.items():
         if name in _RESERVED:
             text = f"{name} is the report's own word for {_RESERVED[name]}; give this method another name"
@@ -81,7 +81,7 @@ def _method_gaps(space: "Space") -> Iterator[Problem]:
                 yield Problem(at=("methods", name, key), text=text)
 
 
-def _plain_gaps(space: "Space") -> Iterator[Problem]:
+def _plain_gaps(space: "SpaceParts") -> Iterator[Problem]:
     common = baseline(space.recipe)
     for key in sorted({*_REQUIRED, *common}):
         if key not in space.plain.set and (key not in common or isinstance(common[key], Mapping)):
@@ -94,7 +94,7 @@ def _about(key: str) -> str:
     return (Recipe.model_fields[key].description or key).rstrip(".")
 
 
-def _recipe_problems(space: "Space", method: Method) -> Iterator[Problem]:
+def _recipe_problems(space: "SpaceParts", method: Method) -> Iterator[Problem]:
     """What Recipe says of the method at either end of its domains, and what its workers say of its batches."""
     seen: set[tuple[str | int, ...]] = set()
     splits = {name: _splits_to_learn_from(task) for name, task in space.tasks.items()}
@@ -122,7 +122,7 @@ def _splits_to_learn_from(task: "Task") -> tuple[str, ...]:
     return tuple(split for split, there in given.items() if there)
 
 
-def _batch_problems(space: "Space", method: Method) -> Iterator[Problem]:
+def _batch_problems(space: "SpaceParts", method: Method) -> Iterator[Problem]:
     workers = space.resources.workers_per_slot
     for accumulation in _values(method, "accumulation"):
         batch_sizes = _values(method, "batch_size")
@@ -155,7 +155,7 @@ def _end(domain: Any, end: int) -> Scalar:
     return value
 
 
-def _origin(space: "Space", method: Method, at: tuple[str | int, ...]) -> tuple[str | int, ...]:
+def _origin(space: "SpaceParts", method: Method, at: tuple[str | int, ...]) -> tuple[str | int, ...]:
     """Where the file sets the key: in the method, else in recipe; the method when neither does."""
     own: tuple[str | int, ...] = ("plain", "set") if method.name == PLAIN else ("methods", method.name)
     tree = space.plain.set if method.name == PLAIN else space.methods[method.name]

@@ -10,18 +10,18 @@ from rayforget.space.method import Method
 from rayforget.space.searchable import open_recipe
 
 if TYPE_CHECKING:
-    from rayforget.space.models import Space
+    from rayforget.space.parts import SpaceParts
 
 PLAIN = "plain"
 """Name of the baseline's method."""
 
 
-def methods_of(space: "Space") -> tuple[Method, ...]:
+def methods_of(space: "SpaceParts") -> tuple[Method, ...]:
     """The space's methods, in its order."""
     return tuple(_method(name, overlaid(space.recipe, tree), space.foundation) for name, tree in space.methods.items())
 
 
-def plain_of(space: "Space") -> Method:
+def plain_of(space: "SpaceParts") -> Method:
     """Plain fine-tuning: `recipe` under `plain.set`, without adapter and penalties; no domain is left in it."""
     return _method(PLAIN, overlaid(baseline(space.recipe), space.plain.set), space.foundation)
 

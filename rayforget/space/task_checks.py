@@ -7,10 +7,10 @@ from rayforget.space.foundation import rules_of
 from rayforget.space.frozen import Problem
 
 if TYPE_CHECKING:
-    from rayforget.space.models import Space
+    from rayforget.space.parts import SpaceParts
 
 
-def task_problems(space: "Space") -> Iterator[Problem]:
+def task_problems(space: "SpaceParts") -> Iterator[Problem]:
     """Tasks of another kind than the foundation, roles without a task, and nothing or too much to train on."""
     misfits = list(_misfits(space))
     yield from misfits
@@ -23,7 +23,7 @@ def task_problems(space: "Space") -> Iterator[Problem]:
     yield from rules_of(space.foundation.kind).training_problems(space.tasks)
 
 
-def recipe_misfits(space: "Space") -> Iterator[Problem]:
+def recipe_misfits(space: "SpaceParts") -> Iterator[Problem]:
     """Settings of recipes that have no effect on the space's kind of foundation."""
     kind = space.foundation.kind
     without_effect = rules_of(kind).without_effect
@@ -36,14 +36,14 @@ def recipe_misfits(space: "Space") -> Iterator[Problem]:
                 yield Problem(at=(*at, key), text=text)
 
 
-def sharding_misfits(space: "Space") -> Iterator[Problem]:
+def sharding_misfits(space: "SpaceParts") -> Iterator[Problem]:
     """Sharding of one worker."""
     if space.resources.sharding == "fsdp" and space.resources.workers_per_slot == 1:
         text = "found fsdp with workers_per_slot: 1, which has nobody to share with: write none, or more workers"
         yield Problem(at=("resources", "sharding"), text=text)
 
 
-def _misfits(space: "Space") -> Iterator[Problem]:
+def _misfits(space: "SpaceParts") -> Iterator[Problem]:
     kind = space.foundation.kind
     fitting = rules_of(kind).tasks
     expected = " or ".join([", ".join(fitting[:-1]), fitting[-1]] if len(fitting) > 1 else fitting)
@@ -53,7 +53,7 @@ def _misfits(space: "Space") -> Iterator[Problem]:
             yield Problem(at=("tasks", name, "kind"), text=text)
 
 
-def _without(space: "Space", role: str) -> str:
+def _without(space: "SpaceParts", role: str) -> str:
     if any(task.role == role for task in space.tasks.values()):
         return f"none with role: {role} is scored; give at least one of them `val:` and `test:` (or `cut:`)"
     return f"none has role: {role}; at least one task of each role is needed"

@@ -12,8 +12,10 @@ from rayforget.errors import TaskError
 from rayforget.space.data import Cut, FolderSource, Source, ZeroShotTask
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.labelled import LabelledImages, label_by_name
-from rayforget.tasks.images.sources import ImageSource, broken_limit, open_source
-from rayforget.tasks.images.suites import Suite, load_suite
+from rayforget.tasks.images.opening import broken_limit, open_source
+from rayforget.tasks.images.sources import ImageSource
+from rayforget.tasks.images.suite import Suite
+from rayforget.tasks.images.suites import load_suite
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.overlaps import check_overlaps
 from rayforget.tasks.resolved import HALVES, Half, ResolvedTask, SplitItems, SplitName

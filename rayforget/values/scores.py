@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rayforget.metrics.metric import Metric, metric_of
+from rayforget.metrics.find import metric_of
+from rayforget.metrics.metric import Metric
 from rayforget.metrics.scored_items import ScoredItems
 
 Split = Literal["val", "test"]

@@ -9,7 +9,8 @@ import torch
 from rayforget.metrics.accuracy import Accuracy
 from rayforget.metrics.balanced_accuracy import BalancedAccuracy
 from rayforget.metrics.bits_per_byte import BitsPerByte
-from rayforget.metrics.metric import Metric, metric_of
+from rayforget.metrics.find import metric_of
+from rayforget.metrics.metric import Metric
 from rayforget.metrics.registry import METRICS
 from rayforget.metrics.scored_items import ScoredItems
 

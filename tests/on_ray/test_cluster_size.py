@@ -8,7 +8,7 @@ import yaml
 
 from rayforget.errors import SpaceError
 from rayforget.on_ray.cluster_size import largest_cluster, refuse_private_storage, slots_that_fit
-from rayforget.space.models import Resources
+from rayforget.space.parts import Resources
 
 HEAD = {"CPU": 8.0}
 GPU_NODE = {"CPU": 4.0, "GPU": 1.0}

@@ -75,7 +75,7 @@ STAY = """
 import json, logging, os
 logging.basicConfig(format="%(message)s")
 from rayforget.on_ray.session import ray_session
-from rayforget.space.models import Resources
+from rayforget.space.parts import Resources
 with ray_session(Resources(cpus_per_worker=1), address=None):
     import ray
     theirs = ray.get(ray.remote(lambda: os.environ.get("RAY_ADDRESS")).remote())

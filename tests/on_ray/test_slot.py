@@ -18,7 +18,8 @@ from rayforget.record.jobs import TrialJob
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.record.weights import load_theta_1
-from rayforget.space.models import Resources, Space
+from rayforget.space.models import Space
+from rayforget.space.parts import Resources
 from rayforget.space.recipe import Recipe
 from rayforget.values.records import CheckpointRecord
 

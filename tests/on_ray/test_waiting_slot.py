@@ -8,7 +8,7 @@ from toy_agenda import do_job, toy_agenda
 
 from rayforget.on_ray.session import ray_session
 from rayforget.search.agenda import NamedJob
-from rayforget.space.models import Resources
+from rayforget.space.parts import Resources
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

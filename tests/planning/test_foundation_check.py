@@ -13,7 +13,7 @@ from rayforget.cli import app
 from rayforget.errors import SpaceError
 from rayforget.planning.foundation_check import check_foundation, check_gpus
 from rayforget.space.load import load_space
-from rayforget.space.models import Resources
+from rayforget.space.parts import Resources
 from rayforget.space.shipped import quickstart
 
 CLIP = """\

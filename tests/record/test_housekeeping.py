@@ -11,7 +11,7 @@ from rayforget.frontier.gather import gather
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.record.weights import save_weights
-from rayforget.space.models import Keep
+from rayforget.space.parts import Keep
 
 
 def test_tidying_neither_waits_nor_raises_while_the_storage_does_not_answer_and_is_done_after(s3_behind_door, door):

@@ -10,7 +10,7 @@ from rayforget.search.study import POINT_KEY, Asked, CurvePoint, CurveStudy
 from rayforget.space.domains import ChoiceDomain, FloatDomain
 from rayforget.space.frozen import FrozenDict
 from rayforget.space.method import Method
-from rayforget.space.models import Curve, Search
+from rayforget.space.parts import Curve, Search
 
 RATE = FloatDomain(low=1e-5, high=1e-3, log=True)
 METHODS = (

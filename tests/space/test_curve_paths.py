@@ -11,7 +11,8 @@ from rayforget.errors import SpaceError
 from rayforget.space.curve_paths import curve_paths
 from rayforget.space.domains import ChoiceDomain, FloatDomain
 from rayforget.space.load import load_space
-from rayforget.space.models import Curve, Space
+from rayforget.space.models import Space
+from rayforget.space.parts import Curve
 from rayforget.space.schema import json_schema
 
 

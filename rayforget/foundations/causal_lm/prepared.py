@@ -18,7 +18,6 @@ from rayforget.foundations.causal_lm.layers import causal_layers
 from rayforget.foundations.causal_lm.learner import CausalLearner
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
 from rayforget.foundations.causal_lm.scoring.scorer import LanguageScorer
-from rayforget.values.layers import Layer
 from rayforget.foundations.protocol import State, TaskSplit
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.space.recipe import Recipe
@@ -29,6 +28,7 @@ from rayforget.tasks.text.requests import task_requests
 from rayforget.tasks.text.resolved import ResolvedText
 from rayforget.tasks.text.training import training_set
 from rayforget.tasks.text.types import TaskRequests, TrainingSet
+from rayforget.values.layers import Layer
 from rayforget.values.scores import Split
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # a space is read and checked without torch
     from rayforget.foundations.clip.model import ClipModel
     from rayforget.foundations.clip.prepared import PreparedClip
     from rayforget.foundations.sharing import Share
-    from rayforget.space.models import Resources
+    from rayforget.space.parts import Resources
     from rayforget.tasks.opening import Opened
 
 HUB = "hf-hub:"

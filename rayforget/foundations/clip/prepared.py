@@ -18,12 +18,12 @@ from rayforget.foundations.clip.model import ClipModel, load_clip
 from rayforget.foundations.clip.names import HEAD
 from rayforget.foundations.clip.scoring.classifier import filled
 from rayforget.foundations.clip.scoring.scorer import ZeroShotScorer
-from rayforget.values.layers import Layer
 from rayforget.foundations.protocol import State, TaskSplit
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.space.recipe import Head, Recipe
 from rayforget.tasks.images.pixels import PixelSet, pixel_set
 from rayforget.tasks.resolved import ResolvedTask, SplitName
+from rayforget.values.layers import Layer
 
 
 def prepare_clip(

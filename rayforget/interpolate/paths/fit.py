@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from rayforget.errors import SpaceError
-from rayforget.values.layers import Layer
 from rayforget.interpolate.paths.path import open_path, theta_at
 from rayforget.space.curve_paths import CurvePaths
+from rayforget.values.layers import Layer
 
 
 def try_paths(paths: CurvePaths, theta_0: Mapping[str, Tensor], layers: Mapping[str, Layer]) -> None:

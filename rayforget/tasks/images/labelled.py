@@ -11,7 +11,7 @@ from rayforget.errors import TaskError
 from rayforget.tasks.images.item_hashes import ItemHashes
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.sources import Draws, ImageSource, KnowsRevision, KnowsSizes
-from rayforget.tasks.images.suites import Suite
+from rayforget.tasks.images.suite import Suite
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from rayforget.errors import TaskError
 from rayforget.tasks.images.imagenet_names import imagenet_class_names, imagenet_ids, imagenet_templates
-from rayforget.tasks.images.suites import Suite
+from rayforget.tasks.images.suite import Suite
 
 BORDER_PIXELS = 2
 

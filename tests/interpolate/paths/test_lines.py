@@ -4,10 +4,10 @@ import pytest
 import torch
 from interpolate_ends import ends
 
-from rayforget.values.layers import Layer
 from rayforget.interpolate.hashing import state_hash
 from rayforget.interpolate.lerp import lerp
 from rayforget.interpolate.paths.lines import Lines
+from rayforget.values.layers import Layer
 
 TS = (-0.25, 0.1, 0.3, 0.7, 1.0, 1.5)
 

@@ -10,7 +10,6 @@ from interpolate_ends import ends
 from torch import Tensor
 
 from rayforget.errors import ExtensionError, FoundationError, RecordError
-from rayforget.values.layers import Layer
 from rayforget.interpolate.hashing import state_hash
 from rayforget.interpolate.lerp import lerp
 from rayforget.interpolate.paths.blocks import Blocks
@@ -18,6 +17,7 @@ from rayforget.interpolate.paths.lerp import Lerp
 from rayforget.interpolate.paths.lines import Lines
 from rayforget.interpolate.paths.path import Path, open_path, theta_at
 from rayforget.space.path_text import parse_path, path_name, path_text
+from rayforget.values.layers import Layer
 
 TEXTS = {
     "lerp": Lerp(),

@@ -5,7 +5,7 @@ import pytest
 from rayforget.errors import TaskError
 from rayforget.space.data import FolderSource
 from rayforget.tasks.images.folder import FolderImages
-from rayforget.tasks.images.sources import open_source
+from rayforget.tasks.images.opening import open_source
 
 
 def test_classes_and_files_come_sorted_by_name(image_folder, picture):

@@ -15,8 +15,8 @@ from rayforget.tasks.images.contents import content_hash
 from rayforget.tasks.images.file_stamps import file_stamp, stamp_of
 from rayforget.tasks.images.known_hashes import HashStore, KnownHashes
 from rayforget.tasks.images.labelled import LabelledImages
+from rayforget.tasks.images.opening import open_source
 from rayforget.tasks.images.pixels import pixel_set
-from rayforget.tasks.images.sources import open_source
 
 HOUR_NS = 3600 * 10**9
 

@@ -13,8 +13,8 @@ from rayforget.heartbeat import heard_by
 from rayforget.space.data import FolderSource
 from rayforget.tasks.images.folder import FolderImages
 from rayforget.tasks.images.labelled import LabelledImages
+from rayforget.tasks.images.opening import open_source
 from rayforget.tasks.images.pixels import pixel_set
-from rayforget.tasks.images.sources import open_source
 
 
 @dataclass

@@ -6,8 +6,8 @@ import pytest
 
 from rayforget.errors import TaskError
 from rayforget.space.data import WebdatasetSource
+from rayforget.tasks.images.opening import open_source
 from rayforget.tasks.images.shards import ShardImages, expand_shards
-from rayforget.tasks.images.sources import open_source
 
 
 def write_shard(path: Path, files: dict[str, bytes], mode: str = "w") -> None:

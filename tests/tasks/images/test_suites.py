@@ -6,7 +6,7 @@ import pytest
 
 from rayforget.errors import TaskError
 from rayforget.space.data import FolderSource, WebdatasetSource
-from rayforget.tasks.images.sources import open_source
+from rayforget.tasks.images.opening import open_source
 from rayforget.tasks.images.suites import load_suite
 
 ANYWHERE = FolderSource(kind="folder", path=Path("/nowhere"))

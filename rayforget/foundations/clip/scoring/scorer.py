@@ -36,7 +36,7 @@ from rayforget.foundations.clip.names import HEAD
 from rayforget.foundations.clip.scoring.classifier import Classifier, groups_within, restrict
 from rayforget.foundations.protocol import State
 from rayforget.heartbeat import beat
-from rayforget.metrics.metric import metric_of
+from rayforget.metrics.find import metric_of
 from rayforget.metrics.registry import METRICS
 from rayforget.space.recipe import Head
 from rayforget.tasks.images.pixels import PixelSet, broken_facts

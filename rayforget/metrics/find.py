@@ -1,0 +1,22 @@
+"""A score's rule, as the record has it -> the metric."""
+
+from functools import cache
+
+from rayforget.metrics.metric import Metric
+from rayforget.metrics.registry import METRICS
+
+
+@cache
+def metric_of(rule: str, package: str | None = None) -> Metric:
+    """The metric by which a score was made.
+
+    Args:
+        rule: the score's.
+        package: the distribution that brings it; None for ours, and for lm-eval's metrics, which are means of items.
+
+    Raises:
+        ExtensionError: the package that brings it is not installed.
+    """
+    if package is None and rule not in METRICS.own:
+        rule = "accuracy"
+    return METRICS.find(rule).value()
