@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from rayforget.determinism import ask_cublas, deterministic
 from rayforget.distributed import on_rank_0, reason_of_any_rank
 from rayforget.errors import RecordError, SpaceError
 from rayforget.evaluate.finite import require_finite
@@ -70,13 +71,17 @@ class Bench:
             foundation=prepare_foundation(spec.space, cache=cache_folder(spec.space), device=device, share=share),
             sweep=sweep,
             device=device,
-            provenance=provenance(seeds={"search": spec.space.search.seed}),
+            provenance={
+                **provenance(seeds={"search": spec.space.search.seed}),
+                "deterministic": spec.space.resources.deterministic,
+            },
             scores_cache=ScoresCache(storage),
             tensors_cache=TensorsCache(storage),
         )
         recipe = plain_of(spec.space).recipe(seed=0)
         try_paths(paths, bench.foundation.initial(recipe), bench.foundation.layers(recipe))
-        bench.settle_theta_0()
+        with deterministic(spec.space.resources.deterministic):
+            bench.settle_theta_0()
         return bench
 
     @property
@@ -112,7 +117,7 @@ class Bench:
         return ScoresKey(
             weights_hash=self.foundation.theta_0_hash,
             items_hash=scorer.items_hash(split),
-            classifier=scorer.identity,
+            classifier=scorer.identity + (" deterministic" if self.space.resources.deterministic else ""),
             code_version=code_version(),
         )
 
@@ -171,6 +176,8 @@ def device_of(resources: Resources, local_rank: int) -> torch.device:
         return torch.device("cpu")
     if torch.cuda.device_count() == 0:
         raise SpaceError("resources.gpus_per_worker asks for GPUs, this machine shows none; set it to 0 for the CPU")
+    if resources.deterministic:
+        ask_cublas()
     torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32; bf16 and fp16 are asked for by the recipe
     # A Ray Train worker sees the GPUs of its slot on this node, under torchrun a rank sees all of them.
     return torch.device("cuda", local_rank % torch.cuda.device_count())

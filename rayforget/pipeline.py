@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rayforget.bench import Bench
 from rayforget.curve import Ends, score_curve, score_spots
+from rayforget.determinism import deterministic
 from rayforget.distributed import on_rank_0, reason_of_any_rank, state_from_rank_0
 from rayforget.errors import FoundationError, RayforgetError, RecordError, StorageError, TrainingError
 from rayforget.evaluate.finite import NotFinite, Scored, require_finite
@@ -64,25 +65,26 @@ def _run_trial(job: TrialJob, bench: Bench) -> list[CheckpointRecord]:
     done = {record.step for record in records}
     started = time.monotonic()
     try:
-        learner = bench.foundation.learner(job.recipe)
-        snapshots = train(
-            learner,
-            job.recipe,
-            seed=derive_seed(bench.space.search.seed, job.recipe.key, "train"),
-            fractions=bench.space.curve.fractions,
-            resume=_state_to_resume(resume, bench),
-            save=lambda state: save_resume(resume, state),
-            save_every_s=bench.space.resources.checkpoint_every_s,
-            progress=lambda step, steps: beat("train", step, steps),
-            sharded=bench.space.resources.sharding == "fsdp",
-            sources=FoundationSources(bench.foundation, job.recipe, bench.device, bench.tensors_cache),
-        )
-        for snapshot in snapshots:
-            trained = time.monotonic()
-            if snapshot.step not in done:
-                record = _record_snapshot(job, snapshot, records, bench, trained - started)
-                records.append(record)
-            started += time.monotonic() - trained
+        with deterministic(bench.space.resources.deterministic):
+            learner = bench.foundation.learner(job.recipe)
+            snapshots = train(
+                learner,
+                job.recipe,
+                seed=derive_seed(bench.space.search.seed, job.recipe.key, "train"),
+                fractions=bench.space.curve.fractions,
+                resume=_state_to_resume(resume, bench),
+                save=lambda state: save_resume(resume, state),
+                save_every_s=bench.space.resources.checkpoint_every_s,
+                progress=lambda step, steps: beat("train", step, steps),
+                sharded=bench.space.resources.sharding == "fsdp",
+                sources=FoundationSources(bench.foundation, job.recipe, bench.device, bench.tensors_cache),
+            )
+            for snapshot in snapshots:
+                trained = time.monotonic()
+                if snapshot.step not in done:
+                    record = _record_snapshot(job, snapshot, records, bench, trained - started)
+                    records.append(record)
+                started += time.monotonic() - trained
     except (TrainingError, FoundationError) as error:  # raised by all ranks alike; others restart the worker group
         records.append(_failed(job, error, bench))
     on_rank_0(lambda: bench.sweep.drop_resume(job.name), bench.device)
@@ -147,9 +149,10 @@ def score_test(job: TestJob, bench: Bench, heartbeat: Heartbeat) -> TestRecord:
 
     Raises:
         RecordError: on every rank, where the checkpoint cannot be read or is not the one that was recorded.
-        TrainingError: on every rank, where a point's outputs are not finite; the others are recorded.
+        TrainingError: on every rank, where a point's outputs are not finite (the others are recorded), or an operation
+            has no deterministic form that was asked for.
     """
-    with heard_by(heartbeat):
+    with heard_by(heartbeat), deterministic(bench.space.resources.deterministic):
         return _score_test(job, bench)
 
 

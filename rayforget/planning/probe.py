@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from rayforget.determinism import ask_cublas, deterministic
 from rayforget.errors import FoundationError, SpaceError, TaskError, TrainingError
 from rayforget.evaluate.finite import require_finite
 from rayforget.interpolate.lerp import changed_tensors
@@ -93,6 +94,8 @@ def probe_space(loaded: LoadedSpace, tasks: Opened, counts: Counts) -> Probe:
     """
     resources = loaded.space.resources
     wants_gpu = resources.gpus_per_worker > 0
+    if wants_gpu and resources.deterministic:
+        ask_cublas()
     timed = torch.cuda.is_available() or not wants_gpu
     device = torch.device("cuda", 0) if wants_gpu and timed else torch.device("cpu")
     threads_before, threads = torch.get_num_threads(), _threads(resources)
@@ -145,7 +148,7 @@ def _probe_methods(
     loaded: LoadedSpace, counts: Counts, samples: Samples, device: torch.device, *, timed: bool
 ) -> dict[str, RecipeProbe]:
     """The costliest recipe of each method; recipes that run the same program are tried once."""
-    started = time.perf_counter()
+    started, resources = time.perf_counter(), loaded.space.resources
     known: dict[object, RecipeProbe] = {}
     found: dict[str, RecipeProbe] = {}
     for counted in counts.methods:
@@ -155,7 +158,8 @@ def _probe_methods(
             if kind not in known:
                 in_time = timed and time.perf_counter() - started < _LIMIT_S
                 try:
-                    known[kind] = _probe_recipe(recipe, loaded.space.resources, samples, device, timed=in_time)
+                    with deterministic(resources.deterministic):
+                        known[kind] = _probe_recipe(recipe, resources, samples, device, timed=in_time)
                 except (FoundationError, TrainingError) as error:
                     raise SpaceError(f"{_place(loaded, counted)}: methods.{counted.method.name}: {error}") from None
             of_method.append(known[kind])

@@ -104,6 +104,10 @@ class Resources(Frozen):
     """Tokens per forward pass of an evaluation of a language model."""
     sharding: Literal["none", "fsdp"] = "none"
     """none: every worker of a slot holds all weights (DDP); fsdp: each holds a share of them (FSDP2)."""
+    deterministic: bool = False
+    """Whether trainings and scores are the same to the bit whenever the same GPU does them again: torch then takes
+    deterministic algorithms alone, which cost time (a tenth is common, with some kernels much more) and memory, and an
+    operation without one ends the training with its name. On the CPU they are the same anyway."""
     resident_gib: PositiveFloat = 2.0
     """Memory for interpolated models that one pass over a batch serves together."""
 

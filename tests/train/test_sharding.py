@@ -109,10 +109,13 @@ def teach(folder: Path) -> None:
             expected = features, teacher_output(learner.module, start, {"features": features})
         trainer = Trainer(learner, recipe, seed=1, sharded=True)
         trainer.take_step()
+        kept = trainer._hooks["kd"]._training.start
         trained = dict(learner.module.named_parameters())
         before, rng = {name: own_share(weight).clone() for name, weight in trained.items()}, torch.get_rng_state()
         with torch.autocast("cpu", dtype, enabled=precision == "bf16"):
-            found, logits_of = sharded_teacher_output(learner.module, learner.output, trained, trainer._start, inputs)
+            found, logits_of = sharded_teacher_output(
+                learner.module, learner.output, trained, trainer._hooks["kd"]._training.start, inputs
+            )
             torch.testing.assert_close((found, logits_of(found)), expected, atol=1e-5, rtol=1e-5)
             assert not torch.allclose(learner.module(**inputs), found)
         assert all(torch.equal(own_share(weight), before[name]) for name, weight in trained.items())
@@ -123,7 +126,7 @@ def teach(folder: Path) -> None:
         for moments in state["optimiser"]["state"].values() if state else ():
             assert {tensor.shape for tensor in moments.values()} <= {torch.Size(()), *(w.shape for w in start.values())}
             assert not any(is_shard(tensor) for tensor in moments.values())
-        held = sum(share.numel() for share in trainer._start.values())
+        held = sum(share.numel() for share in kept.values())
         assert held <= 0.6 * sum(weight.numel() for weight in start.values())
 
 
