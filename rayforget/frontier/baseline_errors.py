@@ -32,8 +32,8 @@ class BaselineErrors:
         """
         keys = (theta_0.key, *sorted((point.key for point in plain), key=lambda key: key.order))
         if keys not in self._known:
-            scores = {index: val[key] for index, key in enumerate(keys)}
-            measured = measure(scores, self._roles, theta_0=0, split="val", num_resamples=NUM_RESAMPLES, seed=SEED)
+            points = dict(enumerate(keys))
+            measured = measure(points, val, self._roles, theta_0=0, split="val", num_resamples=NUM_RESAMPLES, seed=SEED)
             found = measured.mean(range(1, len(keys)))
             assert found is not None  # all of them were measured above
             assert found.difference_errors is not None

@@ -73,7 +73,8 @@ def summarise(
             raise RecordError(f"{len(strays)} points {what}, the first is {strays[0]}")
     if num_resamples:
         on_val = measure(
-            {i: val[key] for key, i in needed.items()},
+            {i: key for key, i in needed.items()},
+            val,
             roles,
             theta_0=theta_0[0],
             split="val",
@@ -84,7 +85,8 @@ def summarise(
         pairs = {i: (ordered[i].speciality, ordered[i].generality) for i in needed.values()}
         on_val = Measured(pairs=pairs, resampled=None, theta_0=theta_0[0])
     on_test = measure(
-        {index[key]: scores for key, scores in test.items()},
+        {index[key]: key for key in test},
+        test,
         roles,
         theta_0=theta_0[0],
         split="test",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +10,15 @@ from numpy.typing import NDArray
 from rayforget.errors import RecordError
 from rayforget.frontier.each_training import Recipes
 from rayforget.frontier.intervals import Boxes, Interval, boxes, errors_of_seeds, interval_of_frontier, interval_of_mean
-from rayforget.frontier.points import TaskRole, generality, speciality
+from rayforget.frontier.points import PointKey, TaskRole, generality, speciality
 from rayforget.frontier.recovered import Pair, Recovered, recovered
 from rayforget.frontier.summary import Baseline, Measure, OneTraining
 from rayforget.frontier.uncertainty import bootstrap, stack_scores, standard_error
 from rayforget.metrics.scored_items import ScoredItems
 from rayforget.values.scores import Score, Split
+
+_TOGETHER = 256
+"""Points whose items are in memory at once; each such lot draws the same resamples anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +109,8 @@ class Measured:
 
 
 def measure(
-    scores: Mapping[int, Mapping[str, Score]],
+    keys: Mapping[int, PointKey],
+    scores: Mapping[PointKey, Mapping[str, Score]],
     roles: Sequence[TaskRole],
     *,
     theta_0: int,
@@ -116,7 +121,9 @@ def measure(
     """(S, G) of every point, and resampled together: all points share the bootstrap's draws.
 
     Args:
-        scores: per point, the score of every task.
+        keys: the points.
+        scores: of each of these, the score of every task; asked for in the order of their numbers, some points at a time,
+            so that not all items need be in memory at once.
         roles: what each task counts for.
         theta_0: theta_0's point, to which differences are taken.
         split: whose scores they are, for messages.
@@ -126,22 +133,29 @@ def measure(
     Raises:
         RecordError: a point has no score for a task, or two points were not scored on the same items.
     """
-    pairs = {}
-    for i, found in sorted(scores.items()):
-        missing = [role.name for role in roles if role.name not in found]
-        if missing:
-            raise RecordError(f"point {i} has no {split} score for task {', '.join(missing)}; score it again")
-        values = {role.name: found[role.name].value for role in roles}
-        pairs[i] = (speciality(values, roles), generality(values, roles))
-    if not num_resamples or not pairs:
-        return Measured(pairs=pairs, resampled=None, theta_0=theta_0, seed=seed)
+    pairs: dict[int, Pair] = {}
+    resampled: dict[int, NDArray[np.float64]] = {}
+    ordered = sorted(keys)
+    for start in range(0, len(ordered), _TOGETHER):
+        some = ordered[start : start + _TOGETHER]
+        found = {i: scores[keys[i]] for i in some}
+        for i in some:
+            missing = [role.name for role in roles if role.name not in found[i]]
+            if missing:
+                raise RecordError(f"point {i} has no {split} score for task {', '.join(missing)}; score it again")
+            values = {role.name: found[i][role.name].value for role in roles}
+            pairs[i] = (speciality(values, roles), generality(values, roles))
+        if num_resamples:
+            first = scores[keys[ordered[0]]] if start else found[ordered[0]]
+            models = [*([first] if start else []), *found.values()]  # all are scored on the first one's items
+            items = partial(_items_of, models)
+            drawn = bootstrap(items, roles, num_resamples=num_resamples, seed=seed)[:, len(models) - len(some) :]
+            resampled |= {i: drawn[:, row] for row, i in enumerate(some)}
+    return Measured(pairs=pairs, resampled=resampled if resampled else None, theta_0=theta_0, seed=seed)
 
-    def items_of(task: str) -> ScoredItems:
-        return stack_scores([scores[i][task] for i in pairs], task=task)
 
-    resampled = bootstrap(items_of, roles, num_resamples=num_resamples, seed=seed)
-    by_point = {i: resampled[:, row] for row, i in enumerate(pairs)}
-    return Measured(pairs=pairs, resampled=by_point, theta_0=theta_0, seed=seed)
+def _items_of(models: Sequence[Mapping[str, Score]], task: str) -> ScoredItems:
+    return stack_scores([scores[task] for scores in models], task=task)
 
 
 def baseline(points: tuple[int, ...], on_val: Measured, on_test: Measured) -> Baseline | None:

@@ -190,3 +190,19 @@ def test_one_item_per_task_is_enough() -> None:
 def test_what_contradicts_itself_is_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(RecordError, match=words):
         summary_of(**changes)
+
+
+@pytest.mark.parametrize("together", [1, 3, 7])
+def test_a_summary_is_the_same_however_few_points_items_are_in_memory_at_once(
+    together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rayforget.frontier.measured._TOGETHER", together)
+    assert summary_of() == SUMMARY
+
+
+def test_points_on_other_items_are_refused_in_whatever_lot_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rayforget.frontier.measured._TOGETHER", 1)
+    last = max(GATHERED.points[i].key for i in points_to_compare(GATHERED.points))
+    strange = {task: dataclasses.replace(score, items_hash="other") for task, score in GATHERED.val[last].items()}
+    with pytest.raises(RecordError, match="paired errors need the same items"):
+        summary_of(val={**GATHERED.val, last: strange})
