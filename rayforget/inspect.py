@@ -1,6 +1,7 @@
 """What is recorded -> tables in the terminal: which sweeps there are, how far one is, its frontier, its mirror."""
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -8,9 +9,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from rayforget.errors import RecordError
-from rayforget.frontier.gather import gather
+from rayforget.errors import ExtensionError, RecordError
+from rayforget.frontier.gather import Gathered, gather
 from rayforget.frontier.on_demand import items_of, with_items
+from rayforget.frontier.points import TaskRole
 from rayforget.frontier.summary import Recovery
 from rayforget.record.command import command, program
 from rayforget.record.standing import Standing, roles_of, standing_of
@@ -161,11 +163,17 @@ def _look(sweep: Sweep, *, resamples: int = 1000) -> tuple[Standing, str]:
     """How far a sweep is and what it recovers, in one reading of its record; 0 `resamples` give no interval."""
     roles, records = roles_of(sweep), sweep.briefs()
     gathered = with_items(gather(records, roles), items_of(sweep.record, roles))
+    return standing_of(sweep, records, gathered), _words(_recovery(sweep, gathered, roles, resamples))
+
+
+def _recovery(sweep: Sweep, gathered: Gathered, roles: Sequence[TaskRole], resamples: int) -> Recovery | None:
+    """None where theta_0 is not scored yet."""
     try:
-        recovery = summary_of(sweep.info.name, gathered, sweep.test_scores(), roles, resamples=resamples).recovery
-    except RecordError:  # theta_0 is not scored yet
-        recovery = None
-    return standing_of(sweep, records, gathered), _words(recovery)
+        return summary_of(sweep.info.name, gathered, sweep.test_scores(), roles, resamples=resamples).recovery
+    except ExtensionError:  # scores of another package's metric are recorded, their errors need the package
+        return _recovery(sweep, gathered, roles, 0) if resamples else None
+    except RecordError:
+        return None
 
 
 def _handed_out(standing: Standing) -> int:

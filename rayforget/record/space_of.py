@@ -35,7 +35,7 @@ def space_of(sweep: Sweep) -> Space:
                     f"sweep {sweep.info.name} cannot be used here: {_first(details)}; a package that brings it must be "
                     "installed"
                 ) from None
-            if details["loc"][:2] == ("curve", "paths"):  # likewise
+            if details["loc"][:2] == ("curve", "paths") or details["loc"][-1:] == ("metric",):  # likewise
                 raise RecordError(f"sweep {sweep.info.name} cannot be used here: {details['msg']}") from None
         raise RecordError(
             f"{sweep.store}/space.json is damaged, or of another version of rayforget ({_first(error.errors()[0])}); "

@@ -116,4 +116,5 @@ def test_it_scores_a_sweep_and_the_record_reads_without_it(folder: Path) -> None
     done = run(folder, "frontier", "one", site=False)
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
+    assert "sweep one cannot be used here" in line
     assert "'macro_f1'" in line
