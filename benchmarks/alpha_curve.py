@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from verdict import print_machine, print_target
 
-from rayforget.bench import Bench
 from rayforget.builtin.pictures.world import COLORS, SHAPES, STYLES, draw
 from rayforget.curve import Ends, score_spots
+from rayforget.equipment import Equipment
 from rayforget.evaluate.finite import require_finite
 from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.prepared import PreparedClip, prepare_clip
@@ -97,8 +97,8 @@ def space_of(folder: Path, model: str, batch_size: int) -> Space:
     return Space.model_validate(tree)
 
 
-def open_bench(space: Space, cache: Path) -> tuple[Bench, PreparedClip]:
-    """A worker's bench with one task, nothing decoded yet."""
+def open_equipment(space: Space, cache: Path) -> tuple[Equipment, PreparedClip]:
+    """A worker's equipment with one task, nothing decoded yet."""
     storage = Store.open(space.storage.path)
     resolved = space.model_dump(mode="json")
     info = SweepInfo(name=f"of-{cache.name}", space_name=space.name, created=0.0, space_digest=space_digest(resolved))
@@ -110,7 +110,7 @@ def open_bench(space: Space, cache: Path) -> tuple[Bench, PreparedClip]:
         device=device,
         evaluation_batch=space.resources.evaluation_batch,
     )
-    bench = Bench(
+    equipment = Equipment(
         space=space,
         foundation=foundation,
         sweep=Sweep.create(storage, info, space_text="", space=resolved),
@@ -118,7 +118,7 @@ def open_bench(space: Space, cache: Path) -> tuple[Bench, PreparedClip]:
         provenance={},
         scores_cache=ScoresCache(storage),
     )
-    return bench, foundation
+    return equipment, foundation
 
 
 def perturbed(theta_0: State, seed: int, share: float) -> dict[str, Tensor]:
@@ -132,12 +132,12 @@ def perturbed(theta_0: State, seed: int, share: float) -> dict[str, Tensor]:
     return moved
 
 
-def one_pass(bench: Bench, theta_1: State, alphas: Sequence[float]) -> tuple[float, Hits]:
+def one_pass(equipment: Equipment, theta_1: State, alphas: Sequence[float]) -> tuple[float, Hits]:
     """Seconds and hits of our curve."""
     began = time.perf_counter()
-    theta_0 = bench.foundation.theta_0
+    theta_0 = equipment.foundation.theta_0
     ends = Ends(theta_0=theta_0, theta_1=changed_tensors(theta_0, theta_1), layers={})  # the lerp looks at no layer
-    scored = score_spots(ends, [Spot(alpha) for alpha in alphas], bench.foundation.scorer(None), "val", bench)
+    scored = score_spots(ends, [Spot(alpha) for alpha in alphas], equipment.foundation.scorer(None), "val", equipment)
     seconds = time.perf_counter() - began
     scores = {
         spot.alpha: require_finite(found, "val", model=str(spot), advice="choose other alphas")
@@ -239,7 +239,7 @@ def main() -> None:
 
 def run(space: Space, folder: Path, peer: SeparateEvaluations, alphas: Sequence[float], move: float) -> None:
     """Both sides on a first and a second theta_1."""
-    warm_up, _ = open_bench(space, folder / "warm-up")
+    warm_up, _ = open_equipment(space, folder / "warm-up")
     theta_0 = warm_up.foundation.theta_0
     first, second = (perturbed(theta_0, seed, move) for seed in (1, 2))
     one_pass(warm_up, first, alphas[:1])  # kernels, threads and imports; its cache is thrown away
@@ -254,16 +254,16 @@ def run(space: Space, folder: Path, peer: SeparateEvaluations, alphas: Sequence[
         f"the faster for them is used: {best}"
     )
 
-    bench, _ = open_bench(space, folder / "cache")
+    equipment, _ = open_equipment(space, folder / "cache")
     print(f"\nfirst trial's curve, {len(alphas)} points, nothing decoded yet")
-    ours, hits = one_pass(bench, first, alphas)
+    ours, hits = one_pass(equipment, first, alphas)
     theirs, expected, each = peer.curve(theta_0, first, alphas, best)
     print(f"  one pass: {ours:.2f} s; separate: {theirs:.2f} s (median {statistics.median(each):.2f} s each)")
     compare(hits, expected)
     print_target("separate evaluations over one pass", theirs / ours, at_least=3)
 
     print(f"\nsecond trial's curve, another theta_1, {len(alphas)} points, the set cached by the first")
-    ours, hits = one_pass(bench, second, alphas)
+    ours, hits = one_pass(equipment, second, alphas)
     theirs, expected, each = peer.curve(theta_0, second, alphas, best)
     print(f"  one pass: {ours:.2f} s; separate: {theirs:.2f} s (median {statistics.median(each):.2f} s each)")
     compare(hits, expected)

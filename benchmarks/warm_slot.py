@@ -21,7 +21,7 @@ from typing import Any
 
 from verdict import print_machine, print_target
 
-from rayforget.bench import Bench, BenchSpec
+from rayforget.equipment import Equipment, EquipmentSpec
 from rayforget.record.jobs import TrialJob
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest
@@ -84,7 +84,7 @@ def worker(config: dict[str, Any]) -> None:
     from rayforget.on_ray.worker import run_job
 
     torch.set_num_threads(config["threads"])
-    run_job(config["job"], Bench.open(config["bench"]), lambda stage, done, in_all: None)
+    run_job(config["job"], Equipment.open(config["equipment"]), lambda stage, done, total: None)
 
 
 def run_cold(space: Space, trials: int) -> float:
@@ -98,7 +98,7 @@ def run_cold(space: Space, trials: int) -> float:
     recipe = plain_of(space).recipe({}, seed=0)
     jobs = [TrialJob(name=f"{number:04d}-plain", recipe=recipe) for number in range(trials)]
     cpus = space.resources.cpus_per_worker
-    own = {"bench": BenchSpec(space=space, sweep_name=COLD), "threads": max(1, int(cpus))}
+    own = {"equipment": EquipmentSpec(space=space, sweep_name=COLD), "threads": max(1, int(cpus))}
     storage = str(Path(space.storage.path) / COLD / "ray")
     began = time.time()
     with ray_session(space.resources, address=None):
@@ -167,11 +167,11 @@ def module_seconds(space: Space) -> float:
     from rayforget.train.trainer import Trainer
 
     torch.set_num_threads(max(1, int(space.resources.cpus_per_worker)))
-    bench = Bench.open(BenchSpec(space=space, sweep_name=WARM))
+    equipment = Equipment.open(EquipmentSpec(space=space, sweep_name=WARM))
     recipe, times = plain_of(space).recipe({}, seed=0), []
     for _ in range(5):
         began = time.perf_counter()
-        Trainer(bench.foundation.learner(recipe), recipe, seed=0)
+        Trainer(equipment.foundation.learner(recipe), recipe, seed=0)
         times.append(time.perf_counter() - began)
     return statistics.median(times)
 

@@ -58,7 +58,7 @@ def sweep(
     verbose: Verbose = False,
 ) -> None:
     """Fine-tune in many ways, walk from each result back to the pretrained model, and show the frontier."""
-    from rayforget.conduct import resume_sweep, start_sweep
+    from rayforget.commands.sweep import resume_sweep, start_sweep
     from rayforget.space.load import load_space
 
     if address is not None and address.startswith(("http://", "https://")):
@@ -93,7 +93,7 @@ def check(
     probe: Annotated[bool, typer.Option(help="Time a few steps to estimate how long the sweep takes.")] = True,
 ) -> None:
     """Check a space file and its data, and print what running it would take; starts and writes nothing."""
-    from rayforget.plan import print_plan
+    from rayforget.commands.check import print_plan
     from rayforget.space.load import load_space
 
     print_plan(load_space(_path(space), _overrides(set_, trials)), probe=probe)
@@ -112,7 +112,7 @@ def schema() -> None:
 @app.command("list")
 def list_(storage: Storage = "runs") -> None:
     """List the sweeps."""
-    from rayforget.inspect import print_sweeps
+    from rayforget.commands.list import print_sweeps
 
     print_sweeps(storage)
 
@@ -120,7 +120,7 @@ def list_(storage: Storage = "runs") -> None:
 @app.command()
 def status(name: SweepName, storage: Storage = "runs") -> None:
     """Show how far a sweep is and what failed."""
-    from rayforget.inspect import print_status
+    from rayforget.commands.status import print_status
 
     print_status(storage, name)
 
@@ -135,7 +135,7 @@ def frontier(
     ] = False,
 ) -> None:
     """Print the frontier and what each method recovers; draw frontier.png and frontier.html."""
-    from rayforget.inspect import show_frontier
+    from rayforget.commands.frontier import show_frontier
 
     show_frontier(storage, name, out, full=full)
 
@@ -143,7 +143,7 @@ def frontier(
 @app.command()
 def mirror(name: SweepName, storage: Storage = "runs") -> None:
     """Write a sweep's record to MLflow; doing it again changes nothing."""
-    from rayforget.inspect import mirror_sweep
+    from rayforget.commands.mirror import mirror_sweep
 
     mirror_sweep(storage, name)
 
@@ -155,7 +155,7 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loopback.")] = 5000,
 ) -> None:
     """Open MLflow's UI on a sweep's store."""
-    from rayforget.inspect import open_ui
+    from rayforget.commands.ui import open_ui
 
     raise typer.Exit(open_ui(storage, name, port))
 
@@ -167,7 +167,7 @@ def rm(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete a sweep: its record, its weights, its drawings. What MLflow holds stays."""
-    from rayforget.inspect import remove_sweep
+    from rayforget.commands.rm import remove_sweep
 
     if not yes:
         typer.confirm(f"delete sweep {name} in {storage} for good?", abort=True)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from rayforget.bench import Bench
 from rayforget.distributed import from_rank_0, rank
+from rayforget.equipment import Equipment
 from rayforget.evaluate.finite import NotFinite, Scored, require_finite
 from rayforget.foundations.protocol import Scorer
 from rayforget.heartbeat import beat
@@ -60,7 +60,7 @@ class ScoredCurve:
 
 
 def score_curve(
-    ends: Ends, *, asked: float | None, frontier: Pairs, scorer: Scorer, bench: Bench, seed: int
+    ends: Ends, *, asked: float | None, frontier: Pairs, scorer: Scorer, equipment: Equipment, seed: int
 ) -> ScoredCurve:
     """Scores what is certain in one go, then what looks promising.
 
@@ -73,35 +73,35 @@ def score_curve(
         asked: the searcher's alpha, where this checkpoint is the one that it asked for.
         frontier: what a refined alpha must beat.
         scorer: of the recipe's head.
-        bench: the worker's.
+        equipment: the worker's.
         seed: of the inner searches.
 
     Raises:
         TrainingError: on every rank, where theta_1 itself (alpha = 1 of the lerp) has no scores.
     """
-    coarse = bench.space.curve.coarse
-    paths = curve_paths(bench.space.curve.paths)
+    coarse = equipment.space.curve.coarse
+    paths = curve_paths(equipment.space.curve.paths)
     common = {Spot(alpha, path) for path in paths.fixed for alpha in coarse if alpha != 0}
-    searches = [_Search(path, bench, derive_seed(seed, "path", path.name)) for path in paths.searched]
+    searches = [_Search(path, equipment, derive_seed(seed, "path", path.name)) for path in paths.searched]
     own = {Spot(asked)} - {_THETA_0} if asked is not None else set()
     certain = common | own | {spot for one in searches for spot in one.first}
-    scored = score_spots(ends, sorted(certain, key=lambda spot: spot.order), scorer, "val", bench)
+    scored = score_spots(ends, sorted(certain, key=lambda spot: spot.order), scorer, "val", equipment)
     require_finite(
         scored[_THETA_1], "val", model="theta_1", advice="its weights diverged: lower learning_rate or raise a strength"
     )
-    scores = {_THETA_0: bench.theta_0_scores("val")} | _finite(scored)
-    budget = bench.space.curve.refine
+    scores = {_THETA_0: equipment.theta_0_scores("val")} | _finite(scored)
+    budget = equipment.space.curve.refine
     while True:
-        pairs = {spot: bench.objectives(found) for spot, found in scores.items()}
+        pairs = {spot: equipment.objectives(found) for spot, found in scores.items()}
         further = [spot for one in searches for spot in one.second(pairs, frontier)] if rank() == 0 else []
         promising = _promising(pairs, frontier, paths, min(2, budget)) if rank() == 0 and budget else []
-        further, promising = from_rank_0((further, promising), bench.device)
+        further, promising = from_rank_0((further, promising), equipment.device)
         promising = [spot for spot in promising if spot not in scored]
         spots = list(dict.fromkeys(spot for spot in (*further, *promising) if spot not in scored))
         searches = []
         if not spots:
             break
-        found = score_spots(ends, spots, scorer, "val", bench)
+        found = score_spots(ends, spots, scorer, "val", equipment)
         scored |= found
         scores |= _finite(found)
         budget -= len(promising)
@@ -114,7 +114,9 @@ def score_curve(
     )
 
 
-def score_spots(ends: Ends, spots: Iterable[Spot], scorer: Scorer, split: Split, bench: Bench) -> dict[Spot, Scored]:
+def score_spots(
+    ends: Ends, spots: Iterable[Spot], scorer: Scorer, split: Split, equipment: Equipment
+) -> dict[Spot, Scored]:
     """Scores each spot's model, as many models per pass as fit in memory and as the scorer gains from, whatever paths.
 
     A model is made on CPU whatever the device, so that one that is rebuilt anywhere is, bit for bit, the one scored.
@@ -124,24 +126,24 @@ def score_spots(ends: Ends, spots: Iterable[Spot], scorer: Scorer, split: Split,
         spots: in any order; the same on every rank.
         scorer: of the recipe's head.
         split: what is scored.
-        bench: gives device and memory.
+        equipment: gives device and memory.
     """
     spots = list(spots)
     model_bytes = sum(tensor.numel() * tensor.element_size() for tensor in ends.theta_1.values())
-    resident = max(1, int(bench.space.resources.resident_gib * 2**30) // max(1, model_bytes))
+    resident = max(1, int(equipment.space.resources.resident_gib * 2**30) // max(1, model_bytes))
     resident = min(resident, scorer.models_per_pass or resident)
     scores: dict[Spot, Scored] = {}
     for first in range(0, len(spots), resident):
         beat(f"evaluate {split}", first, len(spots))
-        scores |= _score_together(ends, spots[first : first + resident], scorer, split, bench)
+        scores |= _score_together(ends, spots[first : first + resident], scorer, split, equipment)
     return scores
 
 
 def _score_together(
-    ends: Ends, spots: Sequence[Spot], scorer: Scorer, split: Split, bench: Bench
+    ends: Ends, spots: Sequence[Spot], scorer: Scorer, split: Split, equipment: Equipment
 ) -> dict[Spot, Scored]:
     """One pass; a function of its own, so that its models are gone before the next ones are made."""
-    thetas = [{name: tensor.to(bench.device) for name, tensor in theta_of(ends, spot).items()} for spot in spots]
+    thetas = [{name: tensor.to(equipment.device) for name, tensor in theta_of(ends, spot).items()} for spot in spots]
     return dict(zip(spots, scorer.score(thetas, split), strict=True))
 
 
@@ -157,8 +159,8 @@ def theta_of(ends: Ends, spot: Spot) -> dict[str, Tensor]:
 class _Search:
     """The two rounds of one path's inner search on one checkpoint."""
 
-    def __init__(self, path: SearchedPath, bench: Bench, seed: int) -> None:
-        self._path, self._bench, self._seed = path, bench, seed
+    def __init__(self, path: SearchedPath, equipment: Equipment, seed: int) -> None:
+        self._path, self._equipment, self._seed = path, equipment, seed
         self._drawn = self._draw(num_first(path.evaluations), 0)
 
     @property
@@ -174,7 +176,7 @@ class _Search:
         return self._draw(rest, 1, best_of(self._drawn, scores, others)).values()
 
     def _draw(self, count: int, number: int, around: Unit | None = None) -> dict[Unit, Spot]:
-        highest = max(self._bench.space.curve.coarse)
+        highest = max(self._equipment.space.curve.coarse)
         return draw(self._path, count, highest=highest, seed=derive_seed(self._seed, str(number)), around=around)
 
 

@@ -15,7 +15,7 @@ Heartbeat = Callable[[str, int, int], None]
 Item = TypeVar("Item")
 
 
-def _nobody(stage: str, done: int, in_all: int) -> None:
+def _nobody(stage: str, done: int, total: int) -> None:
     """Nobody listens."""
 
 
@@ -32,19 +32,19 @@ def heard_by(listener: Heartbeat) -> Iterator[None]:
         _LISTENER.reset(token)
 
 
-def beat(stage: str, done: int = 0, in_all: int = 0) -> None:
+def beat(stage: str, done: int = 0, total: int = 0) -> None:
     """Says that the work goes on.
 
     Args:
         stage: what is done: `decode tasks.photo.val`.
         done: how much of it.
-        in_all: of how much; 0 where that is not known.
+        total: of how much; 0 where that is not known.
     """
-    _LISTENER.get()(stage, done, in_all)
+    _LISTENER.get()(stage, done, total)
 
 
-def beating(items: Iterable[Item], stage: str, in_all: int) -> Iterator[Item]:
+def beating(items: Iterable[Item], stage: str, total: int) -> Iterator[Item]:
     """The items, with a beat for each one that was asked for."""
     for done, item in enumerate(items, start=1):
-        beat(stage, done, in_all)
+        beat(stage, done, total)
         yield item

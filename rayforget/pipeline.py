@@ -12,10 +12,10 @@ from typing import Any
 
 from torch import Tensor
 
-from rayforget.bench import Bench
 from rayforget.curve import Ends, score_curve, score_spots
 from rayforget.determinism import deterministic
 from rayforget.distributed import on_rank_0, reason_of_any_rank, state_from_rank_0
+from rayforget.equipment import Equipment
 from rayforget.errors import FoundationError, RayforgetError, RecordError, StorageError, TrainingError
 from rayforget.evaluate.finite import NotFinite, Scored, require_finite
 from rayforget.frontier.points import THETA_0, PointKey
@@ -35,7 +35,7 @@ from rayforget.values.points import Spot
 from rayforget.values.records import CheckpointRecord, TestRecord
 
 
-def run_trial(job: TrialJob, bench: Bench, heartbeat: Heartbeat) -> list[CheckpointRecord]:
+def run_trial(job: TrialJob, equipment: Equipment, heartbeat: Heartbeat) -> list[CheckpointRecord]:
     """Trains a recipe and scores its alpha curves at every chosen fraction; writes each as soon as it is done.
 
     A checkpoint that the record already holds (from before a worker died) is not scored again. A failure that all
@@ -43,7 +43,7 @@ def run_trial(job: TrialJob, bench: Bench, heartbeat: Heartbeat) -> list[Checkpo
 
     Args:
         job: what to train.
-        bench: the worker's.
+        equipment: the worker's.
         heartbeat: hears that the work goes on.
 
     Returns:
@@ -54,49 +54,49 @@ def run_trial(job: TrialJob, bench: Bench, heartbeat: Heartbeat) -> list[Checkpo
             recorded, so that the trial can be taken up again.
     """
     with heard_by(heartbeat):
-        return _run_trial(job, bench)
+        return _run_trial(job, equipment)
 
 
-def _run_trial(job: TrialJob, bench: Bench) -> list[CheckpointRecord]:
-    resume = bench.sweep.resume_folder(job.name)
-    records = on_rank_0(lambda: _recorded(job, bench), bench.device)
+def _run_trial(job: TrialJob, equipment: Equipment) -> list[CheckpointRecord]:
+    resume = equipment.sweep.resume_folder(job.name)
+    records = on_rank_0(lambda: _recorded(job, equipment), equipment.device)
     if is_finished(records):
         return records  # its workers died between the last record and the answer
     done = {record.step for record in records}
     started = time.monotonic()
     try:
-        with deterministic(bench.space.resources.deterministic):
-            learner = bench.foundation.learner(job.recipe)
+        with deterministic(equipment.space.resources.deterministic):
+            learner = equipment.foundation.learner(job.recipe)
             snapshots = train(
                 learner,
                 job.recipe,
-                seed=derive_seed(bench.space.search.seed, job.recipe.key, "train"),
-                fractions=bench.space.curve.fractions,
-                resume=_state_to_resume(resume, bench),
+                seed=derive_seed(equipment.space.search.seed, job.recipe.key, "train"),
+                fractions=equipment.space.curve.fractions,
+                resume=_state_to_resume(resume, equipment),
                 save=lambda state: save_resume(resume, state),
-                save_every_s=bench.space.resources.checkpoint_every_s,
+                save_every_s=equipment.space.resources.checkpoint_every_s,
                 progress=lambda step, steps: beat("train", step, steps),
-                sharded=bench.space.resources.sharding == "fsdp",
-                sources=FoundationSources(bench.foundation, job.recipe, bench.device, bench.tensors_cache),
+                sharded=equipment.space.resources.sharding == "fsdp",
+                sources=FoundationSources(equipment.foundation, job.recipe, equipment.device, equipment.tensors_cache),
             )
             for snapshot in snapshots:
                 trained = time.monotonic()
                 if snapshot.step not in done:
-                    record = _record_snapshot(job, snapshot, records, bench, trained - started)
+                    record = _record_snapshot(job, snapshot, records, equipment, trained - started)
                     records.append(record)
                 started += time.monotonic() - trained
     except (TrainingError, FoundationError) as error:  # raised by all ranks alike; others restart the worker group
-        records.append(_failed(job, error, bench))
-    on_rank_0(lambda: bench.sweep.drop_resume(job.name), bench.device)
+        records.append(_failed(job, error, equipment))
+    on_rank_0(lambda: equipment.sweep.drop_resume(job.name), equipment.device)
     return records
 
 
-def _recorded(job: TrialJob, bench: Bench) -> list[CheckpointRecord]:
+def _recorded(job: TrialJob, equipment: Equipment) -> list[CheckpointRecord]:
     """The trial's records, oldest first; read by rank 0, which decides for all what is done."""
-    return [bench.sweep.record(job.name, step) for step in bench.sweep.trials().get(job.name, [])]
+    return [equipment.sweep.record(job.name, step) for step in equipment.sweep.trials().get(job.name, [])]
 
 
-def _state_to_resume(folder: Store, bench: Bench) -> dict[str, Any] | None:
+def _state_to_resume(folder: Store, equipment: Equipment) -> dict[str, Any] | None:
     """The state that rank 0 found, on every rank: all go on from the same step, or all begin.
 
     The others are sent it instead of reading it: what they would find may be another one, and a storage that serves all
@@ -108,11 +108,11 @@ def _state_to_resume(folder: Store, bench: Bench) -> dict[str, Any] | None:
         nonlocal found
         found = load_resume(folder, newest_resume(folder))
 
-    on_rank_0(load, bench.device)
-    return state_from_rank_0(found, bench.device)
+    on_rank_0(load, equipment.device)
+    return state_from_rank_0(found, equipment.device)
 
 
-def score_tests(jobs: Sequence[TestJob], bench: Bench, heartbeat: Heartbeat) -> int:
+def score_tests(jobs: Sequence[TestJob], equipment: Equipment, heartbeat: Heartbeat) -> int:
     """Scores what is asked for on `test`, each part recorded as soon as it is done; a part that cannot be is left out.
 
     What the record already holds (from before a worker died) is not scored again.
@@ -123,7 +123,7 @@ def score_tests(jobs: Sequence[TestJob], bench: Bench, heartbeat: Heartbeat) -> 
     Raises:
         RecordError: on every rank, when all else is recorded: names the parts that could not be scored, and why.
     """
-    tested = on_rank_0(lambda: frozenset(bench.sweep.test_scores()), bench.device)
+    tested = on_rank_0(lambda: frozenset(equipment.sweep.test_scores()), equipment.device)
     count = 0
     failed: list[str] = []
     for job in jobs:
@@ -131,7 +131,7 @@ def score_tests(jobs: Sequence[TestJob], bench: Bench, heartbeat: Heartbeat) -> 
         if not spots:
             continue
         try:
-            count += len(score_test(replace(job, spots=spots), bench, heartbeat).scores)
+            count += len(score_test(replace(job, spots=spots), equipment, heartbeat).scores)
         except StorageError:  # the scores cannot be written: neither could the next ones
             raise
         except (RecordError, TrainingError, FoundationError) as error:  # of all ranks alike; others end the job
@@ -144,7 +144,7 @@ def score_tests(jobs: Sequence[TestJob], bench: Bench, heartbeat: Heartbeat) -> 
     return count
 
 
-def score_test(job: TestJob, bench: Bench, heartbeat: Heartbeat) -> TestRecord:
+def score_test(job: TestJob, equipment: Equipment, heartbeat: Heartbeat) -> TestRecord:
     """Scores chosen points of a kept checkpoint on `test`; rank 0 writes them.
 
     Raises:
@@ -152,31 +152,31 @@ def score_test(job: TestJob, bench: Bench, heartbeat: Heartbeat) -> TestRecord:
         TrainingError: on every rank, where a point's outputs are not finite (the others are recorded), or an operation
             has no deterministic form that was asked for.
     """
-    with heard_by(heartbeat), deterministic(bench.space.resources.deterministic):
-        return _score_test(job, bench)
+    with heard_by(heartbeat), deterministic(equipment.space.resources.deterministic):
+        return _score_test(job, equipment)
 
 
-def _score_test(job: TestJob, bench: Bench) -> TestRecord:
+def _score_test(job: TestJob, equipment: Equipment) -> TestRecord:
     scored: dict[Spot, Scored]
     if job.trial == THETA_0:
-        scorer = bench.foundation.scorer(None)
-        theta_1_hash, scored = bench.foundation.theta_0_hash, {Spot(0.0): bench.theta_0_scores("test")}
+        scorer = equipment.foundation.scorer(None)
+        theta_1_hash, scored = equipment.foundation.theta_0_hash, {Spot(0.0): equipment.theta_0_scores("test")}
     else:
-        checkpoint = _load_checkpoint(job, bench)
-        scorer = bench.foundation.scorer(checkpoint.recipe)
+        checkpoint = _load_checkpoint(job, equipment)
+        scorer = equipment.foundation.scorer(checkpoint.recipe)
         theta_1_hash = checkpoint.theta_1_hash
-        scored = score_spots(checkpoint.ends, job.spots, scorer, "test", bench)
+        scored = score_spots(checkpoint.ends, job.spots, scorer, "test", equipment)
     tests = TestRecord(
         trial=job.trial,
         step=job.step,
         theta_1_hash=theta_1_hash,
         scores={spot: scores for spot, scores in scored.items() if not isinstance(scores, NotFinite)},
         facts=scorer.facts("test"),
-        provenance=bench.provenance,
+        provenance=equipment.provenance,
         finished=time.time(),
     )
     if tests.scores:
-        on_rank_0(lambda: bench.sweep.add_tests(tests), bench.device)
+        on_rank_0(lambda: equipment.sweep.add_tests(tests), equipment.device)
     for spot, scores in scored.items():
         require_finite(scores, "test", model=str(spot), advice="it extrapolates too far")
     return tests
@@ -191,47 +191,50 @@ class _Checkpoint:
     theta_1_hash: str
 
 
-def _load_checkpoint(job: TestJob, bench: Bench) -> _Checkpoint:
+def _load_checkpoint(job: TestJob, equipment: Equipment) -> _Checkpoint:
     """Raises on every rank where one rank cannot read it, so that none is left waiting for the others."""
     checkpoint: _Checkpoint | None = None
     failure: Exception | None = None
     try:
-        record = on_rank_0(lambda: bench.sweep.record(job.trial, job.step), bench.device)
+        record = on_rank_0(lambda: equipment.sweep.record(job.trial, job.step), equipment.device)
         recipe = Recipe.model_validate(record.recipe)
-        theta_1 = load_theta_1(bench.sweep.store, record, bench.foundation.initial(recipe))
-        ends = _ends_of(recipe, theta_1, bench)
+        theta_1 = load_theta_1(equipment.sweep.store, record, equipment.foundation.initial(recipe))
+        ends = _ends_of(recipe, theta_1, equipment)
         checkpoint = _Checkpoint(recipe=recipe, ends=ends, theta_1_hash=record.theta_1_hash or "")
     except (RayforgetError, OSError) as error:
         failure = error
-    reason = reason_of_any_rank(None if failure is None else str(failure), bench.device)
+    reason = reason_of_any_rank(None if failure is None else str(failure), equipment.device)
     if reason is not None or checkpoint is None:
         raise RecordError(reason) from failure
     return checkpoint
 
 
-def _ends_of(recipe: Recipe, theta_1: Mapping[str, Tensor], bench: Bench) -> Ends:
-    theta_0 = bench.foundation.initial(recipe)
+def _ends_of(recipe: Recipe, theta_1: Mapping[str, Tensor], equipment: Equipment) -> Ends:
+    theta_0 = equipment.foundation.initial(recipe)
     changed = changed_tensors(theta_0, theta_1)
-    return Ends(theta_0=theta_0, theta_1=changed, layers=bench.foundation.layers(recipe))
+    return Ends(theta_0=theta_0, theta_1=changed, layers=equipment.foundation.layers(recipe))
 
 
 def _record_snapshot(
     job: TrialJob,
     snapshot: Snapshot,
     earlier: Sequence[CheckpointRecord],
-    bench: Bench,
+    equipment: Equipment,
     train_seconds: float,
 ) -> CheckpointRecord:
-    ends = _ends_of(job.recipe, snapshot.theta_1, bench)
+    ends = _ends_of(job.recipe, snapshot.theta_1, equipment)
     started = time.monotonic()
     is_asked = snapshot.fraction >= job.fraction and all(record.fraction < job.fraction for record in earlier)
     curve = score_curve(
         ends,
         asked=job.alpha if is_asked else None,
-        frontier=[*job.frontier, *(bench.objectives(point.scores) for record in earlier for point in record.points)],
-        scorer=bench.foundation.scorer(job.recipe),
-        bench=bench,
-        seed=derive_seed(bench.space.search.seed, job.recipe.key, "curve", str(snapshot.step)),
+        frontier=[
+            *job.frontier,
+            *(equipment.objectives(point.scores) for record in earlier for point in record.points),
+        ],
+        scorer=equipment.foundation.scorer(job.recipe),
+        equipment=equipment,
+        seed=derive_seed(equipment.space.search.seed, job.recipe.key, "curve", str(snapshot.step)),
     )
     evaluated = time.monotonic()
     record = CheckpointRecord(
@@ -242,31 +245,31 @@ def _record_snapshot(
         recipe=job.recipe.model_dump(mode="json"),
         asked=dict(job.asked),
         points=curve.points,
-        theta_0_hash=bench.foundation.theta_0_hash,
+        theta_0_hash=equipment.foundation.theta_0_hash,
         theta_1_hash=state_hash(snapshot.theta_1),
         changed=tuple(sorted(ends.theta_1)),
         facts={**snapshot.facts, **curve.facts},
-        provenance=bench.provenance,
+        provenance=equipment.provenance,
         finished=time.time(),
     )
 
     def write() -> dict[str, float]:
-        if not bench.sweep.has(job.name, snapshot.step):  # else another worker's belong to its record
-            save_weights(bench.sweep.store, job.name, snapshot.step, ends.theta_1)
+        if not equipment.sweep.has(job.name, snapshot.step):  # else another worker's belong to its record
+            save_weights(equipment.sweep.store, job.name, snapshot.step, ends.theta_1)
         saved = time.monotonic()
         took = {"train": train_seconds, "evaluate": evaluated - started, "save": saved - evaluated}
         seconds = {stage: round(value, 3) for stage, value in took.items()}
-        bench.sweep.add(replace(record, seconds=seconds))
+        equipment.sweep.add(replace(record, seconds=seconds))
         return seconds
 
-    return replace(record, seconds=on_rank_0(write, bench.device))
+    return replace(record, seconds=on_rank_0(write, equipment.device))
 
 
-def _failed(job: TrialJob, error: Exception, bench: Bench) -> CheckpointRecord:
+def _failed(job: TrialJob, error: Exception, equipment: Equipment) -> CheckpointRecord:
     record = failed_record(
-        job, f"{error}\n\n{''.join(traceback.format_exception(error))}", bench.foundation.theta_0_hash
+        job, f"{error}\n\n{''.join(traceback.format_exception(error))}", equipment.foundation.theta_0_hash
     )
-    on_rank_0(lambda: bench.sweep.add(record), bench.device)
+    on_rank_0(lambda: equipment.sweep.add(record), equipment.device)
     return record
 
 

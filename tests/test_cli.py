@@ -409,7 +409,9 @@ def test_a_storage_that_is_given_outdoes_the_file_s_whatever_it_is(
 ) -> None:
     folders.write_text(folders.read_text() + "storage: {path: elsewhere}\n")
     found: list[str] = []
-    monkeypatch.setattr("rayforget.conduct.start_sweep", lambda loaded, **_: found.append(loaded.space.storage.path))
+    monkeypatch.setattr(
+        "rayforget.commands.sweep.start_sweep", lambda loaded, **_: found.append(loaded.space.storage.path)
+    )
     if how == "variable":
         monkeypatch.setenv("RAYFORGET_STORAGE", "runs")
     run("sweep", folders, *(["--storage", "runs"] if how == "option" else []))

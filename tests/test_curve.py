@@ -7,7 +7,7 @@ from pathlib import Path as FilePath
 import pytest
 import torch
 from torch import Tensor
-from vector_bench import VectorScorer, vector_bench
+from vector_equipment import VectorScorer, vector_equipment
 
 import rayforget.curve
 from rayforget.curve import Ends, score_spots
@@ -55,10 +55,10 @@ def test_models_of_a_pass_are_gone_before_the_next_are_made(
 
     monkeypatch.setattr(rayforget.curve, "theta_at", watched)
     scorer = Together(models_per_pass)
-    bench = vector_bench(tmp_path, scorer=scorer, resources={"resident_gib": (28 * fitting + 1) * GIB})
+    equipment = vector_equipment(tmp_path, scorer=scorer, resources={"resident_gib": (28 * fitting + 1) * GIB})
     ends = Ends(theta_0={"q_proj.bias": torch.zeros(7)}, theta_1={"q_proj.bias": torch.ones(7)}, layers={})
-    with heard_by(lambda stage, done, in_all: heard.append((stage, done, in_all))):
-        found = score_spots(ends, SPOTS, scorer, "val", bench)
+    with heard_by(lambda stage, done, total: heard.append((stage, done, total))):
+        found = score_spots(ends, SPOTS, scorer, "val", equipment)
     assert tuple(found) == SPOTS
     assert scorer.asked == groups
     assert most == max(groups)

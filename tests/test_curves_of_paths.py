@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from train.learners import VectorLearner
-from vector_bench import no_heartbeat, vector_bench, vector_recipe
+from vector_equipment import no_heartbeat, vector_equipment, vector_recipe
 
 from rayforget.curve import Ends, score_curve, theta_of
 from rayforget.errors import FoundationError
@@ -30,21 +30,21 @@ SEARCHED = {"lerp": {}, "lines": {"gamma": {"low": 0, "high": 1}, "search": {"ev
 def run(
     root: Path, *, alpha: float = 0.3, refine: int = 0, rate: float = 1e-2, **curve: Any
 ) -> tuple[Any, CheckpointRecord]:
-    bench = vector_bench(root, curve={"coarse": COARSE, "refine": refine, **curve})
+    equipment = vector_equipment(root, curve={"coarse": COARSE, "refine": refine, **curve})
     job = TrialJob(name="0001-full", recipe=vector_recipe(learning_rate=rate), alpha=alpha)
-    bench.foundation.layers = lambda recipe: LAYERS  # type: ignore[method-assign]
-    (record,) = run_trial(job, bench, no_heartbeat)
-    return bench, record
+    equipment.foundation.layers = lambda recipe: LAYERS  # type: ignore[method-assign]
+    (record,) = run_trial(job, equipment, no_heartbeat)
+    return equipment, record
 
 
 def test_all_paths_share_a_pass_theta_0_is_one_point_and_the_asked_alpha_is_the_lerps(tmp_path: Path) -> None:
-    bench, record = run(tmp_path, paths=LINES)
+    equipment, record = run(tmp_path, paths=LINES)
     assert [(point.path, point.alpha, point.coarse) for point in record.points] == [
         ("lerp", 0.0, True), ("lerp", 0.3, False), ("lerp", 0.5, True), ("lerp", 1.0, True),
         ("lines(gamma=0)", 0.5, True), ("lines(gamma=0)", 1.0, True),
         ("lines(gamma=0.5)", 0.5, True), ("lines(gamma=0.5)", 1.0, True),
     ]  # fmt: skip
-    assert bench.foundation.scorer(None).asked == [7, 1]  # one pass for all but theta_0, which has its own
+    assert equipment.foundation.scorer(None).asked == [7, 1]  # one pass for all but theta_0, which has its own
 
 
 @pytest.mark.parametrize("paths", [LINES, SEARCHED])
@@ -79,25 +79,29 @@ def test_refinement_is_shared_by_all_paths(tmp_path: Path, refine: int) -> None:
 
 
 def test_an_inner_search_spends_its_budget_and_the_same_seed_draws_the_same(tmp_path: Path) -> None:
-    bench, record = run(tmp_path / "a", paths=SEARCHED)
+    equipment, record = run(tmp_path / "a", paths=SEARCHED)
     searched = [point for point in record.points if point.path != LERP]
     assert len(searched) == 5
     assert not any(point.coarse for point in searched)
     assert all(0 < point.alpha <= 1 for point in searched)
-    assert bench.foundation.scorer(None).asked == [6, 1, 2]  # the lerp's 3 and the first round of 3, theta_0, the rest
+    assert equipment.foundation.scorer(None).asked == [
+        6,
+        1,
+        2,
+    ]  # the lerp's 3 and the first round of 3, theta_0, the rest
     _, again = run(tmp_path / "b", paths=SEARCHED)
     assert [point.spot for point in again.points] == [point.spot for point in record.points]
 
 
 def test_every_point_is_rebuilt_from_its_record_to_the_bit(tmp_path: Path) -> None:
     paths = {**LINES, "blocks": {"leads": [0, {"low": 0, "high": 1}], "search": {"evaluations": 4}}}
-    bench, record = run(tmp_path, paths=paths, rate=0.1)
+    equipment, record = run(tmp_path, paths=paths, rate=0.1)
     seen: dict[Spot, str] = {}
-    scorer = bench.foundation.scorer(None)
-    recorded = bench.sweep.record(record.trial, record.step)
-    theta_0 = bench.foundation.theta_0
-    theta_1 = load_theta_1(bench.sweep.store, recorded, theta_0)
-    ends = Ends(theta_0=theta_0, theta_1=theta_1, layers=bench.foundation.layers(vector_recipe()))
+    scorer = equipment.foundation.scorer(None)
+    recorded = equipment.sweep.record(record.trial, record.step)
+    theta_0 = equipment.foundation.theta_0
+    theta_1 = load_theta_1(equipment.sweep.store, recorded, theta_0)
+    ends = Ends(theta_0=theta_0, theta_1=theta_1, layers=equipment.foundation.layers(vector_recipe()))
     for point in recorded.points[1:]:
         theta: State = theta_of(ends, point.spot)
         seen[point.spot] = state_hash(theta)
@@ -107,16 +111,16 @@ def test_every_point_is_rebuilt_from_its_record_to_the_bit(tmp_path: Path) -> No
 
 
 def test_points_of_any_path_are_scored_on_test_in_one_pass_and_once(tmp_path: Path) -> None:
-    bench, record = run(tmp_path, paths=LINES)
+    equipment, record = run(tmp_path, paths=LINES)
     spots = (Spot(0.5), Spot(0.5, "lines(gamma=0)"), Spot(1.0, "lines(gamma=0.5)"))
-    bench.foundation.scorer(None).asked.clear()
+    equipment.foundation.scorer(None).asked.clear()
     job = TestJob(trial=record.trial, step=record.step, spots=spots)
-    assert score_tests([job], bench, no_heartbeat) == 3
-    assert bench.foundation.scorer(None).asked == [3]
-    assert score_tests([job], bench, no_heartbeat) == 0
-    assert {key[2:] for key in bench.sweep.test_scores()} == set(spots)
-    known = {point.key for point in gather([record], bench.roles).points}
-    assert bench.sweep.test_scores().keys() <= known
+    assert score_tests([job], equipment, no_heartbeat) == 3
+    assert equipment.foundation.scorer(None).asked == [3]
+    assert score_tests([job], equipment, no_heartbeat) == 0
+    assert {key[2:] for key in equipment.sweep.test_scores()} == set(spots)
+    known = {point.key for point in gather([record], equipment.roles).points}
+    assert equipment.sweep.test_scores().keys() <= known
 
 
 def test_a_path_that_does_not_fit_the_model_fails_with_the_reason(tmp_path: Path) -> None:
@@ -126,15 +130,17 @@ def test_a_path_that_does_not_fit_the_model_fails_with_the_reason(tmp_path: Path
 
 
 def test_a_spot_without_scores_is_dropped_with_its_path(tmp_path: Path) -> None:
-    bench = vector_bench(
+    equipment = vector_equipment(
         tmp_path, curve={"coarse": [0, 1, 1e30], "refine": 0, "paths": {"lerp": {}, "lines": {"gamma": 0.5}}}
     )
     ends = Ends(
-        theta_0=dict(bench.foundation.theta_0),
-        theta_1={name: tensor + 0.1 for name, tensor in bench.foundation.theta_0.items()},
-        layers=bench.foundation.layers(vector_recipe()),
+        theta_0=dict(equipment.foundation.theta_0),
+        theta_1={name: tensor + 0.1 for name, tensor in equipment.foundation.theta_0.items()},
+        layers=equipment.foundation.layers(vector_recipe()),
     )
-    curve = score_curve(ends, asked=None, frontier=(), scorer=bench.foundation.scorer(None), bench=bench, seed=0)
+    curve = score_curve(
+        ends, asked=None, frontier=(), scorer=equipment.foundation.scorer(None), equipment=equipment, seed=0
+    )
     tasks = {"s": 23, "g": 31}
     assert curve.facts["dropped_alphas"] == [
         {"alpha": 1e30, "tasks": tasks},
@@ -143,9 +149,9 @@ def test_a_spot_without_scores_is_dropped_with_its_path(tmp_path: Path) -> None:
 
 
 def test_a_path_sees_the_layers_of_the_model(tmp_path: Path) -> None:
-    bench = vector_bench(tmp_path)
-    layers = bench.foundation.layers(vector_recipe())
-    theta_0 = bench.foundation.theta_0
+    equipment = vector_equipment(tmp_path)
+    layers = equipment.foundation.layers(vector_recipe())
+    theta_0 = equipment.foundation.theta_0
     ends = Ends(theta_0=theta_0, theta_1={name: tensor + 1 for name, tensor in theta_0.items()}, layers=layers)
     theta = theta_of(ends, Spot(0.5, "lines(gamma=0.2)"))
     for name, tensor in theta_0.items():

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from rayforget.record.types import Split
 from train.learners import VectorLearner
-from vector_bench import VectorFoundation, VectorScorer, no_heartbeat, vector_bench, vector_recipe, vector_space
+from vector_equipment import VectorFoundation, VectorScorer, no_heartbeat, vector_equipment, vector_recipe, vector_space
 
-from rayforget import bench as bench_module
-from rayforget.bench import Bench, BenchSpec, device_of
+from rayforget import equipment as equipment_module
 from rayforget.determinism import deterministic
+from rayforget.equipment import Equipment, EquipmentSpec, device_of
 from rayforget.errors import TrainingError
 from rayforget.evaluate.finite import Scored
 from rayforget.foundations.protocol import State
@@ -20,6 +19,7 @@ from rayforget.pipeline import run_trial, score_test
 from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
+from rayforget.values.scores import Split
 
 
 def flags() -> tuple[bool, bool, bool]:
@@ -50,15 +50,15 @@ def job() -> TrialJob:
 def test_it_holds_in_trainings_and_scores_and_ends_with_them(tmp_path: Path, on: bool) -> None:
     before, trained = flags(), []
     scorer = Watching()
-    bench = vector_bench(tmp_path, scorer=scorer, resources={"deterministic": on})
+    equipment = vector_equipment(tmp_path, scorer=scorer, resources={"deterministic": on})
 
-    def listen(stage: str, done: int, in_all: int) -> None:
+    def listen(stage: str, done: int, total: int) -> None:
         if stage == "train":
             trained.append(flags())
 
-    (record,) = run_trial(job(), bench, listen)
+    (record,) = run_trial(job(), equipment, listen)
     assert flags() == before
-    score_test(TestJob(trial=record.trial, step=record.step, alphas=(1.0,)), bench, no_heartbeat)
+    score_test(TestJob(trial=record.trial, step=record.step, alphas=(1.0,)), equipment, no_heartbeat)
     assert flags() == before
     assert set(trained) == set(scorer.seen) == {(True, True, False) if on else before}
     assert len(trained) == record.facts["total_steps"]
@@ -67,7 +67,7 @@ def test_it_holds_in_trainings_and_scores_and_ends_with_them(tmp_path: Path, on:
 def test_on_a_cpu_no_bit_changes(tmp_path: Path) -> None:
     hashes = set()
     for name, resources in {"off": {}, "on": {"deterministic": True}}.items():
-        (record,) = run_trial(job(), vector_bench(tmp_path / name, resources=resources), no_heartbeat)
+        (record,) = run_trial(job(), vector_equipment(tmp_path / name, resources=resources), no_heartbeat)
         hashes.add(record.theta_1_hash)
     assert len(hashes) == 1
 
@@ -92,17 +92,17 @@ def test_an_operation_without_a_deterministic_form_is_named_and_fails_its_trial_
             learner.module = Puts(learner.module)
             return learner
 
-    bench = vector_bench(tmp_path, resources={"deterministic": True})
-    healthy, bench.foundation = bench.foundation, Foundation()
+    equipment = vector_equipment(tmp_path, resources={"deterministic": True})
+    healthy, equipment.foundation = equipment.foundation, Foundation()
     before = flags()
-    (record,) = run_trial(job(), bench, no_heartbeat)
+    (record,) = run_trial(job(), equipment, no_heartbeat)
     assert record.status == "failed"
     assert record.reason is not None
     assert "put_ has no deterministic form" in record.reason
     assert "resources.deterministic: false" in record.reason
     assert flags() == before
-    bench.foundation = healthy
-    (record,) = run_trial(TrialJob(name="0002-full", recipe=vector_recipe()), bench, no_heartbeat)
+    equipment.foundation = healthy
+    (record,) = run_trial(TrialJob(name="0002-full", recipe=vector_recipe()), equipment, no_heartbeat)
     assert record.status == "ok"
 
 
@@ -126,17 +126,19 @@ def test_what_was_set_before_comes_back() -> None:
 
 @pytest.mark.parametrize("on", [False, True])
 def test_the_record_says_whether_it_was_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on: bool) -> None:
-    monkeypatch.setattr(bench_module, "prepare_foundation", lambda *_, **__: VectorFoundation())
+    monkeypatch.setattr(equipment_module, "prepare_foundation", lambda *_, **__: VectorFoundation())
     space = vector_space(resources={"deterministic": on}, storage={"path": str(tmp_path)})
     info = SweepInfo(name="v", space_name="vectors", created=0.0, space_digest="")
     Sweep.create(Store.open(tmp_path), info, space_text="", space={})
-    bench = Bench.open(BenchSpec(space=space, sweep_name="v"))
-    (record,) = run_trial(job(), bench, no_heartbeat)
+    equipment = Equipment.open(EquipmentSpec(space=space, sweep_name="v"))
+    (record,) = run_trial(job(), equipment, no_heartbeat)
     assert Sweep.open(Store.open(tmp_path), "v").record(record.trial, record.step).provenance["deterministic"] is on
 
 
 def test_scores_of_theta_0_are_kept_apart(tmp_path: Path) -> None:
-    keys = {vector_bench(tmp_path, resources={"deterministic": on})._theta_0_key("val").name for on in (False, True)}
+    keys = {
+        vector_equipment(tmp_path, resources={"deterministic": on})._theta_0_key("val").name for on in (False, True)
+    }
     assert len(keys) == 2
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from vector_bench import VectorScorer, no_heartbeat, vector_bench, vector_recipe
+from vector_equipment import VectorScorer, no_heartbeat, vector_equipment, vector_recipe
 
 from rayforget.curve import Ends, score_curve
 from rayforget.distributed import all_reduce_sum, from_rank_0, on_rank_0, reason_of_any_rank, state_from_rank_0
@@ -51,14 +51,14 @@ class Divided(VectorScorer):
 
 def curve(root: Path, scorer: VectorScorer) -> list[float]:
     """The alphas of a curve whose first bias runs from 0 to 1 as alpha does."""
-    bench = vector_bench(root, scorer=scorer, curve={"coarse": [0, 0.5, 1], "refine": 5})
-    theta_0 = {**bench.foundation.theta_0, "q_proj.bias": torch.zeros(7)}
+    equipment = vector_equipment(root, scorer=scorer, curve={"coarse": [0, 0.5, 1], "refine": 5})
+    theta_0 = {**equipment.foundation.theta_0, "q_proj.bias": torch.zeros(7)}
     scored = score_curve(
         Ends(theta_0=theta_0, theta_1={"q_proj.bias": torch.ones(7)}, layers={}),
         asked=None,
         frontier=(),
         scorer=scorer,
-        bench=bench,
+        equipment=equipment,
         seed=0,
     )
     return [point.alpha for point in scored.points]
@@ -66,34 +66,34 @@ def curve(root: Path, scorer: VectorScorer) -> list[float]:
 
 def damaged_part(root: Path) -> tuple[str, list[Any]]:
     """What a rank says of a job of which one part cannot be read by rank 1 alone, and what is recorded then."""
-    bench = vector_bench(root)
+    equipment = vector_equipment(root)
     theta_1 = {"q_proj.bias": torch.ones(7)}
     for trial in ("0001-full", "0002-full"):
         if dist.get_rank() == 0:
-            save_weights(bench.sweep.store, trial, 5, theta_1)
-            bench.sweep.add(record(bench, trial, theta_1))
+            save_weights(equipment.sweep.store, trial, 5, theta_1)
+            equipment.sweep.add(record(equipment, trial, theta_1))
         dist.barrier()
     if dist.get_rank() == 1:
-        bench.foundation.theta_0_hash = "another model"
-        bench.foundation.initial = lambda recipe: {}  # type: ignore[method-assign]
+        equipment.foundation.theta_0_hash = "another model"
+        equipment.foundation.initial = lambda recipe: {}  # type: ignore[method-assign]
     jobs = [
         TestJob(trial="0001-full", step=5, spots=(Spot(1.0),)),
         TestJob(trial="0002-full", step=5, spots=(Spot(0.5),)),
     ]
     with pytest.raises(RecordError) as caught:
-        score_tests(jobs, bench, no_heartbeat)
-    return str(caught.value), sorted(bench.sweep.test_scores())
+        score_tests(jobs, equipment, no_heartbeat)
+    return str(caught.value), sorted(equipment.sweep.test_scores())
 
 
-def record(bench: Any, trial: str, theta_1: dict[str, torch.Tensor]) -> CheckpointRecord:
+def record(equipment: Any, trial: str, theta_1: dict[str, torch.Tensor]) -> CheckpointRecord:
     return CheckpointRecord(
         trial=trial,
         step=5,
         fraction=1.0,
         status="ok",
         recipe=vector_recipe().model_dump(mode="json"),
-        theta_0_hash=bench.foundation.theta_0_hash,
-        theta_1_hash=state_hash({**bench.foundation.theta_0, **theta_1}),
+        theta_0_hash=equipment.foundation.theta_0_hash,
+        theta_1_hash=state_hash({**equipment.foundation.theta_0, **theta_1}),
     )
 
 
@@ -126,19 +126,19 @@ def unlike_storages(root: Path) -> dict[str, Any]:
 
     Rank 1 sees the storage as it was before anything was saved; the training goes on from rank 0's state all the same.
     """
-    bench = vector_bench(root / "now")
+    equipment = vector_equipment(root / "now")
     job = TrialJob(name="0001-full", recipe=vector_recipe(epochs=3))
     if dist.get_rank() == 1:
-        bench.sweep = vector_bench(root / "long ago").sweep
-    bench.settle_theta_0()
-    records = run_trial(job, bench, no_heartbeat)
-    again = run_trial(job, bench, no_heartbeat)
+        equipment.sweep = vector_equipment(root / "long ago").sweep
+    equipment.settle_theta_0()
+    records = run_trial(job, equipment, no_heartbeat)
+    again = run_trial(job, equipment, no_heartbeat)
     tests = TestJob(trial="theta_0", step=0, spots=(Spot(0.0),))
     return {
         "resumed_from": [record.facts["resumed_from"] for record in records],
         "hashes": [record.theta_1_hash for record in records],
         "again": [record.theta_1_hash for record in again],
-        "tested": [score_tests([tests], bench, no_heartbeat), score_tests([tests], bench, no_heartbeat)],
+        "tested": [score_tests([tests], equipment, no_heartbeat), score_tests([tests], equipment, no_heartbeat)],
     }
 
 
@@ -155,12 +155,12 @@ def run_rank(rank: int, root: Path) -> None:
 
 def half_trained(root: Path) -> int:
     """Leaves a sweep `now` whose training was saved after four steps, and one of `long ago`; the steps in all."""
-    bench, recipe = vector_bench(root / "now"), vector_recipe(epochs=3)
-    vector_bench(root / "long ago")
-    trainer = Trainer(bench.foundation.learner(recipe), recipe, seed=derive_seed(0, recipe.key, "train"))
+    equipment, recipe = vector_equipment(root / "now"), vector_recipe(epochs=3)
+    vector_equipment(root / "long ago")
+    trainer = Trainer(equipment.foundation.learner(recipe), recipe, seed=derive_seed(0, recipe.key, "train"))
     for _ in range(4):
         trainer.take_step()
-    save_resume(bench.sweep.resume_folder("0001-full"), trainer.state_dict())
+    save_resume(equipment.sweep.resume_folder("0001-full"), trainer.state_dict())
     return trainer.total_steps
 
 
@@ -182,7 +182,7 @@ def damaged() -> None:
 @pytest.mark.slow
 def test_what_rank_0_decides_holds_for_all(tmp_path: Path) -> None:
     """Left to themselves the two ranks of `curve` would refine other alphas, and wait for each other for ever."""
-    vector_bench(tmp_path / "parts")  # the sweep is there before two ranks look for it
+    vector_equipment(tmp_path / "parts")  # the sweep is there before two ranks look for it
     (tmp_path / "a file").touch()
     undisturbed = half_trained(tmp_path / "storages")
     torch.multiprocessing.spawn(run_rank, args=(tmp_path,), nprocs=WORLD_SIZE)  # type: ignore[no-untyped-call]

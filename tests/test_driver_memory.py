@@ -17,7 +17,7 @@ from rich.console import Console
 from synthetic_sweep import ROLES, make_records
 from toy_agenda import METHODS, add_theta_0, resumed, started, toy_space, train, work_off
 
-from rayforget.conduct import _drive, _progress
+from rayforget.commands.sweep import _drive, _progress
 from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.gather import gather
 from rayforget.frontier.on_demand import ScoresOnDemand, items_of, with_items

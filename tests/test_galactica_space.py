@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_lm import save_lm
 
-from rayforget.bench import Bench, BenchSpec
+from rayforget.equipment import Equipment, EquipmentSpec
 from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
 from rayforget.record.store import Store
@@ -78,20 +78,20 @@ def test_every_method_trains_and_is_scored_on_every_task(dry: LoadedSpace) -> No
     resolved = space.model_dump(mode="json")
     info = SweepInfo(name="dry", space_name=space.name, created=0.0, space_digest=space_digest(resolved))
     Sweep.create(Store.open(space.storage.path), info, space_text=dry.text, space=resolved)
-    bench = Bench.open(BenchSpec(space=space, sweep_name="dry"))
+    equipment = Equipment.open(EquipmentSpec(space=space, sweep_name="dry"))
     for method in methods_of(space):
         values = {
             path: domain.choice[0] if hasattr(domain, "choice") else domain.low
             for path, domain in method.domains.items()
         }
         job = TrialJob(name=f"0000-{method.name}", recipe=method.recipe(values, seed=0))
-        records = run_trial(job, bench, lambda *_: None)
+        records = run_trial(job, equipment, lambda *_: None)
         assert [record.fraction for record in records] == [0.5, 1.0], records[-1].reason
         assert {task for point in records[-1].points for task in point.scores} == set(space.tasks) - {
             "flashcards",
             "exam_questions",
         }
-        speciality, generality = bench.objectives(records[-1].points[-1].scores)
+        speciality, generality = equipment.objectives(records[-1].points[-1].scores)
         assert 0 <= speciality <= 1
         assert 0 <= generality <= 1
         assert records[-1].facts["dropped_sequences"] == 0

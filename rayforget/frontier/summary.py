@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rayforget.frontier.halves import HalvedTask, WholeScore
 from rayforget.frontier.intervals import Interval
 from rayforget.frontier.points import FrontierPoint, TaskRole
 from rayforget.frontier.recovered import Pair, Recovered
+from rayforget.frontier.split_halves import HalvedTask, WholeScore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

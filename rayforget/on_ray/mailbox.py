@@ -23,7 +23,7 @@ class Pulse:
     """Seconds since the workers last said anything, or since the job was posted or taken."""
     stage: str = ""
     done: int = 0
-    in_all: int = 0
+    total: int = 0
     attempts: int = 0
     workers: tuple[Any, ...] = field(default=())
     """Handles of the worker group's actors, by rank."""
@@ -113,10 +113,10 @@ class Mailbox:
             raise RuntimeError(f"job {number} is over, the mailbox holds {self._number}")
         return self._job
 
-    async def beat(self, number: int | None, stage: str, done: int, in_all: int) -> None:
+    async def beat(self, number: int | None, stage: str, done: int, total: int) -> None:
         """A sign of life from workers: at the job of this number, or while they are set up (None)."""
         if number is None or number == self._number:
-            self._last_sign, self._progress = time.monotonic(), (stage, done, in_all)
+            self._last_sign, self._progress = time.monotonic(), (stage, done, total)
 
     async def answer(self, number: int, reply: Reply) -> None:
         """Ends a job; an answer to a job that is already answered is dropped."""
@@ -147,12 +147,12 @@ class Mailbox:
 
     async def pulse(self) -> Pulse:
         """How the job is getting on."""
-        stage, done, in_all = self._progress
+        stage, done, total = self._progress
         return Pulse(
             idle_s=time.monotonic() - self._last_sign,
             stage=stage,
             done=done,
-            in_all=in_all,
+            total=total,
             attempts=self._attempts,
             workers=tuple(self._workers[rank] for rank in sorted(self._workers)),
         )

@@ -22,7 +22,7 @@ Done = Callable[[NamedJob, dict[str, Any] | None], None]
 
 
 @dataclass(slots=True, kw_only=True)
-class Desk:
+class SharedSearch:
     """What all copies of a searcher share."""
 
     agenda: Agenda
@@ -50,17 +50,17 @@ class Desk:
             raise
 
 
-_DESKS: dict[int, Desk] = {}
+_SHARED: dict[int, SharedSearch] = {}
 
 
 class AgendaSearcher(Searcher):
-    """Lives in the driver. Tune copies and pickles searchers; every copy sits at the same desk."""
+    """Lives in the driver. Tune copies and pickles searchers; all copies share one state."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, shared: SharedSearch) -> None:
         # Several objectives come as lists, whatever Searcher's annotations say.
         super().__init__(metric=list(OBJECTIVES), mode=["max"] * len(OBJECTIVES))  # type: ignore[arg-type]
-        self._key = id(desk)
-        _DESKS[self._key] = desk
+        self._key = id(shared)
+        _SHARED[self._key] = shared
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
         """The next job, None to wait, or FINISHED.
@@ -69,24 +69,24 @@ class AgendaSearcher(Searcher):
         all but one, and the slot would be cold when the scores on `test` are shared out. Tune keeps every trial for
         ever, so that such a trial lasts until there may be work (`EndOfWait`), however long that is.
         """
-        desk = _DESKS[self._key]
-        tune_is_up, desk.tune_is_up = desk.tune_is_up, None
+        shared = _SHARED[self._key]
+        tune_is_up, shared.tune_is_up = shared.tune_is_up, None
         if tune_is_up is not None:
             tune_is_up()
-        with desk.noting_errors():
-            upcoming = desk.agenda.next()
+        with shared.noting_errors():
+            upcoming = shared.agenda.next()
         match upcoming:
             case Next.FINISHED:
                 return Searcher.FINISHED
-            case Next.WAIT if len(desk.jobs) >= desk.warm or desk.agenda.halted is not None:
+            case Next.WAIT if len(shared.jobs) >= shared.warm or shared.agenda.halted is not None:
                 return None
             case Next.WAIT:
-                desk.jobs[trial_id] = None
-                desk.waiting[trial_id] = desk.taken_back
+                shared.jobs[trial_id] = None
+                shared.waiting[trial_id] = shared.taken_back
                 return {"job": IDLE}
             case NamedJob():
-                desk.jobs[trial_id] = upcoming
-                desk.warm = max(desk.warm, len(desk.jobs))
+                shared.jobs[trial_id] = upcoming
+                shared.warm = max(shared.warm, len(shared.jobs))
                 return {"job": upcoming.job}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -94,15 +94,15 @@ class AgendaSearcher(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Hands the result on, once: Tune may say it twice."""
-        desk = _DESKS[self._key]
-        desk.waiting.pop(trial_id, None)
-        named = desk.jobs.pop(trial_id, None)
+        shared = _SHARED[self._key]
+        shared.waiting.pop(trial_id, None)
+        named = shared.jobs.pop(trial_id, None)
         if named is not None:
             try:
-                with desk.noting_errors():
-                    desk.done(named, None if error else result)
+                with shared.noting_errors():
+                    shared.done(named, None if error else result)
             finally:
-                desk.taken_back += 1
+                shared.taken_back += 1
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the record is what a sweep resumes from."""
@@ -112,20 +112,20 @@ class AgendaSearcher(Searcher):
 
 
 class EndOfWait(Stopper):
-    """Ends a slot's wait as soon as a job's result may have made work for it; sits at the searcher's desk.
+    """Ends a slot's wait as soon as a job's result may have made work for it; shares the searcher's state.
 
     Tune asks it after every nap of a waiting slot. So a wait makes one trial for each job that ends meanwhile, and not
     one for so many seconds.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._key = id(desk)
-        _DESKS[self._key] = desk
+    def __init__(self, shared: SharedSearch) -> None:
+        self._key = id(shared)
+        _SHARED[self._key] = shared
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether this trial is a wait, and a job has ended since it began."""
-        desk = _DESKS[self._key]
-        return desk.waiting.get(trial_id, desk.taken_back) < desk.taken_back
+        shared = _SHARED[self._key]
+        return shared.waiting.get(trial_id, shared.taken_back) < shared.taken_back
 
     def stop_all(self) -> bool:
         """Never: the searcher says when a sweep is at its end."""

@@ -10,7 +10,7 @@ import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
-from rayforget.bench import BenchSpec
+from rayforget.equipment import EquipmentSpec
 from rayforget.on_ray.answers import Reply
 from rayforget.on_ray.mailbox import Pulse, RemoteMailbox
 from rayforget.on_ray.worker import WorkerConfig, worker_loop
@@ -26,7 +26,7 @@ class SlotSpec:
     """Where and with what a slot's worker group runs."""
 
     name: str
-    bench: BenchSpec
+    equipment: EquipmentSpec
     storage_path: str
     """Where Ray Train keeps its own state; shared by all nodes."""
     keeper: Any = None
@@ -38,7 +38,7 @@ class Slot:
 
     def __init__(self, spec: SlotSpec) -> None:
         self._spec = spec
-        self._resources = spec.bench.space.resources
+        self._resources = spec.equipment.space.resources
         self._mailbox = RemoteMailbox.remote(self._resources.max_attempts)
         self._starts = 0
         self._error: BaseException | None = None
@@ -67,7 +67,7 @@ class Slot:
 
     def _start(self) -> threading.Thread:
         self._starts += 1
-        worker = WorkerConfig(mailbox=self._mailbox, bench=self._spec.bench, keeper=self._spec.keeper)
+        worker = WorkerConfig(mailbox=self._mailbox, equipment=self._spec.equipment, keeper=self._spec.keeper)
         trainer = TorchTrainer(
             worker_loop,
             train_loop_config={"worker": worker},
@@ -111,7 +111,7 @@ class Slot:
     def _end_stuck(self, number: int, pulse: Pulse) -> None:
         reason = (
             f"no progress for {pulse.idle_s:.0f} s (resources.trial_timeout_s: "
-            f"{self._resources.trial_timeout_s:g}) in {pulse.stage or 'start'} {pulse.done}/{pulse.in_all}"
+            f"{self._resources.trial_timeout_s:g}) in {pulse.stage or 'start'} {pulse.done}/{pulse.total}"
         )
         ray.get(self._mailbox.answer.remote(number, Reply(error=reason)))
         for worker in pulse.workers:
@@ -127,5 +127,5 @@ def why_not_started(pulse: Pulse) -> str | None:
         return None
     if not pulse.workers:
         return f"no workers came up in {pulse.idle_s:.0f} s; does the cluster have what the slots ask for?"
-    last = f"{pulse.stage} {pulse.done}/{pulse.in_all}" if pulse.stage else "it joined"
+    last = f"{pulse.stage} {pulse.done}/{pulse.total}" if pulse.stage else "it joined"
     return f"no worker could be set up: none said anything for {pulse.idle_s:.0f} s since {last}; see --verbose"

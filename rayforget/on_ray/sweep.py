@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from rayforget.bench import BenchSpec
+from rayforget.equipment import EquipmentSpec
 from rayforget.errors import SpaceError
 from rayforget.on_ray.cluster_size import cluster_nodes, nodes_now, slots_that_fit
 from rayforget.on_ray.session import prepare_environment, ray_session
@@ -16,7 +16,7 @@ from rayforget.space.parts import Resources
 if TYPE_CHECKING:
     from ray.tune import Tuner
 
-    from rayforget.on_ray.searcher import Desk
+    from rayforget.on_ray.searcher import SharedSearch
 
 logger = logging.getLogger(__name__)
 
@@ -53,19 +53,19 @@ def run_sweep(
     resources = agenda.space.resources
     with ray_session(resources, address=address, verbose=verbose) as dashboard:
         from rayforget.on_ray.interrupts import hear_first
-        from rayforget.on_ray.searcher import Desk
+        from rayforget.on_ray.searcher import SharedSearch
 
         started(dashboard)
         slots = _affordable_slots(resources, local=address is None)
-        desk = Desk(
+        shared = SharedSearch(
             agenda=agenda,
             done=lambda job, result: _finish(agenda, job, result, after),
             tune_is_up=lambda: hear_first(interrupted),
         )
         try:
-            _tuner(desk, slots).fit()
+            _tuner(shared, slots).fit()
         except Exception as error:  # whatever it is: it ends the sweep, and what is recorded is to be reported
-            _break_off(agenda, desk.errors[0] if desk.errors else error)
+            _break_off(agenda, shared.errors[0] if shared.errors else error)
     try:
         agenda.sweep.store.delete("ray")
     except OSError as error:
@@ -73,7 +73,7 @@ def run_sweep(
     return agenda.finished
 
 
-def _tuner(desk: "Desk", slots: int) -> "Tuner":
+def _tuner(shared: "SharedSearch", slots: int) -> "Tuner":
     from ray import tune
 
     from rayforget.on_ray.searcher import AgendaSearcher, EndOfWait
@@ -81,19 +81,19 @@ def _tuner(desk: "Desk", slots: int) -> "Tuner":
     from rayforget.on_ray.theta_keeper import start_keeper
     from rayforget.on_ray.trainable import SlotTrainable
 
-    space, name = desk.agenda.space, desk.agenda.sweep.info.name
-    state = _tune_folder(desk.agenda)
-    fence = desk.agenda.sweep.store.fence
+    space, name = shared.agenda.space, shared.agenda.sweep.info.name
+    state = _tune_folder(shared.agenda)
+    fence = shared.agenda.sweep.store.fence
     spec = SlotSpec(
         name=f"slot-{name}",
-        bench=BenchSpec(space=space, sweep_name=name, token=None if fence is None else fence.token),
+        equipment=EquipmentSpec(space=space, sweep_name=name, token=None if fence is None else fence.token),
         storage_path=state,
         keeper=start_keeper() if slots * space.resources.workers_per_slot > 1 else None,
     )
     return tune.Tuner(
         tune.with_resources(tune.with_parameters(SlotTrainable, spec=spec), {"CPU": 0.01}),
         tune_config=tune.TuneConfig(
-            search_alg=AgendaSearcher(desk),
+            search_alg=AgendaSearcher(shared),
             num_samples=-1,
             max_concurrent_trials=slots,
             reuse_actors=True,
@@ -102,7 +102,7 @@ def _tuner(desk: "Desk", slots: int) -> "Tuner":
         run_config=tune.RunConfig(
             name="tune",
             storage_path=state,
-            stop=EndOfWait(desk),
+            stop=EndOfWait(shared),
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=2),

@@ -11,8 +11,8 @@ import torch
 from ray.train import get_context
 from ray.train.collective import broadcast_from_rank_zero
 
-from rayforget.bench import Bench, BenchSpec
 from rayforget.distributed import any_rank
+from rayforget.equipment import Equipment, EquipmentSpec
 from rayforget.errors import RecordError, TaskError
 from rayforget.foundations.sharing import keep_own
 from rayforget.heartbeat import Heartbeat, heard_by
@@ -32,7 +32,7 @@ class WorkerConfig:
     """What a worker needs to know; travels to it once."""
 
     mailbox: Any
-    bench: BenchSpec
+    equipment: EquipmentSpec
     keeper: Any = None
     """Handle of a `ThetaKeeper`; None keeps theta_0 in the worker's own memory."""
 
@@ -43,34 +43,36 @@ def worker_loop(config: dict[str, WorkerConfig]) -> None:
     context = get_context()
     mailbox, rank = worker.mailbox, context.get_world_rank()
     ray.get(mailbox.join.remote(rank, ray.get_runtime_context().current_actor))
-    threads = max(1, int(worker.bench.space.resources.cpus_per_worker))
+    threads = max(1, int(worker.equipment.space.resources.cpus_per_worker))
     torch.set_num_threads(threads)
-    bench = _set_up(worker, mailbox, rank, context.get_local_rank())
+    equipment = _set_up(worker, mailbox, rank, context.get_local_rank())
     while True:
         taken = broadcast_from_rank_zero(ray.get(mailbox.take.remote()) if rank == 0 else None)
         if taken is None:
             return
         number, attempt = taken
-        _do(number, attempt, mailbox, rank, context.get_world_size(), bench)
+        _do(number, attempt, mailbox, rank, context.get_world_size(), equipment)
 
 
-def _set_up(worker: WorkerConfig, mailbox: Any, rank: int, local_rank: int) -> Bench:
+def _set_up(worker: WorkerConfig, mailbox: Any, rank: int, local_rank: int) -> Equipment:
     share = keep_own if worker.keeper is None else share_through(worker.keeper)
     try:
         with heard_by(_heartbeat(None, mailbox)):
-            bench = Bench.open(worker.bench, local_rank=local_rank, share=share)
-            any_rank(False, bench.device)  # none takes a job before all are set up: whose set-up fails never saw one
-            return bench
+            equipment = Equipment.open(worker.equipment, local_rank=local_rank, share=share)
+            any_rank(
+                False, equipment.device
+            )  # none takes a job before all are set up: whose set-up fails never saw one
+            return equipment
     except Exception as error:
         ray.get(mailbox.refuse.remote(rank, f"a worker could not be set up: {type(error).__name__}: {error}"))
         raise
 
 
-def _do(number: int, attempt: int, mailbox: Any, rank: int, num_ranks: int, bench: Bench) -> None:
+def _do(number: int, attempt: int, mailbox: Any, rank: int, num_ranks: int, equipment: Equipment) -> None:
     """Does one job and answers it; after a failure that may have left ranks or device behind, the group starts anew."""
     job = ray.get(mailbox.job.remote(number))
     try:
-        value = run_job(job, bench, _heartbeat(number, mailbox))
+        value = run_job(job, equipment, _heartbeat(number, mailbox))
     except Exception as error:
         failure = failure_of(error, rank, num_ranks)
         logger.warning("job %d failed: %s", number, failure.reason)
@@ -82,11 +84,11 @@ def _do(number: int, attempt: int, mailbox: Any, rank: int, num_ranks: int, benc
         ray.get(mailbox.answer.remote(number, Reply(value=value)))
 
 
-def run_job(job: TrialJob | tuple[TestJob, ...], bench: Bench, heartbeat: Heartbeat) -> Any:
+def run_job(job: TrialJob | tuple[TestJob, ...], equipment: Equipment, heartbeat: Heartbeat) -> Any:
     """The steps at which a training was recorded, or the number of points scored on `test`."""
     if isinstance(job, TrialJob):
-        return [record.step for record in run_trial(job, bench, heartbeat)]
-    return score_tests(job, bench, heartbeat)
+        return [record.step for record in run_trial(job, equipment, heartbeat)]
+    return score_tests(job, equipment, heartbeat)
 
 
 def failure_of(error: Exception, rank: int, num_ranks: int) -> Failure:
@@ -115,11 +117,11 @@ def _heartbeat(number: int | None, mailbox: Any) -> Heartbeat:
     """
     last, last_stage = 0.0, ""
 
-    def beat(stage: str, done: int, in_all: int) -> None:
+    def beat(stage: str, done: int, total: int) -> None:
         nonlocal last, last_stage
         now = time.monotonic()
         if stage != last_stage or now - last > _BEAT_EVERY_S:
             last, last_stage = now, stage
-            mailbox.beat.remote(number, stage, done, in_all)
+            mailbox.beat.remote(number, stage, done, total)
 
     return beat

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Standing:
     """How far a sweep is, from its record alone."""
 
-    in_all: int
+    total: int
     """Trainings of the whole sweep, the baselines' included."""
     done: tuple[str, ...]
     """Trainings that came to their end, sorted."""
@@ -47,7 +47,7 @@ class Standing:
     def finished(self) -> bool:
         """Whether every training ended, good or bad, and the report is complete."""
         ended = len(self.done) + len(self.failed)
-        return ended >= self.in_all and not self.unfinished and not self.untested
+        return ended >= self.total and not self.unfinished and not self.untested
 
 
 def is_finished(records: Iterable[AnyCheckpoint]) -> bool:
@@ -122,7 +122,7 @@ def standing_of(sweep: "Sweep", records: Sequence[AnyCheckpoint], gathered: Gath
     tested = {PointKey(record.trial, record.step, *spot) for record in tests for spot in record.scores}
     wanted = [gathered.points[i].key for i in points_to_report(gathered.points)]
     standing = Standing(
-        in_all=trainings_of(sweep),
+        total=trainings_of(sweep),
         done=tuple(sorted(done)),
         failed=dict(sorted(failed.items())),
         unfinished={
@@ -138,7 +138,7 @@ def standing_of(sweep: "Sweep", records: Sequence[AnyCheckpoint], gathered: Gath
     )
     if not _is_stale(standing, tests):
         return standing
-    grown = standing.in_all > sum(_budget_and_seeds(sweep))
+    grown = standing.total > sum(_budget_and_seeds(sweep))
     lost = {record.trial for record in tests} - {THETA_0} - done - failed.keys()
     return replace(standing, report_is_stale=True, records_lost=bool(lost) or not grown)
 
@@ -149,4 +149,4 @@ def _is_stale(standing: Standing, tests: Sequence[TestRecord]) -> bool:
         return False
     first = min(record.finished for record in tests)
     ended = len(standing.done) + len(standing.failed)
-    return ended < standing.in_all or (standing.last_record is not None and standing.last_record > first)
+    return ended < standing.total or (standing.last_record is not None and standing.last_record > first)

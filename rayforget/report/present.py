@@ -14,17 +14,17 @@ from rich.console import Console
 from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.compare import Scores, summarise
 from rayforget.frontier.gather import Gathered, gather
-from rayforget.frontier.halves import WholeScore, halved_tasks, whole_scores
 from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import TaskRole, task_roles
 from rayforget.frontier.progress import recovered_so_far
+from rayforget.frontier.split_halves import WholeScore, halved_tasks, whole_scores
 from rayforget.frontier.summary import Summary
 from rayforget.record.command import command
 from rayforget.record.standing import Standing, order_of_finish, standing_of
 from rayforget.record.sweep import Sweep
-from rayforget.report.frontier_table import frontier_as_table
-from rayforget.report.reading import stale_notice
-from rayforget.report.remarks import data_remarks
+from rayforget.report.terminal.frontier_table import frontier_as_table
+from rayforget.report.words.numbers import stale_notice
+from rayforget.report.words.remarks import data_remarks
 from rayforget.values.brief import AnyCheckpoint, CheckpointBrief
 
 if TYPE_CHECKING:  # a summary needs the tasks' roles alone, and building the space's models takes half a second
@@ -112,9 +112,9 @@ def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = N
     Raises:
         RecordError: the record holds too little for a frontier, or `out` can be no folder of files.
     """
-    from rayforget.report.likelihoods import text_notes
     from rayforget.report.out_folder import check_out, write_out
-    from rayforget.report.table import frontier_table
+    from rayforget.report.terminal.tables import frontier_table
+    from rayforget.report.words.likelihoods import text_notes
 
     if out is not None:
         check_out(out)
@@ -151,8 +151,8 @@ def mark_stale(sweep: Sweep, space: "Space", console: Console) -> None:
 
 
 def _draw(summary: Summary) -> dict[str, bytes]:
-    from rayforget.report.page import write_page
-    from rayforget.report.picture import draw_frontier
+    from rayforget.report.png.picture import draw_frontier
+    from rayforget.report.web.page import write_page
 
     with TemporaryDirectory() as folder:
         picture, page = Path(folder) / "frontier.png", Path(folder) / "frontier.html"
@@ -175,8 +175,8 @@ def mirror_sweep(sweep: Sweep, space: "Space", *, running: bool, report: Report 
         report: of the sweep as it stands, where one was made already.
     """
     from rayforget.record.store import Store
-    from rayforget.report.mirror import find_tracking, mirror
-    from rayforget.report.mirror_plan import FRONTIER_TABLE, SweepView
+    from rayforget.report.mlflow.mirror import find_tracking, mirror
+    from rayforget.report.mlflow.mirror_plan import FRONTIER_TABLE, SweepView
 
     report = report or read_report(sweep, space)
     summary = report.summary
@@ -207,7 +207,7 @@ def mirror_quietly(
 ) -> None:
     """Mirrors if the space says so; what goes wrong on MLflow's side is one line. As `mirror_sweep`."""
     from rayforget.errors import RecordError, StorageError
-    from rayforget.report.mirror import MirrorError
+    from rayforget.report.mlflow.mirror import MirrorError
 
     if not space.tracking.enabled:
         return

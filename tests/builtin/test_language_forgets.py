@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rayforget.bench import Bench, BenchSpec
+from rayforget.equipment import Equipment, EquipmentSpec
 from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
 from rayforget.record.store import Store
@@ -22,14 +22,14 @@ def test_plain_fine_tuning_gains_20_points_of_the_speciality_and_loses_8_of_gene
     space = load_space(QUICKSTART, overrides).space
     info = SweepInfo(name="quick", space_name=space.name, created=0.0, space_digest="")
     Sweep.create(Store.open(tmp_path), info, space_text="", space=space.model_dump(mode="json"))
-    bench = Bench.open(BenchSpec(space=space, sweep_name="quick"))
+    equipment = Equipment.open(EquipmentSpec(space=space, sweep_name="quick"))
     job = TrialJob(name="0000-plain", recipe=plain_of(space).recipe({}, seed=0))
-    (record,) = run_trial(job, bench, lambda stage, done, in_all: None)
+    (record,) = run_trial(job, equipment, lambda stage, done, total: None)
     assert record.status == "ok", record.reason
-    start, end = (bench.objectives(point.scores) for point in record.points)
+    start, end = (equipment.objectives(point.scores) for point in record.points)
     tasks = {
         name: (record.points[0].scores[name].value, record.points[1].scores[name].value)
-        for name in bench.foundation.scorer(None).tasks
+        for name in equipment.foundation.scorer(None).tasks
     }
     print(f"(S, G) of theta_0 {start}, of theta_1 {end}; tasks {tasks}")
     assert 100 * (end[0] - start[0]) >= 20

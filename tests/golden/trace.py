@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from rayforget.bench import Bench, BenchSpec
+from rayforget.equipment import Equipment, EquipmentSpec
 from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
 from rayforget.record.store import Store
@@ -46,11 +46,11 @@ def main(space_file: Path, folder: Path) -> None:
     loaded = load_space(space_file, (f"storage.path={folder}",))
     info = SweepInfo(name="golden", space_name=loaded.space.name, created=0.0, space_digest="")
     Sweep.create(Store.open(str(folder)), info, space_text=loaded.text, space=loaded.space.model_dump(mode="json"))
-    bench = Bench.open(BenchSpec(space=loaded.space, sweep_name="golden"))
+    equipment = Equipment.open(EquipmentSpec(space=loaded.space, sweep_name="golden"))
     found: dict[str, object] = {}
     for number, method in enumerate(methods_of(loaded.space)):
         job = TrialJob(name=f"{number:04d}-{method.name}", recipe=method.recipe(seed=0), alpha=0.4)
-        records = run_trial(job, bench, lambda stage, done, in_all: None)
+        records = run_trial(job, equipment, lambda stage, done, total: None)
         assert all(record.status == "ok" for record in records), records[-1].reason
         found |= {f"{method.name} {record.fraction:g}": trace_of(record) for record in records}
     print(json.dumps(found, indent=1))

@@ -7,19 +7,19 @@ import pytest
 from ray.tune.search import ConcurrencyLimiter, Searcher
 from toy_agenda import do_job, toy_agenda
 
-from rayforget.on_ray.searcher import AgendaSearcher, Desk, EndOfWait
+from rayforget.on_ray.searcher import AgendaSearcher, EndOfWait, SharedSearch
 from rayforget.on_ray.trainable import IDLE
 from rayforget.search.agenda import NamedJob
 
 
 def test_a_slot_that_finds_nothing_to_do_waits_in_a_trial_until_the_tests_are_shared_out(tmp_path: Path) -> None:
     plan = toy_agenda(tmp_path, slots=2)
-    desk = Desk(agenda=plan, done=lambda named, result: do_job(plan, named))
-    searcher = ConcurrencyLimiter(AgendaSearcher(desk), max_concurrent=2)
+    shared = SharedSearch(agenda=plan, done=lambda named, result: do_job(plan, named))
+    searcher = ConcurrencyLimiter(AgendaSearcher(shared), max_concurrent=2)
 
     def suggest(trial: str) -> Any:
         suggested = searcher.suggest(trial)
-        named = desk.jobs.get(trial)
+        named = shared.jobs.get(trial)
         return suggested if named is None else named.name
 
     assert (suggest("a"), suggest("b"), suggest("c")) == ("0000-plain", "0001-full", None)
@@ -41,8 +41,8 @@ def test_a_slot_that_finds_nothing_to_do_waits_in_a_trial_until_the_tests_are_sh
 
 def test_a_wait_is_one_trial_however_long_it_is_and_ends_with_the_job_that_may_make_work(tmp_path: Path) -> None:
     plan = toy_agenda(tmp_path, slots=2)
-    desk = Desk(agenda=plan, done=lambda named, result: do_job(plan, named))
-    searcher, ends = AgendaSearcher(desk), EndOfWait(desk)
+    shared = SharedSearch(agenda=plan, done=lambda named, result: do_job(plan, named))
+    searcher, ends = AgendaSearcher(shared), EndOfWait(shared)
     for trial in "ab":
         searcher.suggest(trial)
     searcher.on_trial_complete("a", {})
@@ -66,8 +66,8 @@ def test_a_wait_ends_with_a_job_whose_result_the_driver_cannot_take(tmp_path: Pa
     def full(named: NamedJob, result: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    desk = Desk(agenda=toy_agenda(tmp_path, slots=2), done=full, warm=9)
-    searcher, ends = AgendaSearcher(desk), EndOfWait(desk)
+    shared = SharedSearch(agenda=toy_agenda(tmp_path, slots=2), done=full, warm=9)
+    searcher, ends = AgendaSearcher(shared), EndOfWait(shared)
     trials = "abcd"
     suggested = [searcher.suggest(trial) for trial in trials]
     assert suggested[3] == {"job": IDLE}
@@ -79,7 +79,7 @@ def test_a_wait_ends_with_a_job_whose_result_the_driver_cannot_take(tmp_path: Pa
 
 def test_no_slot_is_started_to_wait(tmp_path: Path) -> None:
     plan = toy_agenda(tmp_path, slots=3)
-    searcher = AgendaSearcher(Desk(agenda=plan, done=lambda named, result: None))
+    searcher = AgendaSearcher(SharedSearch(agenda=plan, done=lambda named, result: None))
     for trial in "abc":
         assert isinstance(searcher.suggest(trial), dict)
     assert searcher.suggest("d") is None
@@ -87,7 +87,7 @@ def test_no_slot_is_started_to_wait(tmp_path: Path) -> None:
 
 def test_a_halted_sweep_has_no_slot_wait(tmp_path: Path) -> None:
     plan = toy_agenda(tmp_path, slots=2)
-    searcher = AgendaSearcher(Desk(agenda=plan, done=lambda named, result: plan.halt(named.name, "no workers")))
+    searcher = AgendaSearcher(SharedSearch(agenda=plan, done=lambda named, result: plan.halt(named.name, "no workers")))
     assert all(isinstance(searcher.suggest(trial), dict) for trial in "ab")
     searcher.on_trial_complete("a", None, error=True)
     assert searcher.suggest("c") is None
@@ -99,10 +99,10 @@ def test_what_the_driver_raises_is_kept_as_it_is(tmp_path: Path) -> None:
     def full(named: NamedJob, result: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    desk = Desk(agenda=toy_agenda(tmp_path, slots=1), done=full)
-    searcher = AgendaSearcher(desk)
+    shared = SharedSearch(agenda=toy_agenda(tmp_path, slots=1), done=full)
+    searcher = AgendaSearcher(shared)
     searcher.suggest("a")
     with pytest.raises(OSError, match="No space"):
         searcher.on_trial_complete("a", {})
-    (error,) = desk.errors
+    (error,) = shared.errors
     assert isinstance(error, OSError)

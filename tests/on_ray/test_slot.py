@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from rayforget.bench import Bench, BenchSpec
+from rayforget.equipment import Equipment, EquipmentSpec
 from rayforget.on_ray.session import ray_session
 from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
@@ -46,7 +46,7 @@ def slot(session: None, space: Callable[..., Space]) -> Iterator[Callable[..., t
         sweep = new_sweep(small, "warm")
         spec = SlotSpec(
             name=f"slot-{time.time_ns()}",
-            bench=BenchSpec(space=small, sweep_name="warm"),
+            equipment=EquipmentSpec(space=small, sweep_name="warm"),
             storage_path=str(Path(small.storage.path) / "ray"),
             keeper=keeper,
         )
@@ -69,10 +69,10 @@ def job(name: str, **changed: Any) -> TrialJob:
 
 
 def alone(space: Space, name: str, trial: TrialJob) -> list[str | None]:
-    """The hashes that a fresh process-wide bench arrives at, without Ray."""
+    """The hashes that a fresh process-wide equipment arrives at, without Ray."""
     new_sweep(space, name)
-    bench = Bench.open(BenchSpec(space=space, sweep_name=name))
-    return [record.theta_1_hash for record in run_trial(trial, bench, lambda *_: None)]
+    equipment = Equipment.open(EquipmentSpec(space=space, sweep_name=name))
+    return [record.theta_1_hash for record in run_trial(trial, equipment, lambda *_: None)]
 
 
 def hashes(sweep: Sweep, trial: str) -> list[str | None]:
@@ -96,14 +96,14 @@ def wait_for(condition: Callable[[], Any], timeout_s: float = 120) -> Any:
     raise AssertionError("waited in vain")
 
 
-def far_apart(bench: Bench, sweep: Sweep, two: CheckpointRecord, one: CheckpointRecord) -> float:
+def far_apart(equipment: Equipment, sweep: Sweep, two: CheckpointRecord, one: CheckpointRecord) -> float:
     """Share of the weights that differ by more than 5 % of the largest move.
 
     Not none: where a gradient is rounding alone (a key's bias), Adam makes a whole step of its sign.
     """
-    theta_0 = bench.foundation.theta_0
+    theta_0 = equipment.foundation.theta_0
     ours = load_theta_1(sweep.store, two, theta_0)
-    theirs = load_theta_1(bench.sweep.store, one, theta_0)
+    theirs = load_theta_1(equipment.sweep.store, one, theta_0)
     moved = max(float((theirs[key] - theta_0[key]).abs().max()) for key in theta_0)
     far = sum(int(((ours[key] - theirs[key]).abs() > 0.05 * moved).sum()) for key in one.changed)
     return far / sum(theta_0[key].numel() for key in one.changed)
@@ -278,12 +278,12 @@ def test_two_workers_train_what_one_trains_and_share_a_failure(slot: Any) -> Non
     for name, changed in (("1-full", {}), ("2-lora", {"adapter": lora}), ("3-kd", {"penalties": [KD]})):
         assert warm.run(job(name, **changed)).error is None
         new_sweep(space, name)
-        bench = Bench.open(BenchSpec(space=space, sweep_name=name))
-        run_trial(job(name, **changed), bench, lambda *_: None)
+        equipment = Equipment.open(EquipmentSpec(space=space, sweep_name=name))
+        run_trial(job(name, **changed), equipment, lambda *_: None)
         for step in sweep.trials()[name]:
-            two, one = sweep.record(name, step), bench.sweep.record(name, step)
+            two, one = sweep.record(name, step), equipment.sweep.record(name, step)
             assert two.facts["loss"] == pytest.approx(one.facts["loss"], rel=1e-3)
-            assert far_apart(bench, sweep, two, one) < 0.01
+            assert far_apart(equipment, sweep, two, one) < 0.01
     assert len(workers()) == 2
 
 

@@ -25,7 +25,7 @@ def test_a_wait_is_one_trial_and_ends_soon_when_there_is_work(tmp_path: Path) ->
         from ray import tune
 
         from rayforget.on_ray.answers import Reply
-        from rayforget.on_ray.searcher import AgendaSearcher, Desk, EndOfWait
+        from rayforget.on_ray.searcher import AgendaSearcher, EndOfWait, SharedSearch
         from rayforget.on_ray.trainable import SlotTrainable
 
         class Workers:
@@ -60,15 +60,15 @@ def test_a_wait_is_one_trial_and_ends_soon_when_there_is_work(tmp_path: Path) ->
             ended[named.name] = result["value"]
             do_job(plan, named)
 
-        desk = Desk(agenda=plan, done=done)
+        shared = SharedSearch(agenda=plan, done=done)
         trials = tune.Tuner(
             tune.with_resources(tune.with_parameters(WithoutWorkers, spec=None), {"CPU": 0.01}),
             tune_config=tune.TuneConfig(
-                search_alg=AgendaSearcher(desk), num_samples=-1, max_concurrent_trials=2, reuse_actors=True
+                search_alg=AgendaSearcher(shared), num_samples=-1, max_concurrent_trials=2, reuse_actors=True
             ),
-            run_config=tune.RunConfig(name="t", storage_path=str(tmp_path / "ray"), verbose=0, stop=EndOfWait(desk)),
+            run_config=tune.RunConfig(name="t", storage_path=str(tmp_path / "ray"), verbose=0, stop=EndOfWait(shared)),
         ).fit()
-    assert not desk.errors
+    assert not shared.errors
     assert plan.finished
     assert sorted(ended) == ["0000-plain", "0001-full", "0002-full", "test-0", "test-1"]
     waits = len(trials) - len(ended)

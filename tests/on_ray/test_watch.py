@@ -25,7 +25,7 @@ def test_the_start_limit_ends_when_a_worker_joins_and_its_set_up_only_by_silence
     assert why_not_started(Pulse(idle_s=_START_LIMIT_S)) is None
     assert "no workers came up" in (why_not_started(Pulse(idle_s=long)) or "")
     assert why_not_started(Pulse(idle_s=1.0, workers=("worker",))) is None
-    silent = why_not_started(Pulse(idle_s=long, workers=("worker",), stage="decode tasks.a.val", done=3, in_all=9))
+    silent = why_not_started(Pulse(idle_s=long, workers=("worker",), stage="decode tasks.a.val", done=3, total=9))
     assert silent is not None
     assert "since decode tasks.a.val 3/9" in silent
 

@@ -159,7 +159,7 @@ def test_under_uv_run_the_workers_have_the_drivers_interpreter(tmp_path: Path) -
     script.write_text(
         "import sys\n"
         "from rayforget.on_ray.session import ray_session\n"
-        "from rayforget.space.models import Resources\n"
+        "from rayforget.space.parts import Resources\n"
         "with ray_session(Resources(cpus_per_worker=1), address=None):\n"
         "    import ray\n"
         "    theirs = ray.get(ray.remote(lambda: sys.executable).remote())\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rayforget.plan import _probed
+from rayforget.commands.check import _probed
 from rayforget.planning.counts import count
 from rayforget.planning.probe import Probe, RecipeProbe
 from rayforget.planning.samples import take_samples

@@ -129,7 +129,7 @@ def test_a_server_that_refuses_for_a_while_is_waited_for_and_people_hear_of_it_t
 ):
     beats: list[str] = []
     door.refusals = [status] * 9  # more than the client's own retries
-    with heard_by(lambda stage, done, in_all: beats.append(stage)), caplog.at_level(logging.INFO, "rayforget"):
+    with heard_by(lambda stage, done, total: beats.append(stage)), caplog.at_level(logging.INFO, "rayforget"):
         s3_behind_door.write("a", b"1")
     assert s3_behind_door.read("a") == b"1"
     begun, over = [record.getMessage() for record in caplog.records]

@@ -4,7 +4,7 @@ import json
 
 from summaries import make_summary
 
-from rayforget.report.frontier_table import frontier_as_table
+from rayforget.report.terminal.frontier_table import frontier_as_table
 
 
 def test_each_point_of_the_frontier_is_a_row_with_its_scores_and_its_recipe() -> None:

@@ -9,7 +9,7 @@ from summaries import summarise_records
 from synthetic_sweep import ROLES, make_records
 
 from rayforget.frontier.gather import gather
-from rayforget.report.likelihoods import text_notes
+from rayforget.report.words.likelihoods import text_notes
 from rayforget.values.scores import Score
 
 

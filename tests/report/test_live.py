@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from rayforget.frontier.points import FrontierPoint
-from rayforget.report import live
-from rayforget.report.live import LiveView, Progress
+from rayforget.report.terminal import live
+from rayforget.report.terminal.live import LiveView, Progress
 
 PACKAGE = Path(live.__file__).parents[1]
 POINT = FrontierPoint(
@@ -22,7 +22,7 @@ POINT = FrontierPoint(
 
 
 def progress(done: int) -> Progress:
-    return Progress(done=done, failed=0, in_all=19, recovered=0.5, frontier=[POINT], last=f"training {done} done")
+    return Progress(done=done, failed=0, total=19, recovered=0.5, frontier=[POINT], last=f"training {done} done")
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_text_from_elsewhere_is_printed_as_it_is(
     with view:
         view.note(FROM_ELSEWHERE)
         view.warn(FROM_ELSEWHERE)
-        view.show(Progress(done=1, failed=1, in_all=2, recovered=None, frontier=[POINT], last=FROM_ELSEWHERE))
+        view.show(Progress(done=1, failed=1, total=2, recovered=None, frontier=[POINT], last=FROM_ELSEWHERE))
         console.print(view._render())
     table = Table(FROM_ELSEWHERE)
     table.add_row(FROM_ELSEWHERE)

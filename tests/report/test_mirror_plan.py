@@ -9,7 +9,7 @@ from synthetic_sweep import ROLES, make_records
 
 from rayforget.frontier.choose import choose_frontier
 from rayforget.frontier.gather import gather
-from rayforget.report.mirror_plan import MAX_POINTS, RunPlan, SweepView, flatten_recipe, plan_runs, safe_name
+from rayforget.report.mlflow.mirror_plan import MAX_POINTS, RunPlan, SweepView, flatten_recipe, plan_runs, safe_name
 
 
 def make_view(*, running: bool = False, trials: int = 4, **changes) -> SweepView:

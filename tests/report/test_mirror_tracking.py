@@ -8,7 +8,7 @@ from obstore.store import MemoryStore
 
 from rayforget.record.remote_folder import RemoteFolder
 from rayforget.record.store import Store
-from rayforget.report.mirror import MirrorError, Tracking, find_tracking
+from rayforget.report.mlflow.mirror import MirrorError, Tracking, find_tracking
 
 
 def test_tracking_prefers_the_space_then_the_environment_then_sqlite(tmp_path, monkeypatch):
@@ -31,6 +31,6 @@ def test_sqlite_is_refused_in_remote_storage(monkeypatch):
 
 
 def test_importing_the_mirror_does_not_import_mlflow():
-    script = "import sys, rayforget.report.mirror\nprint('mlflow' in sys.modules, 'torch' in sys.modules)"
+    script = "import sys, rayforget.report.mlflow.mirror\nprint('mlflow' in sys.modules, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from summaries import make_summary
 
-from rayforget.report.chart import build_chart
-from rayforget.report.page import write_page
-from rayforget.report.reading import percent
+from rayforget.report.web.chart import build_chart
+from rayforget.report.web.page import write_page
+from rayforget.report.words.numbers import percent
 
 
 class Outside(HTMLParser):

@@ -12,14 +12,14 @@ from synthetic_sweep import ROLES, make_records
 
 from rayforget.frontier.gather import gather
 from rayforget.frontier.summary import Summary
-from rayforget.report.frontier_table import frontier_as_table
-from rayforget.report.hover import hover_points
-from rayforget.report.mirror_plan import SweepView, plan_runs
-from rayforget.report.page import write_page
-from rayforget.report.picture import draw_frontier
+from rayforget.report.mlflow.mirror_plan import SweepView, plan_runs
+from rayforget.report.png.picture import draw_frontier
 from rayforget.report.present import summary_of
-from rayforget.report.reading import format_recovered, name_point, read
-from rayforget.report.table import frontier_table
+from rayforget.report.terminal.frontier_table import frontier_as_table
+from rayforget.report.terminal.tables import frontier_table
+from rayforget.report.web.hover import hover_points
+from rayforget.report.web.page import write_page
+from rayforget.report.words.numbers import format_recovered, name_point, read
 from rayforget.space.path_text import LERP
 
 

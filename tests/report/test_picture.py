@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 from summaries import KINDS, make_summary
 
-from rayforget.report.frame import frame_points
-from rayforget.report.look import assign_looks
-from rayforget.report.picture import draw_frontier
+from rayforget.report.method_styles import assign_looks
+from rayforget.report.png.drawn_area import frame_points
+from rayforget.report.png.picture import draw_frontier
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,4 +1,4 @@
-from rayforget.report.recipe_words import distinguish, shorten_recipe
+from rayforget.report.words.recipes import distinguish, shorten_recipe
 
 
 def test_nested_values_get_dotted_names() -> None:

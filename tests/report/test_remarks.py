@@ -9,9 +9,9 @@ from rich.console import Console
 from summaries import make_summary
 from synthetic_sweep import make_records
 
-from rayforget.report.page import write_page
-from rayforget.report.remarks import broken_remark, data_remarks
-from rayforget.report.table import frontier_table
+from rayforget.report.terminal.tables import frontier_table
+from rayforget.report.web.page import write_page
+from rayforget.report.words.remarks import broken_remark, data_remarks
 from rayforget.values.records import CheckpointRecord, TestRecord
 
 

@@ -18,9 +18,9 @@ from rayforget.frontier.points import PointKey
 from rayforget.record.standing import Standing, standing_of
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
-from rayforget.report.look import ALERT
+from rayforget.report.method_styles import ALERT
 from rayforget.report.present import mark_stale, mirror_sweep, present, read_report
-from rayforget.report.reading import stale_notice
+from rayforget.report.words.numbers import stale_notice
 from rayforget.space.models import Space
 from rayforget.values.points import Spot
 from rayforget.values.records import CheckpointRecord, TestRecord

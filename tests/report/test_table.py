@@ -6,8 +6,8 @@ from rich.console import Console
 from summaries import KINDS, make_summary
 
 from rayforget.frontier.summary import Summary
-from rayforget.report.reading import format_recovered, percent
-from rayforget.report.table import frontier_table
+from rayforget.report.terminal.tables import frontier_table
+from rayforget.report.words.numbers import format_recovered, percent
 
 
 def render(summary: Summary, width: int = 100) -> str:

@@ -14,12 +14,12 @@ import pytest
 from rich.console import Console
 from toy_agenda import toy_agenda
 
-from rayforget.report.mirror import MirrorError
-from rayforget.report.ui import run_ui
+from rayforget.report.mlflow.mirror import MirrorError
+from rayforget.report.mlflow.ui import run_ui
 
 PARENT = """
 import subprocess, sys
-from rayforget.report.ui import ended_with_us
+from rayforget.report.mlflow.ui import ended_with_us
 server = subprocess.Popen(["/bin/sh", "-c", "sleep 300 & sleep 301; true"], start_new_session=True)
 with ended_with_us(server):
     print(server.pid, flush=True)

@@ -6,11 +6,11 @@ from dataclasses import replace
 from rich.console import Console
 from summaries import make_summary
 
-from rayforget.frontier.halves import HalvedTask, WholeScore
+from rayforget.frontier.split_halves import HalvedTask, WholeScore
 from rayforget.frontier.summary import Summary
-from rayforget.report.footnotes import footnotes
-from rayforget.report.page_tables import recovered_html, whole_html
-from rayforget.report.table import frontier_table
+from rayforget.report.terminal.tables import frontier_table
+from rayforget.report.web.page_tables import recovered_html, whole_html
+from rayforget.report.words.footnotes import footnotes
 
 
 def halved() -> Summary:

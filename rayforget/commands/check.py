@@ -1,0 +1,164 @@
+"""A loaded space -> its data and model checked and the plan of a sweep printed; nothing is started or written."""
+
+import math
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rayforget.planning.cache_check import check_cache
+from rayforget.planning.counts import Counts, count
+from rayforget.planning.foundation_check import check_foundation
+from rayforget.planning.strengths import strength_warnings
+from rayforget.record.cache_folder import cache_folder
+from rayforget.report.terminal.live import open_console
+from rayforget.report.words.remarks import broken_remark
+from rayforget.space.load import LoadedSpace
+from rayforget.space.notes import notes
+from rayforget.tasks.check import check_data
+from rayforget.tasks.images.known_hashes import HashStore
+
+if TYPE_CHECKING:
+    from rayforget.planning.probe import Probe
+
+Line = tuple[str, str]
+"""What it is about, and what is to be said."""
+
+
+def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
+    """Checks that model and data are there, and with `probe` every method on them; prints what a sweep takes.
+
+    Raises:
+        SpaceError: with the file and line of what cannot be used.
+    """
+    check_foundation(loaded)
+    check_cache(loaded)
+    tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(loaded.space), writes=False))
+    counts = count(loaded, tasks)
+    lines = [*_counted(counts)]
+    broken: list[str] = []
+    if probe:
+        from rayforget.planning.probe import probe_space
+
+        found = probe_space(loaded, tasks, counts)
+        lines += _probed(loaded, counts, found)
+        broken = [broken_remark(f"{where}, of a few looked at", names) for where, names in found.broken.items()]
+    else:
+        unproven = f"{counts.words.unproven}, " if counts.words.unproven else ""
+        lines.append(("not looked at", f"the model's weights, {unproven}memory, disk and time: leave --no-probe out"))
+    _print(open_console(), loaded, lines, [*broken, *notes(loaded), *strength_warnings(loaded, counts)])
+
+
+def _counted(counts: Counts) -> Iterator[Line]:
+    *methods, plain = counts.methods
+    shares = ", ".join(f"{each.method.name} {each.trainings:.3g}" for each in methods)
+    yield "trainings", f"{counts.trainings}: {shares}; baseline: plain {plain.trainings:g}"
+    steps = {_range(*each.steps) for each in counts.methods}
+    names = ", ".join(f"{each.method.name} {_range(*each.steps)}" for each in counts.methods)
+    yield (
+        "steps",
+        f"{steps.pop() if len(steps) == 1 else names} in each training ({counts.train_items} {counts.words.many})",
+    )
+    total = counts.trainings * counts.checkpoints
+    yield "checkpoints", f"{counts.checkpoints} in each training, {total} in all"
+    refine = f" and at most {counts.refine} between" if counts.refine else ""
+    paths = f" on each of {counts.paths} paths" if counts.paths > 1 else ""
+    searched = f", {counts.searched} by inner search" if counts.searched else ""
+    yield (
+        "evaluations",
+        f"{_range(*counts.models)} models in each training "
+        f"(per checkpoint {counts.alphas} alphas{paths}{searched}{refine}), "
+        f"each on {counts.val_items} {counts.words.many} of val",
+    )
+    yield "points", f"{_range(*counts.points)}; those that the report shows are scored on {counts.test_items} of test"
+
+
+def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Line]:
+    from rayforget.planning.estimate import START_UP_S, estimate, training_s
+
+    space, cores = loaded.space, os.cpu_count() or 1
+    plan = estimate(space, counts, found, cores=cores)
+    item, ready = counts.words.one, counts.words.kept
+    memory, workers = plan.memory, space.resources.slots * space.resources.workers_per_slot
+    yield "model", f"theta_0 {_size(found.theta_0_bytes)}, one {item} {_size(found.item_bytes)} {ready}"
+    yield (
+        "memory",
+        f"{_size(memory.total)} in {'the worker' if workers == 1 else f'each of {workers} workers'}: theta_0 "
+        f"{_size(memory.theta_0)}, the trained copy {_size(memory.module)}, its gradients, moments and start "
+        f"{_size(memory.training)}, resident models {_size(memory.resident)}; activations and libraries come on top "
+        f"(this check peaked at {_size(found.peak_bytes)} in all)",
+    )
+    yield "cache", f"{_size(plan.cache_bytes)} on each node: {counts.items} {ready} {counts.words.many}"
+    yield (
+        "weights",
+        f"{_size(plan.weights_bytes)} for all checkpoints; of these the frontier's stay, "
+        f"at most {_size(plan.kept_bytes)} (storage.keep.max_gib: {space.storage.keep.max_gib:g})",
+    )
+    if found.cut_items:
+        counted = ", ".join(f"{name} {number}" for name, number in sorted(found.cut_items.items()))
+        yield (
+            "cut",
+            f"of {found.num_val} texts of val looked at, these lose the beginning of their context, which is longer "
+            f"than the model takes: {counted}; all that are cut are counted in the record",
+        )
+    if plan.seconds is None:
+        yield "time", "unknown: this machine has no GPU and the space asks for one"
+        return
+    low, high = (_duration(seconds) for seconds in plan.seconds)
+    slots = space.resources.slots
+    side = f"{plan.slots} of {slots} slots fit its {cores} cores" if plan.slots < slots else f"{slots} at a time"
+    yield (
+        "time",
+        f"{low if low == high else f'{low} to {high}'} on this machine ({found.device}; {side}): "
+        f"{START_UP_S:g} s for Ray assumed, {found.load_s:.1f} s to load, {1e3 * found.decode_s:.2g} ms "
+        f"to {counts.words.keeping}",
+    )
+    for of_method in counts.methods:
+        recipe = found.recipes[of_method.method.name]
+        if recipe.step_s is None or recipe.item_s is None:
+            yield "", f"{of_method.method.name}: not timed, taken as the slowest"
+            continue
+        longest = training_s(space.resources, counts, of_method, recipe, 1)
+        yield (
+            "",
+            f"{of_method.method.name}: {_milliseconds(recipe.step_s)} a step, {_milliseconds(recipe.item_s)} for one "
+            f"model on one {item}, {_duration(longest)} a training at most",
+        )
+
+
+def _milliseconds(seconds: float) -> str:
+    """Two or three digits, never an exponent: `0.64 ms`, `45.5 ms`, `4450 ms`."""
+    value = 1e3 * seconds
+    return f"{value:.0f} ms" if value >= 100 else f"{value:.3g} ms"
+
+
+def _print(console: Console, loaded: LoadedSpace, lines: list[Line], warnings: list[str]) -> None:
+    console.print(Text.assemble((loaded.space.name, "bold"), f"   {loaded.path}: nothing wrong found"))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for about, text in lines:
+        table.add_row(Text(about), Text(text))
+    console.print(table)
+    for warning in warnings:
+        console.print(Text(f"note: {warning}", style="yellow"))
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def _size(num_bytes: float) -> str:
+    power = min(4, int(math.log(max(num_bytes, 1), 1024)))
+    return f"{num_bytes / 1024**power:.4g} {('bytes', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.2g} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

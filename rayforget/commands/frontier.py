@@ -1,0 +1,19 @@
+"""`rayforget frontier NAME`: the tables again, the picture and the page."""
+
+from pathlib import Path
+
+from rayforget.record.space_of import space_here
+from rayforget.record.store import Store
+from rayforget.record.sweep import Sweep
+from rayforget.report.present import present
+from rayforget.report.terminal.live import open_console
+
+
+def show_frontier(storage: str, name: str, out: Path | None, *, full: bool = False) -> None:
+    """Prints the frontier and draws it into `out`, or beside the record; `full` adds whole labelled splits.
+
+    Raises:
+        RecordError: there is no such sweep, or it holds too little for a frontier.
+    """
+    sweep = Sweep.open(Store.open(storage), name)
+    present(sweep, space_here(sweep, storage), open_console(), out, full=full)

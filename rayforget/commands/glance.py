@@ -1,0 +1,58 @@
+"""A sweep's record -> how far it is and what it recovers, in words: what `list` and `status` say of it."""
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+
+from rayforget.errors import ExtensionError, RecordError
+from rayforget.frontier.gather import Gathered, gather
+from rayforget.frontier.on_demand import items_of, with_items
+from rayforget.frontier.points import TaskRole
+from rayforget.frontier.summary import Recovery
+from rayforget.record.standing import Standing, roles_of, standing_of
+from rayforget.record.sweep import Sweep
+from rayforget.report.present import summary_of
+from rayforget.report.words.numbers import format_recovered
+
+
+def glance(sweep: Sweep, *, resamples: int = 1000) -> tuple[Standing, str]:
+    """How far a sweep is and what it recovers, in one reading of its record; 0 `resamples` give no interval."""
+    roles, records = roles_of(sweep), sweep.briefs()
+    gathered = with_items(gather(records, roles), items_of(sweep.record, roles))
+    return standing_of(sweep, records, gathered), _words(_recovery(sweep, gathered, roles, resamples))
+
+
+def _recovery(sweep: Sweep, gathered: Gathered, roles: Sequence[TaskRole], resamples: int) -> Recovery | None:
+    """None where theta_0 is not scored yet."""
+    try:
+        return summary_of(sweep.info.name, gathered, sweep.test_scores(), roles, resamples=resamples).recovery
+    except ExtensionError:  # scores of another package's metric are recorded, their errors need the package
+        return _recovery(sweep, gathered, roles, 0) if resamples else None
+    except RecordError:
+        return None
+
+
+def _words(recovery: Recovery | None) -> str:
+    """`0.91 [0.80, 1.02] on test`, the value that `rayforget frontier` gives too."""
+    if recovery is None or recovery.val is None:
+        return "—"
+    if recovery.test is not None:
+        return f"{format_recovered(recovery.test, recovery.interval)} on test"
+    return f"{format_recovered(recovery.val)} on val*"
+
+
+def last_record(standing: Standing) -> str:
+    """When something was last recorded, in words."""
+    if standing.last_record is None:
+        return "nothing recorded yet"
+    seconds = max(0.0, time.time() - standing.last_record)
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        if seconds >= length or unit == "second":
+            count = int(seconds // length)
+            return f"last record {count} {unit}{'' if count == 1 else 's'} ago"
+    raise AssertionError
+
+
+def date(seconds: float) -> str:
+    """In local time: `2026-11-28 08:05`."""
+    return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"

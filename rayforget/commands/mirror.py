@@ -1,0 +1,21 @@
+"""`rayforget mirror NAME`: a sweep's record, written to MLflow."""
+
+from rayforget.commands.glance import glance
+from rayforget.record.space_of import space_here
+from rayforget.record.store import Store
+from rayforget.record.sweep import Sweep
+from rayforget.report import present
+from rayforget.report.terminal.live import open_console
+
+
+def mirror_sweep(storage: str, name: str) -> None:
+    """Writes a sweep's record to MLflow and says where.
+
+    Raises:
+        RecordError: there is no such sweep, or theta_0 is not scored yet.
+        MirrorError: MLflow does not take it.
+    """
+    sweep = Sweep.open(Store.open(storage), name)
+    space = space_here(sweep, storage)
+    done = present.mirror_sweep(sweep, space, running=not glance(sweep, resamples=0)[0].finished)
+    open_console().print(f"MLflow {done}", highlight=False)

@@ -1,0 +1,12 @@
+"""`rayforget rm NAME`: a sweep is deleted for good."""
+
+from rayforget.record import sweep
+from rayforget.record.store import Store
+from rayforget.report.terminal.live import open_console
+
+
+def remove_sweep(storage: str, name: str) -> None:
+    """Deletes a sweep; raises RecordError where there is none."""
+    store = Store.open(storage)
+    sweep.remove_sweep(store, name)
+    open_console().print(f"deleted {name} from {store}; what MLflow holds of it stays", highlight=False)

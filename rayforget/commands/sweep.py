@@ -1,0 +1,261 @@
+"""A space file, or a sweep to go on with -> a finished sweep, shown while it runs and reported when it ends."""
+
+import logging
+import signal
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from rayforget.errors import RecordError, SpaceError, StorageError
+from rayforget.foundations.kind import kind_of
+from rayforget.foundations.revisions import pin_foundation
+from rayforget.frontier.baseline_errors import BaselineErrors
+from rayforget.frontier.choose import choose_frontier
+from rayforget.frontier.points import THETA_0
+from rayforget.frontier.progress import recovered_now
+from rayforget.planning.cache_check import check_cache
+from rayforget.planning.foundation_check import check_foundation, check_gpus
+from rayforget.record.cache_folder import cache_folder
+from rayforget.record.command import command
+from rayforget.record.driver_lock import sole_driver
+from rayforget.record.housekeeping import tidy_weights
+from rayforget.record.jobs import TrialJob
+from rayforget.record.provenance import provenance
+from rayforget.record.space_of import space_here, with_trainings
+from rayforget.record.standing import is_finished
+from rayforget.record.store import Store
+from rayforget.record.sweep import Sweep, SweepInfo, space_digest, unused_name
+from rayforget.report.mlflow.mirror_thread import mirror_thread
+from rayforget.report.present import mark_stale, mirror_quietly, present
+from rayforget.report.terminal.live import LiveView, Progress, open_console
+from rayforget.search.agenda import Agenda, NamedJob
+from rayforget.search.study import CurveStudy
+from rayforget.space.load import LoadedSpace
+from rayforget.space.methods import methods_of
+from rayforget.space.models import Space
+from rayforget.space.paths import is_uri
+from rayforget.tasks.check import check_data, check_tasks
+from rayforget.tasks.images.known_hashes import HashStore
+from rayforget.tasks.revisions import pin_revisions
+
+logger = logging.getLogger(__name__)
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
+
+def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, verbose: bool) -> int:
+    """Checks model and data, opens the record and runs the sweep; returns the exit code.
+
+    Raises:
+        SpaceError: model, machine or data do not fit the space; nothing was written but hashes of what was read.
+        RecordError: the name is taken.
+    """
+    check_foundation(loaded)
+    if address is None:
+        check_cache(loaded)
+        check_gpus(loaded.space.resources, f"{loaded.where('resources.gpus_per_worker')}: ")
+    else:
+        check_storage(loaded.space, address, f"{loaded.where('storage.path')}: ")
+    tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(loaded.space)))
+    space = pin_foundation(pin_revisions(loaded.space, tasks))
+    storage = Store.open(space.storage.path)
+    created = time.time()
+    resolved = space.model_dump(mode="json")
+    info = SweepInfo(
+        name=unused_name(storage, space.name, created) if name is None else name,
+        space_name=space.name,
+        created=created,
+        space_digest=space_digest(resolved),
+        provenance=provenance(seeds={"search": space.search.seed}),
+    )
+    sweep = Sweep.create(storage, info, space_text=loaded.text, space=resolved)
+    return _run(space, sweep, address=address, verbose=verbose)
+
+
+def check_storage(space: Space, address: str, where: str = "") -> None:
+    """Refuses a storage folder of which each node of the cluster would have its own; asks the cluster where need be.
+
+    Raises:
+        SpaceError: the cluster has, or may get, more than one node.
+        RayforgetError: there is no such cluster.
+    """
+    if space.storage.shared or is_uri(space.storage.path):
+        return
+    from rayforget.on_ray.cluster_size import cluster_nodes, refuse_private_storage
+    from rayforget.on_ray.session import ray_session
+
+    with ray_session(space.resources, address=address):
+        refuse_private_storage(space.storage.path, len(cluster_nodes(space.resources)), where)
+
+
+def resume_sweep(name: str, storage: str, overrides: Sequence[str], *, address: str | None, verbose: bool) -> int:
+    """Goes on with a sweep where its record stands; returns the exit code.
+
+    Raises:
+        RecordError: there is no such sweep.
+        SpaceError: something other than a larger budget is overridden, this machine lacks GPUs, or the cluster's
+            nodes do not share the storage.
+        FoundationError: the model is no longer there.
+    """
+    sweep = Sweep.open(Store.open(storage), name)
+    space = _with_budget(space_here(sweep, storage), overrides)
+    kind_of(space.foundation).find(space.foundation)
+    if address is None:
+        check_gpus(space.resources)
+    else:
+        check_storage(space, address)
+    check_tasks(space)
+    return _run(space, sweep, address=address, verbose=verbose)
+
+
+def _with_budget(space: Space, overrides: Sequence[str]) -> Space:
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key == "storage.shared" and value in ("true", "false"):
+            storage = space.storage.model_copy(update={"shared": value == "true"})
+            space = space.model_copy(update={"storage": storage})
+            continue
+        if key != "search.trainings":
+            raise SpaceError(
+                f"--resume goes on with the space as it was, found --set {override}; only a larger search.trainings "
+                "(--trials) and storage.shared may change: start another sweep for other settings"
+            )
+        if not value.isdecimal() or int(value) < space.search.trainings:
+            raise SpaceError(
+                f"--trials {value} is not more than the sweep's {space.search.trainings}; give a larger number, or none"
+            )
+        space = with_trainings(space, int(value))
+    return space
+
+
+def _run(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> int:
+    sweep.store.patience.retry_s = space.storage.retry_s  # of all that was opened from it
+    with sole_driver(sweep.store):
+        return _drive(space, sweep, address=address, verbose=verbose)
+
+
+def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> int:
+    console = open_console()
+    _log_to(console, verbose)
+    sweep.note_budget(space.search.trainings)
+    mark_stale(sweep, space, console)
+    study = CurveStudy(methods_of(space), search=space.search, curve=space.curve, name=sweep.info.name)
+    agenda = Agenda(space, sweep, study)
+    sweep.clean({name for name, records in agenda.records.items() if is_finished(records)})
+    console.print(f"sweep {sweep.info.name}: {agenda.num_trainings} trainings, record in {sweep.store}", soft_wrap=True)
+    finished = agenda.settle() or _work_through(agenda, console, address=address, verbose=verbose)
+    # From here on nothing is lost by a further Ctrl-C but the drawing.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return _close(agenda, console, finished)
+    except KeyboardInterrupt:
+        return _cut_short(agenda, console, finished)
+
+
+def _work_through(agenda: Agenda, console: Console, *, address: str | None, verbose: bool) -> bool:
+    """Runs what is left, in view; returns whether the agenda came to its end."""
+    from rayforget.on_ray.sweep import run_sweep
+
+    sweep, space = agenda.sweep, agenda.space
+    errors = BaselineErrors(agenda.roles)
+    try:
+        with (
+            LiveView(console, sweep.info.name, running=lambda: _under_way(agenda)) as view,
+            mirror_thread(sweep, space, view.warn) as mirror,
+        ):
+            signal.signal(signal.SIGINT, view.interrupt)
+
+            def after(named: NamedJob) -> None:
+                tidy_weights(sweep, agenda.leading, agenda.roles, space.storage.keep)
+                view.show(_progress(agenda, named, errors))
+                mirror.tell(agenda.briefs())
+
+            return run_sweep(
+                agenda,
+                address=address,
+                verbose=verbose,
+                started=lambda dashboard: view.note(
+                    f"Ray is up{f', its dashboard at http://{dashboard}' if dashboard else ''}"
+                ),
+                interrupted=view.stopping,
+                after=after,
+            )
+    except KeyboardInterrupt:  # outside Tune, which sees to a Ctrl-C itself: while Ray starts or ends
+        return agenda.finished
+
+
+def _under_way(agenda: Agenda) -> list[str]:
+    return sorted(named.words for named in tuple(agenda.running.values()))
+
+
+def _close(agenda: Agenda, console: Console, finished: bool) -> int:
+    sweep, space = agenda.sweep, agenda.space
+    failures = agenda.failures()
+    for trial, reason in failures.items():
+        console.print(f"failed: {trial}: {reason}", style="red", markup=False, highlight=False)
+    reported = _report(agenda, console, finished)
+    if agenda.halted is not None:
+        console.print(f"halted: {agenda.halted}", style="red", soft_wrap=True, markup=False, highlight=False)
+    if not finished:
+        what = "halted" if agenda.halted else "interrupted"
+        resume = command(f"sweep --resume {sweep.info.name}", space.storage.path)
+        console.print(f"{what}; go on with: {resume}", soft_wrap=True, highlight=False)
+        return 1 if agenda.halted else INTERRUPTED
+    return 1 if not reported or (failures and len(failures) == agenda.finished_trainings()) else 0
+
+
+def _cut_short(agenda: Agenda, console: Console, finished: bool) -> int:
+    """A Ctrl-C during the report: what it would have shown can be had later."""
+    name = agenda.sweep.info.name
+    words = f"frontier {name}" if finished else f"sweep --resume {name}"
+    text = f"interrupted; go on with: {command(words, agenda.space.storage.path)}"
+    console.print(text, soft_wrap=True, highlight=False)
+    return INTERRUPTED
+
+
+def _report(agenda: Agenda, console: Console, finished: bool) -> bool:
+    """Shows, draws and mirrors what is recorded; returns whether the storage let it."""
+    sweep, space, report = agenda.sweep, agenda.space, None
+    try:
+        try:
+            report = present(sweep, space, console)
+        except StorageError:
+            raise
+        except RecordError as error:
+            console.print(f"no frontier yet: {error}", markup=False, highlight=False)
+        mirror_quietly(sweep, space, console, running=not finished, report=report)
+    except OSError as error:  # a StorageError is one
+        again = command(f"frontier {sweep.info.name}", space.storage.path)
+        text = f"the report is not complete ({error}); when that is mended: {again}"
+        console.print(text, style="red", soft_wrap=True, markup=False, highlight=False)
+        return False
+    return True
+
+
+def _progress(agenda: Agenda, named: NamedJob, errors: BaselineErrors) -> Progress:
+    gathered = agenda.leading()
+    points = gathered.points
+    best = [points[i] for i in choose_frontier(points)] if any(point.method == THETA_0 for point in points) else []
+    found = recovered_now(points, lambda theta_0, plain: errors(theta_0, plain, gathered.val))
+    failures = agenda.failures()
+    last = f"{named.name} failed: {failures[named.name]}" if named.name in failures else f"{named.words} done"
+    if isinstance(named.job, TrialJob) and agenda.finished_trainings() == agenda.num_trainings:
+        last += "; next: the chosen points on test, then the report"
+    return Progress(
+        done=agenda.finished_trainings(),
+        failed=len(failures),
+        total=agenda.num_trainings,
+        recovered=None if found is None else found.value,
+        undefined=found is not None and found.value is None,
+        frontier=best,
+        last=last,
+    )
+
+
+def _log_to(console: Console, verbose: bool) -> None:
+    from rich.logging import RichHandler
+
+    handler = RichHandler(console=console, show_path=False, show_time=False)
+    logging.getLogger("rayforget").addHandler(handler)
+    logging.getLogger("rayforget").setLevel(logging.INFO if verbose else logging.WARNING)

@@ -1,0 +1,183 @@
+"""What one worker keeps warm from trial to trial: theta_0, the decoded data, theta_0's scores, the open record."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from rayforget.determinism import ask_cublas, deterministic
+from rayforget.distributed import on_rank_0, reason_of_any_rank
+from rayforget.errors import RecordError, SpaceError
+from rayforget.evaluate.finite import require_finite
+from rayforget.foundations.prepare import prepare_foundation
+from rayforget.foundations.protocol import Foundation
+from rayforget.foundations.sharing import Share, keep_own
+from rayforget.frontier.points import THETA_0, TaskRole, generality, speciality, task_roles
+from rayforget.interpolate.paths.fit import try_paths
+from rayforget.record.cache_folder import cache_folder
+from rayforget.record.fence import Fence
+from rayforget.record.provenance import code_version, provenance
+from rayforget.record.scores_cache import ScoresCache, ScoresKey
+from rayforget.record.store import Store
+from rayforget.record.sweep import Sweep
+from rayforget.record.tensors_cache import TensorsCache
+from rayforget.space.curve_paths import curve_paths
+from rayforget.space.methods import methods_of, plain_of
+from rayforget.space.models import Space
+from rayforget.space.parts import Resources
+from rayforget.values.points import Point
+from rayforget.values.records import CheckpointRecord
+from rayforget.values.scores import Score, Split
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EquipmentSpec:
+    """What a worker needs to set itself up."""
+
+    space: Space
+    sweep_name: str
+    token: int | None = None
+    """The driver's number: once another driver has the sweep, this worker writes nothing more. None asks nobody."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Equipment:
+    """A worker's standing equipment; a trial leaves nothing behind in it but cached scores of theta_0."""
+
+    space: Space
+    foundation: Foundation
+    sweep: Sweep
+    device: torch.device
+    provenance: Mapping[str, Any]
+    scores_cache: ScoresCache
+    tensors_cache: TensorsCache | None = None
+    """Where penalties keep what they made of data; None keeps nothing."""
+    _theta_0_scores: dict[Split, dict[str, Score]] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, spec: EquipmentSpec, *, local_rank: int = 0, share: Share = keep_own) -> "Equipment":
+        """Loads the foundation and the data on this rank's device; theta_0 lies where `share` puts it."""
+        methods_of(spec.space)  # these import what other packages bring: a node that lacks one says so now
+        task_roles(spec.space)
+        paths = curve_paths(spec.space.curve.paths)
+        device = device_of(spec.space.resources, local_rank)
+        storage = Store.open(spec.space.storage.path).waiting(spec.space.storage.retry_s)
+        sweep = Sweep.open(storage, spec.sweep_name)
+        if spec.token is not None:
+            sweep.store.fence = Fence(sweep.store.folder, spec.token)
+        equipment = cls(
+            space=spec.space,
+            foundation=prepare_foundation(spec.space, cache=cache_folder(spec.space), device=device, share=share),
+            sweep=sweep,
+            device=device,
+            provenance={
+                **provenance(seeds={"search": spec.space.search.seed}),
+                "deterministic": spec.space.resources.deterministic,
+            },
+            scores_cache=ScoresCache(storage),
+            tensors_cache=TensorsCache(storage),
+        )
+        recipe = plain_of(spec.space).recipe(seed=0)
+        try_paths(paths, equipment.foundation.initial(recipe), equipment.foundation.layers(recipe))
+        with deterministic(spec.space.resources.deterministic):
+            equipment.settle_theta_0()
+        return equipment
+
+    @property
+    def roles(self) -> tuple[TaskRole, ...]:
+        """What each task counts for."""
+        return task_roles(self.space)
+
+    def objectives(self, scores: Mapping[str, Score]) -> tuple[float, float]:
+        """(speciality, generality)."""
+        values = {task: score.value for task, score in scores.items()}
+        return speciality(values, self.roles), generality(values, self.roles)
+
+    def theta_0_scores(self, split: Split) -> dict[str, Score]:
+        """theta_0's own scores: measured once per storage path, known again by weights, items, prompts and code.
+
+        Every rank calls it: where the scores are not known they are measured together.
+        """
+        if split not in self._theta_0_scores:
+            key = self._theta_0_key(split)
+            known = on_rank_0(lambda: self.scores_cache.get(key), self.device)
+            if known is None:
+                (scored,) = self.foundation.scorer(None).score([{}], split)
+                known = require_finite(scored, split, model="theta_0", advice="are the foundation's weights intact?")
+                self._remember(key, known)
+            self._theta_0_scores[split] = known
+        return self._theta_0_scores[split]
+
+    def _remember(self, key: ScoresKey, scores: dict[str, Score]) -> None:
+        on_rank_0(lambda: self.scores_cache.put(key, scores), self.device)
+
+    def _theta_0_key(self, split: Split) -> ScoresKey:
+        scorer = self.foundation.scorer(None)
+        return ScoresKey(
+            weights_hash=self.foundation.theta_0_hash,
+            items_hash=scorer.items_hash(split),
+            classifier=scorer.identity + (" deterministic" if self.space.resources.deterministic else ""),
+            code_version=code_version(),
+        )
+
+    def settle_theta_0(self) -> None:
+        """Measures theta_0 on `val` for the sweep's record, or takes what the record has; every rank calls it.
+
+        Raises:
+            RecordError: the sweep was started from another model, or with other data.
+        """
+        recorded = on_rank_0(lambda: self.sweep.record(THETA_0, 0) if self.sweep.has(THETA_0, 0) else None, self.device)
+        if recorded is None:
+            measured = self.theta_0_record()
+            on_rank_0(lambda: self.sweep.add(measured), self.device)
+            return
+        changed = reason_of_any_rank(self._what_changed_since(recorded), self.device)
+        if changed is not None:
+            raise RecordError(changed)
+        self._theta_0_scores["val"] = dict(recorded.points[0].scores)
+
+    def _what_changed_since(self, record: CheckpointRecord) -> str | None:
+        """Why this rank cannot go on with the sweep of this theta_0: it has another model, or other data."""
+        if record.theta_0_hash != self.foundation.theta_0_hash:
+            return (
+                f"sweep {self.sweep.info.name} was started from a model with hash {record.theta_0_hash}, "
+                f"foundation.model has {self.foundation.theta_0_hash} now; restore it, or start another sweep"
+            )
+        items = {name: score.items_hash for name, score in record.points[0].scores.items()}
+        today = self.foundation.scorer(None).items_by_task("val")
+        changed = [name for name in sorted({*items, *today}) if items.get(name) != today.get(name)]
+        if not changed:
+            return None
+        return (
+            f"tasks.{changed[0]}.val does not hold the items that sweep {self.sweep.info.name} was started with, "
+            f"so scores on it would not compare (tasks that changed: {', '.join(changed)}); restore the data, or "
+            "start another sweep"
+        )
+
+    def theta_0_record(self) -> CheckpointRecord:
+        """theta_0 as a record of its own; the same bytes whoever makes it."""
+        return CheckpointRecord(
+            trial=THETA_0,
+            step=0,
+            fraction=0.0,
+            status="ok",
+            recipe={},
+            points=(Point(alpha=0.0, coarse=True, scores=self.theta_0_scores("val")),),
+            theta_0_hash=self.foundation.theta_0_hash,
+            theta_1_hash=self.foundation.theta_0_hash,
+            facts=self.foundation.scorer(None).facts("val"),
+        )
+
+
+def device_of(resources: Resources, local_rank: int) -> torch.device:
+    """The GPU of this rank where the space asks for GPUs, else the CPU."""
+    if resources.gpus_per_worker == 0:
+        return torch.device("cpu")
+    if torch.cuda.device_count() == 0:
+        raise SpaceError("resources.gpus_per_worker asks for GPUs, this machine shows none; set it to 0 for the CPU")
+    if resources.deterministic:
+        ask_cublas()
+    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32; bf16 and fp16 are asked for by the recipe
+    # A Ray Train worker sees the GPUs of its slot on this node, under torchrun a rank sees all of them.
+    return torch.device("cuda", local_rank % torch.cuda.device_count())

@@ -1,0 +1,1 @@
+"""The mirror of a sweep in MLflow, and its UI."""

@@ -1,0 +1,147 @@
+"""A sweep's MLflow store -> MLflow's own UI on it, in the foreground, gone without a trace when it is stopped."""
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from rayforget.errors import RecordError
+from rayforget.record.command import command
+from rayforget.record.store import Store
+from rayforget.report.mlflow.mirror import MirrorError, check_tracking, find_tracking
+from rayforget.report.mlflow.mirror_plan import COMPARE_FILTER
+
+if TYPE_CHECKING:
+    from rayforget.space.models import Space
+
+_PATIENCE_S = 10.0
+"""How long the server may take to stop before it is killed."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Stopped(Exception):  # noqa: N818
+    """A signal asked this process to end."""
+
+
+def run_ui(name: str, space: "Space", port: int, console: Console) -> int:
+    """Serves the store on loopback until a signal comes; where the store is a server already, says its address.
+
+    Returns:
+        0 when stopped by Ctrl-C, else MLflow's own exit code.
+
+    Raises:
+        RecordError: nothing is mirrored yet.
+        MirrorError: see `find_tracking`; or MLflow cannot open the store, or the port is taken.
+    """
+    storage = Store.open(space.storage.path)
+    tracking = find_tracking(space.tracking.uri, storage)
+    uri = tracking.uri
+    hints = [
+        f"experiment {space.name}, run {name}; to compare the frontier's points, type into the search box:",
+        f"  {COMPARE_FILTER}",
+    ]
+    if uri.startswith(("http://", "https://")):
+        _say(console, [f"the sweep's MLflow is a server already: {uri}", *hints])
+        return 0
+    database = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not database.is_file():
+        mirror = command(f"mirror {name}", storage)
+        raise RecordError(f"nothing is mirrored in {storage} yet ({database} is missing); run: {mirror}")
+    _check_port(port)
+    check_tracking(tracking)
+    _say(console, [f"MLflow on {_hidden(uri)}: http://127.0.0.1:{port}  (Ctrl-C ends it)", *hints])
+    return _serve(uri, port)
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: just closed is free
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            what = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror})"
+            raise MirrorError(f"port {port} {what}; give another: --port") from error
+
+
+def _serve(uri: str, port: int) -> int:
+    arguments = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = {**quiet, **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
+    with _signals_raise():
+        # A session of its own: the server starts processes, and all of them are ended together.
+        server = subprocess.Popen(arguments, env=environment, start_new_session=True)
+        try:
+            with ended_with_us(server):
+                return server.wait()
+        except _Stopped:
+            return 0
+        finally:
+            _end(server)
+
+
+@contextmanager
+def ended_with_us(server: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Has the server ended even where this process dies without a word (SIGKILL).
+
+    A shell waits for the end of a pipe that this process alone holds open; on macOS too, and for all that the server
+    started, neither of which Linux's PR_SET_PDEATHSIG does.
+    """
+    script = f"read -r _; kill -TERM -{server.pid}; sleep 5; kill -KILL -{server.pid}"
+    nowhere = subprocess.DEVNULL
+    guard = subprocess.Popen(
+        ["/bin/sh", "-c", script], stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere, start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        guard.kill()  # before the pipe is closed: from here on the server is ended by us
+        guard.communicate()
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    """Ends the server and all that it started."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    _signal_group(server, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        server.wait(_PATIENCE_S)
+    _signal_group(server, signal.SIGKILL)
+    server.wait()
+
+
+def _signal_group(server: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # all of it has ended
+        os.killpg(server.pid, number)
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _Stopped
+
+    before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(console: Console, lines: list[str]) -> None:
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _hidden(uri: str) -> str:
+    """The URI without what follows the user's name in it."""
+    head, at, tail = uri.rpartition("@")
+    return f"{head.rsplit(':', 1)[0]}:***@{tail}" if at and head.count(":") > 1 else uri

@@ -1,0 +1,64 @@
+"""A summary -> the table of what one training of each method recovers alone, by which methods are compared."""
+
+from rayforget.frontier.intervals import measured_coverage
+from rayforget.frontier.points import PLAIN
+from rayforget.frontier.summary import MethodSummary, OneTraining, Summary
+from rayforget.report.words.numbers import format_one_training, name_method
+
+TITLE = "One training"
+NOTE = "what a training recovers alone, on val*: mean [95 %]; compare methods by this"
+TEXT_HEADS: tuple[str, ...] = ("method",)
+NUMBER_HEADS: tuple[str, ...] = ("trainings", "α = 1 alone", "all α")
+
+
+def one_training_rows(summary: Summary) -> list[list[str]]:
+    """Every method of which it is known; none while plain fine-tuning is not measured, or recovered is undefined."""
+    return [
+        [name_method(method.method), _count(method), *(format_one_training(one) for one in _both(method))]
+        for method in _known(summary)
+    ]
+
+
+def one_training_notes(summary: Summary) -> list[str]:
+    """What a reader of these intervals must know."""
+    methods = _known(summary)
+    searched = [method for method in methods if method.method != PLAIN] or methods
+    found = [one for method in searched for one in _both(method) if one is not None]
+    notes = []
+    with_interval = [one.recipes for one in found if one.interval is not None]
+    if with_interval:
+        tried, share = measured_coverage(min(with_interval))
+        notes += [
+            "one training: intervals over items, trainings and plain's seeds (Student's t); in simulated sweeps "
+            f"{100 * share:.0f} % of them held the truth at {tried} trainings",
+            "one training: recipes that a sampler chose after others are no independent draws; the mean is then that "
+            "of its choices, and the interval too narrow",
+        ]
+    if any(_shares_recipes(method) for method in methods):
+        notes.append("one training: seeds of one recipe are averaged first and count as one")
+    if any(one.recipes == 1 and one.interval is None for one in found):
+        notes.append("one training: of a single one nothing is known of how another would differ")
+    return notes
+
+
+def _known(summary: Summary) -> list[MethodSummary]:
+    return [method for method in summary.methods if any(one is not None for one in _both(method))]
+
+
+def _both(method: MethodSummary) -> tuple[OneTraining | None, OneTraining | None]:
+    return method.one_alone, method.one_curve
+
+
+def _count(method: MethodSummary) -> str:
+    if not _shares_recipes(method):
+        return str(method.trainings)
+    recipes = _recipes(method)
+    return f"{method.trainings} ({recipes} recipe{'s' if recipes > 1 else ''})"
+
+
+def _shares_recipes(method: MethodSummary) -> bool:
+    return _recipes(method) < method.trainings
+
+
+def _recipes(method: MethodSummary) -> int:
+    return max((one.recipes for one in _both(method) if one is not None), default=method.trainings)
