@@ -18,8 +18,12 @@ from tiny_clip import random_pixels, save_clip, task
 from torch import Tensor, nn
 
 from rayforget.errors import FoundationError
-from rayforget.foundations.clip import ClipModel, load_clip
-from rayforget.space.models import ClipFoundation
+from rayforget.foundations.clip.classes import ClassVectors
+from rayforget.foundations.clip.config import ClipFoundation
+from rayforget.foundations.clip.heads import build_module
+from rayforget.foundations.clip.learner import ClipLearner
+from rayforget.foundations.clip.model import ClipModel, load_clip
+from rayforget.foundations.clip.names import HEAD
 from rayforget.space.recipe import LoraAdapter, Recipe
 from rayforget.train.loop import Snapshot, train
 from rayforget.train.penalties.kd import Distillation
