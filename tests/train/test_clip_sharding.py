@@ -9,10 +9,6 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from rayforget.foundations.clip_classes import ClassVectors
-from rayforget.foundations.clip_heads import build_module
-from rayforget.foundations.clip_learner import ClipLearner
-from rayforget.foundations.clip_names import HEAD
 from test_sharding import spawn
 from tiny_clip import random_pixels, save_clip, task
 from torch import Tensor, nn
