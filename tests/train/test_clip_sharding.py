@@ -66,7 +66,7 @@ def learner_of(folder: Path, recipe: Recipe) -> ClipLearner:
         model,
         build_module(model, recipe.head, classifier, gradient_checkpointing=recipe.gradient_checkpointing),
         random_pixels(13, len(CLASSES)),
-        speciality="s",
+        task=speciality,
         augmentation="none",
         initial=initial_of(folder, recipe),
         tokens=vectors.tokens(speciality) if recipe.head == "text" else None,
