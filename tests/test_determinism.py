@@ -19,6 +19,7 @@ from rayforget.pipeline import run_trial, score_test
 from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
+from rayforget.values.points import Spot
 from rayforget.values.scores import Split
 
 
@@ -58,7 +59,7 @@ def test_it_holds_in_trainings_and_scores_and_ends_with_them(tmp_path: Path, on:
 
     (record,) = run_trial(job(), equipment, listen)
     assert flags() == before
-    score_test(TestJob(trial=record.trial, step=record.step, alphas=(1.0,)), equipment, no_heartbeat)
+    score_test(TestJob(trial=record.trial, step=record.step, spots=(Spot(1.0),)), equipment, no_heartbeat)
     assert flags() == before
     assert set(trained) == set(scorer.seen) == {(True, True, False) if on else before}
     assert len(trained) == record.facts["total_steps"]

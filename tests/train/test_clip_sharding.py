@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from rayforget.foundations.clip_classes import ClassVectors
-from rayforget.foundations.clip_heads import build_module
-from rayforget.foundations.clip_learner import ClipLearner
-from rayforget.foundations.clip_names import HEAD
 from test_sharding import spawn
 from tiny_clip import random_pixels, save_clip, task
 from torch import Tensor, nn
 
 from rayforget.errors import FoundationError
-from rayforget.foundations.clip import ClipModel, load_clip
-from rayforget.space.models import ClipFoundation
+from rayforget.foundations.clip.classes import ClassVectors
+from rayforget.foundations.clip.config import ClipFoundation
+from rayforget.foundations.clip.heads import build_module
+from rayforget.foundations.clip.learner import ClipLearner
+from rayforget.foundations.clip.model import ClipModel, load_clip
+from rayforget.foundations.clip.names import HEAD
 from rayforget.space.recipe import LoraAdapter, Recipe
 from rayforget.train.loop import Snapshot, train
 from rayforget.train.penalties.kd import Distillation
@@ -66,7 +66,7 @@ def learner_of(folder: Path, recipe: Recipe) -> ClipLearner:
         model,
         build_module(model, recipe.head, classifier, gradient_checkpointing=recipe.gradient_checkpointing),
         random_pixels(13, len(CLASSES)),
-        speciality="s",
+        task=speciality,
         augmentation="none",
         initial=initial_of(folder, recipe),
         tokens=vectors.tokens(speciality) if recipe.head == "text" else None,
