@@ -6,7 +6,7 @@ import pytest
 from rayforget.interpolate.inner_search import best_of, draw, num_first
 from rayforget.interpolate.paths.path import open_path
 from rayforget.space.curve_paths import SearchedPath, curve_paths
-from rayforget.space.models import Curve
+from rayforget.space.parts import Curve
 
 LEADS = [{"low": 0.25, "high": 0.75}, 0, {"choice": [0, 1]}]
 
