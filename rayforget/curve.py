@@ -12,7 +12,7 @@ from rayforget.equipment import Equipment
 from rayforget.evaluate.finite import NotFinite, Scored, require_finite
 from rayforget.foundations.protocol import Scorer
 from rayforget.heartbeat import beat
-from rayforget.interpolate.adaptive import next_on_paths
+from rayforget.interpolate.adaptive import next_alphas
 from rayforget.interpolate.inner_search import Unit, best_of, draw, num_first
 from rayforget.interpolate.paths.path import open_path, theta_at
 from rayforget.space.curve_paths import CurvePaths, SearchedPath, curve_paths
@@ -189,7 +189,7 @@ def _promising(
         for path in paths.fixed
     }
     known = np.array(frontier, dtype=np.float64).reshape(-1, 2)
-    found = next_on_paths({path: curve for path, curve in curves.items() if len(curve) > 1}, known, budget=budget)
+    found = next_alphas({path: curve for path, curve in curves.items() if len(curve) > 1}, known, budget=budget)
     return [Spot(alpha, path) for alpha, path in found]
 
 

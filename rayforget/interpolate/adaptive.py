@@ -1,4 +1,4 @@
-"""A curve scored on some alphas, and the frontier so far -> the alphas worth scoring next.
+"""Curves scored on some alphas, and the frontier so far -> the alphas worth scoring next.
 
 Between two neighbouring alphas the curve is unknown. The best that may lie there is the corner that takes the higher
 speciality and the higher generality of the two ends, each raised by how far the curve bends there (an eighth of the
@@ -21,33 +21,22 @@ _NOTHING = 1e-9
 
 
 def next_alphas(
-    curve: Sequence[tuple[float, float, float]],
-    frontier: NDArray[np.float64],
-    *,
-    budget: int,
-    min_width: float = 0.02,
-) -> list[float]:
-    """The alphas to score next, at most `budget`, most promising first; empty when nothing is worth a look.
-
-    Args:
-        curve: (alpha, speciality, generality) of what is scored, any order, at least two alphas.
-        frontier: shape (n, 2), speciality and generality of the frontier over all trainings so far; may be empty.
-        budget: how many alphas at most.
-        min_width: intervals of alpha up to this wide are not halved.
-    """
-    return [alpha for alpha, _ in next_on_paths({None: curve}, frontier, budget=budget, min_width=min_width)]
-
-
-def next_on_paths(
     curves: Mapping[P, Sequence[tuple[float, float, float]]],
     frontier: NDArray[np.float64],
     *,
     budget: int,
     min_width: float = 0.02,
 ) -> list[tuple[float, P]]:
-    """The same for the curves of several paths, which share the budget: (alpha, path), most promising first.
+    """(alpha, path) of what to score next, most promising first; empty when nothing is worth a look.
 
-    Each curve must beat what the others have. Of equal promises the lower alpha comes first, then the earlier path.
+    The paths share the budget, and each must beat what the others have. Of equal promises the lower alpha comes first,
+    then the earlier path.
+
+    Args:
+        curves: by path (alpha, speciality, generality) of what is scored, any order, at least two alphas each.
+        frontier: shape (n, 2), speciality and generality of the frontier over all trainings so far; may be empty.
+        budget: how many at most.
+        min_width: intervals of alpha up to this wide are not halved.
     """
     values = [np.array(curve, dtype=np.float64).reshape(-1, 3)[:, 1:] for curve in curves.values()]
     known = np.concatenate([np.asarray(frontier, dtype=np.float64).reshape(-1, 2), *values])

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rayforget.frontier.compare import summarise
 from rayforget.frontier.hypervolume import hypervolumes
 from rayforget.frontier.intervals import MEASURED_COVERAGE, boxes, interval_of_mean
-from rayforget.frontier.points import FrontierPoint, TaskRole
+from rayforget.frontier.points import FrontierPoint, PointKey, TaskRole
 from rayforget.frontier.summary import OneTraining
 from rayforget.values.scores import Score
 
@@ -63,7 +63,7 @@ def simulate(rng: np.random.Generator, num_trainings: int, *, homing: bool = Fal
         own = np.where(rng.random((2, NUM_ITEMS)) < 0.2, rng.random((2, NUM_ITEMS)), thresholds)
         for pair, alpha in zip(truth, alphas, strict=True):
             items = (own if alpha else thresholds) < pair[:, None]
-            key = (trial, 0 if method == "theta_0" else 1, float(alpha))
+            key = PointKey(trial, 0 if method == "theta_0" else 1, float(alpha))
             val[key] = {
                 role.name: Score(rule="accuracy", items=right, items_hash=role.name)
                 for role, right in zip(ROLES, items, strict=True)
