@@ -122,7 +122,7 @@ def measure(
 
     Args:
         keys: the points.
-        scores: of each of these, the score of every task; asked for in the order of their numbers, some points at a time,
+        scores: of each of these, the score of every task; asked for in the order of their numbers, some at a time,
             so that not all items need be in memory at once.
         roles: what each task counts for.
         theta_0: theta_0's point, to which differences are taken.
