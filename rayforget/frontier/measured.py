@@ -15,7 +15,7 @@ from rayforget.frontier.recovered import Pair, Recovered, recovered
 from rayforget.frontier.summary import Baseline, Measure, OneTraining
 from rayforget.frontier.uncertainty import bootstrap, stack_scores, standard_error
 from rayforget.metrics.scored_items import ScoredItems
-from rayforget.values.scores import Score, Split
+from rayforget.record.types import Score, Split
 
 _TOGETHER = 256
 """Points whose items are in memory at once; each such lot draws the same resamples anew."""
@@ -122,8 +122,8 @@ def measure(
 
     Args:
         keys: the points.
-        scores: of each of these, the score of every task; asked for in the order of their numbers, some points at a
-            time, so that not all items need be in memory at once.
+        scores: of each of these, the score of every task; asked for in the order of their numbers, some at a time,
+            so that not all items need be in memory at once.
         roles: what each task counts for.
         theta_0: theta_0's point, to which differences are taken.
         split: whose scores they are, for messages.
