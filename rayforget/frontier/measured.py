@@ -15,7 +15,7 @@ from rayforget.frontier.recovered import Pair, Recovered, recovered
 from rayforget.frontier.summary import Baseline, Measure, OneTraining
 from rayforget.frontier.uncertainty import bootstrap, stack_scores, standard_error
 from rayforget.metrics.scored_items import ScoredItems
-from rayforget.record.types import Score, Split
+from rayforget.values.scores import Score, Split
 
 _TOGETHER = 256
 """Points whose items are in memory at once; each such lot draws the same resamples anew."""
