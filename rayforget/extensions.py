@@ -8,10 +8,12 @@ for it. A package announces its extensions in its pyproject.toml:
 """
 
 import difflib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Generic, TypeVar, cast
 
 from rayforget.errors import ExtensionError
@@ -82,13 +84,20 @@ class Registry(Generic[T]):
 
     def _points(self) -> list[EntryPoint]:
         """One for each package: a distribution that is found twice on the path is itself both times."""
-        return list({(point.name, _package(point)): point for point in entry_points(group=self.group)}.values())
+        found = _installed(self.group, tuple(sys.path))
+        return list({(point.name, _package(point)): point for point in found}.values())
 
     def _hint(self, name: str) -> str:
         names = self.names()
         close = difflib.get_close_matches(name, names, n=1)
         meant = f"; did you mean {close[0]}?" if close else "; a package that brings it must be installed on each node"
         return f" (there are: {', '.join(names)}){meant}"
+
+
+@lru_cache(maxsize=16)
+def _installed(group: str, path: tuple[str, ...]) -> EntryPoints:
+    """What is announced in the folders of this path: read once, since it is some hundred small files."""
+    return entry_points(group=group)
 
 
 def used_extensions() -> dict[str, dict[str, str]]:

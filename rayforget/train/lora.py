@@ -112,7 +112,7 @@ def adapters_off(module: nn.Module) -> Iterator[None]:
 def merged_weights(module: nn.Module, factors: list[LoraFactors]) -> dict[str, Tensor]:
     """The module's parameters and buffers on CPU in fp32, adapters merged, under the names it has without them.
 
-    Of a sharded module every rank must call it; every rank gets the whole.
+    Every rank must call it when the module is sharded; every rank gets the whole.
 
     Returns:
         name -> a tensor that shares no memory with the module.

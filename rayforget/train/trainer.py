@@ -219,8 +219,9 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` of a fresh trainer needs to go on as if nothing had happened.
 
-        Of shards every rank must call it: rank 0 gets whole tensors on CPU, with which any number of ranks can go on,
-        the others get an empty state. Else its tensors are the training's own: save or copy them before the next step.
+        Every rank must call it when weights are sharded: rank 0 gets whole tensors on CPU, with which any number of
+        ranks can go on, the others get an empty state. Otherwise its tensors are the training's own: save or copy them
+        before the next step.
         """
         trained = {name: gathered(p.detach()) for name, p in self._trained.items()}
         optimiser = whole_optimiser(self._optimiser.state_dict())

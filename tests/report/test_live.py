@@ -117,4 +117,4 @@ def test_there_is_one_way_to_a_console() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Console"
     ]
     assert makers
-    assert {maker.split(":")[0] for maker in makers} == {"report/live.py"}
+    assert {maker.split(":")[0] for maker in makers} == {"report/terminal/live.py"}

@@ -19,7 +19,7 @@ class CausalLearner:
     """A language model set up for one recipe (implements `Learner`)."""
 
     def __init__(self, model: CausalLm, module: CausalHead, train: TrainingSet, *, packing: bool) -> None:
-        """Takes what was prepared.
+        """The module learns these sequences, in place.
 
         Args:
             model: gives the device and the names.

@@ -108,7 +108,7 @@ class PreparedCausalLm:
         batch_tokens: int,
         sharded: bool = False,
     ) -> None:
-        """Takes what was prepared.
+        """Nothing is tokenised yet: training sequences and requests are made when they are first used.
 
         Args:
             model: theta_0.

@@ -33,7 +33,7 @@ class ClipLearner:
         initial: State,
         tokens: Int[Tensor, "c t l"] | None,
     ) -> None:
-        """Takes what was prepared.
+        """The module learns these items, in place.
 
         Args:
             model: gives the normalisation, the device and the names.

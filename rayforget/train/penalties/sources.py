@@ -19,7 +19,7 @@ class FoundationSources:
     def __init__(
         self, foundation: Foundation, recipe: Recipe, device: torch.device, cache: TensorsCache | None
     ) -> None:
-        """Takes them for one training.
+        """For one training at the recipe's head.
 
         Args:
             foundation: with the space's tasks.

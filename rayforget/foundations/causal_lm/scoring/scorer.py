@@ -38,7 +38,7 @@ class LanguageScorer:
     def __init__(
         self, model: CausalLm, requests: Mapping[str, Callable[[Split], TaskRequests]], *, batch_tokens: int
     ) -> None:
-        """Takes what was prepared.
+        """Nothing is tokenised yet: the requests of a split are made when it is first scored.
 
         Args:
             model: theta_0.

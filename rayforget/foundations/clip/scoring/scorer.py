@@ -58,7 +58,7 @@ class ZeroShotScorer:
         head: Head | None,
         batch_size: int,
     ) -> None:
-        """Takes what was prepared.
+        """Nothing is decoded yet: the pixels of a split are asked for when it is first scored.
 
         Args:
             model: theta_0.
