@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Generic, TypeVar
 
 from rayforget.record.store import Store
@@ -21,6 +22,8 @@ class Known(Generic[T]):
         """
         self._store, self._folder, self._decode = store, folder, decode
         self._known: dict[str, T] = {}
+        self._decoding = Lock()
+        """What is decoded is many times a file's size: one at a time, which Python's threads do not do faster."""
 
     def everything(self) -> list[T]:
         """All that is there now, by file name.
@@ -44,4 +47,6 @@ class Known(Generic[T]):
 
     def _read(self, name: str) -> T:
         path = f"{self._folder}/{name}".removeprefix("/")
-        return self._decode(self._store.read(path), f"{self._store}/{path}")
+        data = self._store.read(path)
+        with self._decoding:
+            return self._decode(data, f"{self._store}/{path}")
