@@ -31,9 +31,9 @@ def make_summary(several: bool) -> Summary:
     return summary_of("s", gather(records, ROLES), test, ROLES, resamples=50)
 
 
-def render(summary: Summary) -> str:
+def render(summary: Summary, width: int = 140) -> str:
     out = StringIO()
-    Console(file=out, width=140, color_system=None).print(frontier_table(summary))
+    Console(file=out, width=width, color_system=None).print(frontier_table(summary))
     return out.getvalue()
 
 
@@ -50,6 +50,12 @@ def test_the_table_names_the_path_of_each_point_and_says_what_each_path_adds() -
         for found in (path.alone, path.with_lerp):
             assert format_recovered(found.test, found.interval) in row
     assert any(line.startswith("all, every α and path") for line in lines)
+
+
+def test_at_100_columns_a_path_is_folded_and_never_cut() -> None:
+    text = render(make_summary(True), width=100)
+    assert "…" not in text
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 100
 
 
 def test_where_the_lerp_is_alone_no_path_is_named(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def _points_table(summary: Summary) -> Table:
     table.add_column("training\ndone", justify="right")
     table.add_column("α", justify="right")
     if summary.paths:
-        table.add_column("path")
+        table.add_column("path", overflow="fold")
     _add_measure_columns(table)
     for i in summary.frontier:
         point = summary.points[i]
