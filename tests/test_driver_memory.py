@@ -57,9 +57,10 @@ def of(reads: Counter[str], folder: str) -> dict[str, int]:
 
 
 def test_a_resumed_driver_reads_each_file_once_and_the_chosen_ones_again(
-    tmp_path: Path, reads: Counter[str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, reads: Counter[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the start over the report to its end; before, each point was read three times and each test score five."""
+    """From the start over the report to its end, however few points' items are in memory at once."""
+    monkeypatch.setattr("rayforget.frontier.measured._TOGETHER", 20)
     work_off(begin(tmp_path, 20))
     work = resumed(tmp_path)
     reads.clear()

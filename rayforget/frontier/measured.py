@@ -136,6 +136,7 @@ def measure(
     pairs: dict[int, Pair] = {}
     resampled: dict[int, NDArray[np.float64]] = {}
     ordered = sorted(keys)
+    first: list[Mapping[str, Score]] = []
     for start in range(0, len(ordered), _TOGETHER):
         some = ordered[start : start + _TOGETHER]
         found = {i: scores[keys[i]] for i in some}
@@ -146,10 +147,9 @@ def measure(
             values = {role.name: found[i][role.name].value for role in roles}
             pairs[i] = (speciality(values, roles), generality(values, roles))
         if num_resamples:
-            first = scores[keys[ordered[0]]] if start else found[ordered[0]]
-            models = [*([first] if start else []), *found.values()]  # all are scored on the first one's items
-            items = partial(_items_of, models)
-            drawn = bootstrap(items, roles, num_resamples=num_resamples, seed=seed)[:, len(models) - len(some) :]
+            items = partial(_items_of, [*first, *found.values()])  # all lots are scored on the first point's items
+            drawn = bootstrap(items, roles, num_resamples=num_resamples, seed=seed)[:, len(first) :]
+            first = first or [found[some[0]]]
             resampled |= {i: drawn[:, row] for row, i in enumerate(some)}
     return Measured(pairs=pairs, resampled=resampled if resampled else None, theta_0=theta_0, seed=seed)
 
