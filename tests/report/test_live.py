@@ -11,11 +11,12 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+import rayforget
 from rayforget.frontier.points import FrontierPoint
 from rayforget.report.terminal import live
 from rayforget.report.terminal.live import LiveView, Progress
 
-PACKAGE = Path(live.__file__).parents[1]
+PACKAGE = Path(rayforget.__file__).parent
 POINT = FrontierPoint(
     trial="0003-l2", method="l2", step=10, fraction=1.0, alpha=0.375, coarse=True, speciality=0.7, generality=0.65
 )
