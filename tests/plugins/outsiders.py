@@ -1,10 +1,41 @@
-"""Somebody else's package, as an installer leaves it: its modules, and metadata made from its pyproject.toml."""
+"""Somebody else's package, as an installer leaves it, and a command line with and without it on the path."""
 
+import os
 import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).parent
+SPACE = """
+name: outsiders
+foundation: {kind: clip, model: builtin}
+tasks:
+  sketch:
+    kind: zero_shot
+    role: speciality
+    templates: ["a {}"]
+    train: {kind: world, style: sketch, split: train, count: 40}
+    val: {kind: world, style: sketch, split: val, count: 20}
+    test: {kind: world, style: sketch, split: test, count: 20}
+  photo:
+    kind: zero_shot
+    role: generality
+    group: distribution
+    val: {kind: world, style: photo, split: val, count: 20}
+    test: {kind: world, style: photo, split: test, count: 20}
+recipe: {head: frozen, learning_rate: 1e-3, epochs: 1, batch_size: 16}
+methods:
+  bent:
+    penalties: [{kind: huber, width: 1e-3, strength: {low: 1, high: 10, log: true}}]
+plain: {seeds: 1}
+search: {trainings: 1, seed: 0}
+curve: {coarse: [0, 1], refine: 0}
+resources: {cpus_per_worker: 1}
+tracking: {enabled: false}
+"""
+"""A space whose penalty is another package's; other tests change it."""
 
 
 def install(name: str, site: Path) -> None:
@@ -27,3 +58,20 @@ def install(name: str, site: Path) -> None:
         f"[{group}]\n" + "".join(f"{name} = {place}\n" for name, place in points.items()) for group, points in groups
     )
     (metadata / "entry_points.txt").write_text("\n".join(lines))
+
+
+def rayforget(folder: Path, *arguments: str, site: bool = True) -> subprocess.CompletedProcess[str]:
+    """Runs a command in the folder; with `site`, what is installed in the folder `site` below it is there."""
+    return python(folder, "-m", "rayforget.cli", *arguments, site=site)
+
+
+def python(folder: Path, *arguments: str, site: bool = True) -> subprocess.CompletedProcess[str]:
+    """Python itself, likewise."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, **({"PYTHONPATH": str(folder / "site")} if site else {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -1,15 +1,11 @@
 """A kind of foundations of another package goes the whole way: space file, check, sweep, record; missed in one line."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from plugins.outsiders import install
-from plugins.test_penalty_plugin import SPACE as CLIP_SPACE
-from plugins.test_penalty_plugin import run
+from plugins.outsiders import SPACE as CLIP_SPACE
+from plugins.outsiders import install, python, rayforget
 
 OURS = "foundation: {kind: clip, model: builtin}"
 THEIRS = "foundation: {kind: pixels, model: random, classes: 20}"
@@ -28,20 +24,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def python(folder: Path, code: str, *, site: bool) -> subprocess.CompletedProcess[str]:
-    path = {"PYTHONPATH": str(folder / "site")} if site else {}
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env={**os.environ, **path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def test_where_its_package_is_missing_one_line_says_so(folder: Path) -> None:
-    done = run(folder, "check", "space.yaml", "--no-probe")
+    done = rayforget(folder, "check", "space.yaml", "--no-probe")
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
     assert 'space.yaml:3: foundation.kind: found "pixels"; known here: clip, causal_lm' in line
@@ -51,18 +35,18 @@ def test_its_keys_tasks_and_recipes_are_checked_as_ours_are(folder: Path) -> Non
     install("pixels", folder / "site")
     wrong = SPACE.replace("classes: 20", "classes: 0, widht: 3")
     (folder / "space.yaml").write_text(wrong)
-    done = run(folder, "check", "space.yaml", "--no-probe")
+    done = rayforget(folder, "check", "space.yaml", "--no-probe")
     assert done.returncode == 2
     assert "space.yaml:3: foundation.classes: found 0; write a number above 0" in done.stderr
     assert "space.yaml:3: foundation.widht: unknown key; did you mean width?" in done.stderr
     (folder / "space.yaml").write_text(SPACE.replace("recipe: {", "recipe: {head: frozen, "))
-    done = run(folder, "check", "space.yaml", "--no-probe")
+    done = rayforget(folder, "check", "space.yaml", "--no-probe")
     assert "recipe.head: has no effect with foundation.kind: pixels (there is one way to train it)" in done.stderr
 
 
 def test_it_is_planned_in_its_own_words_from_real_steps(folder: Path) -> None:
     install("pixels", folder / "site")
-    done = run(folder, "check", "space.yaml")
+    done = rayforget(folder, "check", "space.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     words = " ".join(done.stdout.split())
     assert "40 pictures" in words
@@ -75,9 +59,9 @@ def test_a_space_of_it_travels_to_those_that_have_the_package_and_says_what_the_
     code = "import pickle, pathlib; from rayforget.space.load import load_space"
     dump = "pathlib.Path('sent').write_bytes(pickle.dumps(load_space(pathlib.Path('space.yaml')).space))"
     load = "import pickle, pathlib; print(pickle.loads(pathlib.Path('sent').read_bytes()).foundation.classes)"
-    assert python(folder, f"{code}; {dump}", site=True).returncode == 0
-    assert python(folder, load, site=True).stdout == "20\n"
-    done = python(folder, load, site=False)
+    assert python(folder, "-c", f"{code}; {dump}").returncode == 0
+    assert python(folder, "-c", load).stdout == "20\n"
+    done = python(folder, "-c", load, site=False)
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("rayforget.errors.ExtensionError: there is no foundation 'pixels' here")
@@ -86,7 +70,7 @@ def test_a_space_of_it_travels_to_those_that_have_the_package_and_says_what_the_
 @pytest.mark.slow
 def test_it_trains_through_ray_and_the_record_names_its_package(folder: Path) -> None:
     install("pixels", folder / "site")
-    done = run(folder, "sweep", "space.yaml", "--name", "one")
+    done = rayforget(folder, "sweep", "space.yaml", "--name", "one")
     assert done.returncode == 0, done.stdout + done.stderr
     (file,) = (path for path in (folder / "runs" / "one" / "points").glob("*.json") if "l2" in path.name)
     body = json.loads(file.read_text())["body"]

@@ -1,14 +1,11 @@
 """A metric of another package goes the whole way: space file, check, sweep, record, report, MLflow's names."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from plugins.outsiders import install
+from plugins.outsiders import install, rayforget
 
 from rayforget.metrics.scored_items import ScoredItems
 
@@ -48,18 +45,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *arguments: str, site: bool = True) -> subprocess.CompletedProcess[str]:
-    path = {"PYTHONPATH": str(folder / "site")} if site else {}
-    return subprocess.run(
-        [sys.executable, "-m", "rayforget.cli", *arguments],
-        cwd=folder,
-        env={**os.environ, **path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def test_its_score_and_its_resamples_are_f1_by_brute_force(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install("macro_f1", folder / "site")
     monkeypatch.syspath_prepend(folder / "site")
@@ -90,7 +75,7 @@ def test_its_score_and_its_resamples_are_f1_by_brute_force(folder: Path, monkeyp
 
 
 def test_it_is_missed_in_one_line(folder: Path) -> None:
-    done = run(folder, "check", "space.yaml", "--no-probe")
+    done = rayforget(folder, "check", "space.yaml", "--no-probe")
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
     assert "space.yaml:8: tasks.sketch" in line
@@ -100,7 +85,7 @@ def test_it_is_missed_in_one_line(folder: Path) -> None:
 @pytest.mark.slow
 def test_it_scores_a_sweep_and_the_record_reads_without_it(folder: Path) -> None:
     install("macro_f1", folder / "site")
-    done = run(folder, "sweep", "space.yaml", "--name", "one")
+    done = rayforget(folder, "sweep", "space.yaml", "--name", "one")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "macro F1 of sketch; balanced accuracy of photo" in " ".join(done.stdout.split())
     (file,) = (path for path in (folder / "runs" / "one" / "points").glob("*.json") if "full" in path.name)
@@ -112,8 +97,8 @@ def test_it_scores_a_sweep_and_the_record_reads_without_it(folder: Path) -> None
     assert scores["photo"]["classes"] in body["weights"]
     assert body["provenance"]["extensions"] == {"rayforget.metrics": {"macro_f1": "rayforget-macro-f1 0.3"}}
     for arguments in (["list"], ["status", "one"]):  # scores are in the record, whoever can make them again
-        assert run(folder, *arguments, site=False).returncode == 0
-    done = run(folder, "frontier", "one", site=False)
+        assert rayforget(folder, *arguments, site=False).returncode == 0
+    done = rayforget(folder, "frontier", "one", site=False)
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
     assert "sweep one cannot be used here" in line

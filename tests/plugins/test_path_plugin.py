@@ -2,15 +2,11 @@
 
 import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from plugins.outsiders import install
-from plugins.test_penalty_plugin import SPACE
+from plugins.outsiders import SPACE, install, rayforget
 
 PATHS = "paths: {lerp: {}, trim: {keep: {grid: [0.1, 0.5]}}}"
 SPACE = SPACE.replace("[{kind: huber, width: 1e-3, strength: {low: 1, high: 10, log: true}}]", "[]")
@@ -22,18 +18,6 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "site").mkdir()
     (tmp_path / "space.yaml").write_text(SPACE)
     return tmp_path
-
-
-def run(folder: Path, *arguments: str, site: bool = True) -> subprocess.CompletedProcess[str]:
-    path = {"PYTHONPATH": str(folder / "site")} if site else {}
-    return subprocess.run(
-        [sys.executable, "-m", "rayforget.cli", *arguments],
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "160", **path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_the_architecture_page_shows_this_very_path() -> None:
@@ -66,16 +50,16 @@ def test_it_is_its_equation_by_brute_force(
 
 
 def test_it_is_checked_as_ours_are_and_missed_in_one_line(folder: Path) -> None:
-    done = run(folder, "check", "space.yaml", "--no-probe")
+    done = rayforget(folder, "check", "space.yaml", "--no-probe")
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
     assert "curve.paths.trim: there is no path 'trim' here" in line
     install("trim", folder / "site")
-    done = run(folder, "check", "space.yaml", "--no-probe")
+    done = rayforget(folder, "check", "space.yaml", "--no-probe")
     assert done.returncode == 0, done.stderr
     assert "per checkpoint 2 alphas on each of 3 paths and at most 2 between" in " ".join(done.stdout.split())
     (folder / "space.yaml").write_text(SPACE.replace("[0.1, 0.5]}", "[0.1, 2]}"))
-    done = run(folder, "check", "space.yaml", "--no-probe")
+    done = rayforget(folder, "check", "space.yaml", "--no-probe")
     assert "curve.paths.trim.keep: found 2" in done.stderr
 
 
@@ -85,7 +69,7 @@ def test_a_path_that_raises_is_one_line_of_the_check(folder: Path) -> None:
     module.write_text(
         module.read_text().replace("import torch\n\n        found", "import torch\n\n        1 / 0\n        found")
     )
-    done = run(folder, "check", "space.yaml")
+    done = rayforget(folder, "check", "space.yaml")
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
     assert "curve.paths: trim(keep=0.1) does not fit this model: division by zero" in line
@@ -94,7 +78,7 @@ def test_a_path_that_raises_is_one_line_of_the_check(folder: Path) -> None:
 @pytest.mark.slow
 def test_it_is_scored_through_ray_and_the_record_names_its_package(folder: Path) -> None:
     install("trim", folder / "site")
-    done = run(folder, "sweep", "space.yaml", "--name", "one")
+    done = rayforget(folder, "sweep", "space.yaml", "--name", "one")
     assert done.returncode == 0, done.stdout + done.stderr
     (file,) = (path for path in (folder / "runs" / "one" / "points").glob("*.json") if "bent" in path.name)
     body = json.loads(file.read_text())["body"]
@@ -102,14 +86,14 @@ def test_it_is_scored_through_ray_and_the_record_names_its_package(folder: Path)
     scored = {(point.get("path", "lerp"), point["alpha"]) for point in body["points"] if point["coarse"]}
     expected = {(f"trim(keep={keep})", alpha) for keep in (0.1, 0.5) for alpha in (0.5, 1.0)}
     assert scored == expected | {("lerp", alpha) for alpha in (0.0, 0.5, 1.0)}
-    done = run(folder, "frontier", "one")
+    done = rayforget(folder, "frontier", "one")
     assert done.returncode == 0
     for path in ("trim(keep=0.1)", "trim(keep=0.5)"):
         assert any(line.startswith(path) for line in done.stdout.splitlines()), done.stdout
-    assert run(folder, "list", site=False).returncode == 0
-    done = run(folder, "frontier", "one", site=False)
+    assert rayforget(folder, "list", site=False).returncode == 0
+    done = rayforget(folder, "frontier", "one", site=False)
     (line,) = done.stderr.strip().splitlines()
     assert "sweep one cannot be used here: there is no path 'trim' here" in line
-    done = run(folder, "sweep", "--resume", "one")  # finished: reported again, from the record alone
+    done = rayforget(folder, "sweep", "--resume", "one")  # finished: reported again, from the record alone
     assert done.returncode == 0, done.stdout + done.stderr
     assert "trim(keep=0.5)" in done.stdout

@@ -1,44 +1,13 @@
 """A penalty of another package goes the whole way: space file, check, sweep, record; and is missed in one line."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from plugins.outsiders import install
-
-SPACE = """
-name: outsiders
-foundation: {kind: clip, model: builtin}
-tasks:
-  sketch:
-    kind: zero_shot
-    role: speciality
-    templates: ["a {}"]
-    train: {kind: world, style: sketch, split: train, count: 40}
-    val: {kind: world, style: sketch, split: val, count: 20}
-    test: {kind: world, style: sketch, split: test, count: 20}
-  photo:
-    kind: zero_shot
-    role: generality
-    group: distribution
-    val: {kind: world, style: photo, split: val, count: 20}
-    test: {kind: world, style: photo, split: test, count: 20}
-recipe: {head: frozen, learning_rate: 1e-3, epochs: 1, batch_size: 16}
-methods:
-  bent:
-    penalties: [{kind: huber, width: 1e-3, strength: {low: 1, high: 10, log: true}}]
-plain: {seeds: 1}
-search: {trainings: 1, seed: 0}
-curve: {coarse: [0, 1], refine: 0}
-resources: {cpus_per_worker: 1}
-tracking: {enabled: false}
-"""
+from plugins.outsiders import SPACE, install, rayforget
 
 
 @pytest.fixture
@@ -46,18 +15,6 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "site").mkdir()
     (tmp_path / "space.yaml").write_text(SPACE)
     return tmp_path
-
-
-def run(folder: Path, *arguments: str, site: bool = True) -> subprocess.CompletedProcess[str]:
-    path = {"PYTHONPATH": str(folder / "site")} if site else {}
-    return subprocess.run(
-        [sys.executable, "-m", "rayforget.cli", *arguments],
-        cwd=folder,
-        env={**os.environ, **path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize("tau", [0.0, 0.1, 3.0])
@@ -77,16 +34,16 @@ def test_its_step_is_the_proximal_operator_by_brute_force(
 
 
 def test_it_is_checked_as_ours_are_and_missed_in_one_line(folder: Path) -> None:
-    done = run(folder, "check", "space.yaml", "--no-probe")
+    done = rayforget(folder, "check", "space.yaml", "--no-probe")
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
     assert "space.yaml:21: methods.bent.penalties" in line
     assert 'found "huber"; known here: ewc, kd' in line
     install("huber", folder / "site")
-    assert run(folder, "check", "space.yaml", "--no-probe").returncode == 0
+    assert rayforget(folder, "check", "space.yaml", "--no-probe").returncode == 0
     wrong = folder / "space.yaml"
     wrong.write_text(SPACE.replace("width: 1e-3", "width: -1").replace("log: true", "lg: true"))
-    done = run(folder, "check", "space.yaml", "--no-probe")
+    done = rayforget(folder, "check", "space.yaml", "--no-probe")
     assert "methods.bent.penalties.huber.width: found -1; write a number above 0" in done.stderr
     assert "methods.bent.penalties.huber.strength.lg: unknown key; did you mean log?" in done.stderr
 
@@ -94,17 +51,17 @@ def test_it_is_checked_as_ours_are_and_missed_in_one_line(folder: Path) -> None:
 @pytest.mark.slow
 def test_it_trains_through_ray_and_the_record_names_its_package(folder: Path) -> None:
     install("huber", folder / "site")
-    done = run(folder, "sweep", "space.yaml", "--name", "one")
+    done = rayforget(folder, "sweep", "space.yaml", "--name", "one")
     assert done.returncode == 0, done.stdout + done.stderr
     body = _body(folder / "runs" / "one" / "points", "bent")
     assert body["status"] == "ok"
     assert body["recipe"]["penalties"][0]["kind"] == "huber"
     assert body["provenance"]["extensions"] == {"rayforget.penalties": {"huber": "rayforget-huber 1.2"}}
     # Where the package is gone, the sweep is listed as before; to read or train on needs it.
-    assert run(folder, "list", site=False).returncode == 0
-    assert run(folder, "status", "one", site=False).returncode == 0
+    assert rayforget(folder, "list", site=False).returncode == 0
+    assert rayforget(folder, "status", "one", site=False).returncode == 0
     for arguments in (["frontier", "one"], ["sweep", "--resume", "one", "--trials", "2"]):
-        done = run(folder, *arguments, site=False)
+        done = rayforget(folder, *arguments, site=False)
         assert done.returncode == 2
         (line,) = done.stderr.strip().splitlines()
         assert "sweep one cannot be used here" in line
