@@ -139,7 +139,7 @@ print("nothing was written")
 
 
 def run_on_read_only_memory(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1]), str(folder)]
+    paths = [str(Path(__file__).parent / "clip"), str(Path(__file__).parents[1]), str(folder)]
     command = [sys.executable, "-c", READ_ONLY, *paths, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
 
