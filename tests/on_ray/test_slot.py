@@ -185,7 +185,7 @@ def test_two_workers_of_which_one_is_killed_end_where_undisturbed_ones_do(slot: 
     long = {"epochs": 60}
     assert warm.run(job("0-whole", **long)).error is None
     thread, replies = in_thread(lambda: warm.run(job("1-hurt", **long)))
-    wait_for(lambda: sweep.resume_folder("1-hurt").exists("state.pt"))
+    wait_for(lambda: sweep.resume_folder("1-hurt").json_files(""))
     killed = worker_of(warm, rank)
     killed.kill()
     thread.join(timeout=300)
@@ -197,7 +197,7 @@ def test_two_workers_of_which_one_is_killed_end_where_undisturbed_ones_do(slot: 
     assert hurt[-1].facts["resumed_from"] > 0
     assert [record.theta_1_hash for record in hurt] == [record.theta_1_hash for record in whole]
     assert [values_of(record) for record in hurt] == [values_of(record) for record in whole]
-    assert not sweep.resume_folder("1-hurt").exists("state.pt")
+    assert not sweep.resume_folder("1-hurt").json_files("")
 
 
 def worker_of(warm: Any, rank: int) -> psutil.Process:
@@ -217,7 +217,7 @@ def test_what_kills_one_of_two_workers_at_every_attempt_fails_with_what_the_othe
     killed: set[int] = set()
 
     def kill_one_that_trains() -> bool:
-        if sweep.resume_folder("0-poison").exists("state.pt"):
+        if sweep.resume_folder("0-poison").json_files(""):
             sweep.drop_resume("0-poison")
             worker = worker_of(warm, 1)
             killed.add(worker.pid)
