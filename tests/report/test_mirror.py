@@ -102,7 +102,7 @@ def test_mlflow_holds_what_the_record_says(tracking):
     assert run["params"]["learning_rate"] == repr(record.recipe["learning_rate"])
     curve = [(step, value) for step, value, _ in run["metrics"]["val/generality"]]
     assert curve == [
-        (round(1000 * p.alpha), values[record.trial, record.step, p.alpha].generality) for p in record.points
+        (round(1000 * p.alpha), values[record.trial, record.step, p.alpha, p.path].generality) for p in record.points
     ]
     assert {held[key]["info"][1] for key in held if held[key]["tags"]["rayforget.kind"] == "trial"} == {
         "FINISHED", "FAILED",
@@ -126,7 +126,7 @@ def test_the_filter_of_the_readme_finds_exactly_the_frontier(tracking):
         runs = client.search_runs([mirrored.experiment], COMPARE_FILTER)
         return {(run.info.run_name.split()[0], run.data.params["alpha"]) for run in runs}
 
-    assert found() == {(trial, repr(alpha)) for trial, _, alpha in view.frontier[:-1]}
+    assert found() == {(trial, repr(alpha)) for trial, _, alpha, _ in view.frontier[:-1]}
     back = mirror(view, tracking)
     assert (back.created, back.updated) == (0, 1)
     assert (dropped[0], repr(dropped[2])) in found()
