@@ -265,7 +265,7 @@ def test_a_job_without_progress_is_ended_and_the_slot_goes_on(slot: Any) -> None
     thread.join(timeout=120)
     (reply,) = replies
     assert "no progress for" in reply.error
-    assert "train" in reply.error
+    assert any(stage in reply.error for stage in ("train", "save the state"))  # wherever the signal met it
     assert warm.run(job("1-after")).error is None
     assert worker.pid not in {process.pid for process in workers()}
 
