@@ -1,7 +1,7 @@
 """Weights in shards over two ranks train as whole weights in one process do, and any number of ranks can go on."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,10 @@ from tiny_lm import save_lm
 from rayforget.distributed import all_reduce_sum
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
-from rayforget.foundations.protocol import Learner
 from rayforget.interpolate.lerp import lerp
 from rayforget.space.recipe import Recipe
 from rayforget.train.distillation import teacher_output
 from rayforget.train.loop import Snapshot, train
-from rayforget.train.penalties.ewc import EwcPenalty, FisherData
 from rayforget.train.penalties.kd import Distillation
 from rayforget.train.penalties.l1 import L1Penalty
 from rayforget.train.penalties.l1_coupled import CoupledL1Penalty
@@ -40,9 +38,6 @@ RECIPES = {
     "coupled": recipe_of(
         penalties=(CoupledL1Penalty(kind="l1_coupled", strength=1e-3), CoupledL2Penalty(kind="l2_coupled", strength=1))
     ),
-    "ewc": recipe_of(
-        penalties=(EwcPenalty(kind="ewc", strength=200.0, data=FisherData(task="s", split="train"), samples=5),)
-    ),
     "kd": recipe_of(penalties=(Distillation(kind="kd", strength=1.0),)),
     "kd_accumulated": recipe_of(accumulation=2, penalties=(Distillation(kind="kd", strength=1.0, temperature=2.0),)),
     "kd_l2": recipe_of(
@@ -61,21 +56,6 @@ RECIPES = {
 
 def load(folder: Path) -> CausalLm:
     return load_causal_lm(CausalLmFoundation(kind="causal_lm", model=str(folder)), torch.device("cpu"))
-
-
-class OwnTexts:
-    """The training's own texts as the data that a penalty asks for; nothing is kept."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def learner(self, task: str, split: str) -> Learner:
-        return learner_of(load(self._folder))
-
-    def kept(
-        self, what: Mapping[str, str], make: Callable[[], Mapping[str, torch.Tensor]]
-    ) -> Mapping[str, torch.Tensor]:
-        return make()
 
 
 def run(
@@ -98,7 +78,6 @@ def run(
             resume=resume,
             save=save,
             save_every_s=1e9,
-            sources=OwnTexts(folder),
         )
     )
 
