@@ -44,7 +44,7 @@ class Ends:
 class ScoredCurve:
     """One checkpoint's curves on `val`."""
 
-    points: tuple[Point, ...]
+    points: tuple[Point[Score], ...]
     """The lerp's first, ascending in alpha along each path; theta_0 (once) and theta_1 are among them."""
     dropped: Mapping[Spot, NotFinite]
     """Spots that have no scores; extrapolation can lead to numbers that are not finite."""

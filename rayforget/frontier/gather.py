@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rayforget.frontier.points import THETA_0, FrontierPoint, PointKey, TaskRole, generality, speciality
-from rayforget.values.brief import AnyCheckpoint, PointBrief
+from rayforget.values.brief import AnyCheckpoint
 from rayforget.values.points import Point
-from rayforget.values.scores import Score
+from rayforget.values.records import CheckpointRecord
+from rayforget.values.scores import Score, ScoreBrief
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,17 +35,18 @@ def gather(records: Iterable[AnyCheckpoint], roles: Sequence[TaskRole]) -> Gathe
         if record.status == "failed":
             failed[record.trial] = _method(record)
             continue
-        for measured in record.points:
-            point = _point(record, measured, roles)
-            points.append(point)
-            if isinstance(measured, Point):
-                val[point.key] = measured.scores
+        found = [_point(record, measured, roles) for measured in record.points]
+        points += found
+        if isinstance(record, CheckpointRecord):
+            val |= {point.key: measured.scores for point, measured in zip(found, record.points, strict=True)}
     trials = {point.trial for point in points}
     lost = Counter(method for trial, method in sorted(failed.items()) if trial not in trials)
     return Gathered(points=tuple(points), val=val, failed=dict(lost))
 
 
-def _point(record: AnyCheckpoint, measured: Point | PointBrief, roles: Sequence[TaskRole]) -> FrontierPoint:
+def _point(
+    record: AnyCheckpoint, measured: Point[Score] | Point[ScoreBrief], roles: Sequence[TaskRole]
+) -> FrontierPoint:
     values = {task: score.value for task, score in measured.scores.items()}
     return FrontierPoint(
         trial=record.trial,

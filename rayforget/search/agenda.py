@@ -18,7 +18,7 @@ from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint, task_roles
 from rayforget.record.jobs import TestJob, TrialJob, load_asked, save_asked
 from rayforget.record.standing import is_finished
 from rayforget.record.sweep import Sweep
-from rayforget.search.study import Asked, CurvePoint, CurveStudy
+from rayforget.search.study import Asked, CurveStudy
 from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Space
 from rayforget.space.path_text import LERP
@@ -239,18 +239,7 @@ class Agenda:
         if job.name in self._failures:
             self.study.fail(_number(job.name))
             return
-        curve = [
-            CurvePoint(
-                step=point.step,
-                fraction=point.fraction,
-                alpha=point.alpha,
-                speciality=point.speciality,
-                generality=point.generality,
-            )
-            for point in points
-            if point.path == LERP  # another path's parameters have no place among the study's
-        ]
-        self.study.tell(_number(job.name), _asked(job), curve)
+        self.study.tell(_number(job.name), _asked(job), [point for point in points if point.path == LERP])
 
     def _frontier(self) -> tuple[tuple[float, float], ...]:
         points = self._leading.points

@@ -23,6 +23,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from rayforget.frontier.nondominated import nondominated
+from rayforget.frontier.points import FrontierPoint
 from rayforget.search.distributions import distribution, suggest
 from rayforget.space.method import Method
 from rayforget.space.parts import Curve, Search
@@ -45,17 +46,6 @@ class Asked:
     alpha: float
     seed: int
     """Which of the recipe's seeds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CurvePoint:
-    """One scored point of a finished trial's curves."""
-
-    step: int
-    fraction: float
-    alpha: float
-    speciality: float
-    generality: float
 
 
 class _Added(FrozenTrial):
@@ -147,8 +137,14 @@ class CurveStudy:
         self._turns[asked.method] += 1
         self._last = asked
 
-    def tell(self, number: int, asked: Asked, curve: Sequence[CurvePoint]) -> None:
-        """Takes a finished trial's points; an asked point that is missing or not finite makes the trial FAIL."""
+    def tell(self, number: int, asked: Asked, curve: Sequence[FrontierPoint]) -> None:
+        """Takes a finished trial's points; an asked point that is missing or not finite makes the trial FAIL.
+
+        Args:
+            number: the trial's.
+            asked: what it was asked as.
+            curve: the lerp's points; another path's parameters have no place among the study's.
+        """
         own = _own_point(asked, curve)
         trial = self._asked.pop(number)
         if own is None:
@@ -182,7 +178,7 @@ class CurveStudy:
             return optuna.samplers.NSGAIISampler(seed=seed)
         return optuna.samplers.TPESampler(seed=seed, n_startup_trials=1)
 
-    def _feed(self, number: int, asked: Asked, curve: Sequence[CurvePoint]) -> None:
+    def _feed(self, number: int, asked: Asked, curve: Sequence[FrontierPoint]) -> None:
         known = (p for p in curve if p.alpha != 0 and np.isfinite([p.speciality, p.generality]).all())
         points = sorted(known, key=lambda p: (p.step, p.alpha))
         if self._search.feed == "none" or self._search.sampler == "nsga2" or not points:
@@ -195,7 +191,7 @@ class CurveStudy:
                 changed = {f"{asked.method}.fraction": point.fraction, f"{asked.method}.alpha": point.alpha}
                 self._add(number, asked, point, {**asked.params, **changed})
 
-    def _add(self, number: int, asked: Asked, point: CurvePoint, params: dict[str, Any]) -> None:
+    def _add(self, number: int, asked: Asked, point: FrontierPoint, params: dict[str, Any]) -> None:
         distributions: dict[str, BaseDistribution] = {"method": self._method_choice}
         distributions |= {name: dist for name, _, dist in self._parameters_of[asked.method]}
         key, now = _point_key(number, point), datetime.now()
@@ -222,12 +218,12 @@ class CurveStudy:
         return self.study.get_trials(deepcopy=False)
 
 
-def _own_point(asked: Asked, curve: Sequence[CurvePoint]) -> CurvePoint | None:
+def _own_point(asked: Asked, curve: Sequence[FrontierPoint]) -> FrontierPoint | None:
     """The asked alpha at the first checkpoint that is not before the asked fraction (two may fall on one step)."""
     later = [point for point in curve if point.fraction >= asked.fraction and point.alpha == asked.alpha]
     point = min(later, key=lambda point: point.fraction, default=None)
     return point if point is not None and np.isfinite([point.speciality, point.generality]).all() else None
 
 
-def _point_key(number: int, point: CurvePoint) -> str:
+def _point_key(number: int, point: FrontierPoint) -> str:
     return f"{number:04d}-{point.step:06d}@{point.alpha:g}"

@@ -9,33 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rayforget.values.points import Spot
+from rayforget.values.points import Point
 from rayforget.values.records import CheckpointRecord
-from rayforget.values.scores import Score
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreBrief:
-    """A `Score` without its items; fields as there."""
-
-    rule: str
-    value: float
-    readings: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PointBrief:
-    """A `Point` without its scores' items; fields as there."""
-
-    alpha: float
-    path: str
-    coarse: bool
-    scores: Mapping[str, ScoreBrief]
-
-    @property
-    def spot(self) -> Spot:
-        """(alpha, path)."""
-        return Spot(self.alpha, self.path)
+from rayforget.values.scores import ScoreBrief
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +24,7 @@ class CheckpointBrief:
     status: Literal["ok", "failed"]
     reason: str | None
     recipe: Mapping[str, Any]
-    points: tuple[PointBrief, ...]
+    points: tuple[Point[ScoreBrief], ...]
     seconds: Mapping[str, float]
     facts: Mapping[str, Any]
     finished: float
@@ -73,11 +49,11 @@ def brief_of(record: CheckpointRecord) -> CheckpointBrief:
         reason=record.reason,
         recipe=record.recipe,
         points=tuple(
-            PointBrief(
+            Point(
                 alpha=point.alpha,
                 path=sys.intern(point.path),
                 coarse=point.coarse,
-                scores={sys.intern(task): _brief_score(score) for task, score in point.scores.items()},
+                scores={sys.intern(task): score.brief for task, score in point.scores.items()},
             )
             for point in record.points
         ),
@@ -85,10 +61,3 @@ def brief_of(record: CheckpointRecord) -> CheckpointBrief:
         facts=record.facts,
         finished=record.finished,
     )
-
-
-_NO_READINGS: Mapping[str, float] = {}
-
-
-def _brief_score(score: Score) -> ScoreBrief:
-    return ScoreBrief(rule=sys.intern(score.rule), value=score.value, readings=score.readings or _NO_READINGS)

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from rayforget.space.path_text import LERP
-from rayforget.values.scores import Score
+from rayforget.values.scores import Score, ScoreBrief
+
+S = TypeVar("S", Score, ScoreBrief)
+"""A score with its items, or without."""
 
 
 class Spot(NamedTuple):
@@ -25,7 +28,7 @@ class Spot(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class Point(Generic[S]):
     """One (trial, step, alpha, path) with its scores per task."""
 
     alpha: float
@@ -34,7 +37,7 @@ class Point:
     coarse: bool
     """Whether alpha belongs to the grid common to all trials (methods are compared on these alone), and the path to
     those that are scored on all of it."""
-    scores: Mapping[str, Score]
+    scores: Mapping[str, S]
 
     @property
     def spot(self) -> Spot:

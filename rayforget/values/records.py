@@ -25,7 +25,7 @@ class CheckpointRecord:
     """The resolved recipe (`Recipe.model_dump(mode="json")`); empty for theta_0's own record."""
     asked: Mapping[str, Any] = field(default_factory=dict)
     """The searcher's parameters of this trial, with the asked `fraction` and `alpha`; empty for baselines."""
-    points: tuple[Point, ...] = ()
+    points: tuple[Point[Score], ...] = ()
     """Points on `val`, the lerp's first, ascending in alpha along each path; empty when failed."""
     theta_0_hash: str
     theta_1_hash: str | None = None

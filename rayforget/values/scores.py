@@ -1,5 +1,6 @@
 """One model on one task and split: per-item results with what they weigh, and the score that they stand for."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -77,3 +78,20 @@ class Score:
         if self.recorded is not None:
             return {}
         return self.metric.readings(self.total, self.count, self.facts)
+
+    @property
+    def brief(self) -> "ScoreBrief":
+        """The score without its items."""
+        return ScoreBrief(rule=sys.intern(self.rule), value=self.value, readings=self.readings or _NO_READINGS)
+
+
+_NO_READINGS: Mapping[str, float] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreBrief:
+    """What is kept in memory of a `Score`; fields as there."""
+
+    rule: str
+    value: float
+    readings: Mapping[str, float]

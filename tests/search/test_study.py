@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from rayforget.search.study import POINT_KEY, Asked, CurvePoint, CurveStudy
+from rayforget.frontier.points import FrontierPoint
+from rayforget.search.study import POINT_KEY, Asked, CurveStudy
 from rayforget.space.domains import ChoiceDomain, FloatDomain
 from rayforget.space.frozen import FrozenDict
 from rayforget.space.method import Method
@@ -30,17 +31,27 @@ def study(**search: Any) -> CurveStudy:
     )
 
 
-def curve(asked: Asked, best: float) -> list[CurvePoint]:
+def curve(asked: Asked, best: float) -> list[FrontierPoint]:
     """Three points of the asked checkpoint, the asked one among them, and theta_0."""
     values = {0.0: (0.5, 0.5), 0.5: (0.6 * best, 0.48), 1.0: (0.55 * best, 0.3), asked.alpha: (0.58 * best, 0.4)}
     step = round(10 * asked.fraction)
-    return [
-        CurvePoint(step=step, fraction=asked.fraction, alpha=alpha, speciality=s, generality=g)
-        for alpha, (s, g) in sorted(values.items())
-    ]
+    return [point(asked, step, alpha, s, g) for alpha, (s, g) in sorted(values.items())]
 
 
-def run(some: CurveStudy, count: int) -> list[tuple[int, Asked, list[CurvePoint]]]:
+def point(asked: Asked, step: int, alpha: float, speciality: float, generality: float) -> FrontierPoint:
+    return FrontierPoint(
+        trial="t",
+        step=step,
+        fraction=asked.fraction,
+        alpha=alpha,
+        method=asked.method,
+        coarse=True,
+        speciality=speciality,
+        generality=generality,
+    )
+
+
+def run(some: CurveStudy, count: int) -> list[tuple[int, Asked, list[FrontierPoint]]]:
     done = []
     for number in range(count):
         asked = some.ask(number)
@@ -83,8 +94,7 @@ def test_a_failed_trial_is_told_as_failed_and_leaves_none_running() -> None:
     asked = some.ask(0)
     some.fail(0)
     other = some.ask(1)
-    broken = [CurvePoint(step=1, fraction=other.fraction, alpha=other.alpha, speciality=float("nan"), generality=0.1)]
-    some.tell(1, other, broken)
+    some.tell(1, other, [point(other, 1, other.alpha, float("nan"), 0.1)])
     assert asked.method != other.method
     assert [trial.state for trial in some.trials()][:2] == [TrialState.FAIL, TrialState.FAIL]
     assert not any(trial.state == TrialState.RUNNING for trial in some.trials())

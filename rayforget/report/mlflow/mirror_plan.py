@@ -20,8 +20,8 @@ from rayforget.frontier.points import FrontierPoint, PointKey, TaskRole
 from rayforget.frontier.recovered import Pair
 from rayforget.record.standing import is_finished
 from rayforget.space.path_text import LERP, parse_path
-from rayforget.values.brief import AnyCheckpoint, ScoreBrief
-from rayforget.values.scores import Score
+from rayforget.values.brief import AnyCheckpoint
+from rayforget.values.scores import Score, ScoreBrief
 
 MAX_POINTS = 100
 """Point runs of one sweep: MLflow's compare page loads a hundred runs at a time."""
