@@ -10,7 +10,7 @@ from rayforget.space.load import load_space
 
 def test_a_nest_deeper_than_the_reader_goes_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text("a: " + "[" * 1500)
-    with pytest.raises(SpaceError, match=r"^[^\n]*space\.yaml: lists or mappings nested deeper than 50"):
+    with pytest.raises(SpaceError, match=r"^[^\n]*space\.yaml: found lists or mappings nested deeper than 50"):
         load_space(tmp_path / "space.yaml")
 
 
