@@ -85,6 +85,7 @@ print(json.dumps([theirs, nodes, os.environ["RAY_ADDRESS"]]))
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 @pytest.mark.timeout(300)
 def test_a_plain_sweep_stays_on_this_machine_and_says_so() -> None:
     environment = {**os.environ, "RAY_ADDRESS": "10.255.255.1:6379"}  # Ray reads its own when it is imported

@@ -23,7 +23,7 @@ from rayforget.space.parts import Resources
 from rayforget.space.recipe import Recipe
 from rayforget.values.records import CheckpointRecord
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_the_third_job_of_a_warm_slot_is_the_first_of_a_fresh_one(slot: Any) -> 
     assert len(workers()) == 1
 
 
-def test_the_workers_of_a_node_hold_one_theta_0_among_them(slot: Any) -> None:
+def assert_they_hold_one_theta_0_among_them(warm: Any, theta_0_hash: str) -> None:
     import ray
 
     def places() -> tuple[str, set[str]]:
@@ -151,19 +151,17 @@ def test_the_workers_of_a_node_hold_one_theta_0_among_them(slot: Any) -> None:
                 found.add(name[0] if name else "memory of its own")
         return state_hash(prepared.theta_0), found
 
-    warm, sweep, _ = slot(workers_per_slot=2)
-    assert warm.run(job("0-lora", method="lora", adapter={"kind": "lora", "rank": 2})).error is None
     pulse = ray.get(warm._mailbox.pulse.remote())
     found = ray.get([worker.execute.remote(places) for worker in pulse.workers])
     assert len(found) == 2
     for found_hash, files in found:
-        assert found_hash == sweep.record("theta_0", 0).theta_0_hash
+        assert found_hash == theta_0_hash
         assert len(files) == 1
         assert "plasma" in files.pop()
 
 
-def test_a_killed_worker_costs_time_and_no_bit(slot: Any) -> None:
-    warm, sweep, space = slot()
+def test_a_killed_worker_costs_time_and_no_bit_and_what_kills_every_time_is_given_up(slot: Any) -> None:
+    warm, sweep, space = slot(max_attempts=2)
     long = job("0-long", epochs=150)
     thread, replies = in_thread(lambda: warm.run(long))
     wait_for(lambda: sweep.resume_folder("0-long").json_files(""))
@@ -178,26 +176,45 @@ def test_a_killed_worker_costs_time_and_no_bit(slot: Any) -> None:
     assert [record.theta_1_hash for record in records] == alone(space, "alone", long)
     assert not sweep.resume_folder("0-long").json_files("")
 
+    thread, replies = in_thread(lambda: warm.run(job("1-poison", epochs=10_000)))
+    killed: set[int] = set()
 
-@pytest.mark.parametrize("rank", [0, 1])
-def test_two_workers_of_which_one_is_killed_end_where_undisturbed_ones_do(slot: Any, rank: int) -> None:
+    def kill_a_working_worker() -> bool:
+        if sweep.resume_folder("1-poison").json_files(""):
+            sweep.drop_resume("1-poison")
+            for process in workers():
+                if process.pid not in killed:
+                    killed.add(process.pid)
+                    process.kill()
+        return not thread.is_alive()
+
+    wait_for(kill_a_working_worker, timeout_s=400)
+    (reply,) = replies
+    assert "died 2 times" in reply.error
+    assert len(killed) == 2
+    assert warm.run(job("2-after")).error is None
+
+
+def test_two_workers_of_which_either_is_killed_end_where_undisturbed_ones_do(slot: Any) -> None:
     warm, sweep, _ = slot(workers_per_slot=2)
     long = {"epochs": 60}
-    assert warm.run(job("0-whole", **long)).error is None
-    thread, replies = in_thread(lambda: warm.run(job("1-hurt", **long)))
-    wait_for(lambda: sweep.resume_folder("1-hurt").json_files(""))
-    killed = worker_of(warm, rank)
-    killed.kill()
-    thread.join(timeout=300)
-    (reply,) = replies
-    assert reply.error is None
-    assert killed.pid not in {process.pid for process in workers()}
-    assert reply.value == sweep.trials()["0-whole"]
-    whole, hurt = ([sweep.record(trial, step) for step in reply.value] for trial in ("0-whole", "1-hurt"))
-    assert hurt[-1].facts["resumed_from"] > 0
-    assert [record.theta_1_hash for record in hurt] == [record.theta_1_hash for record in whole]
-    assert [values_of(record) for record in hurt] == [values_of(record) for record in whole]
-    assert not sweep.resume_folder("1-hurt").json_files("")
+    assert warm.run(job("whole", **long)).error is None
+    for rank in (0, 1):
+        name = f"{rank}-hurt"
+        thread, replies = in_thread(lambda name=name: warm.run(job(name, **long)))  # type: ignore[misc]
+        wait_for(lambda name=name: sweep.resume_folder(name).json_files(""))  # type: ignore[misc]
+        killed = worker_of(warm, rank)
+        killed.kill()
+        thread.join(timeout=300)
+        (reply,) = replies
+        assert reply.error is None
+        assert killed.pid not in {process.pid for process in workers()}
+        assert reply.value == sweep.trials()["whole"]
+        whole, hurt = ([sweep.record(trial, step) for step in reply.value] for trial in ("whole", name))
+        assert hurt[-1].facts["resumed_from"] > 0
+        assert [record.theta_1_hash for record in hurt] == [record.theta_1_hash for record in whole]
+        assert [values_of(record) for record in hurt] == [values_of(record) for record in whole]
+        assert not sweep.resume_folder(name).json_files("")
 
 
 def worker_of(warm: Any, rank: int) -> psutil.Process:
@@ -234,28 +251,6 @@ def test_what_kills_one_of_two_workers_at_every_attempt_fails_with_what_the_othe
     assert warm.run(job("1-after")).error is None
 
 
-def test_a_job_that_kills_its_workers_is_given_up_and_the_slot_goes_on(slot: Any) -> None:
-    warm, sweep, _ = slot(max_attempts=2)
-    poison = job("0-poison", epochs=10_000)
-    thread, replies = in_thread(lambda: warm.run(poison))
-    killed: set[int] = set()
-
-    def kill_a_working_worker() -> bool:
-        if sweep.resume_folder("0-poison").json_files(""):
-            sweep.drop_resume("0-poison")
-            for process in workers():
-                if process.pid not in killed:
-                    killed.add(process.pid)
-                    process.kill()
-        return not thread.is_alive()
-
-    wait_for(kill_a_working_worker, timeout_s=400)
-    (reply,) = replies
-    assert "died 2 times" in reply.error
-    assert len(killed) == 2
-    assert warm.run(job("1-after")).error is None
-
-
 def test_a_job_without_progress_is_ended_and_the_slot_goes_on(slot: Any) -> None:
     warm, sweep, _ = slot(trial_timeout_s=8)
     thread, replies = in_thread(lambda: warm.run(job("0-stuck", epochs=10_000)))
@@ -270,7 +265,7 @@ def test_a_job_without_progress_is_ended_and_the_slot_goes_on(slot: Any) -> None
     assert worker.pid not in {process.pid for process in workers()}
 
 
-def test_two_workers_train_what_one_trains_and_share_a_failure(slot: Any) -> None:
+def test_two_workers_train_what_one_trains_and_share_a_failure_and_theta_0(slot: Any) -> None:
     warm, sweep, space = slot(workers_per_slot=2)
     assert warm.run(job("0-fails", learning_rate=1e30, clip_norm=None, weight_decay=0)).error is None
     assert sweep.record("0-fails", 0).status == "failed"
@@ -285,6 +280,7 @@ def test_two_workers_train_what_one_trains_and_share_a_failure(slot: Any) -> Non
             assert two.facts["loss"] == pytest.approx(one.facts["loss"], rel=1e-3)
             assert far_apart(equipment, sweep, two, one) < 0.01
     assert len(workers()) == 2
+    assert_they_hold_one_theta_0_among_them(warm, sweep.record("theta_0", 0).theta_0_hash)
 
 
 KD = {"kind": "kd", "strength": 0.5}

@@ -189,6 +189,7 @@ def submit(cluster: Cluster, space: Path, **environment: str) -> subprocess.Comp
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 @pytest.mark.timeout(900)
 def test_a_sweep_runs_as_a_job_and_its_output_and_exit_code_come_back(
     cluster: Cluster, space_file: Path, tmp_path: Path

@@ -10,9 +10,9 @@ from rayforget.on_ray.session import ray_session
 from rayforget.search.agenda import NamedJob
 from rayforget.space.parts import Resources
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(300)]
 
-LONG_S = 15.0
+LONG_S = 11.0
 """How long the last training takes, while the other slot waits for it."""
 TEST_S = 6.0
 """How long scores on `test` take."""

@@ -68,6 +68,7 @@ def test_a_space_of_it_travels_to_those_that_have_the_package_and_says_what_the_
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 def test_it_trains_through_ray_and_the_record_names_its_package(folder: Path) -> None:
     install("pixels", folder / "site")
     done = rayforget(folder, "sweep", "space.yaml", "--name", "one")

@@ -33,10 +33,10 @@ def final(changes: dict[str, Any]) -> dict[str, torch.Tensor]:
     return dict(list(train(VectorLearner(width=9), recipe, seed=3, fractions=(1.0,)))[-1].theta_1)
 
 
-def test_the_third_compiled_training_of_a_process_gives_the_bits_of_a_fresh_one(tmp_path: Path) -> None:
+def test_later_compiled_trainings_of_a_process_give_the_bits_of_fresh_ones(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     here = [final(changes) for changes in RECIPES]
-    for number, together in enumerate(here):
+    for number, together in list(enumerate(here))[1:]:
         path = tmp_path / f"{number}.pt"
         command = [sys.executable, "-c", ALONE, str(number), str(path)]
         done = subprocess.run(

@@ -1,7 +1,7 @@
 """Weights in shards over two ranks train as whole weights in one process do, and any number of ranks can go on."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,17 @@ import torch
 import torch.distributed as dist
 from test_lm_training import LORA, learner_of, recipe_of
 from tiny_lm import save_lm
+from torch import Tensor
 
 from rayforget.distributed import all_reduce_sum
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
+from rayforget.foundations.protocol import Learner
 from rayforget.interpolate.lerp import lerp
 from rayforget.space.recipe import Recipe
 from rayforget.train.distillation import teacher_output
 from rayforget.train.loop import Snapshot, train
+from rayforget.train.penalties.ewc import EwcPenalty, FisherData
 from rayforget.train.penalties.kd import Distillation
 from rayforget.train.penalties.l1 import L1Penalty
 from rayforget.train.penalties.l1_coupled import CoupledL1Penalty
@@ -38,6 +41,9 @@ RECIPES = {
     "coupled": recipe_of(
         penalties=(CoupledL1Penalty(kind="l1_coupled", strength=1e-3), CoupledL2Penalty(kind="l2_coupled", strength=1))
     ),
+    "ewc": recipe_of(
+        penalties=(EwcPenalty(kind="ewc", strength=20.0, data=FisherData(task="medicine", split="train")),)
+    ),
     "kd": recipe_of(penalties=(Distillation(kind="kd", strength=1.0),)),
     "kd_accumulated": recipe_of(accumulation=2, penalties=(Distillation(kind="kd", strength=1.0, temperature=2.0),)),
     "kd_l2": recipe_of(
@@ -52,6 +58,19 @@ RECIPES = {
         penalties=(CoupledL1Penalty(kind="l1_coupled", strength=1e-3), CoupledL2Penalty(kind="l2_coupled", strength=1)),
     ),
 }
+
+
+class SameTexts:
+    """For EWC: the texts of the training themselves, at theta_0; nothing is kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def learner(self, task: str, split: str) -> Learner:
+        return learner_of(load(self._folder), packing=False)
+
+    def kept(self, what: Mapping[str, str], make: Callable[[], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
+        return make()
 
 
 def load(folder: Path) -> CausalLm:
@@ -78,6 +97,7 @@ def run(
             resume=resume,
             save=save,
             save_every_s=1e9,
+            sources=SameTexts(folder),
         )
     )
 
@@ -168,6 +188,11 @@ def test_lerp_and_quadratic_forms_are_the_same_on_shares(tmp_path: Path) -> None
     spawn(2, tmp_path, work_on_shares)
 
 
+def distance(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> float:
+    """Between two models, without the biases of keys: their gradient is 0 but for rounding, whose sign Adam follows."""
+    return sum(float((first[n] - second[n]).square().sum()) for n in first if not n.endswith("k_proj.bias")) ** 0.5
+
+
 def go_on(folder: Path) -> None:
     state = torch.load(folder / "state.pt", weights_only=False)
     snapshots = run(folder / "model", RECIPES["full"], sharded=True, resume=state)
@@ -185,6 +210,12 @@ def test_two_ranks_of_shards_train_as_one_process_and_any_number_goes_on(tmp_pat
             tolerance = 1e-2 if recipe.precision == "bf16" else 1e-5
             assert first.facts["loss"] == pytest.approx(second.facts["loss"], rel=tolerance), name
             assert {n: t.shape for n, t in first.theta_1.items()} == {n: t.shape for n, t in second.theta_1.items()}
+        if name == "ewc":
+            theta_0 = load(tmp_path / "model").theta_0
+            apart = distance(alone[-1].theta_1, sharded[name][-1].theta_1)
+            assert alone[-1].facts["fisher_mean"] == pytest.approx(sharded[name][-1].facts["fisher_mean"], rel=1e-5)
+            assert apart < 1e-2 * distance(alone[-1].theta_1, theta_0)
+            assert apart < 1e-1 * distance(alone[-1].theta_1, sharded["full"][-1].theta_1)
 
     state = torch.load(tmp_path / "state.pt", weights_only=False)
     (alone_on,) = run(tmp_path / "model", RECIPES["full"], sharded=False, resume=state)[-1:]

@@ -1,0 +1,77 @@
+"""A penalty, a path and a metric of three other packages go the whole way, and none is needed to list what was done.
+
+What each of them does alone is tested in the file that is named after it.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from plugins.outsiders import SPACE, install, rayforget
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
+
+SPACE = SPACE.replace("role: speciality", "role: speciality\n    metric: macro_f1")
+SPACE = SPACE.replace("role: generality", "role: generality\n    metric: balanced_accuracy")
+SPACE = SPACE.replace(
+    "curve: {coarse: [0, 1], refine: 0}",
+    "curve: {coarse: [0, 0.5, 1], refine: 2, paths: {lerp: {}, trim: {keep: {grid: [0.1, 0.5]}}}}",
+)
+PACKAGES = ("huber", "trim", "macro_f1")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "space.yaml").write_text(SPACE)
+    for name in PACKAGES:
+        install(name, tmp_path / "site")
+    return tmp_path
+
+
+def test_they_are_trained_with_scored_and_shown_and_the_record_names_their_packages(folder: Path) -> None:
+    done = rayforget(folder, "sweep", "space.yaml", "--name", "one")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "macro F1 of sketch; balanced accuracy of photo" in " ".join(done.stdout.split())
+
+    (file,) = (path for path in (folder / "runs" / "one" / "points").glob("*.json") if "bent" in path.name)
+    body = json.loads(file.read_text())["body"]
+    assert body["status"] == "ok"
+    assert body["recipe"]["penalties"][0]["kind"] == "huber"
+    assert body["provenance"]["extensions"] == {
+        "rayforget.metrics": {"macro_f1": "rayforget-macro-f1 0.3"},
+        "rayforget.paths": {"trim": "rayforget-trim 0.3"},
+        "rayforget.penalties": {"huber": "rayforget-huber 1.2"},
+    }
+    scored = {(point.get("path", "lerp"), point["alpha"]) for point in body["points"] if point["coarse"]}
+    expected = {(f"trim(keep={keep})", alpha) for keep in (0.1, 0.5) for alpha in (0.5, 1.0)}
+    assert scored == expected | {("lerp", alpha) for alpha in (0.0, 0.5, 1.0)}
+    scores = body["points"][0]["scores"]
+    assert (scores["sketch"]["rule"], scores["sketch"]["package"]) == ("macro_f1", "rayforget-macro-f1")
+    assert "package" not in scores["photo"]
+    assert {scores[task]["classes"] for task in ("sketch", "photo")} <= body["weights"].keys()
+
+    done = rayforget(folder, "frontier", "one")
+    assert done.returncode == 0, done.stderr
+    for path in ("trim(keep=0.1)", "trim(keep=0.5)"):
+        assert any(line.startswith(path) for line in done.stdout.splitlines()), done.stdout
+    done = rayforget(folder, "sweep", "--resume", "one")  # finished: reported again, from the record alone
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    for arguments in (["list"], ["status", "one"]):  # what is known of it needs no package
+        assert rayforget(folder, *arguments, site=False).returncode == 0
+    for arguments in (["frontier", "one"], ["sweep", "--resume", "one", "--trials", "2"]):
+        done = rayforget(folder, *arguments, site=False)
+        assert done.returncode == 2
+        (line,) = done.stderr.strip().splitlines()
+        assert "sweep one cannot be used here" in line
+        assert any(f"'{name}'" in line for name in PACKAGES)
+
+
+def test_a_node_that_lacks_one_says_so_in_one_line(folder: Path) -> None:
+    module = folder / "site" / "rayforget_huber.py"
+    gone = "import shutil\nfrom pathlib import Path\n\nshutil.rmtree(Path(__file__).parent)\n"
+    module.write_text(f"{module.read_text()}\n\n{gone}")  # the driver has read it; the workers come too late
+    done = rayforget(folder, "sweep", "space.yaml", "--name", "one")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "huber" in done.stdout
