@@ -31,6 +31,8 @@ def seal(kind: str, body: Mapping[str, Any]) -> bytes:
         kind: the kind of body, `[a-z_]+`; `open_sealed` refuses a file of another kind.
         body: JSON values; NumPy scalars become numbers, tuples lists.
 
+    Raises:
+        RecordError: a value that JSON cannot hold, or a number that is not finite; the message says where it is.
     """
     text = canonical_json(body)
     checksum = hashlib.sha256(text).hexdigest()
