@@ -62,7 +62,7 @@ def small_space(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def told(small_space: Callable[..., Path]) -> Callable[[dict[int, str], str], tuple[int, str]]:
-    """Reads the small space with lines replaced; gives the line and the text of the one message about a key."""
+    """Reads the small space with lines replaced; returns the line and the text of the one message about a key."""
 
     def read(lines: dict[int, str], key: str) -> tuple[int, str]:
         path = small_space(lines)

@@ -1,4 +1,4 @@
-"""Values that are each fine alone but not together are refused at the key to change, with what to do."""
+"""Values that are each valid alone but not together are refused at the key to change, with what to do."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""`curve.paths`: constants, grids and domains become paths by their texts; what does not fit is refused at its key."""
+"""`curve.paths`: constants, grids and domains become paths by their texts; misfits are refused at their keys."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a space names on this machine is refused before it goes to another, key by key."""
+"""Whatever a space names on this machine is refused before it goes to another, key by key."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`--set` lays values over the file before anything is checked, and errors then name the option."""
+"""`--set` replaces values of the file before anything is checked, and errors then name the option."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Spaces of language models: what fits them, what is learnt and scored, and the paths that they name."""
+"""Spaces of language models: what fits them, what is trained on and scored, and the paths that they name."""
 
 from collections.abc import Callable
 from pathlib import Path

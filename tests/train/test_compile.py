@@ -49,7 +49,7 @@ def test_the_third_compiled_training_of_a_process_gives_the_bits_of_a_fresh_one(
 
 
 def test_no_number_of_trainings_makes_it_fall_back_to_eager() -> None:
-    """A second entry for the same code would raise here: each training finds no trace of the one before."""
+    """A second entry for the same code would raise here: each training finds no trace of the previous one."""
     import torch._dynamo
 
     with torch._dynamo.config.patch(recompile_limit=1, fail_on_recompile_limit_hit=True):
