@@ -1,4 +1,4 @@
-"""A path of another package goes the whole way: space file, check, sweep, frontier; and is missed in one line."""
+"""A path of another package goes the whole way: space file, check, sweep, frontier; if missing, one line says so."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""A penalty of another package goes the whole way: space file, check, sweep, record; and is missed in one line."""
+"""A penalty of another package goes the whole way: space file, check, sweep, record; if missing, one line says so."""
 
 import json
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_it_trains_through_ray_and_the_record_names_its_package(folder: Path) ->
     assert body["status"] == "ok"
     assert body["recipe"]["penalties"][0]["kind"] == "huber"
     assert body["provenance"]["extensions"] == {"rayforget.penalties": {"huber": "rayforget-huber 1.2"}}
-    # Where the package is gone, the sweep is listed as before; to read or train on needs it.
+    # Without the package the sweep is still listed; reading it or training on needs the package.
     assert rayforget(folder, "list", site=False).returncode == 0
     assert rayforget(folder, "status", "one", site=False).returncode == 0
     for arguments in (["frontier", "one"], ["sweep", "--resume", "one", "--trials", "2"]):
