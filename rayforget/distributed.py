@@ -83,7 +83,7 @@ def on_rank_0(decide: Callable[[], T], device: torch.device) -> T:
 
 
 def reason_of_any_rank(reason: str | None, device: torch.device) -> str | None:
-    """Why the ranks cannot go on: on every rank the reasons of all that have one, or None where no rank has."""
+    """Why the ranks cannot go on: on every rank the reasons of all ranks that have one; None if none has."""
     if not any_rank(reason is not None, device):
         return None
     reasons = [_from(source, reason, device) for source in range(world_size())]

@@ -1,4 +1,4 @@
-"""Signs of life: long work calls `beat(...)` as it progresses, and whoever watches over it hears that.
+"""Signs of life: long work calls `beat(...)` as it progresses, and the watcher hears them.
 
 A context variable rather than an argument: reading, decoding, tokenising and scoring are many calls deep and must also
 work if nobody listens. Beats of threads that a function starts are not heard; beats where their results are collected

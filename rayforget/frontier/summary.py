@@ -130,7 +130,7 @@ class Summary:
     together: MethodSummary
     """All methods and `plain` on the common alphas."""
     paths: tuple[PathSummary, ...] = ()
-    """The lerp first; empty where it is the only path."""
+    """The lerp first; empty if it is the only path."""
     halved: tuple[HalvedTask, ...] = ()
     """Tasks whose `val` and `test` are parts of one labelled split."""
     whole: tuple[WholeScore, ...] = ()

@@ -48,7 +48,7 @@ def retain(
         points: every point of the sweep, in any order, including those whose weights are gone or never were.
         stored: (trial, step) -> bytes of all weights on disk.
         pinned: (trial, step) that stay whatever their scores, e.g. the baselines'.
-        margin: in units of S and of G; a 0 in either keeps only the frontier.
+        margin: in units of S and of G; a 0 in either keeps nothing off the frontier.
         max_bytes: limit on all weights together.
     """
     ordered = sorted(points, key=lambda point: point.key.order)

@@ -228,7 +228,7 @@ def series_of(
 ) -> Mapping[str, Sequence[tuple[int, float]]]:
     """Hypervolume and recovered on `val` after each finished trial, in the order in which they ended.
 
-    A later call only appends to the values of an earlier one. Recovered has no value where it is undefined.
+    A later call only appends to the values of an earlier one. Recovered has no value while it is undefined.
 
     Args:
         records: the sweep's.

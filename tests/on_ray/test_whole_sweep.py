@@ -60,7 +60,7 @@ def rays_processes() -> list[str]:
 
 
 def assert_nothing_of_ray_is_left(timeout_s: float = 40) -> None:
-    """Ray's agents notice a killed driver late: they look for their parent about once a minute."""
+    """Ray's agents notice a killed driver late: their own check of their parent takes most of a minute."""
     end = time.monotonic() + timeout_s
     while left := rays_processes():
         assert time.monotonic() < end, left

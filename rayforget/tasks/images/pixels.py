@@ -31,7 +31,7 @@ from rayforget.tasks.images.sources import ImageSource
 logger = logging.getLogger(__name__)
 
 CODE_VERSION = 1
-"""To be incremented whenever the same items and decoder would give other pixels."""
+"""Increment it whenever the same items and decoder would give other pixels."""
 _NUM_NAMED = 5
 BROKEN = "broken"
 """The key under which a record's facts name the skipped images."""
