@@ -44,13 +44,13 @@ TASK = "photos"
 SIZE = (500, 375)
 QUALITY = 90
 Hits = Mapping[float, NDArray[np.bool_]]
-"""alpha -> per image whether it is right."""
+"""alpha -> whether each image is right."""
 
 
 def draw_images(folder: Path, count: int, seed: int) -> None:
     """JPEGs of ImageNet's usual size in one folder per class: pictures of the built-in world under noise.
 
-    The noise has all scales, as photographs have, and makes the files about as large as ImageNet's.
+    The noise is of all scales, as in photographs, and makes the files about as large as ImageNet's.
     """
     width, height = SIZE
     for index in range(count):
@@ -98,7 +98,7 @@ def space_of(folder: Path, model: str, batch_size: int) -> Space:
 
 
 def open_equipment(space: Space, cache: Path) -> tuple[Equipment, PreparedClip]:
-    """A worker's equipment with one task, nothing decoded yet."""
+    """A worker's equipment with one task; nothing is decoded yet."""
     storage = Store.open(space.storage.path)
     resolved = space.model_dump(mode="json")
     info = SweepInfo(name=f"of-{cache.name}", space_name=space.name, created=0.0, space_digest=space_digest(resolved))
@@ -122,7 +122,7 @@ def open_equipment(space: Space, cache: Path) -> tuple[Equipment, PreparedClip]:
 
 
 def perturbed(theta_0: State, seed: int, share: float) -> dict[str, Tensor]:
-    """theta_1: every weight of the image tower moved by a `share` of its tensor's spread."""
+    """theta_1: moves every weight of the image tower by a `share` of its tensor's spread."""
     generator = torch.Generator().manual_seed(seed)
     moved = {}
     for name, tensor in theta_0.items():
@@ -136,7 +136,7 @@ def one_pass(equipment: Equipment, theta_1: State, alphas: Sequence[float]) -> t
     """Seconds and hits of our curve."""
     began = time.perf_counter()
     theta_0 = equipment.foundation.theta_0
-    ends = Ends(theta_0=theta_0, theta_1=changed_tensors(theta_0, theta_1), layers={})  # the lerp looks at no layer
+    ends = Ends(theta_0=theta_0, theta_1=changed_tensors(theta_0, theta_1), layers={})  # the lerp ignores layers
     scored = score_spots(ends, [Spot(alpha) for alpha in alphas], equipment.foundation.scorer(None), "val", equipment)
     seconds = time.perf_counter() - began
     scores = {
@@ -147,7 +147,7 @@ def one_pass(equipment: Equipment, theta_1: State, alphas: Sequence[float]) -> t
 
 
 class SeparateEvaluations:
-    """open_clip's own model, loaded and evaluated anew for every alpha."""
+    """open_clip's own model, loaded and evaluated again for every alpha."""
 
     def __init__(self, model: str, folder: Path, batch_size: int) -> None:
         import open_clip
@@ -160,7 +160,7 @@ class SeparateEvaluations:
         tokens = open_clip.get_tokenizer(source.name)([f"a photo of a {name}" for name in sorted(SHAPES)])
         with torch.inference_mode():
             features: Tensor = self.clip.encode_text(tokens, normalize=True)  # type: ignore[operator]
-            # As CLIP's zero-shot classifier: the mean over prompts (here one), of unit length again.
+            # As in CLIP's zero-shot classifier: the mean over prompts (here one), normalised again.
             self._classes = nn.functional.normalize(features, dim=-1)
 
     def curve(
@@ -191,7 +191,7 @@ class SeparateEvaluations:
 
 
 def compare(ours: Hits, theirs: Hits) -> None:
-    """Asserts that both found the same, item by item, and prints the curve."""
+    """Asserts that both give the same, item by item, and prints the curve."""
     for alpha, hits in ours.items():
         same = bool(np.array_equal(hits, theirs[alpha]))
         assert same, f"alpha {alpha:g}: {int((hits != theirs[alpha]).sum())} of {len(hits)} items differ"
@@ -200,7 +200,7 @@ def compare(ours: Hits, theirs: Hits) -> None:
 
 
 def chosen_model(asked: str) -> str:
-    """The model asked for; clip_real of the shared data where the built-in one has no weights."""
+    """The model asked for; clip_real of the shared data if the built-in one has no weights."""
     if asked != "builtin" or builtin_folder().is_dir():
         return asked
     shared = Path(os.environ.get("RAYFORGET_SHARED", "../shared")).resolve() / "data" / "clip_real"
@@ -209,7 +209,7 @@ def chosen_model(asked: str) -> str:
 
 
 def main() -> None:
-    """Runs it."""
+    """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--model", default="builtin", help="builtin, or local-dir:FOLDER in open_clip's format")
     parser.add_argument("--images", type=int, default=400, help="JPEGs of 500 x 375")
@@ -238,11 +238,11 @@ def main() -> None:
 
 
 def run(space: Space, folder: Path, peer: SeparateEvaluations, alphas: Sequence[float], move: float) -> None:
-    """Both sides on a first and a second theta_1."""
+    """Runs both sides on a first and a second theta_1."""
     warm_up, _ = open_equipment(space, folder / "warm-up")
     theta_0 = warm_up.foundation.theta_0
     first, second = (perturbed(theta_0, seed, move) for seed in (1, 2))
-    one_pass(warm_up, first, alphas[:1])  # kernels, threads and imports; its cache is thrown away
+    one_pass(warm_up, first, alphas[:1])  # warms up kernels, threads and imports; its cache is discarded
     shutil.rmtree(folder / "warm-up")
 
     tried = {}

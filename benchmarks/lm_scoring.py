@@ -2,9 +2,9 @@
 
 The other side does what a user of lm-eval does: for every alpha, interpolate the weights, load them into the
 transformers model of an HFLM, and evaluate the task from its JSON lines. Same items, same weights, same process.
-The two take turns at every alpha, so that what slows the machine for a while slows both. What is right must be the same
-item by item, except where the two best choices are nearer than 2e-4 (these are listed). What lm-eval spends at every
-call on asking pip for versions and on reading its thousands of task files is left out, in their favour.
+The two alternate at every alpha, so that what slows the machine for a while slows both. The right items must be the
+same, except if the two best choices differ by less than 2e-4 (these are listed). In lm-eval's favour, the time that
+each of its calls spends on asking pip for versions and on reading its thousands of task files is left out.
 """
 
 import argparse
@@ -46,15 +46,15 @@ class Questions:
 
     name: str
     prompt: str
-    """Ours; theirs has the same text from `jinja`."""
+    """For our side; theirs gets the same text from `jinja`."""
     jinja: str
     at_least: float
-    """How many times faster it must be."""
+    """The required speed-up."""
 
 
 @dataclass(slots=True)
 class Clock:
-    """Adds up the time spent within; a context manager that may be entered again."""
+    """Adds up the time spent inside; a context manager that may be entered again."""
 
     wall_s: float = 0.0
     cpu_s: float = 0.0
@@ -85,7 +85,7 @@ ASKED = (
 
 
 def random_model(shared: Path, folder: Path, layers: int, width: int, positions: int) -> CausalLm:
-    """An OPT of random weights with opt_real's tokenizer, saved and loaded as any other model."""
+    """An OPT of random weights with opt_real's tokenizer, saved and loaded like any other model."""
     from transformers import AutoTokenizer, OPTConfig, OPTForCausalLM
 
     tokenizer = AutoTokenizer.from_pretrained(shared / "data" / "opt_real")
@@ -108,7 +108,7 @@ def random_model(shared: Path, folder: Path, layers: int, width: int, positions:
 
 
 def perturbed(model: CausalLm) -> dict[str, Tensor]:
-    """theta_1: every tensor moved by noise of its own spread."""
+    """theta_1: moves every tensor by noise of its own spread."""
     generator = torch.Generator().manual_seed(1)
     return {
         name: tensor + torch.randn(tensor.shape, generator=generator) * (0.5 * tensor.std() + 0.01)
@@ -117,7 +117,7 @@ def perturbed(model: CausalLm) -> dict[str, Tensor]:
 
 
 def first_items(shared: Path, asked: Questions, count: int, folder: Path) -> Path:
-    """A file of the first items of the real `val`."""
+    """A file with the first items of the real `val`."""
     lines = (shared / "data" / "text" / asked.name / "val.jsonl").read_text().splitlines()[:count]
     path = folder / f"{asked.name}_{count}.jsonl"
     path.write_text("".join(f"{line}\n" for line in lines))
@@ -136,7 +136,7 @@ class OurCurve:
             group="g",
             prompt=asked.prompt,
             val=JsonLinesSource(kind="jsonl", path=str(items)),
-            test=JsonLinesSource(kind="jsonl", path=str(items), limit=1),  # a task has one; nothing is scored on it
+            test=JsonLinesSource(kind="jsonl", path=str(items), limit=1),  # required by a task; nothing is scored on it
         )
         task = resolve_text_tasks({asked.name: declared})[asked.name]
         cache = items.parent / f"cache_{time.perf_counter_ns()}"
@@ -164,7 +164,7 @@ class OurCurve:
 
 
 class SeparateEvaluations:
-    """lm-eval's HFLM over one transformers model, evaluated anew for every alpha."""
+    """lm-eval's HFLM over one transformers model, evaluated again for every alpha."""
 
     def __init__(self, model: CausalLm) -> None:
         import lm_eval.evaluator
@@ -180,7 +180,7 @@ class SeparateEvaluations:
         }
 
     def fastest_batch(self, asked: Questions, items: Path) -> int:
-        """The batch size that is fastest for them, on all the items."""
+        """The batch size that is fastest for them on all items."""
         seconds = {}
         for size in self._peers:
             began = time.perf_counter()
@@ -223,7 +223,7 @@ class SeparateEvaluations:
 
 
 def compare(ours: Sequence[NDArray[np.bool_]], theirs: Sequence[Sequence[Mapping[str, Any]]]) -> None:
-    """Asserts that both found the same, item by item, and prints the curve and each near-tie decided otherwise."""
+    """Asserts that both give the same, item by item, and prints the curve and each near-tie decided otherwise."""
     ties = []
     for point, (right, samples) in enumerate(zip(ours, theirs, strict=True)):
         expected = np.array([sample["acc"] == 1 for sample in samples])
@@ -238,7 +238,7 @@ def compare(ours: Sequence[NDArray[np.bool_]], theirs: Sequence[Sequence[Mapping
 
 
 def quiet() -> None:
-    """Keeps lm-eval, transformers and datasets from telling the same for every alpha."""
+    """Keeps lm-eval, transformers and datasets from repeating their messages for every alpha."""
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     import datasets
@@ -249,7 +249,7 @@ def quiet() -> None:
 
 
 def main() -> None:
-    """Runs it."""
+    """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--arc-easy", type=int, default=300, help="items")
     parser.add_argument("--pubmedqa", type=int, default=60, help="items")
@@ -290,11 +290,11 @@ def run(
     batch_tokens: int,
     shared: Path,
 ) -> None:
-    """Both sides on one task."""
+    """Runs both sides on one task."""
     items, single = (first_items(shared, asked, each, folder) for each in (count, 1))
     rows = [json.loads(line) for line in items.read_text().splitlines()]
     print(f"\n{asked.name}: {len(rows)} items of {len(rows[0]['choices'])} choices")
-    OurCurve(model, theta_1, asked, single, batch_tokens).point(0.0)  # kernels, threads and imports
+    OurCurve(model, theta_1, asked, single, batch_tokens).point(0.0)  # warms up kernels, threads and imports
     peer.evaluate(asked, single, 1)
     began = time.perf_counter()
     peer.evaluate(asked, single, 1)

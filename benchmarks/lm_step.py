@@ -1,9 +1,9 @@
 """A language model's training step against transformers' Trainer, and what distillation adds in time and memory.
 
-Each variant runs in a process of its own, so that its peak of resident memory is its own; the processes take turns
-for several rounds, and ratios are of one round. Same sequences, same batches, same weights (random), same optimiser,
-loss on the answer's tokens alone. transformers' Trainer fills every batch up to its longest sequence and makes the
-logits of all tokens, as its users' scripts do.
+Each variant runs in a process of its own, so that its peak of resident memory is its own; the processes alternate for
+several rounds, and ratios are taken within a round. Both sides have the same sequences, batches, (random) weights and
+optimiser, and the loss on the answer's tokens alone. transformers' Trainer pads every batch to its longest sequence and
+makes the logits of all tokens, as its users' scripts do.
 
 At 1.3 billion weights on a GPU, with the share of the chip's bf16 peak:
 
@@ -46,11 +46,11 @@ SKIPPED = 2
 """Steps before the timed ones."""
 FORWARDED = ("steps", "batch", "layers", "width", "vocab", "length", "checkpointing", "precision", "threads")
 PEAKS = {"B200": 2250.0, "H200": 989.0, "H100 PCIe": 756.0, "H100": 989.0, "A100": 312.0, "L40S": 362.0, "L4": 121.0}
-"""Part of torch.cuda.get_device_name() -> dense bf16 TFLOP/s as the makers state them."""
+"""Part of torch.cuda.get_device_name() -> the maker's dense bf16 TFLOP/s."""
 
 
 def write_model(folder: Path, args: argparse.Namespace) -> None:
-    """An OPT of random weights, in the hub's format; its tokenizer is never asked."""
+    """Writes an OPT of random weights in the hub's format; its tokenizer is never used."""
     from tokenizers import Tokenizer, models
     from transformers import AutoModelForCausalLM, OPTConfig
 
@@ -71,7 +71,7 @@ def write_model(folder: Path, args: argparse.Namespace) -> None:
 
 
 def sequences(args: argparse.Namespace) -> TrainingSet:
-    """Lengths as of medical questions and answers: 20 to 250 tokens (or as much longer as `--length` says).
+    """Sequences as long as medical questions and answers: 20 to 250 tokens (scaled to `--length`).
 
     The second half of each is learnt.
     """
@@ -88,7 +88,7 @@ def sequences(args: argparse.Namespace) -> TrainingSet:
 
 
 def recipe(variant: str, args: argparse.Namespace) -> Recipe:
-    """What the variant trains."""
+    """The variant's recipe."""
     return Recipe(
         method="m",
         adapter=LORA if variant.startswith("lora") else FullAdapter(),
@@ -109,8 +109,8 @@ def step_flops(args: argparse.Namespace, weights: int) -> float:
 
         6 N tokens + 6 vocabulary width targets + 6 layers width sum_i length_i^2
 
-    N counts the layers' weights; the output layer is needed for the learnt tokens alone; the last term is attention's,
-    which looks back only. What gradient checkpointing computes twice is counted once: it is needed once.
+    N counts the layers' weights; the output layer is needed only for the learnt tokens; the last term is attention's,
+    which only looks back. What gradient checkpointing computes twice is counted once, since it is needed once.
     """
     data = sequences(args)
     lengths = np.diff(data.starts).astype(np.float64)
@@ -122,7 +122,7 @@ def step_flops(args: argparse.Namespace, weights: int) -> float:
 
 
 def peak_tflops(args: argparse.Namespace) -> float | None:
-    """Of the option, else of the GPU where it is known."""
+    """The option's value, else the GPU's if known."""
     if args.peak_tflops is not None or not torch.cuda.is_available():
         return args.peak_tflops  # type: ignore[no-any-return]
     name = torch.cuda.get_device_name()
@@ -151,7 +151,7 @@ def ours(model: CausalLm, variant: str, args: argparse.Namespace) -> list[float]
 
 
 def teach_with_a_copy(model: CausalLm) -> None:
-    """Lets a second model answer as the teacher: what a script does that knows no better."""
+    """Makes a second model answer as the teacher, as a naive script would."""
     teacher = CausalHead(copy.deepcopy(model.head.lm)).eval()
 
     @torch.no_grad()
@@ -217,13 +217,13 @@ def theirs(model: CausalLm, variant: str, args: argparse.Namespace) -> list[floa
 
 
 def synchronise() -> None:
-    """Waits for a GPU, where there is one."""
+    """Waits for a GPU, if there is one."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def timed(work: Any) -> float:
-    """Seconds."""
+    """Seconds that the work takes."""
     synchronise()
     started = time.perf_counter()
     work()
@@ -232,7 +232,7 @@ def timed(work: Any) -> float:
 
 
 def run_one(args: argparse.Namespace) -> None:
-    """One variant in this process; prints its figures as JSON."""
+    """Runs one variant in this process; prints its figures as JSON."""
     torch.set_num_threads(args.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = load_causal_lm(CausalLmFoundation(kind="causal_lm", model=str(args.model)), device)
@@ -253,7 +253,7 @@ def run_one(args: argparse.Namespace) -> None:
 
 
 def peak_bytes() -> int:
-    """The most memory so far: of the GPU where there is one, else resident."""
+    """Peak memory so far: the GPU's if there is one, else resident."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
@@ -306,7 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def print_share_of_peak(rounds: list[dict[str, float]], args: argparse.Namespace) -> None:
-    """What full fine-tuning makes of the chip, and of its bf16 peak where that is known."""
+    """Prints the throughput of full fine-tuning, and its share of the chip's bf16 peak if that is known."""
     rate = statistics.median(figures["tflops"] for figures in rounds)
     checkpointing = "; what gradient checkpointing computes twice is counted once" if args.checkpointing else ""
     print(f"  full: {rate:.4g} TFLOP/s needed by the model{checkpointing}")
@@ -320,7 +320,7 @@ def print_share_of_peak(rounds: list[dict[str, float]], args: argparse.Namespace
 
 
 def start(variant: str, folder: str, args: argparse.Namespace) -> dict[str, float]:
-    """The variant in a process of its own."""
+    """Runs the variant in a process of its own."""
     options = [f"--{name}={getattr(args, name)}" for name in FORWARDED]
     if args.peak_tflops is not None:
         options.append(f"--peak-tflops={args.peak_tflops}")

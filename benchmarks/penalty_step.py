@@ -59,13 +59,13 @@ class SwitchedTrainer(Trainer):
         self._pairs = list(zip(kept.weights.values(), kept.start, strict=True))
 
     def switch(self, kind: str) -> None:
-        """The next step is of this kind."""
+        """Makes the next step one of this kind."""
         norm, _, form = kind.partition(" ")
         self._hooks = {norm.lower(): self._prepared[norm.lower()]} if form == "proximal" else {}
         self.in_loss = norm if form == "autograd" else None
 
     def _loss_of(self, batch: Batch, *, last: bool) -> Tensor:
-        """With the penalty as papers' code has it: a sum over all weights, differentiated with the loss."""
+        """Adds the penalty as papers' code has it: a sum over all weights, differentiated with the loss."""
         loss = super()._loss_of(batch, last=last)
         if self.in_loss is None:
             return loss
@@ -77,7 +77,7 @@ class SwitchedTrainer(Trainer):
         return loss
 
     def time_penalty(self, norm: str) -> float:
-        """Seconds of the proximal step alone, hot on its heels."""
+        """Seconds of the proximal step alone, right after a training step."""
         began = time.perf_counter()
         with torch.no_grad():
             self._prepared[norm.lower()].after_step(self.recipe.learning_rate)
@@ -85,12 +85,12 @@ class SwitchedTrainer(Trainer):
 
     @property
     def num_weights(self) -> int:
-        """Weights that are trained, and penalised."""
+        """Number of weights that are trained, and penalised."""
         return sum(weight.numel() for weight, _ in self._pairs)
 
 
 class RandomImages:
-    """Random images for an open_clip image tower of random weights (implements `Learner`)."""
+    """Random images for an open_clip image tower with random weights (implements `Learner`)."""
 
     num_items = 1024
     output: None = None
@@ -121,7 +121,7 @@ class RandomImages:
 def recipe_of(batch_size: int) -> Recipe:
     """Far more steps than will be taken, so that the learning rate stays near its peak.
 
-    With both penalties; which one a step takes is switched.
+    Has both penalties; `switch` decides which one a step takes.
     """
     return Recipe(
         method="switched",
@@ -135,7 +135,7 @@ def recipe_of(batch_size: int) -> Recipe:
 
 
 def real_learner(batch_size: int, cache: Path) -> tuple[str, Learner]:
-    """clip_real on PACS photographs; the built-in model on its own pictures where that data is not there."""
+    """clip_real on PACS photographs; the built-in model on its own pictures if that data is missing."""
     shared = Path(os.environ.get("RAYFORGET_SHARED", "../shared")).resolve() / "data"
     sources: dict[str, Source]
     if (shared / "clip_real").is_dir():
@@ -164,7 +164,7 @@ def real_learner(batch_size: int, cache: Path) -> tuple[str, Learner]:
 
 
 def measure(name: str, learner: Learner, batch_size: int, rounds: int, *, targets: bool) -> None:
-    """Takes the steps and prints what they cost."""
+    """Takes the steps and prints their costs."""
     trainer = SwitchedTrainer(learner, recipe_of(batch_size))
     seconds: dict[str, list[float]] = {kind: [] for kind in KINDS}
     alone: dict[str, list[float]] = {norm: [] for norm in PENALTIES}
@@ -214,7 +214,7 @@ def paired(times: Sequence[float], others: Sequence[float]) -> tuple[float, floa
 
 
 def main() -> None:
-    """Runs it."""
+    """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--trials", type=int, default=60, help="steps of each kind with the real model")
     parser.add_argument("--batch", type=int, default=64, help="batch size with the real model")

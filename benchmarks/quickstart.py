@@ -1,8 +1,8 @@
 """The quickstart sweep as a user runs it: wall time and peak memory of the whole process tree.
 
-Memory is read every ten seconds; reading it takes a second of a core where there are forty processes. A page that
-several processes share is counted once for each (resident set size), so the sum is an upper bound; where the system
-tells it, the sum of proportional shares is printed too.
+Memory is read every ten seconds; reading it takes a second of a core for forty processes. A page that several processes
+share is counted once for each (resident set size), so the sum is an upper bound; if the system tells it, the sum of
+proportional shares is printed too.
 """
 
 import argparse
@@ -27,23 +27,23 @@ NAME = "quickstart"
 
 @dataclass(slots=True, kw_only=True)
 class Peak:
-    """The most memory seen so far, in bytes."""
+    """Peak memory so far, in bytes."""
 
     together: int = 0
     """Resident memory of all processes together."""
     shared_once: int = 0
-    """The same with every shared page counted once; 0 where the system does not tell."""
+    """The same with every shared page counted once; 0 if the system does not tell."""
     processes: int = 0
-    """How many processes there were at most."""
+    """Largest number of processes at a time."""
     largest: dict[str, int] = field(default_factory=dict)
-    """Kind of process -> the most that one of them had."""
+    """Kind of process -> the peak of one of them."""
 
     def look(self, root: psutil.Process) -> None:
-        """Reads the memory of a process and all below it."""
+        """Reads the memory of a process and all its descendants."""
         together, shared_once, processes = 0, 0, 0
         with suppress(psutil.NoSuchProcess):
             for process in (root, *root.children(recursive=True)):
-                # Processes come and go while they are looked at.
+                # Processes may end while they are looked at.
                 with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                     resident = process.memory_info().rss
                     together += resident
@@ -57,7 +57,7 @@ class Peak:
 
 
 def kind_of(process: psutil.Process, root: psutil.Process) -> str:
-    """What a process is, in a few words: `the driver`, `ray::RayTrainWorker`, `raylet`."""
+    """The kind of a process, in a few words: `the driver`, `ray::RayTrainWorker`, `raylet`."""
     if process.pid == root.pid:
         return "the driver"
     command: list[str] = process.cmdline()
@@ -85,7 +85,7 @@ def run(command: Sequence[str], every_s: float) -> tuple[int, float, Peak]:
 
 
 def print_record(storage: Path) -> None:
-    """How much the sweep did."""
+    """Prints how much the sweep did."""
     records = [record for record in Sweep.open(Store.open(str(storage)), NAME).records() if record.recipe]
     trained = {record.trial for record in records}
     failed = {record.trial for record in records if record.status == "failed"}
@@ -100,7 +100,7 @@ def print_record(storage: Path) -> None:
 
 
 def main() -> None:
-    """Runs it."""
+    """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--space", type=Path, help="another space file than the shipped quickstart")
     parser.add_argument("--trials", type=int, help="other than the space's number of trainings")

@@ -1,11 +1,11 @@
-"""What was measured -> the lines in which every benchmark here reports it."""
+"""Measurements -> the lines in which every benchmark reports them."""
 
 import os
 import platform
 
 
 def print_machine(torch_threads: int | None = None) -> None:
-    """Says what the figures below were measured on, and whether the machine was busy when it began."""
+    """Prints the machine on which the figures below were measured, and whether it was busy at the start."""
     load = os.getloadavg()[0]
     threads = "" if torch_threads is None else f", {torch_threads} torch threads"
     print(f"machine: {os.cpu_count()} cores, {platform.system()} {platform.machine()}{threads}")
@@ -14,7 +14,7 @@ def print_machine(torch_threads: int | None = None) -> None:
 
 
 def print_target(what: str, value: float, *, at_most: float | None = None, at_least: float | None = None) -> None:
-    """One line: a figure, what it must be (one of the two), and whether it is."""
+    """Prints one line: a figure, its target (one of the two), and whether it is met."""
     if at_most is not None:
         limit, met = f"at most {at_most:g}", value <= at_most
     elif at_least is not None:

@@ -1,9 +1,9 @@
 """Equal trials through a warm slot, against the same trials each with its own TorchTrainer inside a Tune function.
 
 The warm side is `rayforget sweep` itself, run as a command. The other side is the pattern of Ray's own guide ("Ray
-Train with Ray Tune"): a Tune function that builds and fits a TorchTrainer, whose worker calls the very function that
-a slot's worker calls, on the same model, data and recipe. It runs second and so finds the images decoded and
-theta_0's scores measured. Trials are small: the training and one point, so that what is around them shows.
+Train with Ray Tune"): a Tune function that builds and fits a TorchTrainer, whose worker calls the same function as a
+slot's worker, on the same model, data and recipe. It runs second and so finds the images decoded and theta_0's scores
+measured. Trials are small (the training and one point), so that their overhead shows.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def tasks() -> dict[str, Any]:
 
 
 def space_of(folder: Path, trials: int, epochs: int, cpus: float) -> Space:
-    """Equal trainings: one of them is the baseline, the others a method that is nothing else."""
+    """Equal trainings: one is the baseline, the others are a method without any change."""
     tree = {
         "name": "warm_slot",
         "foundation": {"kind": "clip", "model": "builtin"},
@@ -67,7 +67,7 @@ def space_of(folder: Path, trials: int, epochs: int, cpus: float) -> Space:
 
 
 def run_warm(space: Space, folder: Path) -> float:
-    """`rayforget sweep` on these trials; returns when it began."""
+    """Runs `rayforget sweep` on these trials; returns when it began."""
     file = folder / "space.yaml"
     tree = space.model_dump(mode="json", exclude_defaults=True)
     file.write_text(json.dumps(tree))  # JSON is YAML
@@ -78,7 +78,7 @@ def run_warm(space: Space, folder: Path) -> float:
 
 
 def worker(config: dict[str, Any]) -> None:
-    """What Ray Train runs for each trial: sets everything up and does one job, as a slot's worker does."""
+    """Run by Ray Train for each trial: sets everything up and does one job, as a slot's worker does."""
     import torch
 
     from rayforget.on_ray.worker import run_job
@@ -88,10 +88,10 @@ def worker(config: dict[str, Any]) -> None:
 
 
 def run_cold(space: Space, trials: int) -> float:
-    """The same trials, each with its own TorchTrainer inside a Tune function; returns when it began."""
+    """Runs the same trials, each with its own TorchTrainer inside a Tune function; returns when it began."""
     from rayforget.on_ray.session import ray_session
 
-    os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "1"  # as Ray's guide leaves it; our sweeps go without
+    os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "1"  # the guide's default, which our sweeps turn off
     resolved = space.model_dump(mode="json")
     info = SweepInfo(name=COLD, space_name=space.name, created=time.time(), space_digest=space_digest(resolved))
     Sweep.create(Store.open(space.storage.path), info, space_text="", space=resolved)
@@ -127,7 +127,7 @@ def run_cold(space: Space, trials: int) -> float:
 
 
 def records_of(folder: Path, name: str) -> list[CheckpointRecord]:
-    """The trials' records in the order in which they were finished."""
+    """The trials' records in the order in which they finished."""
     found = [record for record in Sweep.open(Store.open(str(folder)), name).records() if record.recipe]
     failed = [record.reason for record in found if record.status == "failed"]
     if failed:
@@ -141,7 +141,7 @@ def work(record: CheckpointRecord) -> float:
 
 
 def report(title: str, records: Sequence[CheckpointRecord], began: float) -> tuple[float, float]:
-    """Prints one side; returns its seconds per further trial, and those of them beyond training and evaluation."""
+    """Prints one side; returns its seconds per further trial, and how many of them are overhead."""
     further = [(later.finished - earlier.finished, work(later)) for earlier, later in pairwise(records)]
     wall = statistics.mean(seconds for seconds, _ in further)
     beyond = [seconds - worked for seconds, worked in further]
@@ -177,7 +177,7 @@ def module_seconds(space: Space) -> float:
 
 
 def main() -> None:
-    """Runs it."""
+    """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--trials", type=int, default=8, help="equal trials on each side, at least 2")
     parser.add_argument("--epochs", type=int, default=4, help="passes over the training set; set for about 2 s")

@@ -175,7 +175,7 @@ def rm(
 
 
 def main() -> None:
-    """Runs a command; what is wrong with the user's input, or with a disk, is one message and exit code 2."""
+    """Runs a command; a fault in the user's input, or of a disk, is one message and exit code 2."""
     _quiet()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter shows ?
@@ -190,7 +190,7 @@ def main() -> None:
     except RayforgetError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:  # whoever read on, as `head` does, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
@@ -200,7 +200,7 @@ def main() -> None:
 
 
 def _quiet() -> None:
-    """Nothing phones home unless the user says so, libraries draw no bars of their own, ranks keep to their threads."""
+    """Turns off telemetry unless the user asks for it, hides libraries' progress bars, keeps ranks to their threads."""
     for variable, value in {
         "RAY_USAGE_STATS_ENABLED": "0",
         "MLFLOW_DISABLE_TELEMETRY": "true",

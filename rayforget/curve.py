@@ -1,4 +1,4 @@
-"""theta_0, theta_1 and a scorer -> curves along every path: the common grid, the asked alpha, what promises most."""
+"""theta_0, theta_1 and a scorer -> curves along every path: the common grid, the asked alpha, the most promising."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ Pairs = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ends:
-    """What every path of a checkpoint runs between."""
+    """The two ends of a checkpoint's paths."""
 
     theta_0: Mapping[str, Tensor]
     """Holds at least the tensors of `theta_1`."""
@@ -45,13 +45,14 @@ class ScoredCurve:
     """One checkpoint's curves on `val`."""
 
     points: tuple[Point[Score], ...]
-    """The lerp's first, ascending in alpha along each path; theta_0 (once) and theta_1 are among them."""
+    """Lerp first, ascending in alpha along each path; includes theta_0 (once) and theta_1."""
     dropped: Mapping[Spot, NotFinite]
-    """Spots that have no scores; extrapolation can lead to numbers that are not finite."""
+    """Spots without scores; extrapolation can lead to numbers that are not finite."""
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the record notes of it: nothing, or each dropped alpha and its tasks' items without a finite output."""
+        """What the record notes: nothing, or each dropped alpha with the number of its items without a finite
+        output."""
         dropped = [
             {"alpha": spot.alpha, **({} if spot.path == LERP else {"path": spot.path}), "tasks": dict(why.items)}
             for spot, why in sorted(self.dropped.items(), key=lambda item: item[0].order)
@@ -62,22 +63,22 @@ class ScoredCurve:
 def score_curve(
     ends: Ends, *, asked: float | None, frontier: Pairs, scorer: Scorer, equipment: Equipment, seed: int
 ) -> ScoredCurve:
-    """Scores what is certain in one go, then what looks promising.
+    """Scores in one go the spots that are certain to be needed, then those that look promising.
 
     Certain are the common coarse grid on every path without a domain, the asked alpha on the lerp, and the first round
     of each inner search. Then come the second rounds, and up to `curve.refine` further alphas, which all paths share.
     Every rank calls it. A spot whose outputs are not finite is dropped: it is no point, and the curves go on.
 
     Args:
-        ends: of the paths.
-        asked: the searcher's alpha, where this checkpoint is the one that it asked for.
+        ends: the two ends of the paths.
+        asked: the searcher's alpha, if this is the checkpoint it asked for.
         frontier: what a refined alpha must beat.
-        scorer: of the recipe's head.
+        scorer: the scorer of the recipe's head.
         equipment: the worker's.
-        seed: of the inner searches.
+        seed: seed of the inner searches.
 
     Raises:
-        TrainingError: on every rank, where theta_1 itself (alpha = 1 of the lerp) has no scores.
+        TrainingError: on every rank, if theta_1 itself (alpha = 1 of the lerp) has no scores.
     """
     coarse = equipment.space.curve.coarse
     paths = curve_paths(equipment.space.curve.paths)
@@ -117,15 +118,15 @@ def score_curve(
 def score_spots(
     ends: Ends, spots: Iterable[Spot], scorer: Scorer, split: Split, equipment: Equipment
 ) -> dict[Spot, Scored]:
-    """Scores each spot's model, as many models per pass as fit in memory and as the scorer gains from, whatever paths.
+    """Scores each spot's model, on whatever path, as many per pass as fit in memory and as the scorer gains from.
 
-    A model is made on CPU whatever the device, so that one that is rebuilt anywhere is, bit for bit, the one scored.
+    Models are made on the CPU whatever the device, so that a model rebuilt anywhere is, bit for bit, the one scored.
 
     Args:
-        ends: of the paths.
+        ends: the two ends of the paths.
         spots: in any order; the same on every rank.
-        scorer: of the recipe's head.
-        split: what is scored.
+        scorer: the scorer of the recipe's head.
+        split: the split to score.
         equipment: gives device and memory.
     """
     spots = list(spots)
@@ -148,7 +149,7 @@ def _score_together(
 
 
 def theta_of(ends: Ends, spot: Spot) -> dict[str, Tensor]:
-    """The spot's model: those of its tensors that differ from theta_0; the same bits whenever it is made.
+    """The tensors of the spot's model that differ from theta_0; the same bits whenever it is made.
 
     Raises:
         FoundationError: the path does not fit the model.
@@ -165,11 +166,11 @@ class _Search:
 
     @property
     def first(self) -> Iterable[Spot]:
-        """What the first round scores."""
+        """The spots of the first round."""
         return self._drawn.values()
 
     def second(self, scores: Mapping[Spot, tuple[float, float]], frontier: Pairs) -> Iterable[Spot]:
-        """What the second round scores, once the first is known."""
+        """The spots of the second round, once the first is scored."""
         mine = set(self.first)
         others = [*frontier, *(pair for spot, pair in scores.items() if spot not in mine)]
         rest = self._path.evaluations - num_first(self._path.evaluations)
@@ -183,7 +184,7 @@ class _Search:
 def _promising(
     pairs: Mapping[Spot, tuple[float, float]], frontier: Pairs, paths: CurvePaths, budget: int
 ) -> list[Spot]:
-    """The spots between neighbours on a path's curve that promise most; each curve starts at theta_0."""
+    """The most promising spots between neighbours on each path's curve; every curve starts at theta_0."""
     curves = {
         path: [(spot.alpha, *pair) for spot, pair in pairs.items() if spot.path == path or spot == _THETA_0]
         for path in paths.fixed

@@ -1,6 +1,6 @@
-"""torch's deterministic algorithms while a block runs: the same bits, whenever the same device does the same work.
+"""Restricts torch to deterministic algorithms while a block runs: same device and work, same bits.
 
-Without them some of a GPU's kernels add in an order that changes from run to run.
+Otherwise some GPU kernels add in an order that changes from run to run.
 """
 
 import os
@@ -12,22 +12,22 @@ import torch
 from rayforget.errors import TrainingError
 
 _NAMED_BY_TORCH = "use_deterministic_algorithms"
-"""In each of torch's errors about an operation without a deterministic form."""
+"""Occurs in each of torch's errors about an operation without a deterministic form."""
 _CUBLAS = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-"""With it cuBLAS gives every stream a workspace of its own; it is read when cuBLAS starts."""
+"""Gives every cuBLAS stream a workspace of its own; read when cuBLAS starts."""
 
 
 def ask_cublas() -> None:
-    """Sets what cuBLAS needs, unless the user has set it; before this process uses a GPU."""
+    """Sets the variable that cuBLAS needs, unless the user has set it; call before this process uses a GPU."""
     os.environ.setdefault(*_CUBLAS)
 
 
 @contextmanager
 def deterministic(on: bool) -> Iterator[None]:
-    """Within, torch takes deterministic algorithms alone; afterwards what it took before. Nothing where not `on`.
+    """Restricts torch to deterministic algorithms within the block, then restores the old setting; no-op unless `on`.
 
     Raises:
-        TrainingError: an operation has no such form; names it. All ranks meet it alike.
+        TrainingError: an operation has no such form; the message names it. All ranks meet it alike.
     """
     if not on:
         yield
@@ -52,6 +52,6 @@ def deterministic(on: bool) -> Iterator[None]:
 
 
 def _operation(message: str) -> str:
-    """`put_ does not have a deterministic implementation, ...` -> `put_`; cuBLAS, which torch blames otherwise."""
+    """`put_ does not have a deterministic implementation, ...` -> `put_`; recognises errors about cuBLAS too."""
     name, found, _ = message.partition(" does not have a deterministic implementation")
     return name.strip() if found else "a matrix product of cuBLAS" if "CuBLAS" in message else "an operation"

@@ -43,31 +43,31 @@ def any_rank(flag: bool, device: torch.device) -> bool:
 
 
 def from_rank_0(value: T, device: torch.device) -> T:
-    """Rank 0's value on every rank; what the other ranks pass is not looked at.
+    """Rank 0's value on every rank; what the other ranks pass is ignored.
 
     For decisions that the ranks could each take for themselves, but that must not differ in the last bit: one rank
     that asks for another alpha leaves the others waiting in a collective for ever.
 
     Args:
-        value: can be pickled, and is small.
-        device: of this rank; NCCL moves nothing that is not on a GPU.
+        value: small and picklable.
+        device: this rank's device; NCCL moves only what is on a GPU.
     """
     return _from(0, value, device)
 
 
 def on_rank_0(decide: Callable[[], T], device: torch.device) -> T:
-    """What `decide` returns on rank 0, on every rank; the others do not call it.
+    """What `decide` returns on rank 0, on every rank; the other ranks do not call it.
 
-    For whatever reads or writes the storage: two ranks that look for themselves may see two states of it (each host of
-    a network disk remembers for a while what it saw), and an error that rank 0 alone knew of would leave the others
+    Meant for all that reads or writes the storage: two ranks that look for themselves may see two states of it (each
+    host of a network disk remembers for a while what it saw), and an error known to rank 0 alone would leave the others
     waiting.
 
     Args:
-        decide: what it returns can be pickled; some megabytes at most.
-        device: of this rank.
+        decide: returns something picklable, some megabytes at most.
+        device: this rank's device.
 
     Raises:
-        RayforgetError, OSError: on every rank, what `decide` raised. Any other error rank 0 raises alone.
+        RayforgetError, OSError: on every rank, what `decide` raised. Rank 0 alone raises any other error.
     """
     value: T | None = None
     error: Exception | None = None
@@ -79,11 +79,11 @@ def on_rank_0(decide: Callable[[], T], device: torch.device) -> T:
     value, error = from_rank_0((value, error), device)
     if error is not None:
         raise error
-    return value  # type: ignore[return-value]  # T may hold None itself
+    return value  # type: ignore[return-value]  # T may include None
 
 
 def reason_of_any_rank(reason: str | None, device: torch.device) -> str | None:
-    """Why the ranks cannot go on: on every rank the reasons of all that have one, or None where no rank has."""
+    """Why the ranks cannot go on: on every rank the reasons of all ranks that have one; None if none has."""
     if not any_rank(reason is not None, device):
         return None
     reasons = [_from(source, reason, device) for source in range(world_size())]
@@ -93,11 +93,11 @@ def reason_of_any_rank(reason: str | None, device: torch.device) -> str | None:
 
 
 def state_from_rank_0(state: T, device: torch.device) -> T:
-    """Rank 0's state on every rank, tensor by tensor: no more than one of them is held twice, or is on the device.
+    """Rank 0's state on every rank, sent tensor by tensor: at most one is held twice, or on the device, at a time.
 
     Args:
-        state: nested dicts and lists of tensors on the CPU and of what can be pickled; only rank 0's is looked at.
-        device: of this rank.
+        state: nested dicts and lists of tensors on the CPU and of picklable values; only rank 0's is read.
+        device: this rank's device.
     """
     if not is_distributed():
         return state
@@ -113,14 +113,14 @@ def state_from_rank_0(state: T, device: torch.device) -> T:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Where a tensor belongs in a state that is sent."""
+    """A tensor's place in a state that is sent."""
 
     shape: torch.Size
     dtype: torch.dtype
 
 
 def _outline(value: Any, tensors: list[Tensor]) -> Any:
-    """The state with places for its tensors, which go to the end of `tensors` in the order of the places."""
+    """The state with placeholders for its tensors, which are appended to `tensors` in the order of the placeholders."""
     if isinstance(value, Tensor):
         tensors.append(value)
         return _Place(shape=value.shape, dtype=value.dtype)
@@ -130,7 +130,7 @@ def _outline(value: Any, tensors: list[Tensor]) -> Any:
 
 
 def _filled(outline: Any, device: torch.device) -> Any:
-    """The state of this outline, its tensors received in the order of their places."""
+    """The state with this outline; its tensors are received in the order of their placeholders."""
     if isinstance(outline, _Place):
         tensor = torch.empty(outline.shape, dtype=outline.dtype, device=device)
         dist.broadcast(tensor, src=0)

@@ -38,12 +38,12 @@ class EquipmentSpec:
     space: Space
     sweep_name: str
     token: int | None = None
-    """The driver's number: once another driver has the sweep, this worker writes nothing more. None asks nobody."""
+    """The driver's number: this worker stops writing once another driver has the sweep. None checks nothing."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Equipment:
-    """A worker's standing equipment; a trial leaves nothing behind in it but cached scores of theta_0."""
+    """A worker's standing equipment; a trial leaves behind only cached scores of theta_0."""
 
     space: Space
     foundation: Foundation
@@ -52,13 +52,13 @@ class Equipment:
     provenance: Mapping[str, Any]
     scores_cache: ScoresCache
     tensors_cache: TensorsCache | None = None
-    """Where penalties keep what they made of data; None keeps nothing."""
+    """Where penalties keep what they computed from data; None keeps nothing."""
     _theta_0_scores: dict[Split, dict[str, Score]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, spec: EquipmentSpec, *, local_rank: int = 0, share: Share = keep_own) -> "Equipment":
-        """Loads the foundation and the data on this rank's device; theta_0 lies where `share` puts it."""
-        methods_of(spec.space)  # these import what other packages bring: a node that lacks one says so now
+        """Loads the foundation and the data on this rank's device; `share` decides where theta_0 lies."""
+        methods_of(spec.space)  # imports other packages' extensions: a node that lacks one says so now
         task_roles(spec.space)
         paths = curve_paths(spec.space.curve.paths)
         device = device_of(spec.space.resources, local_rank)
@@ -86,7 +86,7 @@ class Equipment:
 
     @property
     def roles(self) -> tuple[TaskRole, ...]:
-        """What each task counts for."""
+        """Each task's role."""
         return task_roles(self.space)
 
     def objectives(self, scores: Mapping[str, Score]) -> tuple[float, float]:
@@ -95,9 +95,9 @@ class Equipment:
         return speciality(values, self.roles), generality(values, self.roles)
 
     def theta_0_scores(self, split: Split) -> dict[str, Score]:
-        """theta_0's own scores: measured once per storage path, known again by weights, items, prompts and code.
+        """theta_0's scores, measured once per storage path and then found by weights, items, prompts and code.
 
-        Every rank calls it: where the scores are not known they are measured together.
+        Every rank calls it: unknown scores are measured by all together.
         """
         if split not in self._theta_0_scores:
             key = self._theta_0_key(split)
@@ -122,10 +122,10 @@ class Equipment:
         )
 
     def settle_theta_0(self) -> None:
-        """Measures theta_0 on `val` for the sweep's record, or takes what the record has; every rank calls it.
+        """Measures theta_0 on `val` for the sweep's record, or checks it against the record; every rank calls it.
 
         Raises:
-            RecordError: the sweep was started from another model, or with other data.
+            RecordError: the sweep was started with another model or other data.
         """
         recorded = on_rank_0(lambda: self.sweep.record(THETA_0, 0) if self.sweep.has(THETA_0, 0) else None, self.device)
         if recorded is None:
@@ -138,7 +138,7 @@ class Equipment:
         self._theta_0_scores["val"] = dict(recorded.points[0].scores)
 
     def _what_changed_since(self, record: CheckpointRecord) -> str | None:
-        """Why this rank cannot go on with the sweep of this theta_0: it has another model, or other data."""
+        """Why this rank cannot continue the sweep of this theta_0 (another model, or other data); None if it can."""
         if record.theta_0_hash != self.foundation.theta_0_hash:
             return (
                 f"sweep {self.sweep.info.name} was started from a model with hash {record.theta_0_hash}, "
@@ -156,7 +156,7 @@ class Equipment:
         )
 
     def theta_0_record(self) -> CheckpointRecord:
-        """theta_0 as a record of its own; the same bytes whoever makes it."""
+        """theta_0's own record; the same bytes whoever makes it."""
         return CheckpointRecord(
             trial=THETA_0,
             step=0,
@@ -171,13 +171,13 @@ class Equipment:
 
 
 def device_of(resources: Resources, local_rank: int) -> torch.device:
-    """The GPU of this rank where the space asks for GPUs, else the CPU."""
+    """This rank's GPU if the space asks for GPUs, else the CPU."""
     if resources.gpus_per_worker == 0:
         return torch.device("cpu")
     if torch.cuda.device_count() == 0:
         raise SpaceError("resources.gpus_per_worker asks for GPUs, this machine shows none; set it to 0 for the CPU")
     if resources.deterministic:
         ask_cublas()
-    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32; bf16 and fp16 are asked for by the recipe
-    # A Ray Train worker sees the GPUs of its slot on this node, under torchrun a rank sees all of them.
+    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32; the recipe asks for bf16 and fp16
+    # A Ray Train worker sees the GPUs of its slot on this node; under torchrun a rank sees all of them.
     return torch.device("cuda", local_rank % torch.cuda.device_count())

@@ -1,4 +1,4 @@
-"""The few errors that rayforget raises on purpose; a message says what was found, what was expected, what to do."""
+"""The errors that rayforget raises on purpose; a message says what was found, what was expected, and what to do."""
 
 
 class RayforgetError(Exception):
@@ -6,15 +6,15 @@ class RayforgetError(Exception):
 
 
 class SpaceError(RayforgetError, ValueError):
-    """A space file, or what it points to, cannot be used as it is."""
+    """A space file, or something it points to, cannot be used as it is."""
 
 
 class ExtensionError(RayforgetError, LookupError):
-    """A name in a space stands for nothing here, for two things, or for a package that cannot be imported."""
+    """A name in a space stands for nothing, for two things, or for a package that cannot be imported."""
 
 
 class FoundationError(RayforgetError, ValueError):
-    """A foundation model cannot be loaded, or not be trained the way a recipe asks."""
+    """A foundation model cannot be loaded, or cannot be trained the way a recipe asks."""
 
 
 class TaskError(RayforgetError, ValueError):
@@ -26,14 +26,14 @@ class RecordError(RayforgetError, RuntimeError):
 
 
 class StorageError(RecordError, OSError):
-    """The storage refuses: a disk is full or read-only, a file is in the way of a folder, a server does not answer."""
+    """The storage refuses: a full or read-only disk, a file in place of a folder, a server that does not answer."""
 
     transient = False
     """Whether the same request may succeed later."""
 
 
 class TakenOverError(StorageError):
-    """Another driver has the sweep now, or it was deleted: this one, and its workers, may write no more."""
+    """Another driver has taken over the sweep, or it was deleted: this driver and its workers may write no more."""
 
 
 class TrainingError(RayforgetError, RuntimeError):

@@ -1,7 +1,7 @@
-"""A name that a space writes -> the object of that name: one of ours, or an entry point of somebody else's package.
+"""A name in a space -> the object of that name: one of ours, or an entry point of another package.
 
-Nothing is imported before a space names it, so that a package that is broken breaks nothing but the space that asks
-for it. A package announces its extensions in its pyproject.toml:
+Nothing is imported before a space names it, so that a broken package breaks only the spaces that ask for it. A package
+announces its extensions in its pyproject.toml:
 
     [project.entry-points."rayforget.penalties"]
     huber = "my_package.huber:HuberPenalty"
@@ -25,35 +25,35 @@ _used: dict[str, dict[str, str]] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extension(Generic[T]):
-    """What a name stands for, and who brought it."""
+    """An extension and the package that brings it."""
 
     value: T
     package: str | None = None
-    """Distribution that brings it; None for rayforget's own."""
+    """The distribution that brings it; None for rayforget's own."""
     version: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Registry(Generic[T]):
-    """One kind of extension: rayforget's own by their places, others' by the entry points of installed packages."""
+    """One kind of extension: rayforget's own, by module path, and others', by entry points of installed packages."""
 
     group: str
-    """Group of entry points, e.g. `rayforget.penalties`."""
+    """The entry points' group, e.g. `rayforget.penalties`."""
     noun: str
-    """What a user calls one, for messages: `penalty`."""
+    """What messages call one: `penalty`."""
     own: Mapping[str, str] = field(default_factory=dict)
     """Name -> `module:attribute`."""
 
     def names(self) -> tuple[str, ...]:
-        """Every name that may be written, rayforget's own first; imports none of them."""
+        """Every valid name, rayforget's own first; imports none of them."""
         return (*self.own, *sorted({point.name for point in self._points()} - self.own.keys()))
 
     def find(self, name: str) -> Extension[T]:
-        """Imports what the name stands for.
+        """Imports the extension of this name.
 
         Raises:
-            ExtensionError: there is no such name here, two packages claim it, or its package cannot be imported; one
-                line, whatever is behind it.
+            ExtensionError: there is no such name, two packages claim it, or its package cannot be imported; one line,
+                whatever the cause.
         """
         claims = [point for point in self._points() if point.name == name]
         if name in self.own:
@@ -74,7 +74,7 @@ class Registry(Generic[T]):
         package, version = _package(point), point.dist.version if point.dist else None
         try:
             value: T = point.load()
-        except Exception as error:  # somebody else's code, whatever it raises
+        except Exception as error:  # third-party code may raise anything
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise ExtensionError(
                 f"{self.noun} {point.name!r} of package {package} cannot be imported ({reason}); mend or uninstall it"
@@ -83,7 +83,7 @@ class Registry(Generic[T]):
         return Extension(value=value, package=package, version=version)
 
     def _points(self) -> list[EntryPoint]:
-        """One for each package: a distribution that is found twice on the path is itself both times."""
+        """One entry point per package: a distribution found twice on the path counts once."""
         found = _installed(self.group, tuple(sys.path))
         return list({(point.name, _package(point)): point for point in found}.values())
 
@@ -96,12 +96,12 @@ class Registry(Generic[T]):
 
 @lru_cache(maxsize=16)
 def _installed(group: str, path: tuple[str, ...]) -> EntryPoints:
-    """What is announced in the folders of this path: read once, since it is some hundred small files."""
+    """The entry points announced in the folders of this path; cached, since reading takes some hundred small files."""
     return entry_points(group=group)
 
 
 def used_extensions() -> dict[str, dict[str, str]]:
-    """Group -> name -> `package version`, of other packages' extensions that this process has imported."""
+    """Group -> name -> `package version` of the other packages' extensions that this process has imported."""
     return {group: dict(names) for group, names in sorted(_used.items())}
 
 

@@ -1,23 +1,23 @@
-"""Packages that a user may do without -> one clear message where they are needed and not there."""
+"""Optional packages -> one clear message if one is needed and missing."""
 
 from importlib.util import find_spec
 
 from rayforget.errors import RayforgetError
 
 _EXTRAS = {"datasets": "datasets", "lm_eval": "language"}
-"""Package -> the extra of pyproject.toml that brings it."""
+"""Package -> the extra of pyproject.toml that installs it."""
 
 
 class MissingExtraError(RayforgetError, ImportError):
-    """A package is needed that only an extra installs."""
+    """A needed package is missing, which only an extra installs."""
 
 
 def need(package: str, what: str) -> None:
-    """Raises MissingExtraError where the package is not installed.
+    """Raises MissingExtraError if the package is not installed.
 
     Args:
-        package: to be imported.
-        what: the user's wish that needs it, e.g. `foundation.kind: causal_lm`.
+        package: the package to import.
+        what: the setting that needs it, e.g. `foundation.kind: causal_lm`.
     """
     if find_spec(package) is None:
         raise MissingExtraError(

@@ -1,7 +1,8 @@
-"""Signs of life: whatever takes long says `beat(...)` as it goes on, and whoever watches over it hears that.
+"""Signs of life: long work calls `beat(...)` as it progresses, and the watcher hears them.
 
-A context rather than an argument: reading, decoding, tokenising and scoring are many calls deep, and all of them are as
-useful where nobody listens. Threads that a function starts are not heard; their results are, where they are collected.
+A context variable rather than an argument: reading, decoding, tokenising and scoring are many calls deep and must also
+work if nobody listens. Beats of threads that a function starts are not heard; beats where their results are collected
+are.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -10,13 +11,13 @@ from contextvars import ContextVar
 from typing import TypeVar
 
 Heartbeat = Callable[[str, int, int], None]
-"""Called with (stage, done, in all), often: it is for the listener to be quick about it."""
+"""Called often, with (stage, done, total): the listener must be quick."""
 
 Item = TypeVar("Item")
 
 
 def _nobody(stage: str, done: int, total: int) -> None:
-    """Nobody listens."""
+    """The default listener, which ignores every beat."""
 
 
 _LISTENER: ContextVar[Heartbeat] = ContextVar("listener", default=_nobody)
@@ -24,7 +25,7 @@ _LISTENER: ContextVar[Heartbeat] = ContextVar("listener", default=_nobody)
 
 @contextmanager
 def heard_by(listener: Heartbeat) -> Iterator[None]:
-    """Within, every `beat` of this thread goes to `listener`."""
+    """Sends every `beat` of this thread to `listener` within the block."""
     token = _LISTENER.set(listener)
     try:
         yield
@@ -36,15 +37,15 @@ def beat(stage: str, done: int = 0, total: int = 0) -> None:
     """Says that the work goes on.
 
     Args:
-        stage: what is done: `decode tasks.photo.val`.
-        done: how much of it.
-        total: of how much; 0 where that is not known.
+        stage: the work in progress, e.g. `decode tasks.photo.val`.
+        done: how much of it is done.
+        total: how much there is; 0 if unknown.
     """
     _LISTENER.get()(stage, done, total)
 
 
 def beating(items: Iterable[Item], stage: str, total: int) -> Iterator[Item]:
-    """The items, with a beat for each one that was asked for."""
+    """Yields the items with a beat for each."""
     for done, item in enumerate(items, start=1):
         beat(stage, done, total)
         yield item

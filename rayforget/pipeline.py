@@ -36,22 +36,22 @@ from rayforget.values.records import CheckpointRecord, TestRecord
 
 
 def run_trial(job: TrialJob, equipment: Equipment, heartbeat: Heartbeat) -> list[CheckpointRecord]:
-    """Trains a recipe and scores its alpha curves at every chosen fraction; writes each as soon as it is done.
+    """Trains a recipe and scores its alpha curves at every chosen fraction; records each as soon as it is done.
 
-    A checkpoint that the record already holds (from before a worker died) is not scored again. A failure that all
-    ranks share comes back as a record with status `failed`; one of a single rank is raised.
+    A checkpoint already in the record (from before a worker died) is not scored again. A failure that all ranks share
+    is returned as a record with status `failed`; a failure of a single rank is raised.
 
     Args:
-        job: what to train.
+        job: the recipe and the trial's name.
         equipment: the worker's.
-        heartbeat: hears that the work goes on.
+        heartbeat: called as the work goes on.
 
     Returns:
         The trial's records, oldest first.
 
     Raises:
-        TaskError, RecordError, OSError: the data or the storage failed, which says nothing of the recipe; nothing is
-            recorded, so that the trial can be taken up again.
+        TaskError, RecordError, OSError: the data or the storage failed, which says nothing about the recipe; nothing
+            is recorded, so that the trial can be taken up again.
     """
     with heard_by(heartbeat):
         return _run_trial(job, equipment)
@@ -61,7 +61,7 @@ def _run_trial(job: TrialJob, equipment: Equipment) -> list[CheckpointRecord]:
     resume = equipment.sweep.resume_folder(job.name)
     records = on_rank_0(lambda: _recorded(job, equipment), equipment.device)
     if is_finished(records):
-        return records  # its workers died between the last record and the answer
+        return records  # the workers died between the last record and the answer
     done = {record.step for record in records}
     started = time.monotonic()
     try:
@@ -85,22 +85,21 @@ def _run_trial(job: TrialJob, equipment: Equipment) -> list[CheckpointRecord]:
                     record = _record_snapshot(job, snapshot, records, equipment, trained - started)
                     records.append(record)
                 started += time.monotonic() - trained
-    except (TrainingError, FoundationError) as error:  # raised by all ranks alike; others restart the worker group
+    except (TrainingError, FoundationError) as error:  # by all ranks; other errors restart the group
         records.append(_failed(job, error, equipment))
     on_rank_0(lambda: equipment.sweep.drop_resume(job.name), equipment.device)
     return records
 
 
 def _recorded(job: TrialJob, equipment: Equipment) -> list[CheckpointRecord]:
-    """The trial's records, oldest first; read by rank 0, which decides for all what is done."""
+    """The trial's records, oldest first; rank 0 reads them and so decides for all ranks what is done."""
     return [equipment.sweep.record(job.name, step) for step in equipment.sweep.trials().get(job.name, [])]
 
 
 def _state_to_resume(folder: Store, equipment: Equipment) -> dict[str, Any] | None:
-    """The state that rank 0 found, on every rank: all go on from the same step, or all begin.
+    """The state that rank 0 found, sent to every rank: all go on from the same step, or all begin.
 
-    The others are sent it instead of reading it: what they would find may be another one, and a storage that serves all
-    is asked once.
+    Reading it on each rank could find different states, and would ask the storage once per rank.
     """
     found: dict[str, Any] | None = None
 
@@ -113,15 +112,15 @@ def _state_to_resume(folder: Store, equipment: Equipment) -> dict[str, Any] | No
 
 
 def score_tests(jobs: Sequence[TestJob], equipment: Equipment, heartbeat: Heartbeat) -> int:
-    """Scores what is asked for on `test`, each part recorded as soon as it is done; a part that cannot be is left out.
+    """Scores on `test` what is asked for, recording each part as soon as it is done and skipping parts that fail.
 
-    What the record already holds (from before a worker died) is not scored again.
+    What is already recorded (from before a worker died) is not scored again.
 
     Returns:
-        How many points were scored.
+        The number of points scored.
 
     Raises:
-        RecordError: on every rank, when all else is recorded: names the parts that could not be scored, and why.
+        RecordError: on every rank, once all else is recorded; names the parts that could not be scored, and why.
     """
     tested = on_rank_0(lambda: frozenset(equipment.sweep.test_scores()), equipment.device)
     count = 0
@@ -132,9 +131,9 @@ def score_tests(jobs: Sequence[TestJob], equipment: Equipment, heartbeat: Heartb
             continue
         try:
             count += len(score_test(replace(job, spots=spots), equipment, heartbeat).scores)
-        except StorageError:  # the scores cannot be written: neither could the next ones
+        except StorageError:  # the scores cannot be written, so neither could the next ones
             raise
-        except (RecordError, TrainingError, FoundationError) as error:  # of all ranks alike; others end the job
+        except (RecordError, TrainingError, FoundationError) as error:  # by all ranks; other errors end the job
             failed.append(f"{job.trial} step {job.step}: {error}")
     if failed:
         raise RecordError(
@@ -145,12 +144,12 @@ def score_tests(jobs: Sequence[TestJob], equipment: Equipment, heartbeat: Heartb
 
 
 def score_test(job: TestJob, equipment: Equipment, heartbeat: Heartbeat) -> TestRecord:
-    """Scores chosen points of a kept checkpoint on `test`; rank 0 writes them.
+    """Scores the chosen points of a kept checkpoint on `test`; rank 0 records them.
 
     Raises:
-        RecordError: on every rank, where the checkpoint cannot be read or is not the one that was recorded.
-        TrainingError: on every rank, where a point's outputs are not finite (the others are recorded), or an operation
-            has no deterministic form that was asked for.
+        RecordError: on every rank, if the checkpoint cannot be read or is not the one that was recorded.
+        TrainingError: on every rank, if a point's outputs are not finite (the others are recorded), or if determinism
+            was asked for and an operation has no deterministic form.
     """
     with heard_by(heartbeat), deterministic(equipment.space.resources.deterministic):
         return _score_test(job, equipment)
@@ -184,7 +183,7 @@ def _score_test(job: TestJob, equipment: Equipment) -> TestRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Checkpoint:
-    """What a record and its weights file hold, proven to belong together."""
+    """The contents of a record and its weights file, verified to belong together."""
 
     recipe: Recipe
     ends: Ends
@@ -192,7 +191,7 @@ class _Checkpoint:
 
 
 def _load_checkpoint(job: TestJob, equipment: Equipment) -> _Checkpoint:
-    """Raises on every rank where one rank cannot read it, so that none is left waiting for the others."""
+    """Raises on every rank if one rank cannot read the checkpoint, so that none is left waiting."""
     checkpoint: _Checkpoint | None = None
     failure: Exception | None = None
     try:
@@ -254,7 +253,7 @@ def _record_snapshot(
     )
 
     def write() -> dict[str, float]:
-        if not equipment.sweep.has(job.name, snapshot.step):  # else another worker's belong to its record
+        if not equipment.sweep.has(job.name, snapshot.step):  # if it is recorded, its weights are another worker's
             save_weights(equipment.sweep.store, job.name, snapshot.step, ends.theta_1)
         saved = time.monotonic()
         took = {"train": train_seconds, "evaluate": evaluated - started, "save": saved - evaluated}
@@ -274,7 +273,7 @@ def _failed(job: TrialJob, error: Exception, equipment: Equipment) -> Checkpoint
 
 
 def failed_record(job: TrialJob, reason: str, theta_0_hash: str) -> CheckpointRecord:
-    """The record of a trial that did not come to its end; its step is 0, which no checkpoint has."""
+    """The record of a trial that failed; its step is 0, which no checkpoint has."""
     return CheckpointRecord(
         trial=job.name,
         step=0,

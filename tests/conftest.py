@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; Ray's processes share these cores
-os.environ.pop("UV_RUN_RECURSION_DEPTH", None)  # messages tell what to type without `uv run`, however this was started
+os.environ.pop("UV_RUN_RECURSION_DEPTH", None)  # messages then omit `uv run`, however this was started
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Two ends of a path: a model of any number of layers, a tensor in each and one that belongs to none."""
+"""Two ends of a path: a model with any number of layers, one tensor in each and one that belongs to none."""
 
 import torch
 from torch import Tensor

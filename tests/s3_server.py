@@ -1,4 +1,4 @@
-"""A real S3 protocol server on loopback, and a door before it that refuses what a test tells it to refuse."""
+"""A real S3 protocol server on loopback, and a door in front of it that refuses what a test tells it to refuse."""
 
 import http.client
 import logging
@@ -18,7 +18,7 @@ ENVIRONMENT = {
 
 @contextmanager
 def s3_server() -> Iterator[int]:
-    """moto's server; gives its port."""
+    """Runs moto's server; yields its port."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -38,13 +38,13 @@ def make_bucket(port: int, name: str) -> None:
 
 
 class Door:
-    """Passes requests on to the server, but for those that it is told to refuse."""
+    """Passes requests on to the server, except those that it is told to refuse."""
 
     def __init__(self, port: int) -> None:
         self.refusals: list[int] = []
-        """HTTP statuses of the next answers; 0 breaks the connection off."""
+        """HTTP statuses of the next answers; 0 drops the connection."""
         self.lost_answers = 0
-        """Of so many requests the server hears, and the client does not hear the answer."""
+        """Number of requests whose answer gets lost: the server receives them, the client hears nothing."""
         self.ignores_conditions = False
         self.seen: list[str] = []
         door = self

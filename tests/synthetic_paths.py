@@ -17,7 +17,7 @@ LINES = ("lines(gamma=0.1)", "lines(gamma=0.5)")
 def with_paths(
     records: list[CheckpointRecord], test: Mapping[PointKey, Mapping[str, Score]]
 ) -> tuple[list[CheckpointRecord], dict[PointKey, Mapping[str, Score]]]:
-    """Two paths that forget less than the lerp, and a searched one; every training's lerp stays as it is."""
+    """Two paths that forget less than the lerp, and a searched one; every training's lerp is unchanged."""
     worlds = World("val"), World("test")
     rng = np.random.default_rng(5)
     scored, changed = dict(test), []

@@ -1,4 +1,4 @@
-"""The benchmarks start, on the least that each takes; what they find at that size means nothing."""
+"""The benchmarks start, at the smallest sizes; their figures mean nothing there."""
 
 import os
 import subprocess

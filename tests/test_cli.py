@@ -1,4 +1,4 @@
-"""The command line: quick to answer, one message for a mistake, nothing written by what only looks."""
+"""The command line: quick to answer, one message for a mistake, nothing written by commands that only look."""
 
 import json
 import os
@@ -88,7 +88,7 @@ Run = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command in an empty folder; gives the exit code that `main` would give, and the output or message."""
+    """Runs a command in an empty folder; returns the exit code that `main` would give, and the output or message."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RAYFORGET_STORAGE", raising=False)
     monkeypatch.setenv("COLUMNS", "200")
@@ -106,7 +106,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Path:
-    """Image folders of two tasks, every image another, and the space file that names them."""
+    """Image folders of two tasks, all images different, and the space file that names them."""
     random = np.random.default_rng(0)
     for task, splits in (("photo", ("train", "val", "test")), ("sketch", ("val", "test"))):
         for split in splits:
@@ -123,7 +123,7 @@ def folders(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A storage path with one whole sweep, `whole`, and one that lacks its last trainings, `half`."""
+    """A storage path with a complete sweep, `whole`, and one that lacks its last trainings, `half`."""
     folder = tmp_path_factory.mktemp("recorded")
     (folder / "space.yaml").write_text(HEAD + WORLD + TAIL)
     loaded = load_space(folder / "space.yaml")
@@ -161,7 +161,7 @@ def test_help_is_answered_without_any_heavy_import() -> None:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         found, _, spent = done.stdout.splitlines()[-1].rpartition(" ")
         assert found == "[]"
-        seconds.append(float(spent))  # of the processor: a busy machine does not change it much
+        seconds.append(float(spent))  # CPU time, which a busy machine changes little
     assert statistics.median(seconds) < 0.5
 
 
@@ -221,7 +221,7 @@ def test_a_space_that_cannot_be_used_is_refused_before_any_sweep_is_written(
     assert text in message
     assert message.startswith(f"{folders}:{'' if line is None else line}")
     assert len(message.splitlines()) == 1
-    cache = folders.parent / "runs" / "cache"  # hashes of images that were read: a second try need not read them again
+    cache = folders.parent / "runs" / "cache"  # hashes of the images read, for a second try
     written = files_below(folders.parent) - before - {cache.parent, cache}
     assert all(cache / "hashes" in (path, *path.parents) for path in written)
 

@@ -1,4 +1,4 @@
-"""cluster.yaml: Ray accepts it, the world sees SSH alone, and the nodes get the pinned project and the token."""
+"""cluster.yaml: Ray accepts it, only SSH is open to the world, the nodes get the pinned project and the token."""
 
 import ast
 import copy
@@ -30,7 +30,7 @@ def commands(*keys: str) -> str:
 
 
 def ingress(rules: list[dict[str, Any]]) -> Iterator[tuple[int, int]]:
-    """Port ranges that these rules open to anybody."""
+    """Port ranges that these rules open to everybody."""
     for rule in rules:
         ranges = [one["CidrIp"] for one in rule.get("IpRanges", [])] + [
             one["CidrIpv6"] for one in rule.get("Ipv6Ranges", [])
@@ -62,7 +62,7 @@ def test_nothing_but_ssh_is_open_to_the_world() -> None:
     own = CLUSTER["provider"]["security_group"].get("IpPermissions", [])
     assert list(ingress([*rays_own_rules(), *own])) == [(SSH, SSH)]
     for kind in CLUSTER["available_node_types"].values():
-        # A group or an interface named here would replace the group whose rules were just looked at.
+        # A group or an interface named here would replace the group whose rules were just checked.
         assert not {"SecurityGroupIds", "SecurityGroups", "NetworkInterfaces"} & kind["node_config"].keys()
 
 
@@ -98,7 +98,7 @@ def test_the_project_is_installed_under_its_constraints() -> None:
     (install,) = [command for command in CLUSTER["setup_commands"] if "-e ~/rayforget" in command]
     words = shlex.split(install)
     assert words[words.index("-c") + 1] == "~/rayforget/constraints.txt"
-    assert words[words.index("-e") + 1] == "~/rayforget[all]"  # no task is refused for want of a package
+    assert words[words.index("-e") + 1] == "~/rayforget[all]"  # no task is refused for lack of a package
     assert words[0].endswith("uv")
 
 

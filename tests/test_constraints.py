@@ -1,4 +1,4 @@
-"""constraints.txt: pins all that pyproject.toml asks for, within its ranges, and says nothing of who made it."""
+"""constraints.txt: pins everything that pyproject.toml asks for, within its ranges, without naming its author."""
 
 import re
 import tomllib
@@ -19,7 +19,7 @@ MACHINES = [
 
 
 def pinned(name: str, environment: dict[str, str]) -> list[str]:
-    """Versions of this package that hold in this environment."""
+    """The versions of this package pinned for this environment."""
     return [
         next(iter(pin.specifier)).version
         for pin in PINS
@@ -40,7 +40,7 @@ def test_every_direct_dependency_is_pinned_once_within_its_range(python: str, ma
         versions = pinned(wanted.name, environment)
         assert len(versions) == 1, f"{wanted.name}: {versions}"
         assert wanted.specifier.contains(versions[0]), f"{wanted}: {versions[0]}"
-    for line in optional:  # a user may do without them, and so may this file; what it says must fit
+    for line in optional:  # optional for users and for this file; whatever it pins must fit
         wanted = Requirement(line)
         assert all(wanted.specifier.contains(version) for version in pinned(wanted.name, environment))
 

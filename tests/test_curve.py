@@ -24,7 +24,7 @@ GIB = 2**-30
 
 
 class Together(VectorScorer):
-    """Says how many models share a pass."""
+    """Sets how many models share a pass."""
 
     def __init__(self, models_per_pass: int | None) -> None:
         super().__init__()

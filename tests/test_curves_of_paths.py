@@ -1,4 +1,4 @@
-"""Curves along several paths: what shares a pass, what is one point, how the lerp stays, and what comes back."""
+"""Curves along several paths: what shares a pass, what is one point, how the lerp stays, and what is restored."""
 
 from pathlib import Path
 from typing import Any

@@ -74,7 +74,7 @@ def test_on_a_cpu_no_bit_changes(tmp_path: Path) -> None:
 
 
 class Puts(torch.nn.Module):
-    """A layer whose forward torch can only do in an order of its own."""
+    """A layer whose forward torch can only run non-deterministically."""
 
     def __init__(self, inner: torch.nn.Module) -> None:
         super().__init__()

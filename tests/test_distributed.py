@@ -33,10 +33,10 @@ CPU = torch.device("cpu")
 
 
 class Divided(VectorScorer):
-    """Ranks that disagree: each rank sees another curve, and says to the others which models it was asked for."""
+    """Ranks that disagree: each sees another curve, and compares the models that it is asked for with the others'."""
 
     def score(self, thetas: Sequence[State], split: Split) -> list[Scored]:
-        """Peaks where this rank likes it; a rank that is asked for other models than its fellows raises."""
+        """Peaks where this rank likes it; raises if this rank is asked for other models than the others."""
         self.asked.append(len(thetas))
         sums = torch.tensor([float(theta["q_proj.bias"][0]) if theta else 0.0 for theta in thetas])
         together = all_reduce_sum(sums.clone()) / (dist.get_world_size() if dist.is_initialized() else 1)
@@ -65,7 +65,7 @@ def curve(root: Path, scorer: VectorScorer) -> list[float]:
 
 
 def damaged_part(root: Path) -> tuple[str, list[Any]]:
-    """What a rank says of a job of which one part cannot be read by rank 1 alone, and what is recorded then."""
+    """A rank's report on a job one part of which only rank 1 cannot read, and what is then recorded."""
     equipment = vector_equipment(root)
     theta_1 = {"q_proj.bias": torch.ones(7)}
     for trial in ("0001-full", "0002-full"):
@@ -98,7 +98,7 @@ def record(equipment: Any, trial: str, theta_1: dict[str, torch.Tensor]) -> Chec
 
 
 def decisions(root: Path) -> dict[str, Any]:
-    """What a rank hears of what rank 0 alone looked at, found broken, or holds."""
+    """What a rank hears of what only rank 0 looked at, found broken, or holds."""
     number = dist.get_rank()
     looked: list[int] = []
     found = on_rank_0(lambda: looked.append(number) or root.name, CPU)
@@ -122,9 +122,9 @@ def decisions(root: Path) -> dict[str, Any]:
 
 
 def unlike_storages(root: Path) -> dict[str, Any]:
-    """A rank's training where every look at the storage but rank 0's shows a state of long ago.
+    """A rank's training if every look at the storage but rank 0's shows a state of long ago.
 
-    Rank 1 sees the storage as it was before anything was saved; the training goes on from rank 0's state all the same.
+    Rank 1 sees the storage as it was before anything was saved; the training still goes on from rank 0's state.
     """
     equipment = vector_equipment(root / "now")
     job = TrialJob(name="0001-full", recipe=vector_recipe(epochs=3))
@@ -154,7 +154,8 @@ def run_rank(rank: int, root: Path) -> None:
 
 
 def half_trained(root: Path) -> int:
-    """Leaves a sweep `now` whose training was saved after four steps, and one of `long ago`; the steps in all."""
+    """Leaves a sweep `now` whose training was saved after four steps, and one of `long ago`; returns the total
+    steps."""
     equipment, recipe = vector_equipment(root / "now"), vector_recipe(epochs=3)
     vector_equipment(root / "long ago")
     trainer = Trainer(equipment.foundation.learner(recipe), recipe, seed=derive_seed(0, recipe.key, "train"))
@@ -181,8 +182,8 @@ def damaged() -> None:
 
 @pytest.mark.slow
 def test_what_rank_0_decides_holds_for_all(tmp_path: Path) -> None:
-    """Left to themselves the two ranks of `curve` would refine other alphas, and wait for each other for ever."""
-    vector_equipment(tmp_path / "parts")  # the sweep is there before two ranks look for it
+    """By themselves the two ranks of `curve` would refine different alphas, and wait for each other for ever."""
+    vector_equipment(tmp_path / "parts")  # the sweep exists before two ranks look for it
     (tmp_path / "a file").touch()
     undisturbed = half_trained(tmp_path / "storages")
     torch.multiprocessing.spawn(run_rank, args=(tmp_path,), nprocs=WORLD_SIZE)  # type: ignore[no-untyped-call]

@@ -59,7 +59,7 @@ def of(reads: Counter[str], folder: str) -> dict[str, int]:
 def test_a_resumed_driver_reads_each_file_once_and_the_chosen_ones_again(
     tmp_path: Path, reads: Counter[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the start over the report to its end, however few points' items are in memory at once."""
+    """From the start to the report, however few points' items are in memory at once."""
     monkeypatch.setattr("rayforget.frontier.measured._TOGETHER", 20)
     work_off(begin(tmp_path, 20))
     work = resumed(tmp_path)
@@ -101,7 +101,7 @@ def test_report_and_mirror_share_one_reading_and_one_bootstrap(tmp_path: Path, r
 
 @contextmanager
 def counting() -> Iterator[Counter[str]]:
-    """Calls of Python functions as `file.function`, of this thread."""
+    """Calls of Python functions in this thread, as `file.function`."""
     calls: Counter[str] = Counter()
 
     def note(frame: FrameType, event: str, _: Any) -> None:
@@ -116,7 +116,7 @@ def counting() -> Iterator[Counter[str]]:
 
 
 def test_an_answer_and_the_next_ask_look_at_no_earlier_training(tmp_path: Path) -> None:
-    """Points are put together for the training that ended alone, and no recipe's key is computed twice."""
+    """Points are only assembled for the training that ended, and no recipe's key is computed twice."""
     found = []
     work = begin(tmp_path, 40)
     errors = BaselineErrors(work.roles)
@@ -141,12 +141,12 @@ def test_an_answer_and_the_next_ask_look_at_no_earlier_training(tmp_path: Path) 
 
 
 def held_by(make: Callable[[], object]) -> int:
-    """Bytes that what `make` returns holds."""
+    """Bytes held by the result of `make`."""
     gc.collect()
     tracemalloc.start()
     kept = make()
     gc.collect()
-    held, _ = tracemalloc.get_traced_memory()  # the peak is of the store's buffers
+    held, _ = tracemalloc.get_traced_memory()  # the peak is the store's buffers
     tracemalloc.stop()
     del kept
     return held
@@ -156,7 +156,7 @@ def test_a_driver_holds_tens_of_kilobytes_of_a_training_however_many_items_it_wa
     """15 points of 10,000 items of two tasks have 300 kB; 10,000 trainings at 45 kB are 0.45 GB."""
     trainings, num_items = 40, 10_000
     work_off(begin(tmp_path, trainings), num_items)
-    resumed(tmp_path)  # what is imported and compiled on the way is not the trainings'
+    resumed(tmp_path)  # imports and compiled code do not count
     held = held_by(lambda: resumed(tmp_path))
     assert held < 45_000 * trainings
 

@@ -1,4 +1,4 @@
-"""A name stands for one thing, is imported when it is named, and a broken package breaks nothing else."""
+"""A name stands for one thing and is imported only when named; a broken package breaks nothing else."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from rayforget.extensions import Registry, used_extensions
 
 
 def install(folder: Path, package: str, points: dict[str, str], code: str = "", group: str = "rayforget.toys") -> None:
-    """What pip leaves of a package: its module, and metadata with its entry points."""
+    """Writes what pip leaves of a package: its module, and metadata with its entry points."""
     (folder / f"{package}.py").write_text(code)
     metadata = folder / f"{package}-2.5.dist-info"
     metadata.mkdir()

@@ -1,4 +1,4 @@
-"""What an extra brings may be missing: images need none of it, and what does says how to install it."""
+"""Extras may be missing: images need none, and what needs one says how to install it."""
 
 import subprocess
 import sys

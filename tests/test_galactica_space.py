@@ -1,4 +1,4 @@
-"""search_spaces/galactica_medical.yaml, run dry: a random-weight model of Galactica's layout, and local data."""
+"""search_spaces/galactica_medical.yaml, run dry: a random-weight model with Galactica's layout, and local data."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_another_model_is_one_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def dry(tmp_path: Path) -> LoadedSpace:
-    """Everything small and local; without ifeval, which needs a download of nltk's."""
+    """Everything small and local; without ifeval, which needs a download for nltk."""
     from lm_eval_data import write
 
     text = "\n".join(line for line in SPACE.read_text().splitlines() if not line.lstrip().startswith("ifeval:"))

@@ -1,4 +1,4 @@
-"""Signs of life reach whoever listens, from the thread that works and from nowhere else."""
+"""Signs of life reach the listener from the thread that works, and from nowhere else."""
 
 import threading
 

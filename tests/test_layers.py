@@ -1,4 +1,4 @@
-"""Who may import whom: proven in fresh interpreters that lack the forbidden packages, and by reading the imports."""
+"""Who may import whom: verified in fresh interpreters without the forbidden packages, and by reading the imports."""
 
 import ast
 import subprocess
@@ -32,7 +32,7 @@ for top in {names}:
 
 
 def import_without(blocked: set[str], names: list[str]) -> None:
-    """Imports these parts of rayforget, every module in them, where the blocked packages do not exist."""
+    """Imports every module in these parts of rayforget, as if the blocked packages did not exist."""
     code = IMPORT_ALL.format(blocked=sorted(blocked), names=names)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -40,7 +40,7 @@ def import_without(blocked: set[str], names: list[str]) -> None:
 
 @cache
 def imports_of(path: Path) -> tuple[str, ...]:
-    """Every module that a file imports anywhere in it, inside functions and for type checkers too."""
+    """Every module imported anywhere in a file, including inside functions and for type checkers."""
     return tuple(_imports(ast.parse(path.read_text()), path))
 
 
@@ -54,7 +54,7 @@ def _imports(tree: ast.Module, path: Path) -> Iterator[str]:
 
 
 def importers(package: str) -> list[str]:
-    """Files below rayforget that import a package or module, relative to it."""
+    """Files below rayforget that import a package or module, by relative path."""
     return sorted(
         path.relative_to(ROOT).as_posix()
         for path in ROOT.rglob("*.py")
@@ -93,11 +93,11 @@ def test_only_the_edges_import_the_ray_folder() -> None:
 
 
 FAMILIES = sorted(path.parent.name for path in (ROOT / "foundations").glob("*/kind.py"))
-"""The folders of foundations, which are called as their kinds are."""
+"""The folders of foundations, which have the names of their kinds."""
 
 
 def knows_a_family(code: str) -> list[str]:
-    """What code says of one kind of foundations: an import of its folder, or its name as a value."""
+    """Code's mentions of one kind of foundation: an import of its folder, or its name as a value."""
     tree = ast.parse(code)
     imported = [
         name for name in _imports(tree, Path("code")) for kind in FAMILIES if f"{name}.".startswith(_folder_of(kind))
@@ -150,18 +150,18 @@ def test_no_part_of_a_family_is_imported_by_another_family() -> None:
 
 
 def module_of(path: Path) -> str:
-    """`rayforget.space.load` of that file; of a package's `__init__.py` the package."""
+    """The file's module, e.g. `rayforget.space.load`; for an `__init__.py` its package."""
     parts = path.relative_to(ROOT.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def house_of(module: str) -> str:
-    """The folder below rayforget that a module lies in, or the module itself where it lies in none."""
+    """The folder below rayforget in which a module lies, or the module itself if it lies in none."""
     return ".".join(module.split(".")[:2])
 
 
 def imports_among_us() -> dict[str, set[str]]:
-    """Module -> those of ours that it imports, wherever in the file, for type checkers too."""
+    """Module -> rayforget's modules that it imports anywhere in the file, including for type checkers."""
     modules = {module_of(path): path for path in ROOT.rglob("*.py")}
     found: dict[str, set[str]] = {}
     for module, path in modules.items():
@@ -171,7 +171,7 @@ def imports_among_us() -> dict[str, set[str]]:
 
 
 def circle(imports: dict[str, set[str]]) -> list[str]:
-    """Nodes that import each other around, the first of them again at the end; nothing where there is no circle."""
+    """Nodes that import each other in a circle, the first of them again at the end; empty if there is no circle."""
     try:
         tuple(TopologicalSorter(imports).static_order())
     except CycleError as error:

@@ -1,4 +1,4 @@
-"""One trial and the scores on `test`: what is not finite or cannot be read costs itself alone."""
+"""One trial and the scores on `test`: what is not finite or cannot be read costs only itself."""
 
 import errno
 import os
@@ -118,7 +118,7 @@ def test_a_sweep_goes_on_with_the_data_that_it_was_started_with(tmp_path: Path) 
 
 def test_a_sweep_whose_data_changed_is_refused(tmp_path: Path) -> None:
     class Changed(VectorScorer):
-        """Another item in `g`."""
+        """Has another item in `g`."""
 
         def items_by_task(self, split: Split) -> dict[str, str]:
             return {**super().items_by_task(split), "g": "others"}
@@ -172,7 +172,7 @@ def test_a_trial_fails_when_theta_1_has_no_scores(tmp_path: Path, strict: str) -
 
 
 def test_refined_alphas_are_those_that_the_recorded_curve_promises(tmp_path: Path) -> None:
-    """Points of the record and their objectives are what the refinement saw."""
+    """The refinement saw the recorded points and their objectives."""
     equipment = vector_equipment(tmp_path, curve={"coarse": [0, 0.5, 1], "refine": 3})
     (record,) = run_trial(job(recipe=vector_recipe(learning_rate=0.1)), equipment, no_heartbeat)
     assert {0.0, 0.5, 1.0} < {point.alpha for point in record.points}

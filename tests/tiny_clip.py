@@ -1,4 +1,4 @@
-"""Small open_clip models of random weights in open_clip's local-folder format, and decoded sets of random pixels."""
+"""Small open_clip models with random weights in open_clip's local-folder format, and sets of random pixels."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def save_clip(
     dtype: torch.dtype = torch.float32,
     **model_cfg: Any,
 ) -> ClipFoundation:
-    """Writes a model of random weights and returns the foundation that names it."""
+    """Writes a model with random weights and returns the foundation that names it."""
     folder.mkdir(parents=True, exist_ok=True)
     config = {"embed_dim": 24, "vision_cfg": vision, "text_cfg": text or TEXT, **model_cfg}
     files = {"model_cfg": config, "preprocess_cfg": preprocess or {"resize_mode": "squash"}}
@@ -46,7 +46,7 @@ def save_clip(
 
 
 def fused_clip(spec: ClipFoundation) -> Any:
-    """The same model as open_clip has it."""
+    """The same model, as open_clip builds it."""
     return open_clip.create_model(spec.model, require_pretrained=True).eval()
 
 

@@ -1,4 +1,4 @@
-"""Small causal language models of random weights and of real architectures, with a tokenizer made on the spot."""
+"""Small causal language models with random weights and real architectures, with a tokenizer made on the spot."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -60,7 +60,7 @@ def _lm(kind: str, positions: int) -> Any:
 
 
 def tiny_language_model(kind: str = "opt", *, seed: int = 0, positions: int = 64) -> CausalLm:
-    """A model whose answers differ from text to text (transformers' own random weights hardly do)."""
+    """A model whose answers differ from text to text (with transformers' own random weights they hardly do)."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         lm = _lm(kind, positions).eval()
@@ -123,7 +123,7 @@ def prompts_of(texts: Sequence[str], *, until: tuple[str, ...] = (), max_new_tok
 
 
 def greedy_pairs(pairs: Pairs, items_hash: str = "0" * 32) -> TaskRequests:
-    """One item per pair: whether it is what the model would say."""
+    """One item per pair: whether the model would answer it."""
     return TaskRequests(
         rule="greedy",
         pairs=pairs,

@@ -1,4 +1,4 @@
-"""Small language models of random weights and real architectures in the hub's folder format, each with a tokenizer."""
+"""Small language models with random weights and real architectures, in the hub's folder format, with tokenizers."""
 
 import json
 from collections.abc import Mapping
@@ -82,7 +82,7 @@ def save_lm(
     galactica: bool = False,
     positions: int | None = None,
 ) -> Path:
-    """Writes model and tokenizer; `galactica`: the tokenizer names no special token, config.json alone does."""
+    """Writes model and tokenizer; `galactica`: only config.json names special tokens, the tokenizer names none."""
     import transformers
 
     name, settings = ARCHITECTURES[architecture]
@@ -104,7 +104,7 @@ def save_lm(
 
 @cache
 def tokenizer() -> Any:
-    """Byte-level BPE that puts nothing before a text, as OPT's here and Galactica's."""
+    """Byte-level BPE that puts nothing before a text, as in OPT here and in Galactica."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     made = Tokenizer(models.BPE(unk_token="<unk>"))

@@ -1,4 +1,4 @@
-"""A sweep without a model: an agenda over a fresh record, or over one on disk, and what stands in for its workers."""
+"""A sweep without a model: an agenda over a new record, or over one on disk, and substitutes for its workers."""
 
 import math
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ METHODS: dict[str, Any] = {
     "full": {},
     "kd": {"penalties": [{"kind": "kd", "strength": {"low": 0.1, "high": 10}}], "batch_size": {"choice": [8, 16]}},
 }
-"""Three methods in an order that is not their names'."""
+"""Three methods, not in alphabetical order."""
 
 
 def _task(splits: tuple[str, ...], **fields: Any) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def toy_agenda(folder: Path, **resources: Any) -> Agenda:
 
 
 def do_job(agenda: Agenda, named: NamedJob) -> None:
-    """What workers and driver do with a job; the later the training, the better and the more forgetful."""
+    """Does what workers and driver do with a job; later trainings are better and forget more."""
     sweep = agenda.sweep
     if not isinstance(named.job, TrialJob):
         score_tests(agenda, named)
@@ -101,7 +101,7 @@ def do_job(agenda: Agenda, named: NamedJob) -> None:
 
 
 def score_tests(agenda: Agenda, named: NamedJob, num_items: int = 100) -> None:
-    """What workers write of scores on `test`."""
+    """Writes what workers write for scores on `test`."""
     assert not isinstance(named.job, TrialJob)
     for part in named.job:
         scores = {spot: {"s": _score(0.5, num_items), "g": _score(0.5, num_items)} for spot in part.spots}
@@ -111,7 +111,7 @@ def score_tests(agenda: Agenda, named: NamedJob, num_items: int = 100) -> None:
 
 
 def train(agenda: Agenda, job: TrialJob, num_items: int = 100) -> list[CheckpointRecord]:
-    """A training's records, not yet written: what comes of a recipe depends on the recipe alone; some fail."""
+    """A training's records, not yet written; they depend only on the recipe; some fail."""
     space, recipe = agenda.space, job.recipe
     rate = math.log10(recipe.learning_rate / 1e-5) / 2
     pull = sum(math.log10(1 + getattr(one, "strength", 0.0)) for one in recipe.penalties)
@@ -130,13 +130,13 @@ def train(agenda: Agenda, job: TrialJob, num_items: int = 100) -> list[Checkpoin
 
 
 def add_theta_0(sweep: Sweep, num_items: int = 100) -> None:
-    """Writes theta_0's own record, if nobody has."""
+    """Writes theta_0's own record, if it is missing."""
     if not sweep.has("theta_0", 0):
         sweep.add(_record("theta_0", {}, {0.0: (0.4, 0.6)}, step=0, fraction=0.0, num_items=num_items))
 
 
 def work_off(agenda: Agenda, num_items: int = 100, at_most: int | None = None) -> list[NamedJob]:
-    """Does the jobs that come next, one after another, as a slot does; returns those that were done."""
+    """Does the next jobs, one after another, as a slot does; returns those that were done."""
     done: list[NamedJob] = []
     while (at_most is None or len(done) < at_most) and isinstance(named := agenda.next(), NamedJob):
         add_theta_0(agenda.sweep, num_items)

@@ -1,4 +1,4 @@
-"""A equipment around a small model of vectors: everything that a pipeline needs, set up in milliseconds."""
+"""An equipment around a small model of vectors: everything that a pipeline needs, set up in milliseconds."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ from rayforget.values.layers import Layer
 from rayforget.values.scores import Score, Split
 
 TASKS = {"s": 23, "g": 31}
-"""Task -> its items on either split."""
+"""Task -> number of items in either split."""
 
 
 class VectorScorer:
@@ -42,7 +42,7 @@ class VectorScorer:
         return split
 
     def items_by_task(self, split: Split) -> dict[str, str]:
-        """What the scores carry."""
+        """The hashes that the scores carry."""
         return {task: f"{task}/{split}" for task in TASKS}
 
     def facts(self, split: Split) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class VectorScorer:
         return {}
 
     def score(self, thetas: Sequence[State], split: Split) -> list[Scored]:
-        """One model after another; `s` has the items that the model was trained on."""
+        """Scores one model after another; `s` has the items that the model was trained on."""
         self.asked.append(len(thetas))
         return [self._score(theta, split) for theta in thetas]
 
@@ -61,7 +61,7 @@ class VectorScorer:
             features = torch.randn(count, 5, generator=generator) + position
             targets = torch.randint(0, 3, (count,), generator=generator)
             logits = functional_call(VectorLearner().module, dict(theta), (features,))
-            logits = logits * logits.abs()  # their order stays, and they overflow beyond 1e19
+            logits = logits * logits.abs()  # keeps their order, and overflows beyond 1e19
             right = (logits.argmax(-1) == targets).numpy()
             scores[task] = Score(rule="accuracy", items=right, items_hash=f"{task}/{split}")
             if lost := int((~logits.isfinite().all(-1)).sum()):
@@ -79,11 +79,11 @@ class VectorFoundation:
         self.vectors = VectorScorer()
 
     def learner(self, recipe: Recipe, data: TaskSplit | None = None) -> VectorLearner:
-        """Fresh, at theta_0; every task has the items that are trained on."""
+        """Fresh, at theta_0; every task has the training items."""
         return VectorLearner() if data is None else VectorLearner(noise=0.0)
 
     def initial(self, recipe: Recipe) -> State:
-        """theta_0; nothing is added to it."""
+        """theta_0; the head adds nothing."""
         return dict(self.theta_0)
 
     def layers(self, recipe: Recipe) -> dict[str, Layer]:
@@ -96,7 +96,7 @@ class VectorFoundation:
 
 
 def vector_space(**changed: Any) -> Space:
-    """A space whose tasks are the vectors'; its folders are never looked into."""
+    """A space whose tasks are the vectors'; its folders are never read."""
     folders = {split: {"kind": "folder", "path": f"/no/{split}"} for split in ("train", "val", "test")}
     others = {split: {"kind": "folder", "path": f"/no/other/{split}"} for split in ("val", "test")}
     tree: dict[str, Any] = {
@@ -116,7 +116,7 @@ def vector_space(**changed: Any) -> Space:
 
 
 def vector_equipment(root: Path, *, scorer: VectorScorer | None = None, **changed: Any) -> Equipment:
-    """A equipment on a sweep `v` below `root`, which is made where it is missing; keywords change the space."""
+    """An equipment on a sweep `v` below `root`, which is created if missing; keywords change the space."""
     storage, foundation = Store.open(root), VectorFoundation()
     foundation.vectors = scorer or foundation.vectors
     if not storage.exists("v"):
@@ -133,15 +133,15 @@ def vector_equipment(root: Path, *, scorer: VectorScorer | None = None, **change
 
 
 def no_heartbeat(stage: str, done: int, total: int) -> None:
-    """Nobody listens."""
+    """Ignores every beat."""
 
 
 def vector_recipe(**changed: Any) -> Recipe:
-    """Fine-tuning that ends in a second."""
+    """Fine-tuning that ends within a second."""
     base = {"method": "full", "learning_rate": 1e-2, "epochs": 2, "batch_size": 8, "seed": 0}
     return Recipe.model_validate({**base, **changed})
 
 
 def objectives_of(scores: Mapping[str, Score]) -> tuple[float, float]:
-    """(speciality, generality), worked out by hand."""
+    """(speciality, generality), computed by hand."""
     return float(np.mean(scores["s"].items)), float(np.mean(scores["g"].items))

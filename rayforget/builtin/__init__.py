@@ -1,1 +1,1 @@
-"""What ships with rayforget so that it runs on nothing else: two generated worlds, each with a tiny model of it."""
+"""The data and models that ship with rayforget: two generated worlds, each with a tiny model of it."""

@@ -1,4 +1,4 @@
-"""A loaded space -> its data and model checked and the plan of a sweep printed; nothing is started or written."""
+"""A loaded space -> data and model checked and the plan of a sweep printed; starts and writes nothing."""
 
 import math
 import os
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from rayforget.planning.probe import Probe
 
 Line = tuple[str, str]
-"""What it is about, and what is to be said."""
+"""(subject, what to say about it)."""
 
 
 def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
     """Checks that model and data are there, and with `probe` every method on them; prints what a sweep takes.
 
     Raises:
-        SpaceError: with the file and line of what cannot be used.
+        SpaceError: names the file and line of what cannot be used.
     """
     check_foundation(loaded)
     check_cache(loaded)

@@ -1,4 +1,4 @@
-"""A sweep's record -> how far it is and what it recovers, in words: what `list` and `status` say of it."""
+"""A sweep's record -> its progress and what it recovers, in the words of `list` and `status`."""
 
 import time
 from collections.abc import Sequence
@@ -16,24 +16,24 @@ from rayforget.report.words.numbers import format_recovered
 
 
 def glance(sweep: Sweep, *, resamples: int = 1000) -> tuple[Standing, str]:
-    """How far a sweep is and what it recovers, in one reading of its record; 0 `resamples` give no interval."""
+    """A sweep's progress and what it recovers, in one reading of its record; 0 `resamples` give no interval."""
     roles, records = roles_of(sweep), sweep.briefs()
     gathered = with_items(gather(records, roles), items_of(sweep.record, roles))
     return standing_of(sweep, records, gathered), _words(_recovery(sweep, gathered, roles, resamples))
 
 
 def _recovery(sweep: Sweep, gathered: Gathered, roles: Sequence[TaskRole], resamples: int) -> Recovery | None:
-    """None where theta_0 is not scored yet."""
+    """What the sweep recovers; None if theta_0 is not scored yet."""
     try:
         return summary_of(sweep.info.name, gathered, sweep.test_scores(), roles, resamples=resamples).recovery
-    except ExtensionError:  # scores of another package's metric are recorded, their errors need the package
+    except ExtensionError:  # another package's metric: the scores are recorded, but their errors need the package
         return _recovery(sweep, gathered, roles, 0) if resamples else None
     except RecordError:
         return None
 
 
 def _words(recovery: Recovery | None) -> str:
-    """`0.91 [0.80, 1.02] on test`, the value that `rayforget frontier` gives too."""
+    """`0.91 [0.80, 1.02] on test`, the same value as in `rayforget frontier`."""
     if recovery is None or recovery.val is None:
         return "—"
     if recovery.test is not None:
@@ -54,5 +54,5 @@ def last_record(standing: Standing) -> str:
 
 
 def date(seconds: float) -> str:
-    """In local time: `2026-11-28 08:05`."""
+    """A Unix time as local time: `2026-11-28 08:05`."""
     return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"

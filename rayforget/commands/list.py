@@ -1,4 +1,4 @@
-"""`rayforget list`: which sweeps a storage path holds, the oldest first."""
+"""`rayforget list`: the sweeps in a storage path, oldest first."""
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -13,7 +13,7 @@ from rayforget.report.terminal.live import open_console
 
 
 def print_sweeps(storage: str) -> None:
-    """Lists the sweeps of a storage path, the oldest first."""
+    """Lists the sweeps of a storage path, oldest first."""
     console, store = open_console(), Store.open(storage)
     names = sweep_names(store)
     if not names:
@@ -42,9 +42,9 @@ def print_sweeps(storage: str) -> None:
 
 
 def _listed(sweep: Sweep, name: str) -> tuple[tuple[float, str], list[Text]]:
-    """What a sweep's place in the list depends on, and its row; `name` is its folder's, which may have been renamed."""
+    """A sweep's sort key in the list, and its row; `name` is its folder's, which may have been renamed."""
     info = sweep.info
-    standing, recovered = glance(sweep, resamples=0)  # an interval for each would take the list a second per sweep
+    standing, recovered = glance(sweep, resamples=0)  # an interval for each would take a second per sweep
     cells = [
         Text(name),
         Text(info.space_name),

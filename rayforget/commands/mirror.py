@@ -1,4 +1,4 @@
-"""`rayforget mirror NAME`: a sweep's record, written to MLflow."""
+"""`rayforget mirror NAME`: writes a sweep's record to MLflow."""
 
 from rayforget.commands.glance import glance
 from rayforget.record.space_of import space_here
@@ -13,7 +13,7 @@ def mirror_sweep(storage: str, name: str) -> None:
 
     Raises:
         RecordError: there is no such sweep, or theta_0 is not scored yet.
-        MirrorError: MLflow does not take it.
+        MirrorError: MLflow refuses it.
     """
     sweep = Sweep.open(Store.open(storage), name)
     space = space_here(sweep, storage)

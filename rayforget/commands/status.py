@@ -1,4 +1,4 @@
-"""`rayforget status NAME`: how far a sweep is, what is unfinished, what failed and why, and how to go on."""
+"""`rayforget status NAME`: a sweep's progress, what is unfinished, what failed and why, and how to go on."""
 
 from rich.text import Text
 
@@ -12,7 +12,7 @@ from rayforget.report.words.numbers import stale_notice
 
 
 def print_status(storage: str, name: str) -> None:
-    """Shows how far a sweep is, what is unfinished, what failed and why, and how to go on.
+    """Shows a sweep's progress, what is unfinished, what failed and why, and how to go on.
 
     Raises:
         RecordError: there is no such sweep, or its record is damaged.

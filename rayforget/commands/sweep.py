@@ -48,7 +48,7 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
     """Checks model and data, opens the record and runs the sweep; returns the exit code.
 
     Raises:
-        SpaceError: model, machine or data do not fit the space; nothing was written but hashes of what was read.
+        SpaceError: model, machine or data do not fit the space; only hashes of what was read were written.
         RecordError: the name is taken.
     """
     check_foundation(loaded)
@@ -74,7 +74,7 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
 
 
 def check_storage(space: Space, address: str, where: str = "") -> None:
-    """Refuses a storage folder of which each node of the cluster would have its own; asks the cluster where need be.
+    """Refuses a storage folder that would be a different one on each node of the cluster; asks the cluster if need be.
 
     Raises:
         SpaceError: the cluster has, or may get, more than one node.
@@ -90,13 +90,13 @@ def check_storage(space: Space, address: str, where: str = "") -> None:
 
 
 def resume_sweep(name: str, storage: str, overrides: Sequence[str], *, address: str | None, verbose: bool) -> int:
-    """Goes on with a sweep where its record stands; returns the exit code.
+    """Goes on with a sweep from its record; returns the exit code.
 
     Raises:
         RecordError: there is no such sweep.
-        SpaceError: something other than a larger budget is overridden, this machine lacks GPUs, or the cluster's
-            nodes do not share the storage.
-        FoundationError: the model is no longer there.
+        SpaceError: something other than a larger budget is overridden, this machine lacks GPUs, or the cluster's nodes
+            do not share the storage.
+        FoundationError: the model is missing.
     """
     sweep = Sweep.open(Store.open(storage), name)
     space = _with_budget(space_here(sweep, storage), overrides)
@@ -130,7 +130,7 @@ def _with_budget(space: Space, overrides: Sequence[str]) -> Space:
 
 
 def _run(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> int:
-    sweep.store.patience.retry_s = space.storage.retry_s  # of all that was opened from it
+    sweep.store.patience.retry_s = space.storage.retry_s  # for all that was opened from it
     with sole_driver(sweep.store):
         return _drive(space, sweep, address=address, verbose=verbose)
 
@@ -145,7 +145,7 @@ def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) ->
     sweep.clean({name for name, records in agenda.records.items() if is_finished(records)})
     console.print(f"sweep {sweep.info.name}: {agenda.num_trainings} trainings, record in {sweep.store}", soft_wrap=True)
     finished = agenda.settle() or _work_through(agenda, console, address=address, verbose=verbose)
-    # From here on nothing is lost by a further Ctrl-C but the drawing.
+    # From here on a further Ctrl-C loses only the drawing.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return _close(agenda, console, finished)
@@ -181,7 +181,7 @@ def _work_through(agenda: Agenda, console: Console, *, address: str | None, verb
                 interrupted=view.stopping,
                 after=after,
             )
-    except KeyboardInterrupt:  # outside Tune, which sees to a Ctrl-C itself: while Ray starts or ends
+    except KeyboardInterrupt:  # outside Tune, which handles a Ctrl-C itself: while Ray starts or ends
         return agenda.finished
 
 
@@ -206,7 +206,7 @@ def _close(agenda: Agenda, console: Console, finished: bool) -> int:
 
 
 def _cut_short(agenda: Agenda, console: Console, finished: bool) -> int:
-    """A Ctrl-C during the report: what it would have shown can be had later."""
+    """Handles a Ctrl-C during the report: says how to get later what it would have shown."""
     name = agenda.sweep.info.name
     words = f"frontier {name}" if finished else f"sweep --resume {name}"
     text = f"interrupted; go on with: {command(words, agenda.space.storage.path)}"
@@ -215,7 +215,7 @@ def _cut_short(agenda: Agenda, console: Console, finished: bool) -> int:
 
 
 def _report(agenda: Agenda, console: Console, finished: bool) -> bool:
-    """Shows, draws and mirrors what is recorded; returns whether the storage let it."""
+    """Shows, draws and mirrors what is recorded; returns whether the storage permitted it."""
     sweep, space, report = agenda.sweep, agenda.space, None
     try:
         try:
@@ -225,7 +225,7 @@ def _report(agenda: Agenda, console: Console, finished: bool) -> bool:
         except RecordError as error:
             console.print(f"no frontier yet: {error}", markup=False, highlight=False)
         mirror_quietly(sweep, space, console, running=not finished, report=report)
-    except OSError as error:  # a StorageError is one
+    except OSError as error:  # includes StorageError
         again = command(f"frontier {sweep.info.name}", space.storage.path)
         text = f"the report is not complete ({error}); when that is mended: {again}"
         console.print(text, style="red", soft_wrap=True, markup=False, highlight=False)

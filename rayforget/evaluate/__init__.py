@@ -1,1 +1,1 @@
-"""Models to scores, one pass over the data for many of them."""
+"""Models -> scores, with one pass over the data for many models."""

@@ -1,8 +1,8 @@
-"""A model's scores, or that it has none: the one rule of what becomes of outputs that are not finite numbers.
+"""A model's scores, or their absence: the one rule for outputs that are not finite numbers.
 
-A scorer never turns such an output into a result. It gives `NotFinite` in the place of all the model's scores, on every
-rank alike, and whoever asked decides: theta_0 and theta_1 must have scores (`require_finite`), any other alpha is
-dropped from its curve (`rayforget.curve`).
+A scorer never turns such an output into a result. It returns `NotFinite` in place of all the model's scores, on every
+rank alike, and the caller decides: theta_0 and theta_1 must have scores (`require_finite`), any other alpha is dropped
+from its curve (`rayforget.curve`).
 """
 
 from collections.abc import Mapping
@@ -14,30 +14,30 @@ from rayforget.values.scores import Score, Split
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotFinite:
-    """In the place of a model's scores."""
+    """Stands in place of a model's scores."""
 
     items: Mapping[str, int]
-    """Task -> how many of its items the model gives no finite output for; tasks without such items are left out."""
+    """Task -> number of items without a finite output; tasks without such items are left out."""
 
     def __str__(self) -> str:
         return ", ".join(f"{count} of {task}" for task, count in self.items.items())
 
 
 Scored = dict[str, Score] | NotFinite
-"""What a scorer gives for one model: task -> score, or nothing that could be taken for a score."""
+"""A scorer's result for one model: task -> score, or `NotFinite`."""
 
 
 def require_finite(scored: Scored, split: Split, *, model: str, advice: str) -> dict[str, Score]:
     """The scores of a model that must have them.
 
     Args:
-        scored: what the scorer gave.
-        split: for the message, as `model` and `advice` are.
-        model: what was scored.
+        scored: the scorer's result.
+        split: named in the message, as are `model` and `advice`.
+        model: the model that was scored.
         advice: what to do.
 
-    Raises:
-        TrainingError: there are none.
+        Raises:
+            TrainingError: there are no scores.
     """
     if isinstance(scored, NotFinite):
         raise TrainingError(f"{model} gives outputs that are not finite on {split} (items: {scored}); {advice}")

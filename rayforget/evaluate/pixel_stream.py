@@ -14,26 +14,26 @@ from rayforget.tasks.images.pixels import PixelSet
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelBatch:
-    """Some consecutive items of all sets, one set after the other."""
+    """Consecutive items from the concatenation of all sets."""
 
     pixels: UInt8[Tensor, "n 3 h w"]
     labels: Int[Tensor, " n"]
     first: int
     """Position of the first item among all items of all sets."""
     parts: tuple[tuple[int, slice], ...]
-    """(Which set, which of the batch's items), in order; they cover the batch."""
+    """(Index of a set, the slice of its items), in order; together they make up the batch."""
 
 
 def num_items(sets: Sequence[PixelSet]) -> int:
-    """Items of all sets together."""
+    """Number of items of all sets together."""
     return sum(len(each.labels) for each in sets)
 
 
 def pixel_batches(sets: Sequence[PixelSet], batch_size: int, *, rank: int, world_size: int) -> Iterator[PixelBatch]:
     """This rank's share, read from the memory maps once and in order, on CPU.
 
-    The ranks take consecutive shares that differ by one item at most (not every world_size-th item, which would have
-    each of them read every page). Only a rank's last batch may be short.
+    The ranks take consecutive shares whose sizes differ by one item at most (with every world_size-th item each rank
+    would read every page). Only a rank's last batch may be short.
     """
     starts = np.cumsum([0, *(len(each.labels) for each in sets)]).tolist()
     total = starts[-1]

@@ -1,1 +1,1 @@
-"""The pretrained models: loading, and what training and scoring need of them."""
+"""The pretrained models: loading them, and what training and scoring need from them."""

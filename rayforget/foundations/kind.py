@@ -1,7 +1,8 @@
-"""What a kind of foundations offers: the one door to a family of models, and all that is asked of it by others.
+"""The interface of a kind of foundation: the only access to a family of models for all other code.
 
-A kind is a folder behind one class. Another package brings one by an entry point of the group `rayforget.foundations`.
-Neither this file nor the file with the class imports torch or a model library: a space is read without them.
+A kind is a folder behind one class. Another package provides one by an entry point of the group
+`rayforget.foundations`. Neither this file nor the class's file imports torch or a model library: spaces are read
+without them.
 """
 
 from pathlib import Path
@@ -19,28 +20,28 @@ if TYPE_CHECKING:
     from rayforget.tasks.opening import Opened
 
 Model = TypeVar("Model")
-"""What a kind loads: theta_0 with what it needs to answer, before it knows of any task."""
+"""What a kind loads: theta_0 with what it needs to answer, before any task is known."""
 
 
 class Kind(FoundationRules[Spec], Protocol[Spec, Model]):
-    """A family of pretrained models, made without arguments; it holds nothing."""
+    """A family of pretrained models; instantiated without arguments and stateless."""
 
     def find(self, spec: Spec) -> None:
-        """Looks for what the model needs; reads no weights, and fetches nothing.
+        """Checks that what the model needs is there; reads no weights and downloads nothing.
 
         Raises:
             FoundationError: a folder, a file in it, a model's name or its tag does not exist; the message starts with
-                the key (`foundation.pretrained ...`) where that is not `foundation.model`.
+                the key (`foundation.pretrained ...`) unless that is `foundation.model`.
             MissingExtraError: a package is not installed.
         """
         ...
 
     def pin(self, spec: Spec) -> Spec:
-        """The same, a hub model with the commit that is taken; unchanged where none can be told."""
+        """The settings with a hub model's commit; unchanged if there is none to be found."""
         ...
 
     def trained_layers(self, spec: Spec, head: str | None) -> "nn.Module | None":
-        """The layers that a recipe with this head trains, without values; None where only loading can tell.
+        """The layers that a recipe with this head trains, without values; None if only loading can tell.
 
         Raises:
             FoundationError: as `find`.
@@ -48,7 +49,7 @@ class Kind(FoundationRules[Spec], Protocol[Spec, Model]):
         ...
 
     def load(self, spec: Spec, device: "torch.device", share: "Share") -> Model:
-        """The model on the device, in fp32; theta_0 lies where `share` puts it, on CPU.
+        """Loads the model onto the device in fp32; `share` decides where on the CPU theta_0 lies.
 
         Raises:
             FoundationError: there is no such model, or its files do not fit.
@@ -58,9 +59,9 @@ class Kind(FoundationRules[Spec], Protocol[Spec, Model]):
     def with_tasks(
         self, model: Model, spec: Spec, tasks: "Opened", *, cache: Path, resources: "Resources"
     ) -> "Foundation":
-        """The model set up to be trained and scored on the tasks, all of kinds that it can be scored on.
+        """The model set up for training and scoring on the tasks, all of kinds that it can be scored on.
 
-        Items are decoded or tokenised, or found in the folder `cache`, when they are first used.
+        Items are decoded or tokenised, or found in the folder `cache`, on first use.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Names of a tower's tensors -> the layer each belongs to, from the input to the output; names alone decide."""
+"""Names of a tower's tensors -> the layer of each, from the input to the output, by names alone."""
 
 import re
 from collections.abc import Iterable
@@ -13,19 +13,18 @@ _OUTPUT = re.compile(
     r"(attn_?pool|(final_|ln_)?norm_?f?|fc_norm|final_layer_?norm|ln_(f|final|out|post)|(lm_)?head|embed_out|output|pooler"
     r"|(text_)?proj(ection)?|project_out)"
 )
-"""What models call a part behind their last block; whatever else is in no block comes before the first."""
+"""Names of parts behind the last block; any other part outside the blocks comes before the first."""
 _INPUT = re.compile(r"embed|patch|stem|wte|wpe")
-"""What marks a part before the first block, although a part of it may be called `proj` or `norm`."""
+"""Marks a part before the first block, even if its own parts are called `proj` or `norm`."""
 
 
 def tower_layers(names: Iterable[str]) -> dict[str, Layer]:
     """The layer of every tensor of one tower.
 
-    The blocks are the numbered parts of the stack that holds most tensors: each is a layer, and where they are stages
-    each block of one.
-    All that comes before them is the first layer (embeddings of patches, tokens and positions, the norm behind them),
-    all that comes after the last one (final norm, pooling, projection, output layer). A part that a tower lacks is no
-    layer of it: one without blocks has two layers or one.
+    The blocks are the numbered parts of the stack with the most tensors: each is a layer, and if they are stages, each
+    block of a stage is one. All that comes before them is the first layer (embeddings of patches, tokens and positions,
+    the norm behind them), all that comes after them is the last (final norm, pooling, projection, output layer). A part
+    that a tower lacks is no layer of it: a tower without blocks has one or two layers.
 
     Args:
         names: all tensors of the tower, in any order; a tied tensor under one name, the embedding's.
@@ -46,7 +45,7 @@ def tower_layers(names: Iterable[str]) -> dict[str, Layer]:
 
 
 def _numbered(name: str) -> tuple[str, tuple[int, ...]] | None:
-    """(what is numbered, its numbers from outside to inside); None of a name without numbered parts."""
+    """(what is numbered, its numbers from outside to inside); None for a name without numbered parts."""
     found = _NUMBERED.match(name)
     if found is None:
         return None
@@ -55,7 +54,7 @@ def _numbered(name: str) -> tuple[str, tuple[int, ...]] | None:
 
 
 def _side(name: str) -> int | None:
-    """0 before the blocks, 2 behind them, None where the name does not say; the outermost part that says so decides."""
+    """0 before the blocks, 2 behind them, None if the name does not tell; the outermost part that tells decides."""
     for part in name.split("."):
         if _OUTPUT.fullmatch(part):
             return 2

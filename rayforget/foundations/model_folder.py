@@ -1,4 +1,4 @@
-"""A model's files in a folder -> an error where they cannot be what they are called; no weights are read."""
+"""A model's files in a folder -> an error if they cannot be what their names say; reads no weights."""
 
 import json
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """The JSON object in a model's config file.
 
     Raises:
-        FoundationError: it cannot be read, or holds something else.
+        FoundationError: the file cannot be read, or holds something else.
     """
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -24,10 +24,10 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def refuse_empty(weights: Iterable[Path]) -> None:
-    """Refuses files of weights that hold nothing, as an interrupted copy leaves them.
+    """Refuses empty files of weights, as an interrupted copy leaves them.
 
     Raises:
-        FoundationError: names one.
+        FoundationError: the message names one.
     """
     for path in sorted(weights):
         if not path.is_file() or not path.stat().st_size:

@@ -1,4 +1,4 @@
-"""A space's foundation and tasks -> a foundation ready to train and to be scored on this process's device."""
+"""A space's foundation and tasks -> a foundation ready for training and scoring on this process's device."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from rayforget.tasks.opening import open_tasks
 
 
 def prepare_foundation(space: Space, *, cache: Path, device: torch.device, share: Share = keep_own) -> Foundation:
-    """Loads the model and opens the data; items come from `cache`, or into it; theta_0 lies where `share` puts it."""
+    """Loads the model and opens the data; items are cached in `cache`; `share` decides where theta_0 lies."""
     kind, tasks = kind_of(space.foundation), open_tasks(space.tasks, hashes=HashStore.in_cache(cache))
     model = kind.load(space.foundation, device, share)
     return kind.with_tasks(model, space.foundation, tasks, cache=cache, resources=space.resources)

@@ -1,4 +1,4 @@
-"""What a foundation offers to training and scoring; the difference between kinds of models lives behind it."""
+"""What a foundation offers to training and scoring; it hides the differences between kinds of models."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ State = Mapping[str, Tensor]
 
 
 TaskSplit = tuple[str, SplitName]
-"""A task's name, and one of its splits."""
+"""A task's name and one of its splits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Inputs of a learner's module, and what it should have answered."""
+    """Inputs of a learner's module, and the right answers."""
 
     inputs: Mapping[str, Tensor]
     """Keyword arguments of the module's forward."""
@@ -32,59 +32,61 @@ class Batch:
 
 
 class Learner(Protocol):
-    """A foundation set up for one recipe: a module at theta_0 and the batches it learns from."""
+    """A foundation set up for one recipe: a module at theta_0 and its training batches."""
 
     @property
     def module(self) -> nn.Module:
-        """forward(**inputs) -> logits (num_targets, num_classes). At theta_0, in train mode; `requires_grad` marks what
+        """forward(**inputs) -> logits (num_targets, num_classes); at theta_0, in train mode.
 
-        the recipe's head lets train. Its linear layers are plain nn.Linear. It lies on `device`, or on CPU where it is
-        going to be sharded."""
+        `requires_grad` marks what the recipe's head lets train. The module's linear layers are plain nn.Linear. It lies
+        on `device`, or on the CPU if it is to be sharded.
+        """
         ...
 
     @property
     def device(self) -> torch.device:
-        """Where the training runs and batches come to."""
+        """The device of the training and of the batches."""
         ...
 
     @property
     def output(self) -> nn.Module | None:
-        """The part of the module between features and logits; None where it is no part of its own.
+        """The module's layer between features and logits; None if it is not a part of its own.
 
-        With one, forward(**inputs) returns features (num_targets, d) instead, and forward(features=) some of their
-        logits, so that the logits of all targets never exist at once.
+        If there is one, forward(**inputs) returns features (num_targets, d) instead, and forward(features=) the logits
+        of some of them, so that the logits of all targets never exist at once.
         """
         ...
 
     @property
     def num_items(self) -> int:
-        """Items in the training set."""
+        """Number of items in the training set."""
         ...
 
     @property
     def data_hash(self) -> str:
-        """Hash of what besides weights and recipe decides its batches: items, targets, classes and prompts."""
+        """Hash of what decides its batches besides weights and recipe: items, targets, classes and prompts."""
         ...
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What the record shall say of the training set: items cut or left out, for example; values of JSON."""
+        """The record's facts on the training set, e.g. items cut or left out; JSON values."""
         ...
 
     def batch(self, indices: Tensor, generator: Generator) -> Batch:
-        """The items of these indices (shape (n,), long, on CPU), augmented with the CPU `generator`, on the device."""
+        """The items at these indices (shape (n,), long, on the CPU), augmented with the CPU `generator`, on the
+        device."""
         ...
 
     def canonical(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The module's own parameter and buffer names -> all names of `Foundation.initial(recipe)`, values unchanged.
 
-        What the module does not hold (a frozen text tower) is the initial tensor itself.
+        Tensors that the module does not hold (a frozen text tower) are the initial tensors themselves.
         """
         ...
 
 
 class Scorer(Protocol):
-    """Scores models on the tasks; holds the decoded data and whatever does not depend on alpha."""
+    """Scores models on the tasks; holds the decoded data and all that does not depend on alpha."""
 
     @property
     def tasks(self) -> Sequence[str]:
@@ -93,15 +95,15 @@ class Scorer(Protocol):
 
     @property
     def models_per_pass(self) -> int | None:
-        """How many models share a pass over the data; None: any number, the more the better while they fit in memory.
+        """How many models share a pass over the data; None: any number, and as many as fit in memory is best.
 
-        1 where the models are the outer loop: further ones would take memory and save nothing.
+        1 if the models are the outer loop: more would take memory and save nothing.
         """
         ...
 
     @property
     def identity(self) -> str:
-        """What besides weights and items decides a score: classes, prompts, head; a hash, for caches."""
+        """Hash, for caches, of what decides a score besides weights and items: classes, prompts, head."""
         ...
 
     def items_hash(self, split: Split) -> str:
@@ -109,21 +111,21 @@ class Scorer(Protocol):
         ...
 
     def items_by_task(self, split: Split) -> Mapping[str, str]:
-        """Per task the `items_hash` that its scores carry."""
+        """Per task the `items_hash` of its scores."""
         ...
 
     def facts(self, split: Split) -> Mapping[str, Any]:
-        """What the record shall say of the split's data: items left out, for example; values of JSON."""
+        """The record's facts on the split's data, e.g. items left out; JSON values."""
         ...
 
     def counted(self, split: Split) -> Mapping[str, Mapping[str, int]]:
-        """By task, what was counted of its items, where something was: see `rayforget.values.scores.Score.facts`."""
+        """Task -> counts over its items, if any: see `rayforget.values.scores.Score.facts`."""
         ...
 
     def score(self, thetas: Sequence[State], split: Split) -> Sequence[Scored]:
         """Scores every model in one pass over the split's data; every rank gets the whole result.
 
-        A model that gives an output that is not finite has no scores: `NotFinite` stands in their place.
+        A model with an output that is not finite gets `NotFinite` in place of its scores.
 
         Each of `thetas` holds the tensors that differ from theta_0, under canonical names, on the device. The ranks
         share the items among them.
@@ -136,7 +138,7 @@ class Foundation(Protocol):
 
     @property
     def theta_0(self) -> State:
-        """On CPU; never written to."""
+        """On the CPU; read-only."""
         ...
 
     @property
@@ -146,31 +148,31 @@ class Foundation(Protocol):
 
     @property
     def item_bytes(self) -> int:
-        """Bytes of an item as a node keeps it, where they differ the mean over the training set."""
+        """Bytes of an item as a node keeps it; the mean over the training set if they differ."""
         ...
 
     def learner(self, recipe: Recipe, data: TaskSplit | None = None) -> Learner:
-        """A fresh module at theta_0 for this recipe; nothing in it is shared with an earlier learner's.
+        """A fresh module at theta_0 for this recipe; shares nothing with an earlier learner's.
 
         Args:
             recipe: decides what is trained, and how the training set is learnt.
-            data: None takes the training set. A (task, split) takes its items instead, whole on this rank, each once
-                and as it is scored: without augmentation, packing or anything else that is random. The targets are
-                what is right for an item, and weights have the names that they have in the training.
+            data: None takes the training set. A (task, split) takes all of its items on this rank instead, each once
+                and as it is scored: without augmentation, packing or other randomness. The targets are an item's right
+                answers, and weights have the same names as in the training.
 
         Raises:
-            FoundationError: there is no such task or split, or nothing in it that a model could be taught.
+            FoundationError: there is no such task or split, or nothing in it to train on.
         """
         ...
 
     def initial(self, recipe: Recipe) -> State:
-        """theta_0 with what the recipe's head adds to it (a classifier's weights)."""
+        """theta_0 with the tensors that the recipe's head adds (a classifier's weights)."""
         ...
 
     def layers(self, recipe: Recipe) -> Mapping[str, Layer]:
-        """Which layer each tensor of `initial(recipe)` belongs to: embeddings first, blocks in order, output last."""
+        """The layer of each tensor of `initial(recipe)`: embeddings first, blocks in order, output last."""
         ...
 
     def scorer(self, recipe: Recipe | None) -> Scorer:
-        """Scores models of this recipe's head; None scores theta_0 zero-shot."""
+        """Scores models with this recipe's head; None scores theta_0 zero-shot."""
         ...

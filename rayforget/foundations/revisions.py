@@ -1,4 +1,4 @@
-"""A space -> the same space, its hub foundation named with the commit that is taken."""
+"""A space -> the same space with the commit of its hub foundation."""
 
 import re
 from pathlib import Path
@@ -10,21 +10,21 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def pin_foundation(space: Space) -> Space:
-    """What a sweep records, and what its workers and every resume of it load.
+    """The space that a sweep records, and its workers and every resume load.
 
-    Without it each of them takes the newest commit, and a sweep that is resumed after a push starts from another
-    theta_0. A local or built-in model stays as it is, and so does one that the hub does not have or cannot be asked
-    for: loading it says what is wrong.
+    Otherwise each of them would take the newest commit, and a sweep resumed after a push would start from another
+    theta_0. A local or built-in model stays as it is, and so does one that the hub lacks or cannot be asked for:
+    loading it says what is wrong.
     """
     return space.model_copy(update={"foundation": kind_of(space.foundation).pin(space.foundation)})
 
 
 def commit_of(name: str, file: str, *, revision: str | None) -> str | None:
-    """The commit that a branch, a tag or None stands for on the hub, or without a network in its cache.
+    """The commit that a branch, a tag or None stands for on the hub, or in its cache if there is no network.
 
     Args:
         name: OWNER/NAME.
-        file: a small one that the repository has.
+        file: a small file of the repository.
         revision: None for the main branch.
     """
     from huggingface_hub import hf_hub_download

@@ -1,4 +1,4 @@
-"""A function that builds a model -> the model without values, in no memory; None where it needs values to be built."""
+"""A function that builds a model -> the model without values, in no memory; None if building needs values."""
 
 import logging
 from collections.abc import Callable
@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 def without_values(build: Callable[[], nn.Module]) -> nn.Module | None:
-    """What `build` makes on the meta device; some models compute while they are built, which needs real values."""
+    """The result of `build` on the meta device; None for models that compute with real values while they are built."""
     try:
         with torch.device("meta"):
             return build()

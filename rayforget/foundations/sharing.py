@@ -1,7 +1,7 @@
-"""theta_0 -> the same tensors in memory that several processes may hold, and a base model that lies in them.
+"""theta_0 -> the same tensors in memory that several processes may share, and a base model that lies in them.
 
-The base model of a foundation is never written to, and theta_0 neither: every learner trains a copy. So both can be
-the same memory, and on a node with many workers the same memory for all of them.
+Neither a foundation's base model nor theta_0 is ever written to: every learner trains a copy. So both can be the same
+memory, and on a node with many workers the same memory for all of them.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,12 +14,12 @@ from rayforget.foundations.protocol import State
 Share = Callable[[str, State], State]
 """Called with theta_0's hash and theta_0 (CPU, fp32); returns tensors of the same names, shapes and bytes.
 
-What comes back may be read-only memory of other processes: nobody may write to it.
+The result may be read-only memory of other processes, so it must not be written to.
 """
 
 
 def keep_own(theta_0_hash: str, theta_0: State) -> State:
-    """Shares with nobody."""
+    """Shares nothing: returns theta_0."""
     return theta_0
 
 
@@ -27,11 +27,11 @@ def point_at(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Moves the module's parameters and buffers of these names into these tensors' memory, without a copy.
 
     Args:
-        module: its Parameter objects stay (tied ones stay tied), and so do their `requires_grad`.
+        module: keeps its Parameter objects (tied ones stay tied) and their `requires_grad`.
         tensors: the module's own names -> equal values, on the module's device.
 
     Raises:
-        FoundationError: a name, shape or type that the module does not have.
+        FoundationError: the module has no such name, shape or type.
     """
     own = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     for name, tensor in tensors.items():

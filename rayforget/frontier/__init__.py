@@ -1,1 +1,1 @@
-"""Points to the trade-off frontier and what can honestly be said of it; numpy only."""
+"""Points -> the trade-off frontier and what can honestly be said of it; numpy only."""

@@ -1,4 +1,5 @@
-"""theta_0 and plain fine-tuning on `val` -> the errors within which what plain fine-tuning traded may be nothing."""
+"""theta_0 and plain fine-tuning on `val` -> the errors within which plain fine-tuning's gain and loss may be
+nothing."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,10 +13,10 @@ SEED = 0
 
 
 class BaselineErrors:
-    """A summary's own errors of S(plain) - S(theta_0) and G(theta_0) - G(plain), each computed once.
+    """The same errors of S(plain) - S(theta_0) and G(theta_0) - G(plain) as a summary's, each computed once.
 
-    A sweep's live view and its series say `undefined` where its report would: a bootstrap of all points after each
-    training would take the driver seconds, one of the baselines is made again only when a plain training ends.
+    They make a sweep's live view and series say `undefined` where its report would. A bootstrap of all points after
+    each training would take the driver seconds; the baselines' is repeated only when a plain training ends.
     """
 
     def __init__(self, roles: Sequence[TaskRole]) -> None:
@@ -28,7 +29,7 @@ class BaselineErrors:
         """The two standard errors, paired over items, for the mean of these plain trainings.
 
         Raises:
-            RecordError: they were not scored on the same items.
+            RecordError: the models were not scored on the same items.
         """
         keys = (theta_0.key, *sorted((point.key for point in plain), key=lambda key: key.order))
         if keys not in self._known:

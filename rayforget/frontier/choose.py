@@ -1,4 +1,4 @@
-"""All points -> which of them stand for the sweep and for each method: chosen on `val`, before `test` is read."""
+"""All points -> those that represent the sweep and each method: chosen on `val`, before `test` is read."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,27 +10,27 @@ from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint
 from rayforget.space.path_text import LERP, path_name
 
 ALL = "all"
-"""In the place of a method: every method and plain fine-tuning together."""
+"""Stands in place of a method: all methods and plain fine-tuning together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodChoice:
-    """The points that stand for one method; indices into the points, ascending in speciality."""
+    """The points that represent one method; indices into the points, ascending in speciality."""
 
     method: str
     trainings: int
-    """Trainings that have points."""
+    """Number of trainings that have points."""
     alpha_1: tuple[int, ...]
-    """Non-dominated among the method's points with alpha = 1 on the lerp: what it does without interpolation."""
+    """Non-dominated among the method's points with alpha = 1 on the lerp: the method without interpolation."""
     curve: tuple[int, ...]
-    """Non-dominated among the method's points of the lerp on the alphas common to all trainings."""
+    """Non-dominated among the method's points on the lerp at the alphas common to all trainings."""
 
 
 def choose(points: Sequence[FrontierPoint], within: Callable[[FrontierPoint], bool]) -> tuple[int, ...]:
     """Indices of the non-dominated points on `val` for which `within` holds, ascending in speciality.
 
-    Of exact duplicates the one with the lowest `PointKey.order` is taken, whatever the order of `points`. The
-    start of a curve is theta_0 again and is never chosen; theta_0's own point stands for it.
+    Among exact duplicates the one with the lowest `PointKey.order` is taken, whatever the order of `points`. The start
+    of a curve is theta_0 again and never chosen; theta_0's own point represents it.
     """
     held = [i for i, point in enumerate(points) if not point.is_copy_of_theta_0 and within(point)]
     held.sort(key=lambda i: points[i].key.order)
@@ -40,14 +40,15 @@ def choose(points: Sequence[FrontierPoint], within: Callable[[FrontierPoint], bo
 
 
 def choose_frontier(points: Sequence[FrontierPoint]) -> tuple[int, ...]:
-    """The sweep's frontier: of all points, theta_0's, refined alphas and every path included."""
+    """The sweep's frontier among all points, including theta_0, refined alphas and every path."""
     return choose(points, lambda point: True)
 
 
 def choose_by_method(points: Sequence[FrontierPoint]) -> tuple[MethodChoice, ...]:
     """One choice per method in the order of their names, then `plain`, then `all`.
 
-    `plain`'s curves are part of `all` and of no other method. theta_0 belongs to none: it adds no area anywhere.
+    `plain`'s curves are part of `all` and of no other method. theta_0 belongs to no method, since it adds no area
+    anywhere.
     """
     methods = sorted({point.method for point in points} - {THETA_0, PLAIN})
     if any(point.method == PLAIN for point in points):
@@ -69,23 +70,23 @@ def _choose_method(points: Sequence[FrontierPoint], method: str) -> MethodChoice
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathChoice:
-    """The points that stand for one path, over all methods; indices into the points, ascending in speciality."""
+    """The points that represent one path, over all methods; indices into the points, ascending in speciality."""
 
     path: str
-    """Text of a path that is scored on the coarse alphas; of one that an inner search fits, its name."""
+    """Text of a path scored on the coarse alphas; name of a path fitted by an inner search."""
     searched: bool
     models: int
-    """Models that were scored for it: its points, theta_0 at the start of each curve not counted."""
+    """Number of models scored for it: its points, except theta_0 at the start of each curve."""
     alone: tuple[int, ...]
-    """Non-dominated among its points: on the coarse alphas, or all that its search chose."""
+    """Non-dominated among its points: on the coarse alphas, or all that its search scored."""
     with_lerp: tuple[int, ...]
-    """Non-dominated among these and the lerp's on the coarse alphas: against the lerp's own, what the path adds."""
+    """Non-dominated among these and the lerp's on the coarse alphas: compared to the lerp alone, what the path adds."""
 
 
 def choose_by_path(points: Sequence[FrontierPoint]) -> tuple[PathChoice, ...]:
-    """One choice per path, the lerp first; empty where there is no other path.
+    """One choice per path, the lerp first; empty if there is no other path.
 
-    Paths on the coarse alphas are compared at equal numbers of models. Refined alphas are part of the frontier alone.
+    Paths on the coarse alphas are compared at equal numbers of models. Refined alphas count only for the frontier.
     """
     trained = [point for point in points if point.method != THETA_0 and not point.is_copy_of_theta_0]
     fixed = sorted({point.path for point in trained if point.coarse} - {LERP})
@@ -122,9 +123,9 @@ def _choose_path(
 
 
 def points_to_report(points: Sequence[FrontierPoint]) -> tuple[int, ...]:
-    """Every point whose items a report needs on both splits: the baselines', the frontier's, each method's and path's.
+    """Every point whose items a report needs on both splits: of the baselines, the frontier, each method and each path.
 
-    Whoever deletes weights should keep these points' trainings until the report is written.
+    The weights of these points' trainings should be kept until the report is written.
     """
     wanted = {i for i, point in enumerate(points) if point.method == THETA_0 or is_plain_baseline(point)}
     wanted.update(choose_frontier(points))
@@ -136,15 +137,15 @@ def points_to_report(points: Sequence[FrontierPoint]) -> tuple[int, ...]:
 
 
 def is_plain_baseline(point: FrontierPoint) -> bool:
-    """Whether this is what one seed of plain fine-tuning arrives at: its last checkpoint, not interpolated."""
+    """Whether this is the result of one seed of plain fine-tuning: its last checkpoint, not interpolated."""
     return point.method == PLAIN and is_uninterpolated(point) and point.fraction == 1
 
 
 def is_uninterpolated(point: FrontierPoint) -> bool:
-    """Whether this is what a training arrives at by itself: alpha = 1 on the lerp; another path need not end there."""
+    """Whether this is a training's own result: alpha = 1 on the lerp; another path need not end there."""
     return point.path == LERP and point.alpha == 1
 
 
 def is_on_common_grid(point: FrontierPoint) -> bool:
-    """Whether every training has a point at this alpha of the lerp; methods are compared on these."""
+    """Whether every training has a point at this alpha of the lerp; methods are compared on such points."""
     return point.path == LERP and point.coarse

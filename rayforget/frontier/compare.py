@@ -19,12 +19,12 @@ from rayforget.frontier.summary import Measure, MethodSummary, PathSummary, Reco
 from rayforget.values.scores import Score
 
 Scores = Mapping[PointKey, Mapping[str, Score]]
-"""Per point, the score of every task."""
+"""Point -> task -> score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ground:
-    """What every recovered value of a sweep is computed from."""
+    """The common basis of all of a sweep's recovered values."""
 
     points: tuple[FrontierPoint, ...]
     plain: tuple[int, ...]
@@ -43,20 +43,20 @@ def summarise(
     num_resamples: int = 1000,
     failed: Mapping[str, int] | None = None,
 ) -> Summary:
-    """Chooses points on `val`, scores them on `test`, and says what each method recovers.
+    """Chooses points on `val`, scores them on `test`, and computes what each method recovers.
 
     Args:
         points: theta_0's own and every trial's, in any order (`gather.gather` makes them from records).
-        roles: what each task counts for.
-        val: scores of at least `each_training.points_to_compare`'s points.
+        roles: each task's role.
+        val: scores of at least the points of `each_training.points_to_compare`.
         test: scores of these points, or fewer, or none: what they do not cover stays None.
-        name: the sweep's.
-        seed: of the paired bootstrap.
+        name: the sweep's name.
+        seed: seed of the paired bootstrap.
         num_resamples: 0 skips the bootstrap: no errors, no intervals, and recovered is undefined by sign alone.
-        failed: trainings without points, by method.
+        failed: method -> number of trainings without points.
 
     Raises:
-        RecordError: theta_0 has no point; a point repeats; scores are missing, of unknown points, or not paired.
+        RecordError: theta_0 has no point, a point repeats, or scores are missing, of unknown points, or not paired.
     """
     ordered = tuple(sorted(points, key=lambda point: point.key.order))
     index = {point.key: i for i, point in enumerate(ordered)}
@@ -81,7 +81,7 @@ def summarise(
             num_resamples=num_resamples,
             seed=seed,
         )
-    else:  # the points' own values say it all, and their items may have to be read
+    else:  # the points' own values suffice, and their items might have to be read
         pairs = {i: (ordered[i].speciality, ordered[i].generality) for i in needed.values()}
         on_val = Measured(pairs=pairs, resampled=None, theta_0=theta_0[0])
     on_test = measure(
@@ -97,7 +97,7 @@ def summarise(
     *methods, together = _describe_methods(ground, failed or {})
     frontier = choose_frontier(ordered)
     base = baseline(theta_0, on_val, on_test)
-    assert base is not None  # its val scores were asked for above
+    assert base is not None  # its val scores were requested above
     return Summary(
         name=name,
         roles=tuple(roles),
@@ -115,7 +115,7 @@ def summarise(
 
 
 def _describe_methods(ground: _Ground, failed: Mapping[str, int]) -> list[MethodSummary]:
-    """Methods by name, those included whose trainings all failed; then `plain`; then all together."""
+    """Methods by name, including those whose trainings all failed, then `plain`, then all together."""
     *choices, together = choose_by_method(ground.points)
     known = {choice.method for choice in choices}
     choices += [

@@ -1,4 +1,4 @@
-"""Points -> which of them stand for each training alone, recipe by recipe: what methods are compared by."""
+"""Points -> those that represent each training alone, recipe by recipe, by which methods are compared."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -19,11 +19,11 @@ Recipes = tuple[tuple[tuple[int, ...], ...], ...]
 
 
 def choose_each(points: Sequence[FrontierPoint], method: str, within: Callable[[FrontierPoint], bool]) -> Recipes:
-    """The non-dominated points on `val` of every training of a method by itself, for which `within` holds.
+    """The non-dominated points on `val` of every single training of a method, among those for which `within` holds.
 
-    Trainings that differ in their seed alone are of one recipe. Of those that share the seed too, which come out the
-    same, the first counts. Where a method has a single recipe, as plain fine-tuning has, each of its seeds counts as a
-    recipe: nothing else can differ in another training of it.
+    Trainings that differ only in their seed are of one recipe. Of those with equal seeds, which give equal results, the
+    first counts. If a method has a single recipe, as plain fine-tuning has, each of its seeds counts as a recipe:
+    another training of it could differ in nothing else.
     """
     own: dict[str, dict[Any, dict[str, list[int]]]] = {}
     for i, point in sorted(enumerate(points), key=lambda each: each[1].key):
@@ -38,17 +38,17 @@ def choose_each(points: Sequence[FrontierPoint], method: str, within: Callable[[
 
 
 def choose_each_alone(points: Sequence[FrontierPoint], choice: MethodChoice) -> Recipes:
-    """Of the points without interpolation."""
+    """`choose_each` among the points without interpolation."""
     return choose_each(points, choice.method, is_uninterpolated)
 
 
 def choose_each_curve(points: Sequence[FrontierPoint], choice: MethodChoice) -> Recipes:
-    """Of the points on the alphas common to all trainings."""
+    """`choose_each` among the points at the alphas common to all trainings."""
     return choose_each(points, choice.method, is_on_common_grid)
 
 
 def points_to_compare(points: Sequence[FrontierPoint]) -> tuple[int, ...]:
-    """Every point whose items on `val` a summary needs: those of the report, and what stands for each training."""
+    """Every point whose items on `val` a summary needs: those of the report, and those that represent each training."""
     wanted = set(points_to_report(points))
     for choice in choose_by_method(points):
         for recipes in (choose_each_alone(points, choice), choose_each_curve(points, choice)):

@@ -13,17 +13,17 @@ from rayforget.values.scores import Score, ScoreBrief
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
-    """What `compare.summarise` takes from the record."""
+    """The input of `compare.summarise`, from the record."""
 
     points: tuple[FrontierPoint, ...]
     val: Mapping[PointKey, Mapping[str, Score]]
-    """Their scores with their items; of points that came from briefs they are not here (`on_demand` reads them)."""
+    """Their scores with items; points that came from briefs are missing (`on_demand` reads them)."""
     failed: Mapping[str, int]
-    """Method -> trainings that failed before they had a point."""
+    """Method -> number of trainings that failed before they had a point."""
 
 
 def gather(records: Iterable[AnyCheckpoint], roles: Sequence[TaskRole]) -> Gathered:
-    """Every point of every checkpoint that is ok; theta_0's own record is the one with no recipe.
+    """Every point of every successful checkpoint; theta_0's own record is the one without a recipe.
 
     Raises:
         RecordError: a point has no score for a task of `roles`.

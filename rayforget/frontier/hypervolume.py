@@ -7,10 +7,10 @@ from rayforget.frontier.nondominated import check_pairs
 
 
 def hypervolume(values: NDArray[np.float64], reference: tuple[float, float]) -> float:
-    """Area of the union of the rectangles from `reference` to each point, both coordinates being maximised.
+    """Area of the union of the rectangles from `reference` to each point; both coordinates are maximised.
 
-    A point that is not above the reference in both coordinates contributes nothing. Neither order, nor duplicates,
-    nor dominated points change the result (but for rounding).
+    A point that is not above the reference in both coordinates adds nothing. Neither order, nor duplicates, nor
+    dominated points change the result (except by rounding).
 
     Args:
         values: shape (num_points, 2), finite; no points give 0.

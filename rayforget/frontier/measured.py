@@ -1,4 +1,4 @@
-"""Scores of some points on one split -> their (S, G) with paired errors, and what is asked of them together."""
+"""Scores of some points on one split -> their (S, G) with paired errors, and statistics of several together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,27 +18,27 @@ from rayforget.metrics.scored_items import ScoredItems
 from rayforget.values.scores import Score, Split
 
 _TOGETHER = 256
-"""Points whose items are in memory at once; each such lot draws the same resamples anew."""
+"""Number of points whose items are in memory at once; each such batch draws the same resamples again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """One split's (S, G), and the resamples from which errors of means and differences come.
 
-    Points are named by their indices in the summary. What is asked of points that were not measured is None.
+    Points are identified by their indices in the summary. Statistics that involve a point not measured are None.
     """
 
     pairs: Mapping[int, Pair]
     """Point -> (S, G)."""
     resampled: Mapping[int, NDArray[np.float64]] | None
-    """Point -> (S, G) in every resample, shape (num_resamples, 2); None where no bootstrap was asked for."""
+    """Point -> (S, G) in every resample, shape (num_resamples, 2); None if there was no bootstrap."""
     theta_0: int
     """theta_0's point, to which differences are taken."""
     seed: int = 0
-    """Of the errors that plain fine-tuning's seeds are given in `interval` and `one_training`."""
+    """Seed of the errors of plain fine-tuning's seeds in `interval` and `one_training`."""
 
     def mean(self, points: Sequence[int]) -> Measure | None:
-        """Mean of these models, with the error that their items leave (their seeds are taken as they are)."""
+        """Mean of these models, with the error due to their items (their seeds are taken as given)."""
         if not points or any(i not in self.pairs for i in points):
             return None
         special, general = _pair(np.mean([self.pairs[i] for i in points], axis=0))
@@ -57,7 +57,7 @@ class Measured:
         )
 
     def spread(self, points: Sequence[int]) -> Pair | None:
-        """Standard deviation of S and G over these models (n - 1 below); None for fewer than two."""
+        """Standard deviation of S and G over these models (ddof = 1); None for fewer than two."""
         if len(points) < 2 or any(i not in self.pairs for i in points):
             return None
         return _pair(np.std([self.pairs[i] for i in points], axis=0, ddof=1))
@@ -71,14 +71,14 @@ class Measured:
         return recovered(values, theta_0=base.pair, plain=tuned.pair, errors=tuned.difference_errors or (0.0, 0.0))
 
     def interval(self, chosen: Sequence[int], *, plain: Sequence[int]) -> Interval | None:
-        """The interval of what the chosen points recover, for the trainings that they are of."""
+        """The interval of what the chosen points recover, for their very trainings."""
         within = self._boxes(plain)
         if within is None or any(i not in self.pairs for i in chosen):
             return None
         return interval_of_frontier(self._resampled(chosen), within)
 
     def one_training(self, recipes: Recipes, *, plain: Sequence[int]) -> OneTraining | None:
-        """What one training recovers alone, in the mean over recipes; None where there is none or it is undefined."""
+        """What one training recovers alone, in the mean over recipes; None if there is none or it is undefined."""
         found = [[self.recovered(own, plain=plain) for own in trainings] for trainings in recipes]
         shares = [[one.value for one in each if one is not None and one.value is not None] for each in found]
         if not recipes or any(len(known) < len(each) for known, each in zip(shares, recipes, strict=True)):
@@ -92,7 +92,7 @@ class Measured:
         return OneTraining(mean=float(means.mean()), recipes=len(recipes), interval=interval)
 
     def _boxes(self, plain: Sequence[int]) -> Boxes | None:
-        """The box of every resample, in which plain fine-tuning's mean has the error of its few seeds too."""
+        """The box of every resample; plain fine-tuning's mean in it also has the error of its few seeds."""
         if self.resampled is None or not plain or any(i not in self.resampled for i in (self.theta_0, *plain)):
             return None
         seeds, rng = np.array([self.pairs[i] for i in plain]), np.random.default_rng([self.seed, len(plain)])
@@ -118,17 +118,17 @@ def measure(
     num_resamples: int,
     seed: int,
 ) -> Measured:
-    """(S, G) of every point, and resampled together: all points share the bootstrap's draws.
+    """(S, G) of every point, resampled together: all points share the bootstrap's draws.
 
     Args:
         keys: the points.
-        scores: of each of these, the score of every task; asked for in the order of their numbers, some at a time,
-            so that not all items need be in memory at once.
-        roles: what each task counts for.
+        scores: point -> task -> score; read in the order of the points' numbers, some at a time, so that not all items
+            need be in memory at once.
+        roles: each task's role.
         theta_0: theta_0's point, to which differences are taken.
-        split: whose scores they are, for messages.
+        split: the scores' split, for messages.
         num_resamples: 0 skips the bootstrap.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
 
     Raises:
         RecordError: a point has no score for a task, or two points were not scored on the same items.
@@ -147,7 +147,7 @@ def measure(
             values = {role.name: found[i][role.name].value for role in roles}
             pairs[i] = (speciality(values, roles), generality(values, roles))
         if num_resamples:
-            items = partial(_items_of, [*first, *found.values()])  # all lots are scored on the first point's items
+            items = partial(_items_of, [*first, *found.values()])  # all batches are scored on the first point's items
             drawn = bootstrap(items, roles, num_resamples=num_resamples, seed=seed)[:, len(first) :]
             first = first or [found[some[0]]]
             resampled |= {i: drawn[:, row] for row, i in enumerate(some)}
@@ -159,7 +159,7 @@ def _items_of(models: Sequence[Mapping[str, Score]], task: str) -> ScoredItems:
 
 
 def baseline(points: tuple[int, ...], on_val: Measured, on_test: Measured) -> Baseline | None:
-    """The baseline that these models are the mean of; None where there is none or `val` does not know one of them."""
+    """The baseline that is the mean of these models; None if there are none or `val` lacks one of them."""
     val = on_val.mean(points)
     if val is None:
         return None

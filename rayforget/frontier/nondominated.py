@@ -7,10 +7,10 @@ from rayforget.errors import RecordError
 
 
 def nondominated(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which points are on the frontier, both coordinates being maximised, in O(n log n).
+    """Which points are on the frontier, in O(n log n); both coordinates are maximised.
 
-    A point is off the frontier when another one is at least as good in both coordinates and better in one. Of exact
-    duplicates the first in order is on it alone, so callers order points by (trial, step, alpha).
+    A point is off the frontier if another one is at least as good in both coordinates and better in one. Of exact
+    duplicates only the first is on it, so callers order points by (trial, step, alpha).
 
     Args:
         values: shape (num_points, 2), finite.

@@ -1,4 +1,4 @@
-"""A point's key -> its scores with their items, read from the record when they are asked for and soon forgotten."""
+"""A point's key -> its scores with their items, read from the record on demand and soon forgotten."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,14 +10,14 @@ from rayforget.values.records import CheckpointRecord
 from rayforget.values.scores import Score
 
 _REMEMBERED = 8
-"""Checkpoints whose items are kept: those of the baselines, and of who asks for one curve's points in a row."""
+"""Number of checkpoints whose items are kept: for the baselines, and for reading one curve's points in a row."""
 
 ItemsOf = Callable[[str, int], Mapping[PointKey, Mapping[str, Score]]]
 """(trial, step) -> the scores of all its points, items included."""
 
 
 def items_of(read: Callable[[str, int], CheckpointRecord], roles: Sequence[TaskRole]) -> ItemsOf:
-    """Reads a checkpoint's whole record with `read`, and remembers the last few; threads may share it."""
+    """Reads a checkpoint's whole record with `read`, and remembers the last few; thread-safe."""
 
     @lru_cache(maxsize=_REMEMBERED)
     def scores(trial: str, step: int) -> Mapping[PointKey, Mapping[str, Score]]:
@@ -27,10 +27,10 @@ def items_of(read: Callable[[str, int], CheckpointRecord], roles: Sequence[TaskR
 
 
 class ScoresOnDemand(Mapping[PointKey, Mapping[str, Score]]):
-    """Scores of some points, in the place of a dict that would hold the items of all.
+    """Scores of some points, in place of a dict that would hold all items.
 
     Raises:
-        RecordError: on access, where the record is gone or damaged.
+        RecordError: on access, if the record is missing or damaged.
     """
 
     def __init__(self, keys: Collection[PointKey], items: ItemsOf) -> None:
@@ -42,7 +42,7 @@ class ScoresOnDemand(Mapping[PointKey, Mapping[str, Score]]):
         return self._items(key[0], key[1])[key]
 
     def __contains__(self, key: object) -> bool:
-        """Without reading anything."""
+        """Reads nothing."""
         return key in self._keys
 
     def __iter__(self) -> Iterator[PointKey]:
@@ -53,5 +53,5 @@ class ScoresOnDemand(Mapping[PointKey, Mapping[str, Score]]):
 
 
 def with_items(gathered: Gathered, items: ItemsOf) -> Gathered:
-    """What was gathered from briefs, with scores that are read when they are asked for."""
+    """What was gathered from briefs, with scores that are read on demand."""
     return replace(gathered, val=ScoresOnDemand([point.key for point in gathered.points], items))

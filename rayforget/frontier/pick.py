@@ -8,7 +8,7 @@ from rayforget.frontier.nondominated import check_pairs
 from rayforget.frontier.recovered import Pair
 
 _SLACK = 1e-9
-"""Scores are ratios of sums: 0.58 - 0.01 must admit 0.57."""
+"""Tolerance, since scores are ratios of sums: 0.58 - 0.01 must admit 0.57."""
 
 
 def pick(values: NDArray[np.float64], *, theta_0: Pair, max_loss: float | None) -> int | None:
@@ -18,11 +18,11 @@ def pick(values: NDArray[np.float64], *, theta_0: Pair, max_loss: float | None) 
 
     Args:
         values: shape (num_points, 2), (S, G) on `val`.
-        theta_0: (S, G) of the pretrained model, from which the loss is counted.
-        max_loss: in score units, 0.01 = one point; None sets no limit; a negative one asks for a gain.
+        theta_0: (S, G) of the pretrained model, to which the loss is measured.
+        max_loss: in score units, 0.01 = one point; None sets no limit; a negative one demands a gain.
 
     Returns:
-        None where no point qualifies.
+        None if no point qualifies.
 
     Raises:
         SpaceError: `max_loss` is not finite.

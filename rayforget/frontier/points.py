@@ -1,4 +1,4 @@
-"""Scores per task -> speciality S and generality G of one model, and the point that a frontier is made of."""
+"""Scores per task -> speciality S and generality G of one model, and the points that make up a frontier."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rayforget.space.models import Space
 
 THETA_0 = "theta_0"
-"""In the place of a method: the pretrained model's own point."""
+"""Stands in place of a method: the pretrained model's own point."""
 PLAIN = "plain"
 """The method of the baseline, plain fine-tuning."""
 
@@ -22,31 +22,30 @@ _DECIMALS = 12
 
 
 class PointKey(NamedTuple):
-    """Names a point."""
+    """Identifies a point."""
 
     trial: str
     step: int
     alpha: float
     path: str = LERP
-    """Text of the path that alpha is on; the lerp where a record does not say."""
+    """Text of the path on which alpha lies; the lerp if a record names none."""
 
     @property
     def order(self) -> tuple[str, int, bool, str, float]:
-        """Sorts points by (trial, step), then the lerp's by alpha, then those of each other path; the lowest wins a
-        tie."""
+        """Sort key: (trial, step), then the lerp's points by alpha, then each other path's; the lowest wins a tie."""
         return (self.trial, self.step, self.path != LERP, self.path, self.alpha)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRole:
-    """What a task counts for."""
+    """How a task's score counts."""
 
     name: str
     role: Literal["speciality", "generality"]
     group: str
     """Generality is the mean over groups of the mean over a group's tasks; speciality has no groups."""
     metric: str = "accuracy"
-    """What its score is called in tables."""
+    """The name of its score in tables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,17 +56,17 @@ class FrontierPoint:
     step: int
     alpha: float
     path: str = LERP
-    """Text of the path that alpha is on (`rayforget.space.path_text`)."""
+    """Text of the path on which alpha lies (`rayforget.space.path_text`)."""
     fraction: float
     """Share of the training at which the checkpoint was taken; 0 for theta_0."""
     method: str
     """The recipe's method; `plain` for the baseline's trainings, `theta_0` for theta_0 itself."""
     coarse: bool
-    """Whether alpha belongs to the grid common to all trials, and the path to those that are scored on all of it."""
+    """Whether alpha is on the grid common to all trials, and the path is scored on all of it."""
     speciality: float
     generality: float
     tasks: Mapping[str, float] = field(default_factory=dict)
-    """Score per task."""
+    """Task -> score."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """The trial's resolved recipe; empty for theta_0."""
 
@@ -78,7 +77,7 @@ class FrontierPoint:
 
     @property
     def curve(self) -> tuple[str, int, str]:
-        """What the points of one curve share: (trial, step, path)."""
+        """(trial, step, path), which the points of one curve share."""
         return (self.trial, self.step, self.path)
 
     @property
@@ -88,7 +87,7 @@ class FrontierPoint:
 
 
 def task_roles(space: "Space") -> tuple[TaskRole, ...]:
-    """What each of a space's scored tasks counts for, in the space's order; some are only learnt from."""
+    """The roles of a space's scored tasks, in the space's order; tasks that are only trained on have none."""
     scored = {name: task for name, task in space.tasks.items() if task.is_scored}
     return tuple(
         TaskRole(name=name, role=task.role, group=task.group or "", metric=task.metric_word)
@@ -116,15 +115,15 @@ def aggregate(scores: NDArray[np.float64], roles: Sequence[TaskRole]) -> NDArray
 
     Args:
         scores: shape (..., num_tasks), columns in the order of `roles`.
-        roles: what each column counts for.
+        roles: the role of each column.
 
     Returns:
-        Shape (..., 2): S = sum_t a_t x_t and G = sum_t b_t x_t, with a_t = 1 / num_speciality and
-        b_t = 1 / (num_groups * size of t's group). Rounded to 12 decimals: a sum's last bits depend on the order of
-        the tasks, and equal scores must tie in whatever order a space or its record lists them.
+        Shape (..., 2): S = sum_t a_t x_t and G = sum_t b_t x_t, with a_t = 1 / num_speciality and b_t = 1 / (num_groups
+        * size of t's group). Rounded to 12 decimals: a sum's last bits depend on the order of the tasks, and equal
+        scores must tie in whatever order a space or its record lists them.
 
     Raises:
-        SpaceError: there is no speciality or no generality task, or the columns are not as many as `roles`.
+        SpaceError: there is no speciality or no generality task, or the number of columns is not that of `roles`.
     """
     if scores.shape[-1] != len(roles):
         raise SpaceError(f"scores have {scores.shape[-1]} columns for {len(roles)} tasks; give one column per task")

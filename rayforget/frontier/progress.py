@@ -1,4 +1,4 @@
-"""Points -> what is recovered on `val`: now, and after each training in the order in which trainings ended."""
+"""Points -> what is recovered on `val`, now and after each training in the order in which trainings ended."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,23 +11,23 @@ from rayforget.frontier.points import THETA_0, FrontierPoint
 from rayforget.frontier.recovered import Pair, Recovered, recovered
 
 Errors = Callable[[FrontierPoint, Sequence[FrontierPoint]], Pair]
-"""theta_0 and plain trainings -> the errors of what these gained and lost; see `recovered.recovered`."""
+"""(theta_0, plain trainings) -> the errors of what these gained and lost; see `recovered.recovered`."""
 
 
 def recovered_so_far(
     points: Sequence[FrontierPoint], *, order: Sequence[str], errors: Errors
 ) -> list[tuple[int, Recovered]]:
-    """(number of trainings, what their frontier recovers), from the first training on that plain fine-tuning had.
+    """(number of trainings, what their frontier recovers), from the first plain fine-tuning on.
 
-    Equal to a summary's `recovery.val` over the points of so many trainings; the reference is the mean of the plain
-    trainings among these. Only the frontier is carried on from one training to the next, so
-    that the whole series costs little more than its last value.
+    Equal to a summary's `recovery.val` over the points of the first trainings; the reference is the mean of the plain
+    trainings among them. Only the frontier is carried from one training to the next, so that the whole series costs
+    little more than its last value.
 
     Args:
-        points: theta_0's own and every training's, in any order; a training that failed without a point counts not.
-        order: the trainings that count, as they ended (`record.standing.order_of_finish`): one that ends later must
-            not come to stand before others, or values that were once shown would change.
-        errors: within which plain fine-tuning's gain and loss are nothing.
+        points: theta_0's own and every training's, in any order; a training that failed without a point does not count.
+        order: the trainings that count, in the order in which they ended (`record.standing.order_of_finish`): a later
+            one must not come before others, or values that were already shown would change.
+        errors: the errors within which plain fine-tuning's gain and loss count as nothing.
 
     Raises:
         RecordError: theta_0 has no point, or a value is not finite.
@@ -57,7 +57,7 @@ def recovered_so_far(
 
 
 def recovered_now(points: Sequence[FrontierPoint], errors: Errors) -> Recovered | None:
-    """What the frontier recovers at this moment, undefined where a report would say so; None before both baselines.
+    """What the frontier recovers now, undefined where a report would say so; None before both baselines exist.
 
     Args:
         points: those that a report may choose, or more (`leading.Leading`).

@@ -1,4 +1,4 @@
-"""Chosen points and both baselines -> how much of what plain fine-tuning traded away they give back."""
+"""Chosen points and both baselines -> how much they recover of what plain fine-tuning traded away."""
 
 from dataclasses import dataclass
 
@@ -16,10 +16,10 @@ class Recovered:
     """Hypervolume in units of the box between the two baselines."""
 
     value: float | None
-    """hypervolume / box: 1 = all the speciality of plain fine-tuning with none of the forgetting; may exceed 1.
-    None where it is undefined."""
+    """hypervolume / box: 1 = all the speciality of plain fine-tuning with none of the forgetting; may exceed 1. None if
+    undefined."""
     hypervolume: float
-    """Area above (S(theta_0), G(plain)); stands alone where `value` is undefined."""
+    """Area above (S(theta_0), G(plain)); defined even if `value` is not."""
     box: float
     """(S(plain) - S(theta_0)) * (G(theta_0) - G(plain)), each factor clipped at 0."""
     reason: str | None = None
@@ -29,13 +29,13 @@ class Recovered:
 def recovered(values: NDArray[np.float64], *, theta_0: Pair, plain: Pair, errors: Pair = (0.0, 0.0)) -> Recovered:
     """Hypervolume of `values` above (S(theta_0), G(plain)), divided by the baselines' box.
 
-    Undefined where plain fine-tuning gained no speciality or lost no generality, "within error": where one of the two
+    Undefined if plain fine-tuning gained no speciality or lost no generality "within error", i.e. if one of the two
     differences is not larger than its own standard error. Dividing by a box that may as well be empty would give any
-    number. One standard error is a mild test on purpose: a box that is small but probably there shows as a wide
-    interval (`uncertainty.recovered_interval`), which is itself undefined when 5 % of the resamples have no box.
+    number. One standard error is deliberately a mild test: a box that is small but probably there shows as a wide
+    interval (`intervals.interval_of_frontier`), which is itself undefined if 5 % of the resamples have no box.
 
     Args:
-        values: shape (num_points, 2), (S, G) in [0, 1]; the points that were chosen.
+        values: shape (num_points, 2), (S, G) in [0, 1] of the chosen points.
         theta_0: (S, G) of the pretrained model.
         plain: (S, G) of plain fine-tuning, mean over its seeds.
         errors: standard errors of S(plain) - S(theta_0) and of G(theta_0) - G(plain); zeros test the signs alone.

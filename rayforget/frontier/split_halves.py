@@ -1,7 +1,7 @@
-"""Tasks whose `val` and `test` are two parts of one labelled split -> which they are, and their scores on the whole.
+"""Tasks whose `val` and `test` are two parts of one labelled split -> these tasks, and their scores on the whole.
 
-A half's score is not the number that papers report of the split. The whole split's is comparable to it, and was seen
-when points were chosen: val's items are among its own.
+A half's score is not the number that papers report of the split. The whole split's score is comparable to it, but was
+seen when points were chosen: it includes val's items.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ class HalvedTask:
 
     name: str
     seed: int
-    """Of the hash."""
+    """Seed of the hash."""
     val_share: float
     """Share of the items that are `val`; the others are `test`."""
 
@@ -43,9 +43,9 @@ class WholeScore:
     val: float
     test: float
     whole: float
-    """Both parts together: seen in selection."""
+    """Score on both parts together; seen in selection."""
     num_items: int
-    """Of the whole."""
+    """Number of items of the whole."""
 
 
 def halved_tasks(space: "Space") -> tuple[HalvedTask, ...]:
@@ -61,7 +61,7 @@ def join_halves(val: Score, test: Score, *, task: str) -> Score:
     """The score on the whole split, from the recorded items of its two parts.
 
     Raises:
-        RecordError: they were scored by different rules.
+        RecordError: the halves were scored by different rules.
     """
     ways = [(half.rule, half.package, half.weights is None, half.classes is None) for half in (val, test)]
     if ways[0] != ways[1]:
@@ -82,7 +82,7 @@ def _joined_where_known(val: NDArray[T] | None, test: NDArray[T] | None) -> NDAr
 
 def _joined(val: Items, test: Items) -> Items:
     joined: Any = np.concatenate((val, test))
-    return joined  # type: ignore[no-any-return]  # of two arrays of one type, which is theirs
+    return joined  # type: ignore[no-any-return]  # both arrays are of one type
 
 
 def whole_scores(
@@ -97,8 +97,8 @@ def whole_scores(
 
     Args:
         halved: the tasks.
-        models: per model, the points that it is the mean of.
-        points: the summary's.
+        models: per model, the points whose mean it is.
+        points: the summary's points.
         val: scores of these points.
         test: scores of these points, or of fewer.
 

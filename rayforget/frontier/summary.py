@@ -1,4 +1,4 @@
-"""What a report says of a sweep, as values: points, frontier, baselines, recovered per method."""
+"""A report's content as values: points, frontier, baselines, recovered per method."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ class Measure:
     speciality: float
     generality: float
     speciality_error: float | None = None
-    """Standard error over items (paired bootstrap); None where no bootstrap was asked for."""
+    """Standard error over items (paired bootstrap); None if there was no bootstrap."""
     generality_error: float | None = None
     difference_errors: Pair | None = None
-    """Standard errors of the differences to theta_0 in S and G: paired, so smaller than the two errors suggest.
-    None where theta_0 is not scored on the split."""
+    """Standard errors of the differences to theta_0 in S and G: paired, so smaller than the two errors suggest. None if
+    theta_0 is not scored on the split."""
 
     @property
     def pair(self) -> Pair:
@@ -37,7 +37,7 @@ class Baseline:
     val: Measure
     test: Measure | None
     spread_val: Pair | None
-    """Standard deviation of S and G over the seeds (n - 1 below); None for one model."""
+    """Standard deviation of S and G over the seeds (ddof = 1); None for one model."""
     spread_test: Pair | None
 
 
@@ -50,12 +50,12 @@ class Recovery:
     val: Recovered | None
     """Optimistic: chosen and scored on the same items. None while plain fine-tuning is not measured."""
     test: Recovered | None
-    """None where a chosen point or a baseline has no `test` score."""
+    """None if a chosen point or a baseline has no `test` score."""
     interval: Interval | None
-    """Of `test`, over items and plain fine-tuning's seeds, for these very trainings; None where `test` is None or
-    undefined, where no bootstrap was asked for, and of a single method: methods are compared by `OneTraining`."""
+    """The interval on `test`, over items and plain fine-tuning's seeds, for these very trainings; None if `test` is
+    None or undefined, if there was no bootstrap, and for a single method: methods are compared by `OneTraining`."""
     untested: int
-    """How many of the chosen points have no `test` score."""
+    """Number of chosen points without a `test` score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +63,12 @@ class OneTraining:
     """What one training of a method recovers alone, on `val`."""
 
     mean: float
-    """Over recipes; of a recipe's seeds the mean counts. Optimistic: each training's points are chosen and scored on
-    the same items."""
+    """Mean over recipes (over their means, if they have seeds). Optimistic: each training's points are chosen and
+    scored on the same items."""
     recipes: int
-    """What differs independently: recipes, or the seeds of a single one."""
+    """Number of independent draws: recipes, or the seeds of a single recipe."""
     interval: Interval | None
-    """Over items, recipes and plain fine-tuning's seeds; None for one recipe, or where no bootstrap was asked for."""
+    """The interval over items, recipes and plain fine-tuning's seeds; None for one recipe or without a bootstrap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,15 +77,15 @@ class MethodSummary:
 
     method: str
     trainings: int
-    """Trainings that have points."""
+    """Number of trainings that have points."""
     failed: int
-    """Trainings that failed and have none."""
+    """Number of trainings that failed without points."""
     alpha_1: Recovery
     """From the points with alpha = 1 on the lerp alone."""
     curve: Recovery
-    """From all alphas of the grid common to all trainings, on the lerp."""
+    """From all alphas of the common grid, on the lerp."""
     one_alone: OneTraining | None = None
-    """With alpha = 1 alone; None where it is undefined, and for `all`."""
+    """With alpha = 1 alone; None if undefined, and for `all`."""
     one_curve: OneTraining | None = None
     """With all alphas of the common grid."""
 
@@ -95,22 +95,22 @@ class PathSummary:
     """One path over all methods and plain fine-tuning together."""
 
     path: str
-    """Its text; of a path that an inner search fits, its name."""
+    """The path's text; its name if an inner search fits it."""
     searched: bool
     models: int
-    """Models that were scored for it."""
+    """Number of models scored for it."""
     alone: Recovery
     """From its own points."""
     with_lerp: Recovery
-    """From these and the lerp's: against the lerp alone, what the path adds."""
+    """From these and the lerp's points: compared to the lerp alone, what the path adds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Everything that table, picture and page draw."""
+    """All that the table, the picture and the page show."""
 
     name: str
-    """The sweep's."""
+    """The sweep's name."""
     roles: tuple[TaskRole, ...]
     points: tuple[FrontierPoint, ...]
     """Ascending by `PointKey.order`, as `val` sees them."""
@@ -119,28 +119,28 @@ class Summary:
     val: Mapping[int, Measure]
     """Every chosen point and the baselines' models, with their standard errors."""
     test: Mapping[int, Measure]
-    """Points that have been scored on `test`, with their standard errors."""
+    """The points scored on `test`, with their standard errors."""
     theta_0: Baseline
     plain: Baseline | None
     """None while plain fine-tuning is not measured."""
     recovery: Recovery
-    """Of the frontier, refined alphas and every path included."""
+    """The frontier's, with refined alphas and every path."""
     methods: tuple[MethodSummary, ...]
     """In the order of their names, then `plain`."""
     together: MethodSummary
     """All methods and `plain` on the common alphas."""
     paths: tuple[PathSummary, ...] = ()
-    """The lerp first; empty where it is the only path."""
+    """The lerp first; empty if it is the only path."""
     halved: tuple[HalvedTask, ...] = ()
     """Tasks whose `val` and `test` are parts of one labelled split."""
     whole: tuple[WholeScore, ...] = ()
-    """Both parts together, for the models that the tables show; empty unless it is asked for."""
+    """Scores on both parts together, for the models in the tables; empty unless requested."""
     notice: str | None = None
-    """What a reader must know before all else: that this report is stale."""
+    """What a reader must know first: that this report is stale."""
     remarks: tuple[str, ...] = ()
-    """What a reader must know of the data: images that were skipped, texts that were cut."""
+    """What a reader must know of the data: skipped images, cut texts."""
 
     @property
     def split(self) -> str:
-        """The split that the headline speaks of: `test` as soon as it is complete, else `val`."""
+        """The split of the headline: `test` as soon as it is complete, else `val`."""
         return "val" if self.recovery.test is None else "test"

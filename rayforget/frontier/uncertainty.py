@@ -44,17 +44,17 @@ def bootstrap(
     models, so differences between models keep their pairing. A task's draws depend on `seed` and its name alone.
 
     Args:
-        items_of: a task's name -> all models' items on it; called for one task after the other, since all models' items
-            on all tasks may not fit into memory.
-        roles: what each task counts for.
-        num_resamples: how many.
-        seed: of the draws.
+        items_of: a task's name -> all models' items on it; called for one task at a time, since all models' items on
+            all tasks may not fit into memory.
+        roles: each task's role.
+        num_resamples: number of resamples.
+        seed: seed of the draws.
 
     Returns:
         Shape (num_resamples, num_models, 2).
 
     Raises:
-        RecordError: a task has no items or a weight that is not positive.
+        RecordError: a task has no items, or a weight is not positive.
     """
     scores = []
     for role in roles:
@@ -66,7 +66,7 @@ def bootstrap(
 def _resampled_scores(
     task: ScoredItems, num_resamples: int, rng: np.random.Generator, name: str
 ) -> NDArray[np.float64]:
-    """Shape (num_resamples, num_models): each model's score where every item is there as often as it is drawn."""
+    """Shape (num_resamples, num_models): each model's score when every item counts as often as it is drawn."""
     num_items = task.results.shape[1]
     if num_items == 0:
         raise RecordError(f"task {name} has no items; a score needs at least one")
@@ -82,7 +82,7 @@ def _counts(
 ) -> Iterator[NDArray[np.float64]]:
     """How often each item is drawn, shape (rows at most, num_items): uniform draws, counted.
 
-    This is the multinomial of equal probabilities; numpy's own draws one binomial per item, ten times slower.
+    This is the multinomial with equal probabilities; numpy's own draws one binomial per item, ten times slower.
     """
     for start in range(0, num_resamples, rows):
         size = min(rows, num_resamples - start)
@@ -94,7 +94,7 @@ def _counts(
 def standard_error(resampled: NDArray[np.float64]) -> NDArray[np.float64]:
     """Standard errors of S and G from `bootstrap`'s result: (num_resamples, ..., 2) -> (..., 2).
 
-    Of a difference: give the difference of two models' resamples.
+    For the error of a difference, pass the difference of two models' resamples.
     """
     error: NDArray[np.float64] = resampled.std(axis=0, ddof=1)
     return error

@@ -1,10 +1,10 @@
 """Curves scored on some alphas, and the frontier so far -> the alphas worth scoring next.
 
-Between two neighbouring alphas the curve is unknown. The best that may lie there is the corner that takes the higher
+Between two neighbouring alphas the curve is unknown. The best point that may lie there is the corner with the higher
 speciality and the higher generality of the two ends, each raised by how far the curve bends there (an eighth of the
-larger second difference at the ends: the height of a parabola's bulge over its chord). What that corner would add to
-the frontier's hypervolume is the interval's promise. The most promising interval is halved; intervals whose corner
-the frontier already dominates, or that are narrower than `min_width`, are left alone.
+larger second difference at the ends: the height of a parabola's bulge over its chord). The hypervolume that this corner
+would add to the frontier is the interval's promise. The most promising interval is halved; intervals whose corner the
+frontier already dominates, or that are no wider than `min_width`, are left alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from rayforget.frontier.hypervolume import hypervolume
 
 P = TypeVar("P")
 _NOTHING = 1e-9
-"""Below this a promise is rounding."""
+"""A smaller promise is rounding."""
 
 
 def next_alphas(
@@ -27,15 +27,15 @@ def next_alphas(
     budget: int,
     min_width: float = 0.02,
 ) -> list[tuple[float, P]]:
-    """(alpha, path) of what to score next, most promising first; empty when nothing is worth a look.
+    """(alpha, path) of the points to score next, most promising first; empty if none is worth it.
 
-    The paths share the budget, and each must beat what the others have. Of equal promises the lower alpha comes first,
-    then the earlier path.
+    The paths share the budget, and each must beat what the others have. Ties go to the lower alpha, then to the earlier
+    path.
 
     Args:
-        curves: by path (alpha, speciality, generality) of what is scored, any order, at least two alphas each.
+        curves: path -> (alpha, speciality, generality) of each scored point, in any order, at least two alphas each.
         frontier: shape (n, 2), speciality and generality of the frontier over all trainings so far; may be empty.
-        budget: how many at most.
+        budget: the largest number of points.
         min_width: intervals of alpha up to this wide are not halved.
     """
     values = [np.array(curve, dtype=np.float64).reshape(-1, 3)[:, 1:] for curve in curves.values()]
@@ -52,7 +52,7 @@ def next_alphas(
 def _promises(
     curve: Sequence[tuple[float, float, float]], known: NDArray[np.float64], min_width: float
 ) -> list[tuple[float, float]]:
-    """(promise, middle) of every interval of the curve that promises anything over what is known."""
+    """(promise, middle) of every interval of the curve with a promise over what is known."""
     points = np.array(sorted(curve), dtype=np.float64)
     alphas, values = points[:, 0], points[:, 1:]
     reference = known.min(axis=0)

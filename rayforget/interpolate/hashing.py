@@ -1,4 +1,4 @@
-"""A state dict -> the hash of its bytes: what names a model in caches and in the record."""
+"""A state dict -> the hash of its bytes, which names a model in caches and in the record."""
 
 import hashlib
 from collections.abc import Mapping

@@ -1,9 +1,9 @@
 """A path with domains and a budget of evaluations -> the spots to score: its inner search, which sees `val` alone.
 
-Two rounds for each checkpoint, each one pass over the data. The first takes half of the budget: a Latin hypercube
+Each checkpoint takes two rounds, each one pass over the data. The first takes half of the budget: a Latin hypercube
 (McKay et al. 1979) over the domains and alpha, so that few draws cover each of them evenly. The second takes the rest
-from a box half as wide in every number, around that spot of the first which adds most area to the frontier; where none
-adds any, from everywhere again. The draws depend on the seed alone.
+from a box half as wide in every dimension, around the spot of the first round that adds most area to the frontier; if
+none adds any, it draws from everywhere again. The draws depend on the seed alone.
 """
 
 import math
@@ -18,24 +18,24 @@ from rayforget.space.domains import ChoiceDomain, Domain, Scalar
 from rayforget.values.points import Spot
 
 _DIGITS = 4
-"""Significant ones of a drawn number: a path's text names it."""
+"""Significant digits of a drawn number, which becomes part of a path's text."""
 _ALPHA_DECIMALS = 4
 
 Unit = tuple[float, ...]
-"""A spot in the unit cube: a number in [0, 1) for each domain, in their order, then alpha's."""
+"""A spot in the unit cube: a number in [0, 1) for each domain in order, then one for alpha."""
 
 
 def num_first(evaluations: int) -> int:
-    """How many of a budget are drawn in the first round."""
+    """How many spots of a budget the first round draws."""
     return math.ceil(evaluations / 2)
 
 
 def draw(path: SearchedPath, count: int, *, highest: float, seed: int, around: Unit | None = None) -> dict[Unit, Spot]:
-    """Spots of one round; fewer than `count` where two of them are the same model.
+    """The spots of one round; fewer than `count` if several are the same model.
 
     Args:
-        path: whose domains they are drawn from.
-        count: how many.
+        path: the path whose domains are sampled.
+        count: the number of draws.
         highest: alpha is drawn from (0, highest].
         seed: equal seeds give equal spots.
         around: the centre of a box half as wide; None draws from everywhere.
@@ -58,12 +58,12 @@ def draw(path: SearchedPath, count: int, *, highest: float, seed: int, around: U
 def best_of(
     drawn: Mapping[Unit, Spot], scores: Mapping[Spot, tuple[float, float]], frontier: Sequence[tuple[float, float]]
 ) -> Unit | None:
-    """The drawn spot that adds most area to the frontier; None where none adds any.
+    """The drawn spot that adds most area to the frontier; None if none adds any.
 
     Args:
         drawn: what `draw` gave.
-        scores: (speciality, generality) of the spots that have any.
-        frontier: (speciality, generality) of all else.
+        scores: (speciality, generality) of the spots that have scores.
+        frontier: (speciality, generality) of all other points.
     """
     pairs = [scores[spot] for spot in drawn.values() if spot in scores]
     if not pairs:
@@ -82,7 +82,7 @@ def best_of(
 
 
 def _latin(count: int, dimensions: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Shape (count, dimensions): in every dimension one draw from each of `count` equal intervals of [0, 1)."""
+    """Shape (count, dimensions): every dimension has one draw in each of `count` equal intervals of [0, 1)."""
     strata = np.stack([rng.permutation(count) for _ in range(dimensions)], axis=1)
     drawn: NDArray[np.float64] = (strata + rng.random((count, dimensions))) / max(count, 1)
     return drawn
@@ -94,7 +94,7 @@ def _value(domain: Domain, u: float) -> Scalar:
         return domain.choice[int(u * len(domain.choice))]
     low, high = float(domain.low), float(domain.high)
     if isinstance(domain.low, int):
-        high += 1  # every whole number is as likely
+        high += 1  # makes every whole number equally likely
     value = low * (high / low) ** u if domain.log else low + u * (high - low)
     if domain.step is not None and isinstance(domain.low, float):
         steps = int(u * (math.floor((high - low) / domain.step + 1e-9) + 1))

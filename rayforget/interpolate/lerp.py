@@ -2,9 +2,9 @@
 
     theta(alpha) = (1 - alpha) * theta_0 + alpha * theta_1,   computed as torch.lerp(theta_0, theta_1, alpha) in fp32
 
-torch.lerp is exact at both ends and leaves equal weights equal for every alpha; (1 - a) * x + a * y changes the bits
-of about a tenth of the unchanged weights, and x + a * (y - x) misses y at a = 1. alpha outside [0, 1] extrapolates.
-Always from theta_0 and theta_1, never from the previous alpha.
+torch.lerp is exact at both ends and leaves equal weights equal for every alpha; (1 - a) * x + a * y changes the bits of
+about a tenth of the unchanged weights, and x + a * (y - x) misses y at a = 1. alpha outside [0, 1] extrapolates. Every
+model is made from theta_0 and theta_1, never from the previous alpha.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from rayforget.errors import FoundationError
 
 
 def changed_tensors(theta_0: Mapping[str, Tensor], theta_1: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those tensors of theta_1 that differ from theta_0 in at least one bit.
+    """The tensors of theta_1 that differ from theta_0 in at least one bit.
 
     Raises:
-        FoundationError: the two do not hold the same names and shapes.
+        FoundationError: names or shapes differ.
     """
     if theta_0.keys() != theta_1.keys():
         odd = sorted(theta_0.keys() ^ theta_1.keys())
@@ -47,7 +47,7 @@ def lerp(theta_0: Mapping[str, Tensor], theta_1: Mapping[str, Tensor], alpha: fl
 def lerp_each(
     theta_0: Mapping[str, Tensor], theta_1: Mapping[str, Tensor], alphas: Mapping[str, float]
 ) -> dict[str, Tensor]:
-    """The same with an alpha for each name of `theta_1`."""
+    """Like `lerp`, with an alpha for each name of `theta_1`."""
     result = {}
     for name, end in theta_1.items():
         if name not in theta_0 or theta_0[name].shape != end.shape:

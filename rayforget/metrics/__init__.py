@@ -1,1 +1,1 @@
-"""Per-item results -> a score in [0, 1], higher is better, and its error: one metric to a file."""
+"""Per-item results -> a score in [0, 1], higher is better, and its error; one metric per file."""

@@ -1,4 +1,4 @@
-"""Right or wrong per item -> the share that is right; also any other weighted mean of items."""
+"""Right or wrong per item -> the share that is right; also any other weighted mean over items."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from rayforget.metrics.metric import Floats, Metric
 
 
 class Accuracy(Metric):
-    """score = sum_i w_i x_i / sum_i w_i: `accuracy` of images, and those of lm-eval's metrics that are means."""
+    """score = sum_i w_i x_i / sum_i w_i: `accuracy` of images, and lm-eval's metrics that are means."""
 
     word = "accuracy"
 

@@ -12,9 +12,9 @@ class BalancedAccuracy(Metric):
 
         score = 1/K sum_k r_k,   r_k = right images of class k / images of class k
 
-    over the K classes that have an image, as scikit-learn's `balanced_accuracy_score` takes it. Equal to accuracy where
-    all classes have equally many. In a resample of the items the classes' numbers vary as they would in another sample
-    of as many images, and a class that is absent from it is left out of its mean, as it would be there.
+    over the K classes that have an image, as in scikit-learn's `balanced_accuracy_score`. It equals accuracy if all
+    classes are of equal size. In a resample of the items class sizes vary as they would in another sample of as many
+    images, and a class that is absent is left out of the mean, as it would be there.
     """
 
     word = "balanced accuracy"

@@ -1,4 +1,4 @@
-"""A score's rule, as the record has it -> the metric."""
+"""A score's rule, as recorded -> the metric."""
 
 from functools import cache
 
@@ -11,8 +11,8 @@ def metric_of(rule: str, package: str | None = None) -> Metric:
     """The metric by which a score was made.
 
     Args:
-        rule: the score's.
-        package: the distribution that brings it; None for ours, and for lm-eval's metrics, which are means of items.
+        rule: the score's rule.
+        package: the distribution that brings the metric; None for ours and for lm-eval's, which are means over items.
 
     Raises:
         ExtensionError: the package that brings it is not installed.

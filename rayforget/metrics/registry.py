@@ -1,4 +1,4 @@
-"""Which metrics there are; a space is read with this alone, without numpy."""
+"""The names of all metrics; a space is read with this alone, without numpy."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Models' results on the same items, and a metric -> their scores, their scores in resamples, and their variances."""
+"""Models' results on the same items, and a metric -> scores, scores in resamples, and variances."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,15 +13,15 @@ from rayforget.metrics.metric import Classes, Floats, Metric
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredItems:
-    """What one metric needs of one task's items."""
+    """One task's items as one metric needs them."""
 
     metric: Metric = field(default_factory=Accuracy)
     results: Floats
     """Shape (num_models, num_items)."""
     weights: Floats | None = None
-    """Shape (num_items,), positive; None where every item weighs 1."""
+    """Shape (num_items,), positive; None if every item weighs 1."""
     classes: NDArray[np.integer] | None = None
-    """Shape (num_items,), not negative; None where the metric does not ask for them."""
+    """Shape (num_items,), not negative; None if the metric does not need them."""
 
     def values(self) -> list[float]:
         """Every model's score."""
@@ -29,7 +29,7 @@ class ScoredItems:
         return [float(score) for score in self.metric.of_sums(own, common)]
 
     def resampled(self, counts: Iterable[Floats]) -> Iterator[Floats]:
-        """Every model's score where item i is there c_i times: (some resamples, num_items) -> (..., num_models)."""
+        """Every model's score when item i counts c_i times: (some resamples, num_items) -> (..., num_models)."""
         own, common = self._arrays()
         groups = self._groups()
         if groups is None:
@@ -57,7 +57,7 @@ class ScoredItems:
     def variances(self) -> Floats:
         """Every model's variance over items, to first order: sum_i (sum_t f_t v_ti)^2, with f_t = d score / d sum_t.
 
-        Of a mean it is sum_i w_i^2 (x_i - x)^2 / (sum_i w_i)^2, p (1 - p) / n of plain accuracy.
+        For a mean it is sum_i w_i^2 (x_i - x)^2 / (sum_i w_i)^2, which for plain accuracy is p (1 - p) / n.
         """
         own, common = self._arrays()
         own_sums, common_sums = self._summed()
@@ -79,7 +79,7 @@ class ScoredItems:
     def _groups(self) -> Classes | None:
         if not self.metric.by_class:
             return None
-        assert self.classes is not None  # a metric that sums by class asks for classes
+        assert self.classes is not None  # a metric that sums by class needs classes
         return self.classes.astype(np.int64)
 
     def _arrays(self) -> tuple[list[Floats], list[Floats]]:
@@ -98,7 +98,7 @@ class ScoredItems:
         )
 
     def _split(self, sums: Floats, num_own: int, num_common: int) -> tuple[Sequence[Floats], Sequence[Floats]]:
-        """Columns, a block for each array of own and then one for each of common -> shapes (..., models, groups)."""
+        """Columns, one block per array of own and then of common -> arrays of shape (..., models, groups)."""
         models = len(self.results)
         own = [sums[:, place * models : (place + 1) * models] for place in range(num_own)]
         first = num_own * models

@@ -1,7 +1,7 @@
-"""What the ranks of a worker group say went wrong with a job -> the job's answer, or none: then it is tried again.
+"""What the ranks of a worker group report of a failed job -> the job's answer, or none, in which case it is retried.
 
-A failure says something of the job only where every rank has it. What one rank alone has is a lost peer, a full device,
-a broken disk; where the ranks lost each other or their devices, even the same words from all of them say no more.
+A failure tells something about the job only if every rank has it. One rank's own failure is a lost peer, a full device,
+a broken disk; if the ranks lost each other or their devices, even equal reports of all of them tell no more.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What became of a job."""
+    """The outcome of a job."""
 
     error: str | None = None
-    """Why the job failed; None when it was done."""
+    """Why the job failed; None if it succeeded."""
     value: Any = None
-    """What the workers made of it."""
+    """The workers' result."""
     refused: bool = False
-    """Whether it says nothing of the job itself: its workers could not be set up, or data or storage failed them."""
+    """Whether it tells nothing about the job: its workers could not be set up, or data or storage failed them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +31,16 @@ class Failure:
     """`ErrorType: its text`."""
     traceback: str = ""
     refused: bool = False
-    """Whether data or storage failed it, which says nothing of the job."""
+    """Whether data or storage failed, which tells nothing about the job."""
     passing: bool = False
-    """Whether it may be gone in a new worker group, even where all ranks have it: a lost peer, a device."""
+    """Whether a new worker group may not have it, even if all ranks have it now: a lost peer, a device."""
 
 
 def shared_answer(failures: Sequence[Failure]) -> Reply | None:
-    """The answer to a job that failed on every rank alike; None while a rank is silent, or has another reason.
+    """The answer to a job that failed on every rank alike; None while a rank is silent, or if reasons differ.
 
     Args:
-        failures: of one attempt, in the order in which they were told.
+        failures: those of one attempt, in the order in which they were reported.
     """
     first = failures[0]
     if {failure.rank for failure in failures} != set(range(first.num_ranks)):
@@ -54,12 +54,12 @@ def shared_answer(failures: Sequence[Failure]) -> Reply | None:
 
 
 def last_answer(failures: Sequence[Failure], attempts: int) -> Reply:
-    """The answer to a job that every one of `attempts` worker groups left without one.
+    """The answer to a job that each of `attempts` worker groups left without one.
 
-    It is refused where data or storage failed a rank: what became of the other ranks follows from that.
+    It is refused if data or storage failed a rank, since the other ranks' failures follow from that.
 
     Args:
-        failures: of the last attempt, in the order in which they were told; none where its workers were killed.
+        failures: those of the last attempt, in the order in which they were reported; empty if its workers were killed.
         attempts: how often the job was tried.
     """
     given_up = f"its workers died {attempts} times on this job; it is not tried again; the last time "

@@ -1,4 +1,4 @@
-"""The nodes of a cluster, those included that its autoscaler may still add -> how many slots it can hold."""
+"""The nodes of a cluster, including those that its autoscaler may add -> how many slots it can hold."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,13 +8,13 @@ from rayforget.errors import SpaceError
 from rayforget.space.parts import Resources
 
 BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
-"""What `ray up` leaves on the head: the cluster's configuration, each kind of node with the resources it has."""
+"""`ray up`'s file on the head node: the cluster's configuration, with the resources of each kind of node."""
 Node = Mapping[str, float]
 """A node's resources by name: CPU, GPU."""
 
 
 def slots_that_fit(nodes: Sequence[Node], resources: Resources) -> int:
-    """Slots whose workers have room on these nodes side by side; each slot's own process takes 0.01 CPUs more."""
+    """Slots whose workers fit on these nodes side by side; each slot's own process takes another 0.01 CPUs."""
     workers = 0
     for node in nodes:
         fits = (node.get("CPU", 0) - 0.01 * resources.slots) // resources.cpus_per_worker
@@ -25,10 +25,11 @@ def slots_that_fit(nodes: Sequence[Node], resources: Resources) -> int:
 
 
 def largest_cluster(config: Mapping[str, Any], resources: Resources) -> list[Node]:
-    """The head and as many workers as the configuration allows, kinds that hold most workers of a slot first.
+    """The head and as many workers as the configuration allows, starting with the kinds that hold most workers of a
+    slot.
 
-    A kind of node whose resources the configuration leaves open is taken to hold one worker: the cloud's answer is not
-    known here, and a slot that fits nowhere is told by Ray.
+    A kind of node with unspecified resources is assumed to hold one worker: the cloud's answer is not known here, and
+    Ray reports a slot that fits nowhere.
     """
     head: list[Node] = []
     workers: list[Node] = []
@@ -50,11 +51,11 @@ def refuse_private_storage(path: str, num_nodes: int, where: str = "") -> None:
 
     Args:
         path: the local folder.
-        num_nodes: that the cluster has, or may get.
+        num_nodes: number of nodes that the cluster has, or may get.
         where: `space.yaml:12: `, for the message.
 
     Raises:
-        SpaceError: there is more than one.
+        SpaceError: there is more than one node.
     """
     if num_nodes > 1:
         raise SpaceError(
@@ -65,16 +66,16 @@ def refuse_private_storage(path: str, num_nodes: int, where: str = "") -> None:
 
 
 def nodes_now() -> list[Node]:
-    """The nodes that are alive in the cluster that this process has joined."""
+    """The living nodes of the cluster that this process has joined."""
     import ray
 
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 def cluster_nodes(resources: Resources) -> list[Node]:
-    """Those, or all that the autoscaler may make of them, whichever are more.
+    """The nodes now, or all that the autoscaler may make, whichever are more.
 
-    Only clusters of `ray up` say what they may become, and only on their head.
+    Only clusters of `ray up` say how large they may become, and only on their head node.
     """
     import yaml
 

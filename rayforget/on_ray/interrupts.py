@@ -1,4 +1,4 @@
-"""A Ctrl-C while Tune runs -> heard at once, before Tune takes the seconds that it needs to end its actors."""
+"""Hears a Ctrl-C while Tune runs at once, before Tune takes the seconds that it needs to end its actors."""
 
 import signal
 import threading
@@ -7,7 +7,7 @@ from types import FrameType
 
 
 def hear_first(heard: Callable[[], None]) -> None:
-    """Puts itself before the handler of SIGINT that is installed now; does nothing outside the main thread."""
+    """Calls `heard` before the currently installed handler of SIGINT; does nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         return
     installed = signal.getsignal(signal.SIGINT)

@@ -1,7 +1,7 @@
-"""The one job a slot is working on: posted by the slot, taken by its workers, kept until it is answered.
+"""A slot's current job: posted by the slot, taken by its workers, kept until it is answered.
 
-A worker group that dies and comes back takes the same job again; a job taken too often without an answer is answered
-with what the last group said. The mailbox outlives the worker group, since it is an actor of its own.
+A worker group that dies and restarts takes the same job again; a job taken too often without an answer is answered with
+the last group's failures. The mailbox outlives the worker group, since it is an actor of its own.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ class Pulse:
     """How a slot's job is getting on."""
 
     idle_s: float
-    """Seconds since the workers last said anything, or since the job was posted or taken."""
+    """Seconds since the workers' last sign of life, or since the job was posted or taken."""
     stage: str = ""
     done: int = 0
     total: int = 0
@@ -32,7 +32,7 @@ class Pulse:
 class Mailbox:
     """Holds at most one job; all methods are called remotely.
 
-    Rank 0 takes a job and brings what was made of it; of a failure every rank speaks for itself.
+    Rank 0 takes a job and delivers its result; every rank reports its own failures.
     """
 
     def __init__(self, max_attempts: int) -> None:
@@ -52,7 +52,7 @@ class Mailbox:
         self._progress = ("", 0, 0)
 
     async def post(self, job: Any) -> int:
-        """Puts a job in and returns its number; the job before must have been answered."""
+        """Posts a job and returns its number; the previous job must have been answered."""
         async with self._changed:
             self._job, self._reply, self._attempts, self._failures = job, None, 0, []
             self._number += 1
@@ -69,9 +69,9 @@ class Mailbox:
             self._changed.notify_all()
 
     async def join(self, rank: int, handle: Any) -> None:
-        """Announces a worker of a worker group that starts.
+        """Announces a worker of a starting worker group.
 
-        A rank that starts again and again while a job waits, and never comes to take it, dies of its set-up.
+        A rank that keeps restarting while a job waits, and never takes it, is dying during its set-up.
         """
         async with self._changed:
             self._workers[rank] = handle
@@ -82,7 +82,8 @@ class Mailbox:
                 self._set_reply(Reply(error=reason, refused=True))
 
     async def refuse(self, rank: int, reason: str) -> None:
-        """Says that a worker could not be set up; after `max_attempts` times the waiting job is answered so."""
+        """Reports that a worker could not be set up; after `max_attempts` reports the waiting job is answered with
+        that."""
         async with self._changed:
             self._refusals[rank] += 1
             self._last_sign = time.monotonic()
@@ -90,7 +91,7 @@ class Mailbox:
                 self._set_reply(Reply(error=reason, refused=True))
 
     async def take(self) -> tuple[int, int] | None:
-        """Waits for an unanswered job; its number, and which attempt at it this is; None when the slot is closed."""
+        """Waits for an unanswered job; returns its number and that of the attempt, or None once the slot is closed."""
         async with self._changed:
             self._group += 1
             self._starts.clear()
@@ -114,18 +115,18 @@ class Mailbox:
         return self._job
 
     async def beat(self, number: int | None, stage: str, done: int, total: int) -> None:
-        """A sign of life from workers: at the job of this number, or while they are set up (None)."""
+        """A sign of life from workers, on the job of this number or during set-up (None)."""
         if number is None or number == self._number:
             self._last_sign, self._progress = time.monotonic(), (stage, done, total)
 
     async def answer(self, number: int, reply: Reply) -> None:
-        """Ends a job; an answer to a job that is already answered is dropped."""
+        """Ends a job; a second answer is dropped."""
         async with self._changed:
             if number == self._number and self._reply is None:
                 self._set_reply(reply)
 
     async def fail(self, number: int, attempt: int, failure: Failure) -> None:
-        """Takes what one rank says; it is the job's answer as soon as every rank of this attempt has said the same."""
+        """Takes one rank's failure; it becomes the answer once every rank of this attempt has reported the same."""
         async with self._changed:
             if (number, attempt) != (self._number, self._attempts) or self._reply is not None:
                 return

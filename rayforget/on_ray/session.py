@@ -1,4 +1,4 @@
-"""A connection to Ray: a cluster of this machine's own on loopback, or one that is running."""
+"""A connection to Ray: to a private cluster on this machine's loopback, or to a running one."""
 
 import json
 import logging
@@ -20,21 +20,21 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "600",
-    # An idle slot waits in a collective for its next job: no reason to warn every minute.
+    # An idle slot waits in a collective for its next job, which is no reason to warn every minute.
     "RAY_TRAIN_COLLECTIVE_WARN_INTERVAL_S": "86400",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Threads of one worker wait for each other asleep. Awake they take the core that another process needs, and with it
-    # the thread they wait for: on 2 cores where others computed too, a step took 2 to 30 times as long (measured).
+    # A worker's threads wait for each other asleep. Awake they occupy the core that another process needs, and with it
+    # the thread they wait for: on 2 cores shared with other work, a step took 2 to 30 times as long (measured).
     "OMP_WAIT_POLICY": "PASSIVE",
 }
 
 
 _LOCAL_ENVIRONMENT = {
-    # Ray's switch for "this machine alone": its node address becomes 127.0.0.1, and so do the addresses of its ports.
-    # Without it `_node_ip_address="127.0.0.1"` is turned into the machine's address on the network.
+    # Ray's switch for "only this machine": the addresses of its node and ports become 127.0.0.1. Without it
+    # `_node_ip_address="127.0.0.1"` is replaced by the machine's address on the network.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    # A slot is a dozen actors, of which Ray warns the user from four per core on.
+    # A slot is a dozen actors, and Ray warns about more than four per core.
     "RAY_worker_maximum_startup_concurrency": "32",
 }
 
@@ -48,13 +48,13 @@ _OF_WORKERS = {
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_WAIT_POLICY": _ENVIRONMENT["OMP_WAIT_POLICY"],
 }
-"""On this machine workers have it from the driver; a cluster's were started by somebody else."""
+"""On this machine workers inherit them from the driver; a cluster's workers were started by somebody else."""
 
 _ADDRESSES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 
 
 def prepare_environment() -> None:
-    """Settings that Ray reads when it is imported or started; what the user has set stays."""
+    """Sets what Ray reads when it is imported or started, unless the user has set it."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
@@ -66,10 +66,10 @@ def needed_cpus(resources: Resources) -> float:
 
 @contextmanager
 def without_ray_address() -> Iterator[dict[str, str]]:
-    """Takes out of the environment what sends Ray to a cluster whatever it is told, and puts it back.
+    """Removes from the environment what sends Ray to a cluster despite its arguments, and restores it.
 
     Yields:
-        What was there.
+        The removed variables.
     """
     found = {name: os.environ.pop(name) for name in _ADDRESSES if name in os.environ}
     try:
@@ -82,11 +82,11 @@ def without_ray_address() -> Iterator[dict[str, str]]:
 def ray_session(resources: Resources, *, address: str | None, verbose: bool = False) -> Iterator[str]:
     """Connects to `address`, or starts Ray on this machine alone, and leaves no process behind.
 
-    RAY_ADDRESS counts for `auto` alone: it says which cluster that is. Elsewhere it is not used, and where no address
-    is given that is said.
+    RAY_ADDRESS only counts for `auto`, where it names the cluster. Otherwise it is ignored, with a message if no
+    address is given.
 
     Yields:
-        The dashboard's URL, empty where there is none.
+        The dashboard's URL, empty if there is none.
 
     Raises:
         RayforgetError: Ray does not start, or no cluster answers.
@@ -94,9 +94,9 @@ def ray_session(resources: Resources, *, address: str | None, verbose: bool = Fa
     prepare_environment()
     if address is None:
         os.environ.update(_LOCAL_ENVIRONMENT)
-        # Nobody takes this machine away; the watcher would be one more process for each slot (3 s of CPU to start).
+        # This machine will not be preempted; the watcher would be one more process per slot (3 s of CPU to start).
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
-        # With it (container images set it) each of Ray's processes would compile all that it imports: 4 s of CPU each.
+        # If set (by container images), each of Ray's processes would compile all that it imports: 4 s of CPU each.
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     environment = nullcontext(dict[str, str]()) if address == "auto" else without_ray_address()
     with environment as unused:
@@ -110,15 +110,15 @@ def ray_session(resources: Resources, *, address: str | None, verbose: bool = Fa
 
         try:
             yield _start(resources, verbose) if address is None else _join(address, verbose)
-        finally:  # also of a Ctrl-C while it starts
+        finally:  # also on a Ctrl-C while it starts
             ray.shutdown()
 
 
 def joined_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What workers of any cluster get besides their own environment: nothing phones home, threads wait asleep.
+    """The variables that workers of any cluster get besides their own: no telemetry, threads that wait asleep.
 
-    What this process's environment says comes before our own choice. Variables that the job's own environment sets
-    already are left to it: Ray refuses to be told one twice.
+    This process's environment takes precedence over our own choice. Variables that the job's own environment already
+    sets are left out, since Ray refuses to be told one twice.
     """
     job = json.loads(environment.get("RAY_JOB_CONFIG_JSON_ENV_VAR") or "{}")
     told = ((job.get("runtime_env") or {}).get("env_vars") or {}).keys()

@@ -1,6 +1,6 @@
-"""theta_0 as a worker has loaded it -> the node's one copy of it, in Ray's object store, which all its workers read.
+"""theta_0 as loaded by a worker -> the node's single copy of it in Ray's object store, which all its workers read.
 
-Ray brings a copy of the kept object to each node that asks for one; the workers of a node map it into their memory.
+Ray copies the kept object to each node that asks for it; the workers of a node map it into their memory.
 """
 
 import warnings
@@ -19,14 +19,14 @@ _ATTEMPTS = 3
 
 
 def share_through(keeper: Any) -> Share:
-    """Gives a worker's copy of theta_0 for the node's.
+    """Exchanges a worker's copy of theta_0 for the node's.
 
     Args:
         keeper: handle of a `ThetaKeeper`.
 
     Raises (when called):
-        FoundationError: what is kept under this hash is another model.
-        ray.exceptions.ObjectLostError: what is kept is lost again and again.
+        FoundationError: another model is kept under this hash.
+        ray.exceptions.ObjectLostError: the kept object is lost again and again.
     """
 
     def share(theta_0_hash: str, theta_0: State) -> State:
@@ -42,7 +42,7 @@ def share_through(keeper: Any) -> Share:
 
 
 def _found(keeper: Any, key: str, theta_0: State) -> list[Any]:
-    """The kept object's reference; brings the object where there is none."""
+    """The kept object's reference; brings the object if there is none."""
     found: list[Any] = ray.get(keeper.find.remote(key))
     if not found:
         arrays = {name: tensor.numpy() for name, tensor in theta_0.items()}
@@ -51,7 +51,7 @@ def _found(keeper: Any, key: str, theta_0: State) -> list[Any]:
 
 
 def _tensors(arrays: Arrays, expected: State) -> State:
-    """The arrays as tensors in the same memory, which is read-only: torch cannot know, and would warn of it."""
+    """The arrays as tensors in the same, read-only memory; torch would warn about that."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}

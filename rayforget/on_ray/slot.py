@@ -18,7 +18,7 @@ from rayforget.on_ray.worker import WorkerConfig, worker_loop
 logger = logging.getLogger(__name__)
 _POLL_S = 5.0
 _START_LIMIT_S = 1800.0
-"""A cluster may have to boot its nodes first; and a worker that is set up may be silent while a model is downloaded."""
+"""A cluster may have to boot its nodes first, and a worker may be silent while it downloads a model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class SlotSpec:
     storage_path: str
     """Where Ray Train keeps its own state; shared by all nodes."""
     keeper: Any = None
-    """Handle of a `ThetaKeeper`, where theta_0 is shared among workers."""
+    """Handle of a `ThetaKeeper`, if workers share theta_0."""
 
 
 class Slot:
@@ -45,7 +45,7 @@ class Slot:
         self._thread = self._start()
 
     def run(self, job: Any) -> Reply:
-        """Does one job; blocks until it is answered. Never raises for what went wrong in the job."""
+        """Does one job; blocks until it is answered. Never raises for failures of the job."""
         number = ray.get(self._mailbox.post.remote(job))
         while True:
             reply = ray.get(self._mailbox.reply.remote(number, _POLL_S))
@@ -119,9 +119,9 @@ class Slot:
 
 
 def why_not_started(pulse: Pulse) -> str | None:
-    """What keeps workers from their first job, where it has been so for too long; None while it has not.
+    """Why workers do not get to their first job, if that has lasted too long; otherwise None.
 
-    Joining and every sign of life during the set-up begin the count anew: a set-up may take as long as it needs.
+    Joining and every sign of life during the set-up restart the clock: a set-up may take as long as it needs.
     """
     if pulse.idle_s <= _START_LIMIT_S:
         return None

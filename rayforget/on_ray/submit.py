@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, which ends the following and not the job."""
+"""Exit code after Ctrl-C, which ends the following but not the job."""
 _PATIENCE_S = 180.0
 """How long a cluster may take to accept a job."""
 
 _JOB_ENVIRONMENT = {
-    # `ray job stop` is then what Ctrl-C is: the sweep ends cleanly and says how to resume.
+    # `ray job stop` then acts like Ctrl-C: the sweep ends cleanly and says how to resume.
     "RAY_JOB_STOP_SIGNAL": "SIGINT",
     "RAY_JOB_STOP_WAIT_TIME_S": "120",
     "PYTHONUNBUFFERED": "1",
@@ -44,22 +44,22 @@ def submit_sweep(
     storage: str | None = None,
     paths_on_cluster: bool = False,
 ) -> int:
-    """Submits a sweep to a cluster and prints what it prints.
+    """Submits a sweep to a cluster and prints the job's output.
 
-    The cluster's nodes must have rayforget installed, as cluster.yaml does it; only the space file travels, and the
-    environment variables that it reads.
+    The cluster's nodes must have rayforget installed, as by cluster.yaml; only the space file and the environment
+    variables that it reads are sent.
 
     Args:
-        address: of the dashboard, `http://HOST:8265`; usually the near end of an SSH tunnel.
+        address: the dashboard's, `http://HOST:8265`; usually the near end of an SSH tunnel.
         space: the space file; None takes the quickstart's.
         overrides: `key.path=value` options.
-        name: of the sweep; None lets the job choose one.
+        name: the sweep's name; None lets the job choose one.
         resume: name of a sweep to go on with instead.
-        storage: where that sweep's record is; for a new sweep the space says it.
+        storage: where that sweep's record is; a new sweep's is in the space.
         paths_on_cluster: every node has the absolute paths that the space names.
 
     Returns:
-        The job's exit code; 130 where the user left it with Ctrl-C.
+        The job's exit code; 130 if the user left it with Ctrl-C.
 
     Raises:
         SpaceError: the space names what only this machine has; nothing was submitted.
@@ -108,7 +108,7 @@ def _connect(address: str) -> "JobSubmissionClient":
     from ray.job_submission import JobSubmissionClient
 
     try:
-        with without_ray_address():  # Ray would prefer it to the address that it is given
+        with without_ray_address():  # Ray would prefer it to the given address
             return JobSubmissionClient(address)
     except ConnectionError:
         raise RayforgetError(
@@ -123,7 +123,7 @@ def _connect(address: str) -> "JobSubmissionClient":
 
 
 def _has_token() -> bool:
-    """Whether this user has a token to show; Ray shows one only when RAY_AUTH_MODE says so."""
+    """Whether this user has a token to send; Ray sends one only if RAY_AUTH_MODE says so."""
     named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
     return bool(named) or (Path.home() / ".ray" / "auth_token").is_file()
 
@@ -166,7 +166,7 @@ def _exit_code(client: "JobSubmissionClient", job: str) -> int:
     from ray.job_submission import JobStatus
 
     while not (info := client.get_job_info(job)).status.is_terminal():
-        time.sleep(0.5)  # the end of the output comes a moment before the end of the job
+        time.sleep(0.5)  # the end of the output arrives a moment before the end of the job
     if info.status == JobStatus.SUCCEEDED:
         return 0
     _say(f"job {job}: {info.status}: {info.message}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 AfterJob = Callable[[NamedJob], None]
-"""Called in the driver after each job that is done, its result in the agenda."""
+"""Called in the driver after each finished job, once its result is in the agenda."""
 
 
 def run_sweep(
@@ -37,10 +37,10 @@ def run_sweep(
 
     Args:
         agenda: fresh, or replayed from the record.
-        address: of a running Ray cluster; None starts Ray on this machine alone.
+        address: a running Ray cluster's; None starts Ray on this machine alone.
         verbose: lets Ray's own messages through.
         started: called with the dashboard's URL when Ray is up.
-        interrupted: called at once on a Ctrl-C that Tune sees to, which takes it some seconds.
+        interrupted: called at once on a Ctrl-C that Tune handles, which takes some seconds.
         after: called after each job, in the driver.
 
     Returns:
@@ -64,7 +64,7 @@ def run_sweep(
         )
         try:
             _tuner(shared, slots).fit()
-        except Exception as error:  # whatever it is: it ends the sweep, and what is recorded is to be reported
+        except Exception as error:  # any error ends the sweep, and what is recorded has to be reported
             _break_off(agenda, shared.errors[0] if shared.errors else error)
     try:
         agenda.sweep.store.delete("ray")
@@ -111,18 +111,18 @@ def _tuner(shared: "SharedSearch", slots: int) -> "Tuner":
 
 
 def _break_off(agenda: Agenda, error: Exception) -> None:
-    """Ends the agenda for an error in this process: a full disk, a storage that does not answer, Ray itself."""
+    """Halts the agenda after an error in this process: a full disk, a storage that does not answer, Ray itself."""
     logger.info("the sweep breaks off", exc_info=error)
-    if agenda.halted is None:  # else that is why Tune gave up
+    if agenda.halted is None:  # otherwise that is why Tune gave up
         lines = str(error).strip().splitlines()
         agenda.halted = f"{type(error).__name__}: {lines[0] if lines else 'no reason given'} (--verbose shows where)"
 
 
 def _finish(agenda: Agenda, named: NamedJob, result: dict[str, Any] | None, after: AfterJob) -> None:
-    """Takes a job's result: a failure that no worker could write down is written down here.
+    """Takes a job's result, and records a failure that no worker could record.
 
-    A job that no worker came to work on, or that data or storage failed, stays as it is, unrecorded: that says nothing
-    of the recipe. The sweep halts, and `--resume` takes the job up.
+    A job that no worker came to work on, or that data or storage failed, stays unrecorded, since that tells nothing
+    about the recipe. The sweep halts, and `--resume` takes the job up.
     """
     if result is None:
         agenda.halt(named.name, "Ray Tune lost the slot; see --verbose")
@@ -141,7 +141,7 @@ def _finish(agenda: Agenda, named: NamedJob, result: dict[str, Any] | None, afte
 
 
 def _affordable_slots(resources: Resources, *, local: bool) -> int:
-    """As many slots as the cluster can hold at once: one more would wait for ever for its workers.
+    """As many slots as the cluster can hold at once: one more would wait for its workers for ever.
 
     Raises:
         SpaceError: this machine cannot hold one.
@@ -163,5 +163,5 @@ def _affordable_slots(resources: Resources, *, local: bool) -> int:
 
 
 def _tune_folder(agenda: Agenda) -> str:
-    """Where Ray keeps its own state: beside the record, never read again."""
+    """Ray's own state, kept beside the record and never read again."""
     return agenda.sweep.store.within("ray").location

@@ -1,6 +1,6 @@
-"""The actor that keeps theta_0's one object for a sweep: found by its hash, brought by one worker, read by all.
+"""The actor that keeps theta_0's object for a sweep: found by its hash, brought by one worker, read by all.
 
-It lives beside the driver, and what it keeps is its own: a worker's death loses nothing. It knows no torch, so that
+It lives beside the driver and owns what it keeps, so that a worker's death loses nothing. It imports no torch, so that
 its process stays small.
 """
 
@@ -17,7 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 """Name -> value."""
 _BRINGING_S = 60.0
-"""How long one worker may take to bring what all want, before the next one is asked."""
+"""How long one worker may take to bring the object before the next one is asked."""
 
 
 class ThetaKeeper:
@@ -29,7 +29,7 @@ class ThetaKeeper:
         self._changed = asyncio.Condition()
 
     async def find(self, key: str) -> list[Any]:
-        """The reference to the object, in a list; an empty list for the one caller that is to bring it."""
+        """The reference to the object, in a list; an empty list for the caller that has to bring it."""
         async with self._changed:
             while key not in self._kept:
                 left_s = self._brought_until.get(key, 0.0) - time.monotonic()
@@ -49,7 +49,7 @@ class ThetaKeeper:
             return [self._kept[key]]
 
     async def forget(self, key: str, found: list[Any]) -> None:
-        """Drops an object that could not be read any more."""
+        """Drops an object that could no longer be read."""
         async with self._changed:
             if self._kept.get(key) == found[0]:
                 del self._kept[key]
@@ -57,6 +57,6 @@ class ThetaKeeper:
 
 
 def start_keeper() -> Any:
-    """A keeper on this process's node; it goes when this process ends or drops the handle."""
+    """A keeper on this process's node; it ends when this process ends or drops the handle."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     return ray.remote(ThetaKeeper).options(num_cpus=0, scheduling_strategy=here).remote()

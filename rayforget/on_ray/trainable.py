@@ -9,16 +9,16 @@ from rayforget.on_ray.slot import Slot, SlotSpec
 
 OBJECTIVES = ("speciality", "generality")
 IDLE = None
-"""The job of a slot that waits, warm, until there is one: Tune would end the actor of a slot without a trial."""
+"""The job of a warm slot that waits for one: Tune would end the actor of a slot without a trial."""
 _NAP_S = 0.5
-"""How late a waiting slot may be for its job."""
+"""How late a waiting slot may get its job."""
 
 
 class SlotTrainable(tune.Trainable):
     """A trial is one job, or one wait for a job; the slot outlives it (`reuse_actors=True`).
 
-    A trial's failure is a result, never an exception: Tune throws away an actor whose `step` raised, and with it the
-    warm slot. Both objectives' keys are always there, since Tune insists; their values are told by the searcher.
+    A trial's failure is a result, never an exception: Tune discards an actor whose `step` raised, and with it the warm
+    slot. Both objectives' keys are always present, since Tune insists; the searcher tells their values.
     """
 
     def setup(self, config: dict[str, Any], spec: SlotSpec) -> None:  # type: ignore[override]  # with_parameters' way
@@ -32,7 +32,7 @@ class SlotTrainable(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Does the whole job; where there is none, naps, and again until `EndOfWait` ends the trial."""
+        """Does the whole job; if there is none, naps repeatedly until `EndOfWait` ends the trial."""
         if self._job is IDLE:
             time.sleep(_NAP_S)
             return {"done": False, **dict.fromkeys(OBJECTIVES)}
@@ -41,7 +41,7 @@ class SlotTrainable(tune.Trainable):
         return {"done": True, **outcome, **dict.fromkeys(OBJECTIVES)}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: what a trial needs to go on lies in the record."""
+        """Nothing: what a trial needs to go on is in the record."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Nothing, likewise."""

@@ -1,4 +1,4 @@
-"""The loop of one Ray Train worker: set up once, then one job after another until the mailbox is closed."""
+"""The loop of one Ray Train worker: sets up once, then does one job after another until the mailbox is closed."""
 
 import logging
 import time
@@ -24,12 +24,12 @@ from rayforget.record.jobs import TestJob, TrialJob
 logger = logging.getLogger(__name__)
 _BEAT_EVERY_S = 0.5
 _PASSING = (torch.AcceleratorError, torch.OutOfMemoryError, torch.distributed.DistError, MemoryError)
-"""Of a device, of memory and of the ranks' connections."""
+"""Errors of a device, of memory and of the ranks' connections."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerConfig:
-    """What a worker needs to know; travels to it once."""
+    """What a worker needs to know; sent to it once."""
 
     mailbox: Any
     equipment: EquipmentSpec
@@ -61,7 +61,7 @@ def _set_up(worker: WorkerConfig, mailbox: Any, rank: int, local_rank: int) -> E
             equipment = Equipment.open(worker.equipment, local_rank=local_rank, share=share)
             any_rank(
                 False, equipment.device
-            )  # none takes a job before all are set up: whose set-up fails never saw one
+            )  # none takes a job before all are set up, so a failed set-up never saw one
             return equipment
     except Exception as error:
         ray.get(mailbox.refuse.remote(rank, f"a worker could not be set up: {type(error).__name__}: {error}"))
@@ -69,7 +69,7 @@ def _set_up(worker: WorkerConfig, mailbox: Any, rank: int, local_rank: int) -> E
 
 
 def _do(number: int, attempt: int, mailbox: Any, rank: int, num_ranks: int, equipment: Equipment) -> None:
-    """Does one job and answers it; after a failure that may have left ranks or device behind, the group starts anew."""
+    """Does one job and answers it; restarts the group after a failure that may have broken ranks or device."""
     job = ray.get(mailbox.job.remote(number))
     try:
         value = run_job(job, equipment, _heartbeat(number, mailbox))
@@ -92,10 +92,10 @@ def run_job(job: TrialJob | tuple[TestJob, ...], equipment: Equipment, heartbeat
 
 
 def failure_of(error: Exception, rank: int, num_ranks: int) -> Failure:
-    """What an error on this rank says of its job.
+    """An error on this rank as a failure of its job.
 
-    The survivor of a dead peer gets a plain RuntimeError from gloo, so that among several ranks a plain one says
-    nothing of the job, whatever its text.
+    The survivor of a dead peer gets a plain RuntimeError from gloo, so with several ranks a plain one tells nothing
+    about the job, whatever its text.
     """
     refused = isinstance(error, TaskError | RecordError | OSError)
     if refused:
@@ -111,9 +111,9 @@ def failure_of(error: Exception, rank: int, num_ranks: int) -> Failure:
 
 
 def _heartbeat(number: int | None, mailbox: Any) -> Heartbeat:
-    """Tells the mailbox of a job, or of a set-up (None); every rank does: one may decode while the others wait.
+    """Reports a job, or a set-up (None), to the mailbox; every rank does: one may decode while the others wait.
 
-    Often enough, and of every new stage at once, so that what hangs is blamed on the right one.
+    Reports often enough, and every new stage at once, so that a hang is blamed on the right one.
     """
     last, last_stage = 0.0, ""
 

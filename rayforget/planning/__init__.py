@@ -1,1 +1,1 @@
-"""A checked space to what running it would take."""
+"""A checked space -> what running it would take."""

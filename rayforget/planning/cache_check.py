@@ -1,4 +1,4 @@
-"""A loaded space -> an error where its `resources.cache` can be no folder of this machine; nothing is written."""
+"""A loaded space -> an error if its `resources.cache` cannot be a folder of this machine; writes nothing."""
 
 import os
 
@@ -7,10 +7,10 @@ from rayforget.space.load import LoadedSpace
 
 
 def check_cache(loaded: LoadedSpace) -> None:
-    """Looks at the folder, or where it is missing at the nearest one above, in which it will be made.
+    """Checks the folder or, if it is missing, its nearest existing parent, in which it will be made.
 
     Raises:
-        SpaceError: that is a file, or may not be written to.
+        SpaceError: that is a file, or is not writable.
     """
     cache = loaded.space.resources.cache
     if cache is None:

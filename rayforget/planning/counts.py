@@ -1,4 +1,4 @@
-"""A loaded space and its tasks -> how many trainings, steps, evaluations and items a sweep of it has."""
+"""A loaded space and its tasks -> the numbers of trainings, steps, evaluations and items of its sweep."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,35 +22,35 @@ class MethodCount:
 
     method: Method
     trainings: float
-    """How many it gets; the mean share where the sampler chooses the method."""
+    """The number of its trainings; the mean share if the sampler chooses the method."""
     steps: tuple[int, int]
     """Fewest and most optimiser steps of a training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What a sweep consists of."""
+    """The counts of a sweep."""
 
     methods: tuple[MethodCount, ...]
     """In the space's order, the baseline last."""
     trainings: int
-    """The baselines' included."""
+    """Number of trainings, including the baselines."""
     checkpoints: int
-    """Per training."""
+    """Checkpoints per training."""
     alphas: int
     """Alphas of the coarse grid; alpha 0 is theta_0, scored once for all."""
     paths: int
-    """Paths that are scored on all of them, the lerp among them."""
+    """Paths scored on the whole coarse grid, including the lerp."""
     searched: int
-    """Models per checkpoint that inner searches of other paths choose."""
+    """Models per checkpoint chosen by inner searches of other paths."""
     refine: int
-    """Further models per checkpoint at most, on all paths together."""
+    """Most further models per checkpoint, on all paths together."""
     train_items: int
     val_items: int
-    """Images or texts that one model is scored on, all tasks together."""
+    """Images or texts on which one model is scored, all tasks together."""
     test_items: int
     words: ItemWords
-    """What an item is called."""
+    """The names of the items."""
 
     @property
     def coarse(self) -> int:
@@ -61,19 +61,19 @@ class Counts:
     def models(self) -> tuple[int, int]:
         """Fewest and most models scored on `val` in one training.
 
-        The coarse grid on every path, what inner searches choose, the asked alpha, what is refined.
+        Includes the coarse grid on every path, what inner searches choose, the asked alpha, and what is refined.
         """
         return self.checkpoints * self.coarse, self.checkpoints * (self.coarse + self.refine) + 1
 
     @property
     def points(self) -> tuple[int, int]:
-        """Fewest and most points of the sweep, theta_0's among them and each curve's start with it."""
+        """Fewest and most points of the sweep, including theta_0's and each curve's start, which equals it."""
         low, high = (self.trainings * (models + self.checkpoints) + 1 for models in self.models)
         return low, high
 
     @property
     def items(self) -> int:
-        """Images or texts that are decoded or tokenised and kept on each node."""
+        """Images or texts decoded or tokenised and kept on each node."""
         return self.train_items + self.val_items + self.test_items
 
 
@@ -112,9 +112,10 @@ def _num_items(tasks: Opened, split: SplitName) -> int:
 
 
 def typical_recipes(method: Method) -> tuple[Recipe, ...]:
-    """Recipes that stand for the method's trainings in cost: one for each combination of what changes the program.
+    """Recipes that represent the costs of a method's trainings: one for each combination that changes the program.
 
-    Each choice of words is tried (heads, precisions); of numbers the costliest is taken, of learning rates the lowest.
+    Each choice of words is tried (heads, precisions); for numbers the costliest is taken, for learning rates the
+    lowest.
     """
     each = {path: _typical_values(path, domain) for path, domain in method.domains.items()}
     return tuple(method.recipe(dict(zip(each, values, strict=True)), seed=0) for values in product(*each.values()))

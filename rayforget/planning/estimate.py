@@ -9,27 +9,27 @@ from rayforget.space.models import Space
 from rayforget.space.parts import Resources
 
 START_UP_S = 45.0
-"""Ray and a slot's worker group, once per sweep: assumed, not measured."""
+"""Start-up of Ray and a slot's worker group, once per sweep: assumed, not measured."""
 _TESTS_PER_TRAINING = 2
 """Points per training that the report scores on `test`: assumed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Bytes that one worker holds, of the method that needs most."""
+    """Bytes that one worker holds, for the method that needs most."""
 
     theta_0: int
     """On the host, and once more on a GPU."""
     module: int
     """The copy that is trained."""
     training: int
-    """Gradients and AdamW's two moments, each as large as what is trained, and what penalties keep."""
+    """Gradients and AdamW's two moments, each as large as the trained weights, and what penalties keep."""
     resident: int
-    """Fine-tuned weights and the interpolated models that share a pass over the images."""
+    """Fine-tuned weights, and the interpolated models that share a pass over the images."""
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """Sum of all parts."""
         return self.theta_0 + self.module + self.training + self.resident
 
 
@@ -39,19 +39,19 @@ class Estimate:
 
     memory: Memory
     cache_bytes: int
-    """Decoded images per node."""
+    """Bytes of decoded images per node."""
     weights_bytes: int
-    """All checkpoints' weights."""
+    """Bytes of all checkpoints' weights."""
     kept_bytes: int
-    """At most so much of them stays."""
+    """Most bytes of weights that stay."""
     slots: int
-    """As many of the space's slots as this machine's cores hold at once."""
+    """The number of the space's slots that this machine's cores hold at once."""
     seconds: tuple[float, float] | None
-    """With the fewest and with the most steps and models; None where nothing could be timed."""
+    """With the fewest and with the most steps and models; None if nothing could be timed."""
 
 
 def estimate(space: Space, counts: Counts, probe: Probe, *, cores: int) -> Estimate:
-    """Puts counts and probe together, for a machine with so many cores."""
+    """The estimate from counts and probe, for a machine with this many cores."""
     slots = _slots(space.resources, cores)
     checkpoints = sum(
         counted.trainings * counts.checkpoints * probe.recipes[counted.method.name].checkpoint_bytes

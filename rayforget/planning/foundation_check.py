@@ -1,4 +1,4 @@
-"""A loaded space -> its foundation proven to be there, and its adapters' targets to match; no weights are loaded."""
+"""A loaded space -> its foundation verified to be there, and its adapters' targets to match; loads no weights."""
 
 import re
 from collections.abc import Iterator
@@ -15,17 +15,17 @@ from rayforget.space.method import Method
 from rayforget.space.parts import Resources
 from rayforget.space.recipe import LoraAdapter, Recipe
 
-if TYPE_CHECKING:  # a space without targets is checked without torch: 2 s of CPU
+if TYPE_CHECKING:  # a space without targets is checked without torch: saves 2 s of CPU
     from torch import nn
 
 
 def check_foundation(loaded: LoadedSpace) -> None:
-    """Looks for the model's files, or its name and tag, and for the layers that adapters name.
+    """Checks the model's files, or its name and tag, and the layers that adapters name.
 
-    What lies on the hub is looked for by the workers: nothing is fetched here.
+    The workers look for what lies on the hub: nothing is downloaded here.
 
     Raises:
-        SpaceError: with the file and line of what is wrong.
+        SpaceError: names the file and line of the fault.
     """
     try:
         kind_of(loaded.space.foundation).find(loaded.space.foundation)
@@ -42,14 +42,14 @@ def check_foundation(loaded: LoadedSpace) -> None:
 
 
 def check_gpus(resources: Resources, where: str = "") -> None:
-    """Refuses workers on GPUs where this machine has too few for one slot; for sweeps on this machine alone.
+    """Refuses workers on GPUs if this machine has too few for one slot; only for sweeps on this machine alone.
 
     Args:
         resources: the space's.
         where: `space.yaml:12: `, for the message.
 
     Raises:
-        SpaceError: no slot could ever start.
+        SpaceError: there are too few GPUs for any slot to start.
     """
     if not resources.gpus_per_worker:
         return

@@ -1,6 +1,6 @@
 """A checked space -> what its model needs and how long its parts take here: a few real steps on a few real items.
 
-Everything decoded goes to a temporary folder that is deleted again.
+Everything decoded goes to a temporary folder that is deleted afterwards.
 """
 
 import os
@@ -35,31 +35,31 @@ if TYPE_CHECKING:
     from rayforget.space.parts import Resources
 
 _STEPS = 2
-"""Timed steps, after one that is not."""
+"""Timed steps, after one untimed."""
 _LIMIT_S = 12.0
-"""After so long no further kind of recipe is timed; it counts like the one before it."""
+"""After this time no further kind of recipe is timed; it counts like the one before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeProbe:
-    """What one kind of recipe takes."""
+    """The costs of one kind of recipe."""
 
     step_s: float | None
-    """Seconds per optimiser step; None where the machine lacks the space's GPU."""
+    """Seconds per optimiser step; None if the machine lacks the space's GPU."""
     trained_bytes: int
-    """Weights that are trained, in fp32."""
+    """Trained weights in fp32."""
     kept_bytes: int
-    """What penalties keep of them: theta_0's values, Fisher informations."""
+    """What penalties keep for them: theta_0's values, Fisher informations."""
     module_bytes: int
-    """The trained copy of the model, trained weights included."""
+    """The trained copy of the model, including trained weights."""
     checkpoint_bytes: int
     """A checkpoint's weights on disk: the tensors that differ from theta_0's, merged, in fp32."""
     model_s: float | None
-    """Seconds to score one model beyond what its images take: its class vectors, where its text tower differs."""
+    """Seconds to score one model besides what its images take: its class vectors, if its text tower differs."""
     item_s: float | None
     """Seconds to score one model on one image."""
     broken: Mapping[str, Sequence[str]]
-    """Task -> names of the broken images among the few of its training set that were decoded."""
+    """Task -> names of the broken images among the few decoded from its training set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,18 +70,18 @@ class Probe:
     threads: int
     load_s: float
     decode_s: float
-    """To decode an image, or to tokenise a text."""
+    """Seconds to decode an image, or to tokenise a text."""
     item_bytes: int
-    """A decoded image, or a tokenised text."""
+    """Size of a decoded image, or of a tokenised text."""
     theta_0_bytes: int
     peak_bytes: int
-    """Of this process, Python and its libraries included."""
+    """Peak memory of this process, including Python and its libraries."""
     num_val: int
     """Items of `val` that were looked at, all tasks together."""
     cut_items: Mapping[str, int]
-    """By task, how many of them lost the beginning of their context, which is longer than the model takes."""
+    """Task -> how many of them lost the beginning of their context, which was too long for the model."""
     recipes: Mapping[str, RecipeProbe]
-    """By method."""
+    """Method -> its costs."""
     broken: Mapping[str, Sequence[str]]
     """`tasks.photo.val` -> names of the broken images among the few that were decoded."""
 
@@ -90,7 +90,7 @@ def probe_space(loaded: LoadedSpace, tasks: Opened, counts: Counts) -> Probe:
     """Loads the foundation, sets every method up, and times what differs.
 
     Raises:
-        SpaceError: with the file and line of what cannot be loaded, trained or decoded.
+        SpaceError: names the file and line of what cannot be loaded, trained or decoded.
     """
     resources = loaded.space.resources
     wants_gpu = resources.gpus_per_worker > 0
@@ -104,7 +104,7 @@ def probe_space(loaded: LoadedSpace, tasks: Opened, counts: Counts) -> Probe:
         with TemporaryDirectory(prefix="rayforget-check-") as folder:
             samples = take_samples(loaded, tasks, device=device, folder=Path(folder))
             try:
-                samples.one.scorer(None).items_hash("val")  # what is imported or opened once is no item's time
+                samples.one.scorer(None).items_hash("val")  # one-time imports and openings do not count
                 decode_s = _seconds(lambda: samples.many.scorer(None).items_hash("val")) / samples.num_val
                 counted = samples.many.scorer(None).counted("val")
                 _check_paths(loaded, samples)
@@ -138,7 +138,7 @@ def _check_paths(loaded: LoadedSpace, samples: Samples) -> None:
 
 
 def _broken(samples: Samples, recipes: Mapping[str, RecipeProbe]) -> dict[str, Sequence[str]]:
-    """Of what was decoded anyway."""
+    """Broken images among what was decoded anyway."""
     found = {f"tasks.{task}.train": names for each in recipes.values() for task, names in each.broken.items()}
     val: Mapping[str, Sequence[str]] = samples.many.scorer(None).facts("val").get("broken", {})
     return found | {f"tasks.{task}.val": names for task, names in val.items()}
@@ -147,7 +147,7 @@ def _broken(samples: Samples, recipes: Mapping[str, RecipeProbe]) -> dict[str, S
 def _probe_methods(
     loaded: LoadedSpace, counts: Counts, samples: Samples, device: torch.device, *, timed: bool
 ) -> dict[str, RecipeProbe]:
-    """The costliest recipe of each method; recipes that run the same program are tried once."""
+    """The costs of the costliest recipe of each method; recipes that run the same program are tried once."""
     started, resources = time.perf_counter(), loaded.space.resources
     known: dict[object, RecipeProbe] = {}
     found: dict[str, RecipeProbe] = {}
@@ -198,12 +198,12 @@ def _probe_recipe(
 def _time_scores(
     recipe: Recipe, theta_1: Mapping[str, Tensor], samples: Samples, device: torch.device
 ) -> tuple[float, float]:
-    """(seconds per model, seconds per model and image); where text towers differ, two sizes tell the two apart."""
+    """(seconds per model, seconds per model and image); if text towers differ, two sizes separate the two."""
     thetas = [{name: tensor.to(device) for name, tensor in theta_1.items()}] * 2
     seconds, items = [], []
     for prepared in (samples.one, samples.many) if recipe.head == "text" else (samples.many,):
         scorer = prepared.scorer(recipe)
-        (scored,) = scorer.score(thetas[:1], "val")  # theta_0's class vectors are made once
+        (scored,) = scorer.score(thetas[:1], "val")  # makes theta_0's class vectors, once
         scores = require_finite(scored, "val", model="one step's model", advice="lower learning_rate")
         items.append(sum(len(score.items) for score in scores.values()))
         seconds.append(_seconds(lambda scorer=scorer: scorer.score(thetas, "val")) / len(thetas))  # type: ignore[misc]
@@ -226,7 +226,7 @@ def _has_lora(recipe: Recipe) -> bool:
 
 
 def _kept_bytes(recipe: Recipe, trained_bytes: int) -> int:
-    """What its penalties keep beside gradients and moments: one theta_0 for all, and what each has of its own."""
+    """What its penalties keep besides gradients and moments: one theta_0 for all, and each one's own."""
     needs = [penalty.needs(lora=_has_lora(recipe)) for penalty in recipe.penalties if penalty.strength > 0]
     return trained_bytes * (any(need.theta_0 for need in needs) + sum(need.further for need in needs))
 
@@ -238,14 +238,14 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _is_saved(name: str, parameter: Tensor) -> bool:
-    """Whether a checkpoint holds the parameter: what is trained, and what an adapter is merged into."""
+    """Whether a checkpoint holds the parameter: trained weights, and weights that an adapter is merged into."""
     if ".lora_A." in name or ".lora_B." in name:
         return False
     return parameter.requires_grad or name.endswith(".base_layer.weight")
 
 
 def _place(loaded: LoadedSpace, counted: MethodCount) -> str:
-    """Where the file speaks of what the method adapts."""
+    """The file's key for what the method adapts."""
     name = counted.method.name
     return loaded.where(f"methods.{name}" if name in loaded.space.methods else "plain")
 

@@ -1,4 +1,4 @@
-"""A loaded space -> its foundation with a few items of each task, in a temporary folder: what a probe runs on."""
+"""A loaded space -> its foundation with a few items of each task, in a temporary folder, for a probe."""
 
 import time
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from rayforget.space.load import LoadedSpace
 from rayforget.tasks.opening import Opened
 
 BATCH = 64
-"""Items of a timed step or evaluation; a larger batch is taken to cost in proportion."""
+"""Items of a timed step or evaluation; a larger batch is assumed to cost in proportion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,16 +25,16 @@ class Samples:
     one: Foundation
     """With one item of each split of each task."""
     num_val: int
-    """Items of `val` that `many` holds, all tasks together."""
+    """Items of `val` in `many`, all tasks together."""
     load_s: float
     """Seconds to load the model."""
 
 
 def take_samples(loaded: LoadedSpace, tasks: Opened, *, device: torch.device, folder: Path) -> Samples:
-    """Loads the model; items are decoded or tokenised when they are first used.
+    """Loads the model; items are decoded or tokenised on first use.
 
     Raises:
-        SpaceError: the model cannot be loaded; with the file and line that name it.
+        SpaceError: the model cannot be loaded; names the file and line of its key.
     """
     spec = loaded.space.foundation
     kind = kind_of(spec)

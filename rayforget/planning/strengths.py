@@ -1,4 +1,4 @@
-"""Penalty strengths of a space -> warnings where a whole domain freezes the model, or does nothing."""
+"""Penalty strengths of a space -> warnings if a whole domain freezes the model, or does nothing."""
 
 from rayforget.planning.counts import Counts, MethodCount, extremes, penalty_bounds
 from rayforget.space.load import LoadedSpace
@@ -7,7 +7,7 @@ from rayforget.train.schedule import learning_rate_sum
 
 
 def strength_warnings(loaded: LoadedSpace, counts: Counts) -> tuple[str, ...]:
-    """One line for each penalty whose strengths lie outside what is useful; strength 0 is meant as none."""
+    """One line for each penalty whose strengths lie outside the useful range; strength 0 means no penalty."""
     return tuple(
         f"methods.{counted.method.name}: {penalty.kind} strength {_range(low, high)} {text} ({_place(loaded, counted)})"
         for counted in counts.methods

@@ -1,1 +1,1 @@
-"""The plain files that are the record of truth."""
+"""The plain files that are the record, on which all else is based."""

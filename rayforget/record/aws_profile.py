@@ -1,4 +1,4 @@
-"""The AWS command line's own files (~/.aws) -> credentials for obstore, which reads the environment and roles alone."""
+"""The AWS command line's own files (~/.aws) -> credentials for obstore, which reads only the environment and roles."""
 
 import configparser
 import importlib.util
@@ -17,10 +17,10 @@ _OBSTORE_READS = (
 
 
 def profile_credentials() -> dict[str, Any]:
-    """What to give to `S3Store`; nothing where the environment has credentials or no profile is there.
+    """Arguments for `S3Store`; empty if the environment has credentials or there is no profile.
 
     Raises:
-        RecordError: the profile has no plain keys (single sign-on, an assumed role), and boto3 is not there to ask.
+        RecordError: the profile has no plain keys (single sign-on, an assumed role), and boto3 is not installed.
     """
     if any(os.environ.get(name) for name in _OBSTORE_READS):
         return {}
@@ -49,7 +49,7 @@ _ASKS_ELSEWHERE = frozenset(
 
 
 def _read_profile(name: str) -> dict[str, str]:
-    """A profile's lines in both files; `config` calls all but the default one `profile NAME`."""
+    """A profile's settings from both files; `config` calls every profile but the default one `profile NAME`."""
     found: dict[str, str] = {}
     for kind, sections in (("config", (f"profile {name}", name)), ("credentials", (name,))):
         parser = configparser.RawConfigParser()

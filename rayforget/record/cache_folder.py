@@ -1,4 +1,4 @@
-"""A space -> the folder of this node in which decoded sets, tokens and content hashes are kept."""
+"""A space -> this node's folder for decoded sets, tokens and content hashes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A command and where the sweeps lie -> what a user types, for messages that say what to do next."""
+"""A command and its storage path -> what a user has to type, for messages that say what to do next."""
 
 import os
 import shlex
@@ -7,7 +7,7 @@ from pathlib import Path
 from rayforget.record.store import Store
 
 DEFAULT_STORAGE = "runs"
-"""What `--storage` is when it is left out."""
+"""The default of `--storage`."""
 
 
 def program() -> str:
@@ -16,7 +16,7 @@ def program() -> str:
 
 
 def command(words: str, storage: str | Path | Store) -> str:
-    """`rayforget ui NAME`, or `uv run rayforget ui NAME`, with `--storage` wherever the default would lead elsewhere.
+    """`rayforget ui NAME`, or `uv run rayforget ui NAME`, with `--storage` if the default would lead elsewhere.
 
     Args:
         words: the command and its arguments, without `rayforget`.

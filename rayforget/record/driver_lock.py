@@ -1,4 +1,4 @@
-"""One driver at a time: a local sweep is locked by the kernel, a remote one by a lease that its driver renews."""
+"""One driver at a time: the kernel locks a local sweep, and a lease that its driver renews locks a remote one."""
 
 import fcntl
 import secrets
@@ -15,21 +15,22 @@ from rayforget.record.patience import storage_errors
 from rayforget.record.store import Store
 
 LEASE_S = 90.0
-"""How long a driver that died, or whom the storage did not hear, keeps others away. The clocks of the machines from
-which one sweep is driven must agree within this: where they do not, a living driver may be taken over, and stops."""
+"""How long a driver that died, or that the storage did not hear, keeps others away. The clocks of the machines that
+drive a sweep must agree within this; otherwise a living driver may be taken over, and stops."""
 
 
 @contextmanager
 def sole_driver(sweep: Store, *, lease_s: float = LEASE_S) -> Iterator[None]:
-    """Holds the sweep in this folder; within, `sweep.fence` is set, and every write is refused once another has it.
+    """Holds the sweep within the block: sets `sweep.fence`, which refuses every write once another driver has the
+    sweep.
 
-    A local lock dies with its process. So does one on NFS (Linux makes of flock a lock on the server), but where the
-    whole machine dies, the server holds it until the machine is back or, with NFS 4, its lease ends (after 90 s
-    mostly). A remote lease of a dead process of this machine is taken at once, of any other one when it ends.
+    A local lock dies with its process. So does one on NFS (Linux turns flock into a lock on the server), but if the
+    whole machine dies, the server holds it until the machine is back or, with NFS 4, its lease ends (usually after 90
+    s). The remote lease of a dead process of this machine is taken at once, any other when it ends.
 
     Args:
         sweep: the sweep's folder.
-        lease_s: how long a remote lease lasts that is not renewed.
+        lease_s: how long a remote lease lasts without renewal.
 
     Raises:
         RecordError: another driver has it.
@@ -68,7 +69,7 @@ def _open(path: Path) -> TextIO:
 
 @contextmanager
 def _leased(sweep: Store, lease_s: float) -> Iterator[int | None]:
-    from rayforget.record.remote_lease import hold_lease  # obstore, which local sweeps do without
+    from rayforget.record.remote_lease import hold_lease  # imports obstore, which local sweeps do without
 
     with hold_lease(sweep, lease_s) as token:
         yield token

@@ -12,7 +12,7 @@ import numpy as np
 from rayforget.errors import RecordError
 
 FORMAT = 1
-"""Number of the layout that this version writes; a reader refuses every other."""
+"""Number of the layout that this version writes; a reader refuses any other."""
 
 _FILE = re.compile(
     rb'\{"format":(?P<format>\d+),"kind":"(?P<kind>[a-z_]+)","checksum":"(?P<checksum>[0-9a-f]{64})","body":(?P<body>.*)\}\n',
@@ -28,11 +28,11 @@ def seal(kind: str, body: Mapping[str, Any]) -> bytes:
     """The file's bytes: one line of canonical JSON (names sorted, floats by repr), the body under a SHA-256.
 
     Args:
-        kind: what the body is, `[a-z_]+`; `open_sealed` refuses a file of another kind.
+        kind: the kind of body, `[a-z_]+`; `open_sealed` refuses a file of another kind.
         body: JSON values; NumPy scalars become numbers, tuples lists.
 
     Raises:
-        RecordError: a value that JSON cannot hold, or a number that is not finite; names where it is.
+        RecordError: a value that JSON cannot hold, or a number that is not finite; the message says where it is.
     """
     text = canonical_json(body)
     checksum = hashlib.sha256(text).hexdigest()
@@ -40,10 +40,10 @@ def seal(kind: str, body: Mapping[str, Any]) -> bytes:
 
 
 def open_sealed(kind: str, data: bytes, name: str) -> dict[str, Any]:
-    """The body of a sealed file, after the checks of kind, format and checksum.
+    """The body of a sealed file; checks kind, format and checksum.
 
     Raises:
-        RecordError: truncated, edited, of another kind or of another format; names the file and what to do.
+        RecordError: truncated, edited, of another kind or of another format; the message names the file and what to do.
     """
     match = _FILE.fullmatch(data)
     if match is None:
@@ -61,7 +61,7 @@ def open_sealed(kind: str, data: bytes, name: str) -> dict[str, Any]:
 
 
 def canonical_json(value: Any) -> bytes:
-    """The one JSON text of a value: names sorted, no spaces, floats by repr; equal values give equal bytes."""
+    """The canonical JSON text of a value: names sorted, no spaces, floats by repr; equal values give equal bytes."""
     return json.dumps(_plain(value, ""), sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 

@@ -7,14 +7,15 @@ from rayforget.record.folder import Folder
 from rayforget.record.lease import LEASE_FILE, decode_lease
 
 _TRUST_S = 2.0
-"""How long an answer is believed: weights, a record and an answer follow each other at once, and look once."""
+"""How long an answer is believed, so that weights, a record and an answer in a row need only one look."""
 
 
 class Fence:
-    """Compares its token to the lease's before something is written.
+    """Compares its token to the lease's before anything is written.
 
-    A write that passed may still arrive after the takeover, within the seconds for which an answer is believed. What
-    the two drivers then write is either the same (records never change, the first writer wins) or is replaced whole.
+    A write that passed may still arrive after a takeover, within the seconds for which an answer is believed. What the
+    two drivers then write is either the same (records never change, and the first writer wins) or is replaced as a
+    whole.
     """
 
     def __init__(self, sweep: Folder, token: int) -> None:
@@ -26,8 +27,8 @@ class Fence:
         """Returns if this token's driver still has the sweep.
 
         Raises:
-            TakenOverError: it does not, or the sweep was deleted.
-            OSError: the storage does not say.
+            TakenOverError: another driver has the sweep, or it was deleted.
+            OSError: the storage does not answer.
         """
         if time.monotonic() - self._asked < _TRUST_S:
             return

@@ -1,4 +1,4 @@
-"""What a store asks of a disk or a server: whole files under paths relative to a root."""
+"""The interface of a disk or a server to a store: whole files under paths relative to a root."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 Writer = Callable[[BinaryIO], object]
-"""Writes a file's bytes to a stream; it may be called again where the storage refused them."""
+"""Writes a file's bytes to a stream; it may be called again if the storage refused them."""
 
 TEMPORARY = ".writing-"
-"""How the names of files begin that are not whole yet."""
+"""Prefix of the names of unfinished files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +24,13 @@ class Entry:
 class Folder(Protocol):
     """A tree of files. Paths are relative, their parts separated by `/`; "" is the root itself.
 
-    Every method raises OSError for what the disk or the server refuses. A file that a writer could not complete, for
-    whatever reason, is not there.
+    Every method raises OSError if the disk or the server refuses. A file that its writer did not complete, for whatever
+    reason, does not exist.
     """
 
     @property
     def location(self) -> str:
-        """What `Store.open` takes to open this folder."""
+        """The argument with which `Store.open` opens this folder."""
 
     @property
     def local(self) -> Path | None:
@@ -40,10 +40,10 @@ class Folder(Protocol):
         """The tree below a path."""
 
     def look(self, path: str) -> Entry | None:
-        """The file or folder of this path; None where there is none."""
+        """The file or folder at this path; None if there is none."""
 
     def children(self, path: str) -> list[Entry]:
-        """What lies directly in a folder, in any order; nothing where there is no such folder."""
+        """The direct contents of a folder, in any order; empty if there is no such folder."""
 
     def chunks(self, path: str) -> Iterator[bytes]:
         """A file's bytes in order; raises FileNotFoundError."""
@@ -52,10 +52,10 @@ class Folder(Protocol):
         """Writes a file, or replaces it, in one step."""
 
     def create(self, path: str, data: bytes) -> bool:
-        """Writes a new file in one step; False, and nothing is written, where there is one."""
+        """Writes a new file in one step; if there is one already, writes nothing and returns False."""
 
     def delete(self, path: str) -> None:
-        """Deletes a file or a folder with all in it; nothing there is no error."""
+        """Deletes a file or a folder with all its contents; a missing path is no error."""
 
     def delete_unfinished(self) -> None:
         """Deletes what killed writers left."""

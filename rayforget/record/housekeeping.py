@@ -1,4 +1,4 @@
-"""After a trial: which weights stay on disk, decided from all points by the driver alone."""
+"""After a trial: decides from all points which weights stay on disk; only the driver does."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -22,13 +22,13 @@ Leading = Callable[[Iterable[Checkpoint]], "Gathered"]
 def tidy_weights(sweep: "Sweep", leading: Leading, roles: "tuple[TaskRole, ...]", keep: "Keep") -> None:
     """Deletes the weights that neither the report nor the frontier's margin needs.
 
-    Does not wait for a storage that does not answer: what stays is decided anew after the next trial.
+    Does not wait for a storage that does not answer, since the next trial decides anew.
 
     Args:
         sweep: the sweep.
-        leading: gives the points that a report may choose, and all points of the checkpoints that it is called with.
-        roles: what each task counts for.
-        keep: how near to the frontier, and how much.
+        leading: gives the points that a report may choose, and all points of given checkpoints.
+        roles: each task's role.
+        keep: how near to the frontier weights must be, and how many bytes they may take.
     """
     try:
         _tidy(type(sweep)(sweep.store.waiting(0), sweep.info), leading, roles, keep)

@@ -1,4 +1,4 @@
-"""What a worker is asked to do, and the note that the driver makes of a training before it hands it out."""
+"""The jobs of a worker, and the driver's note of a training before it is handed out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from rayforget.values.points import Spot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialJob:
-    """A recipe to train and the alpha curve to look at."""
+    """A recipe to train and the alpha curve to score."""
 
     name: str
     recipe: Recipe
     fraction: float = 1.0
-    """The searcher's fraction: its checkpoint is scored at `alpha` too."""
+    """The searcher's fraction, whose checkpoint is scored at `alpha` too."""
     alpha: float = 1.0
-    """On the lerp: other paths' parameters are no part of the searcher's."""
+    """An alpha on the lerp: the searcher knows no other path's parameters."""
     asked: Mapping[str, Any] = field(default_factory=dict)
     """The searcher's parameters; empty for a baseline."""
     frontier: tuple[tuple[float, float], ...] = ()
@@ -30,7 +30,7 @@ class TrialJob:
 class TestJob:
     """Chosen points of one checkpoint, to be scored on `test`."""
 
-    __test__ = False  # not a test class, whatever pytest makes of its name
+    __test__ = False  # not a test class, despite its name
 
     trial: str
     step: int
@@ -38,7 +38,7 @@ class TestJob:
 
 
 def save_asked(store: Store, job: TrialJob) -> None:
-    """Writes down a training that is about to be handed out."""
+    """Notes a training that is about to be handed out."""
     body = {
         "recipe": job.recipe.model_dump(mode="json"),
         "fraction": job.fraction,

@@ -1,4 +1,4 @@
-"""The files of one of the record's folders, each read once: they never change, though they may be deleted."""
+"""The files of one folder of the record, each read once: they never change, though they may be deleted."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,24 +9,24 @@ from rayforget.record.store import Store
 
 T = TypeVar("T")
 _READERS = 16
-"""Files read at a time: a remote store answers after tens of milliseconds."""
+"""Files read at a time, since a remote store answers after tens of milliseconds."""
 
 
 class Known(Generic[T]):
-    """What this process has read of a folder; asking again costs a listing and the files that are new."""
+    """What this process has read of a folder; asking again costs a listing and reading new files."""
 
     def __init__(self, store: Store, folder: str, decode: Callable[[bytes, str], T]) -> None:
-        """Reads nothing yet; `decode` turns a file's bytes and its name for messages into what is kept of it.
+        """Reads nothing yet; `decode` turns a file's bytes, and its name for messages, into what is kept of it.
 
         The folder may be the store's own, `""`.
         """
         self._store, self._folder, self._decode = store, folder, decode
         self._known: dict[str, T] = {}
         self._decoding = Lock()
-        """What is decoded is many times a file's size: one at a time, which Python's threads do not do faster."""
+        """Decoding takes many times a file's size and is no faster in several threads, so one at a time."""
 
     def everything(self) -> list[T]:
-        """All that is there now, by file name.
+        """The contents of all files, by file name.
 
         Raises:
             RecordError: a file is damaged.
@@ -40,7 +40,7 @@ class Known(Generic[T]):
         return [self._known[name] for name in names]
 
     def one(self, name: str) -> T:
-        """What one file holds; raises RecordError where it is not there or damaged."""
+        """The contents of one file; raises RecordError if it is missing or damaged."""
         if name not in self._known:
             self._known[name] = self._read(name)
         return self._known[name]

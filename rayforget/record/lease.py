@@ -1,4 +1,4 @@
-"""Who drives a sweep, under which number and until when <-> the file `driver.json` in the sweep's folder."""
+"""A sweep's driver, with its number and term <-> the file `driver.json` in the sweep's folder."""
 
 from dataclasses import asdict, dataclass
 
@@ -14,10 +14,10 @@ class Lease:
     """A driver's right to write into a sweep."""
 
     token: int
-    """Grows with each owner; who holds a smaller one was taken over."""
+    """Grows with each owner; the owner of a smaller one was taken over."""
     owner: Owner
     nonce: str
-    """Random: tells two drivers apart that are the same process."""
+    """Random: distinguishes two drivers in the same process."""
     until: float
     """Unix time from which another driver may take it, unless it is renewed; 0 once it was given back."""
 
@@ -31,7 +31,7 @@ def decode_lease(data: bytes, where: str) -> Lease:
     """The reverse.
 
     Raises:
-        RecordError: damaged; names the file and what to do.
+        RecordError: damaged; the message names the file and what to do.
     """
     try:
         body = open_sealed("driver", data, where)

@@ -13,11 +13,11 @@ from rayforget.record.folder import TEMPORARY, Entry, Writer
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 _CHUNK_BYTES = 8 * 2**20
 _DELETIONS = 10
-"""How often a folder's deletion starts again when another process deletes in it at the same time."""
+"""How often a folder's deletion restarts if another process deletes in it at the same time."""
 
 
 class LocalFolder:
-    """As `Folder` says; a new file's name survives a power cut, as do the folders made for it."""
+    """See `Folder`; a new file's name survives a power cut, as do the folders made for it."""
 
     def __init__(self, root: Path) -> None:
         self.local = root
@@ -28,18 +28,18 @@ class LocalFolder:
         return str(self.local)
 
     def within(self, path: str) -> "LocalFolder":
-        """The folder of this path."""
+        """The folder at this path."""
         return LocalFolder(self.local / path)
 
     def look(self, path: str) -> Entry | None:
-        """Links are followed."""
+        """Follows links."""
         try:
             return _entry(self.local / path)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def children(self, path: str) -> list[Entry]:
-        """Files that vanish meanwhile, and links to nothing, are left out."""
+        """Leaves out files that vanish meanwhile, and broken links."""
         found = []
         with suppress(FileNotFoundError):
             for name in os.listdir(self.local / path):
@@ -48,13 +48,13 @@ class LocalFolder:
         return found
 
     def chunks(self, path: str) -> Iterator[bytes]:
-        """A few MiB at a time."""
+        """Yields a few MiB at a time."""
         with (self.local / path).open("rb", buffering=0) as stream:
             while chunk := stream.read(_CHUNK_BYTES):
                 yield chunk
 
     def replace(self, path: str, writer: Writer) -> None:
-        """By rename: a reader sees the old file or the new one."""
+        """Renames, so that a reader sees the old file or the new one."""
         target = self.local / path
         temporary = _write_temporary(target, writer)
         try:
@@ -64,7 +64,7 @@ class LocalFolder:
         _sync_folder(target.parent)
 
     def create(self, path: str, data: bytes) -> bool:
-        """By hard link, which fails where another writer was faster; by rename on disks that know none."""
+        """Makes a hard link, which fails if another writer was faster; renames on disks without hard links."""
         target = self.local / path
         if os.path.lexists(target):
             return False
@@ -83,7 +83,7 @@ class LocalFolder:
         return True
 
     def delete(self, path: str) -> None:
-        """A link is deleted, not what it points to."""
+        """Deletes a link itself, not its target."""
         target = self.local / path
         if not target.is_dir() or target.is_symlink():
             target.unlink(missing_ok=True)
@@ -100,7 +100,7 @@ class LocalFolder:
                 return
 
     def delete_unfinished(self) -> None:
-        """In all folders below; only for the one process that may write here."""
+        """Looks in all folders below; only for the one process that may write here."""
         for folder, _, names in os.walk(self.local):
             for name in names:
                 if name.startswith(TEMPORARY):
@@ -127,7 +127,7 @@ def _write_temporary(target: Path, writer: Writer) -> Path:
 
 
 def _make_folder(folder: Path) -> None:
-    """Makes it with all above it, each synced into the one that holds it."""
+    """Makes it and its missing parents, each synced into the folder that holds it."""
     if folder.is_dir():
         return
     _make_folder(folder.parent)

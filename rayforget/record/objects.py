@@ -16,7 +16,7 @@ from rayforget.values.scores import Score
 
 
 def encode_checkpoint(record: CheckpointRecord) -> bytes:
-    """Equal records give equal bytes.
+    """The file's bytes; equal records give equal bytes.
 
     Raises:
         RecordError: a score, an alpha or a time is not finite (facts may be: a loss that ended a trial is a fact).
@@ -53,10 +53,10 @@ def encode_checkpoint(record: CheckpointRecord) -> bytes:
 
 
 def decode_checkpoint(data: bytes, name: str) -> CheckpointRecord:
-    """The reverse; sequences inside `recipe`, `facts` and their like come back as lists.
+    """The inverse; sequences inside `recipe`, `facts` and the like come back as lists.
 
     Raises:
-        RecordError: damaged, or not what its checksum and format promise; names the file and what to do.
+        RecordError: damaged, or contradicting its checksum or format; the message names the file and what to do.
     """
     body = open_sealed("checkpoint", data, name)
     try:
@@ -78,7 +78,7 @@ def decode_checkpoint(data: bytes, name: str) -> CheckpointRecord:
 
 
 def encode_test(record: TestRecord) -> bytes:
-    """Equal records give equal bytes; raises as `encode_checkpoint`."""
+    """The file's bytes; equal records give equal bytes. Raises as `encode_checkpoint`."""
     table = WeightsTable()
     scores = [
         [spot.alpha, scores_to_json(record.scores[spot], table), *([] if spot.path == LERP else [spot.path])]
@@ -98,7 +98,7 @@ def encode_test(record: TestRecord) -> bytes:
 
 
 def decode_test(data: bytes, name: str) -> TestRecord:
-    """The reverse; raises as `decode_checkpoint`."""
+    """The inverse; raises as `decode_checkpoint`."""
     body = open_sealed("test", data, name)
     try:
         arrays = body.pop("weights")
@@ -111,13 +111,13 @@ def decode_test(data: bytes, name: str) -> TestRecord:
 
 
 def encode_scores(scores: Mapping[str, Score], key: Mapping[str, str]) -> bytes:
-    """Scores by task of one model, with what they were computed from; raises as `encode_checkpoint`."""
+    """One model's scores by task, with the key that they were computed from; raises as `encode_checkpoint`."""
     table = WeightsTable()
     return seal("scores", {"key": key, "scores": scores_to_json(scores, table), "weights": table.arrays})
 
 
 def decode_scores(data: bytes, name: str) -> tuple[dict[str, Score], dict[str, str]]:
-    """The reverse: (scores, key); raises as `decode_checkpoint`."""
+    """The inverse: (scores, key); raises as `decode_checkpoint`."""
     body = open_sealed("scores", data, name)
     try:
         return scores_from_json(body["scores"], body["weights"]), body["key"]
@@ -136,7 +136,7 @@ _TAG = "not_finite"
 
 
 def _tag_nonfinite(value: Any) -> Any:
-    """NaN and infinities as {"not_finite": "nan"}, since JSON has no word for them."""
+    """NaN and infinities as {"not_finite": "nan"}, since JSON cannot express them."""
     if isinstance(value, float | np.floating) and not math.isfinite(value):
         return {_TAG: repr(float(value))}
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""This process -> an identity that tells on the same machine, also after a reboot, whether it still lives."""
+"""This process -> an identity by which the same machine can tell, even after a reboot, whether it still lives."""
 
 import os
 import socket
@@ -13,24 +13,24 @@ class Owner:
     """A process of some machine."""
 
     host: str
-    """For people."""
+    """The machine's name, for people."""
     machine: str
-    """The machine since its last start, and the container within which `pid` counts."""
+    """The machine since its last boot, and the container in which `pid` is valid."""
     pid: int
     started: str
-    """When the process started, in the machine's own count: numbers of dead processes are given out again."""
+    """When the process started, by the machine's own count, since dead processes' numbers are reused."""
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
 
 
 def this_process() -> Owner:
-    """The identity of the process that asks."""
+    """The identity of the calling process."""
     return Owner(host=socket.gethostname(), machine=_machine(), pid=os.getpid(), started=_started(os.getpid()) or "")
 
 
 def lives(owner: Owner) -> bool | None:
-    """Whether the process is there; None where only its own machine, or container, could tell."""
+    """Whether the process lives; None if only its own machine, or container, could tell."""
     if owner.machine != _machine():
         return None
     return _started(owner.pid) == owner.started
@@ -44,7 +44,7 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """None where there is no such process, or it is dead and nobody has asked for its exit code yet."""
+    """When the process started; None if there is no such process, or only a dead one not yet reaped."""
     if sys.platform != "linux":
         return _output("ps", "-o", "lstart=", "-p", str(pid)) or None
     try:

@@ -1,4 +1,4 @@
-"""A request that the storage refuses for a passing reason -> the same request, made again until it is answered."""
+"""A request that the storage refuses for a passing reason -> the same request, repeated until it is answered."""
 
 import errno
 import logging
@@ -20,8 +20,8 @@ _PASSING = frozenset(
     {
         errno.ETIMEDOUT, errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EHOSTUNREACH,
         errno.EHOSTDOWN, errno.ENETUNREACH, errno.ENETDOWN, errno.ENETRESET, errno.EPIPE, errno.EAGAIN,
-        errno.ESTALE,  # a network disk whose server was started again
-        errno.EIO,  # what a network disk mounted `soft` says when its server does not answer
+        errno.ESTALE,  # the network disk's server was restarted
+        errno.EIO,  # the server of a network disk mounted `soft` does not answer
     }
 )  # fmt: skip
 _FIRST_WAIT_S = 0.5
@@ -30,13 +30,13 @@ _BEAT_S = 1.0
 
 
 def is_passing(error: OSError) -> bool:
-    """Whether the same request may succeed later: no missing file, no closed door, no full disk."""
+    """Whether the same request may succeed later: not for a missing file, a lack of permission, or a full disk."""
     passing: bool = getattr(error, "transient", error.errno in _PASSING)
     return passing
 
 
 def storage_error(what: str, error: OSError, waited_s: float = 0) -> StorageError:
-    """One line for people: `what` could not be done, why, how long it was tried, and what to do."""
+    """One line for people: what could not be done, why, how long it was tried, and what to do."""
     reason = " ".join((error.strerror or str(error)).split())[:400]  # a server's may have several lines
     tried = f", for {waited_s:.0f} s" if waited_s >= 1 else ""
     refused = StorageError(f"{what} ({reason}{tried}); see to the storage, or name another, and try again")
@@ -46,7 +46,7 @@ def storage_error(what: str, error: OSError, waited_s: float = 0) -> StorageErro
 
 @contextmanager
 def storage_errors(what: str) -> Iterator[None]:
-    """Says `what` could not be done, and why, where the operating system or a remote storage refuses."""
+    """Turns errors of the operating system or a remote storage into one that says what could not be done, and why."""
     try:
         yield
     except StorageError:
@@ -56,28 +56,27 @@ def storage_errors(what: str) -> Iterator[None]:
 
 
 class Patience:
-    """Waits for a storage for a stated time, and tells people once when that begins and once when it is over.
+    """Waits for a storage for a given time, and logs once when that begins and once when it is over.
 
-    Its threads wait together: one line for all of them. While a caller waits it beats, so that nobody takes it for
-    hung.
+    Threads that share it wait together, with one line for all. A waiting caller beats, so as not to be taken for hung.
     """
 
     def __init__(self, retry_s: float) -> None:
         self.retry_s = retry_s
-        """Seconds from the first refusal for which a request is made again."""
+        """For how many seconds after the first refusal a request is repeated."""
         self._lock = threading.Lock()
         self._waiting = 0
         self._since = 0.0
 
     def answer(self, what: str, ask: Callable[[], Answer]) -> Answer:
-        """What `ask` returns, once the storage lets it.
+        """The result of `ask`, once the storage permits it.
 
         Args:
-            what: `s3://bucket/a.json cannot be written`, for people.
-            ask: is called again after every refusal that may pass, later and later, with jitter.
+            what: for people, e.g. `s3://bucket/a.json cannot be written`.
+            ask: called again after every passing refusal, at growing intervals with jitter.
 
         Raises:
-            StorageError: the storage refused for good, or for longer than `retry_s`.
+            StorageError: the refusal is permanent, or lasted longer than `retry_s`.
         """
         since: float | None = None
         wait_s = _FIRST_WAIT_S

@@ -1,4 +1,4 @@
-"""The running program -> what a record says of its origin: code, packages, hardware and seeds; no names of hosts."""
+"""The running program -> the origin that a record states: code, packages, hardware and seeds; no host names."""
 
 import functools
 import hashlib
@@ -19,11 +19,11 @@ _PACKAGES = (
     *("pillow", "datasets", "ray", "optuna", "mlflow", "pyarrow", "pydantic"),
 )
 _NO_SCORES = ("report/", "commands/", "cli.py")
-"""Code that draws and prints what was measured."""
+"""Code that only draws and prints what was measured."""
 
 
 def provenance(seeds: Mapping[str, int]) -> dict[str, Any]:
-    """Everything below, as JSON values, with the seeds that the caller used (purpose -> seed)."""
+    """All facts below, as JSON values, with the seeds that the caller used (purpose -> seed)."""
     return {
         "code": {**git_state(), "version": code_version()},
         "packages": package_versions(),
@@ -48,9 +48,9 @@ def code_version() -> str:
 
 
 def git_state() -> dict[str, Any]:
-    """`commit` and `dirty` (changed or new files in the package) where the running code is a git checkout, else None.
+    """`commit` and `dirty` (changed or new files in the package) if the running code is a git checkout, else None.
 
-    A package installed inside somebody's own checkout (a .venv) is not that checkout's code.
+    A package installed inside another project's checkout (in a .venv) is not that checkout's code.
     """
     if _git("ls-files", "--error-unmatch", "errors.py") is None:
         return {"commit": None, "dirty": None}
@@ -59,7 +59,7 @@ def git_state() -> dict[str, Any]:
 
 
 def package_versions() -> dict[str, str]:
-    """Name -> version of what a score may depend on; packages that are not installed are left out."""
+    """Name -> version of packages that may affect a score; packages not installed are left out."""
     versions = {}
     for name in _PACKAGES:
         try:
@@ -70,7 +70,7 @@ def package_versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """CPU, memory, and where torch is in use its threads and the GPU that it has already started."""
+    """CPU and memory, and if torch is in use its threads and the GPU if already initialised."""
     facts: dict[str, Any] = {"machine": platform.machine(), "cpu": _cpu_name(), "cpus": os.cpu_count()}
     if hasattr(os, "sched_getaffinity"):
         facts["cpus"] = len(os.sched_getaffinity(0))
@@ -95,7 +95,7 @@ def _cpu_name() -> str:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git prints, run in the package's folder; None where there is no git, or no such thing."""
+    """git's output, run in the package's folder; None if there is no git, or the command fails."""
     try:
         done = subprocess.run(["git", *arguments], cwd=_ROOT, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _PART_BYTES = 32 * 2**20
-"""Of an upload in parts, of which S3 allows 10000, and of what is asked for at a time."""
+"""Size of a part of an upload, of which S3 allows 10000, and of a piece of a download."""
 _UPLOADS = 4
-"""Parts on their way at a time."""
+"""Parts uploaded at a time."""
 _COPY_BYTES = 8 * 2**20
 _NO_CONDITIONS = 501
 
 
 class RemoteFolder:
-    """As `Folder` says, and with conditional writes (`swap`), on which a lock can be built.
+    """See `Folder`; also has conditional writes (`swap`), on which a lock can be built.
 
-    A folder is there while an object lies below it. pyarrow, with which Ray writes, also marks folders by empty objects
-    whose names end in `/`: those are no files, and go with their folder.
+    A folder exists while an object lies below it. pyarrow, with which Ray writes, also marks folders by empty objects
+    whose names end in `/`: these are no files, and are deleted with their folder.
     """
 
     local: Path | None = None
@@ -39,7 +39,7 @@ class RemoteFolder:
 
     @property
     def location(self) -> str:
-        """The URI, with the keys and the query that it was opened by."""
+        """The URI, with the keys and the query by which it was opened."""
         return f"{self._bucket_uri}/{self.root}".rstrip("/") + (f"?{self._query}" if self._query else "")
 
     def __str__(self) -> str:
@@ -49,24 +49,24 @@ class RemoteFolder:
         return f"{scheme}://{f'{user}{at}' if named else ''}{bucket}/{self.root}".rstrip("/")
 
     def within(self, path: str) -> "RemoteFolder":
-        """The folder of this path."""
+        """The folder at this path."""
         return RemoteFolder(self.objects, self._key(path), self._bucket_uri, self._query)
 
     def look(self, path: str) -> Entry | None:
-        """An object, or else a folder, of this path."""
+        """The object at this path, or else the folder."""
         key = self._key(path)
         name = key.rpartition("/")[2]
         if key and (size := self._object_size(key)) is not None:
             return Entry(name=name, size=size)
         with server_errors():
             for batch in obs.list(self.objects, prefix=key or None):
-                # A marker is listed without its `/`, as an object of no bytes that cannot be found.
+                # A marker is listed without its `/`, as an empty object that cannot be found.
                 if any(meta["size"] or self._object_size(meta["path"]) is not None for meta in batch):
                     return Entry(name=name, size=None)
         return None
 
     def children(self, path: str) -> list[Entry]:
-        """Also folders that hold nothing but a marker."""
+        """Includes folders that hold only a marker."""
         key = self._key(path)
         with server_errors():
             found = obs.list_with_delimiter(self.objects, prefix=key or None)
@@ -75,7 +75,7 @@ class RemoteFolder:
         return folders + [Entry(name=meta["path"].rpartition("/")[2], size=meta["size"]) for meta in objects]
 
     def chunks(self, path: str) -> Iterator[bytes]:
-        """A part at a time, all of the same version of the object."""
+        """Yields a part at a time, all of the same version of the object."""
         key, start = self._key(path), 0
         with server_errors():
             first = obs.get(self.objects, key)
@@ -91,7 +91,7 @@ class RemoteFolder:
                 start = end
 
     def replace(self, path: str, writer: Writer) -> None:
-        """In parts while the writer writes; where it raises, the upload is aborted and what was there stays."""
+        """Uploads in parts while the writer writes; if it raises, the upload is aborted and the old object stays."""
         with (
             server_errors(),
             obs.open_writer(self.objects, self._key(path), buffer_size=_PART_BYTES, max_concurrency=_UPLOADS) as stream,
@@ -99,7 +99,8 @@ class RemoteFolder:
             writer(cast(BinaryIO, _Copying(stream)))
 
     def create(self, path: str, data: bytes) -> bool:
-        """In the same step; on a server that knows no conditions a look goes before, and two at once may both write."""
+        """Creates and checks in one step; without conditional writes it looks first, and two writers at once may both
+        write."""
         key = self._key(path)
         try:
             return self.swap(path, data, None) is not None
@@ -111,7 +112,7 @@ class RemoteFolder:
             return True
 
     def delete(self, path: str) -> None:
-        """A folder's objects in batches."""
+        """Deletes a folder's objects in batches."""
         key = self._key(path)
         marked = False
         with server_errors():
@@ -125,10 +126,10 @@ class RemoteFolder:
             self._delete_markers(key)
 
     def delete_unfinished(self) -> None:
-        """Nothing to do: what a killed writer uploaded is no object, and the bucket's own rules clear it away."""
+        """Nothing to do: a killed writer's upload is no object, and the bucket's own rules clear it away."""
 
     def version(self, path: str) -> "tuple[bytes, UpdateVersion] | None":
-        """An object with what `swap` needs to replace exactly this version of it; None where there is none."""
+        """An object, with what `swap` needs to replace exactly this version of it; None if there is none."""
         try:
             with server_errors():
                 found = obs.get(self.objects, self._key(path))
@@ -137,17 +138,17 @@ class RemoteFolder:
             return None
 
     def swap(self, path: str, data: bytes, expected: "UpdateVersion | None") -> "UpdateVersion | None":
-        """Writes an object if its version is still the expected one (None: if there is none); else returns None.
+        """Writes an object if its version is still the expected one (None: if there is none); otherwise returns None.
 
         Raises:
-            NoConditionsError: the server knows no conditional writes, and says so.
+            NoConditionsError: the server refuses conditional writes.
         """
         try:
             with server_errors():
                 put = obs.put(self.objects, self._key(path), data, mode="create" if expected is None else expected)
         except (FileExistsError, OtherVersionError):
             return None
-        except FileNotFoundError:  # also the answer where there is no such bucket
+        except FileNotFoundError:  # also the answer if there is no such bucket
             if expected is None:
                 raise
             return None
@@ -168,7 +169,7 @@ class RemoteFolder:
             return None
 
     def _delete_markers(self, key: str) -> None:
-        """By pyarrow, which made them: names that end in `/` cannot be said to obstore."""
+        """Uses pyarrow, which made them: obstore cannot name objects whose names end in `/`."""
         from pyarrow import fs
 
         if isinstance(self.objects, MemoryStore):  # nobody else writes there
@@ -181,23 +182,23 @@ class RemoteFolder:
 
 
 class _Copying:
-    """A stream for obstore's, which keeps the very memory that it is given: torch.save uses its own again."""
+    """Copies what is written before passing it to obstore, which keeps the given memory: torch.save reuses its own."""
 
     def __init__(self, stream: "WritableFile") -> None:
         self._stream = stream
 
     def write(self, data: bytes) -> int:
-        """Passes on copies, of which a large tensor never has more than some parts."""
+        """Passes on copies, only some parts of a large tensor at a time."""
         view = memoryview(data).cast("B")
         for start in range(0, len(view), _COPY_BYTES):
             self._stream.write(bytes(view[start : start + _COPY_BYTES]))
         return len(view)
 
     def flush(self) -> None:
-        """Nothing: the end of the upload does it."""
+        """Does nothing: the end of the upload flushes."""
 
 
 def _version(e_tag: str | None, version: str | None) -> "UpdateVersion":
-    """S3 tells versions apart by their e-tag, GCS by a number."""
+    """S3 distinguishes versions by e-tag, GCS by number."""
     found: dict[str, str | None] = {"e_tag": e_tag, "version": version}
     return cast("UpdateVersion", {name: value for name, value in found.items() if value is not None})

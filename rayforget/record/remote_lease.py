@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _RENEWALS = 6
-"""In the time of a lease: a driver that lives is at most this part of it late with a sign of life."""
+"""Renewals per lease: a living driver gives its sign of life at most this fraction of the lease late."""
 
 
 @contextmanager
 def hold_lease(sweep: Store, lease_s: float) -> Iterator[int | None]:
-    """Holds the lease of a remote sweep; gives its number, which grows with each owner.
+    """Holds the lease of a remote sweep; yields its number, which grows with each owner.
 
-    None, with a warning, where the server does not do conditional writes: there nothing can keep a second driver away.
+    Yields None, with a warning, if the server has no conditional writes: nothing can keep a second driver away there.
 
     Raises:
-        RecordError: another driver has it, and lives.
+        RecordError: another living driver has it.
         StorageError: the storage refuses.
     """
     assert isinstance(sweep.folder, RemoteFolder)
@@ -53,7 +53,7 @@ def hold_lease(sweep: Store, lease_s: float) -> Iterator[int | None]:
 
 
 def _take(sweep: Store, folder: RemoteFolder, lease_s: float) -> "tuple[Lease, UpdateVersion]":
-    """The lease with the next number; waits for the end of one whose driver gives no sign of life."""
+    """The lease with the next number; waits for one to end whose driver gives no sign of life."""
     nonce, watched = secrets.token_hex(8), None
     while True:
         found = _read(sweep, folder)
@@ -75,7 +75,7 @@ def _take(sweep: Store, folder: RemoteFolder, lease_s: float) -> "tuple[Lease, U
         version = _swap(sweep, folder, lease, None if found is None else found[1])
         if version is None:
             continue  # another was faster
-        if _swap(sweep, folder, lease, None) is not None:  # a server that knows no conditions may just ignore them
+        if _swap(sweep, folder, lease, None) is not None:  # without conditional writes it may be ignored
             raise NoConditionsError("it wrote a new object where there was one")
         return lease, version
 
@@ -100,8 +100,8 @@ def _swap(sweep: Store, folder: RemoteFolder, lease: Lease, expected: "UpdateVer
 class _Keeper:
     """A thread that renews a lease until it is given back or lost.
 
-    It asks once for each renewal and does not wait for the storage: whether the lease is still ours shows at the next
-    renewal, however late that is.
+    Each renewal asks once and does not wait for the storage: the next one, however late, shows whether the lease is
+    still ours.
     """
 
     def __init__(self, folder: RemoteFolder, lease: Lease, version: "UpdateVersion", lease_s: float) -> None:
@@ -112,11 +112,11 @@ class _Keeper:
         self._thread = threading.Thread(target=self._run, name="rayforget-lease", daemon=True)
 
     def start(self) -> None:
-        """Begins to renew."""
+        """Starts renewing."""
         self._thread.start()
 
     def give_back(self) -> None:
-        """Lets the next driver in at once; where the storage does not hear it, the lease ends by itself."""
+        """Lets the next driver in at once; if the storage does not hear it, the lease ends by itself."""
         self._ended.set()
         self._thread.join()
         try:
@@ -136,7 +136,7 @@ class _Keeper:
                 return
 
     def _write(self, lease: Lease) -> bool:
-        """Whether the lease was ours to write."""
+        """Writes the lease if it is ours; returns whether it was."""
         data = encode_lease(lease)
         version = self._folder.swap(LEASE_FILE, data, self._version)
         if version is None:

@@ -19,22 +19,22 @@ _RETRIES: "RetryConfig" = {
     "retry_timeout": timedelta(seconds=20),
     "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=2), "base": 2},
 }
-"""Of a single request or part; what lasts longer is for `Patience`."""
+"""For a single request or part; `Patience` handles what lasts longer."""
 _TIMEOUTS: "ClientConfig" = {"connect_timeout": "10s", "read_timeout": "60s", "timeout": "300s"}
 _SETTINGS = {
     "s3": frozenset({"region", "scheme", "endpoint_override", "allow_bucket_creation", "allow_bucket_deletion"}),
     "gs": frozenset({"scheme", "endpoint_override"}),
     "abfs": frozenset[str](),
 }
-"""What a URI's query may say, in pyarrow's words, since Ray reads the same URI; two are of use to Ray alone."""
+"""Settings that a URI's query may have, in pyarrow's words, since Ray reads the same URI; two only serve Ray."""
 _FAMILY = {"s3": "s3", "gs": "gs", "gcs": "gs", "abfs": "abfs", "abfss": "abfs"}
 
 
 def open_remote(uri: str) -> RemoteFolder:
-    """The folder that a URI names; asks no server but, for a bucket of S3 without a stated region, for that region.
+    """The folder that a URI names; asks no server, except for the region of an S3 bucket if none is given.
 
     Raises:
-        RecordError: no such kind of storage, a setting that it does not have, or credentials that cannot be read.
+        RecordError: there is no such kind of storage or no such setting, or the credentials cannot be read.
     """
     parts = urlsplit(uri)
     family = _FAMILY.get(parts.scheme.lower())
@@ -51,7 +51,7 @@ def open_remote(uri: str) -> RemoteFolder:
         objects = open_objects(parts, settings)
     except RecordError:
         raise
-    except Exception as error:  # obstore's errors have no common base but this
+    except Exception as error:  # obstore's errors have no other common base
         reason = " ".join(str(error).split("\n\nDebug source")[0].split())[:300]
         raise RecordError(f"storage {_shown(parts)} cannot be opened ({reason}); see to its settings") from error
     bucket = f"{parts.scheme.lower()}://{parts.netloc}"
@@ -75,7 +75,7 @@ def _open_s3(parts: SplitResult, settings: dict[str, str]) -> "ObjectStore":
 
 
 def _s3_region(bucket: str, endpoint: str | None) -> str:
-    """The bucket's own, wherever it lies; of another server's bucket what the environment says."""
+    """The region of AWS's bucket, wherever it lies; for another server's bucket the environment's."""
     said = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if endpoint:
         return said or "us-east-1"
@@ -116,5 +116,5 @@ def _with_scheme(settings: dict[str, str]) -> str | None:
 
 
 def _shown(parts: SplitResult) -> str:
-    """Without what may be a secret."""
+    """The URI without possible secrets."""
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -18,18 +18,18 @@ from rayforget.record.store import Store
 logger = logging.getLogger(__name__)
 
 _UNSEALED = "state"
-"""Name of the one state that earlier versions kept, without a checksum."""
+"""Name of the single state that earlier versions kept, without a checksum."""
 
 
 def save_resume(folder: Store, state: Mapping[str, Any]) -> None:
-    """Keeps a training's state beside the last one, in place of the one before that.
+    """Keeps a training's state beside the last one, replacing the one before that.
 
-    The older one goes first, so that there are never three. The seal with length and checksum is written last: a state
-    without it does not count.
+    The older one is deleted first, so that there are never three. The seal with length and checksum is written last: a
+    state without it does not count.
 
     Args:
         folder: the trial's resume folder.
-        state: with the training's `step`, by which states are named and told apart; written tensor by tensor.
+        state: includes the training's `step`, which names the state; written tensor by tensor.
     """
     name = f"state-{state['step']:09d}"
     kept = [other for other in _saved(folder) if other != name][:1]
@@ -47,10 +47,10 @@ def save_resume(folder: Store, state: Mapping[str, Any]) -> None:
 
 
 def newest_resume(folder: Store) -> str | None:
-    """The name of the newest state that is intact, for `load_resume`; None where the training starts anew.
+    """The name of the newest intact state, for `load_resume`; None if the training has to start anew.
 
-    Reads it whole. States that are damaged are deleted with a warning, so one rank asks for all: what the others find
-    on a network disk may be older.
+    Reads it whole. Damaged states are deleted with a warning, so one rank asks for all: the others might find older
+    ones on a network disk.
     """
     for name in _saved(folder):
         if (damage := _damage(folder, name)) is None:
@@ -64,10 +64,10 @@ def newest_resume(folder: Store) -> str | None:
 
 
 def load_resume(folder: Store, name: str | None) -> dict[str, Any] | None:
-    """The state of this name, on CPU; None for None.
+    """The state of this name, on the CPU; None for None.
 
     Raises:
-        RecordError: it is not there, or damaged.
+        RecordError: it is missing or damaged.
     """
     if name is None:
         return None
@@ -83,14 +83,14 @@ def load_resume(folder: Store, name: str | None) -> dict[str, Any] | None:
 
 
 def _saved(folder: Store) -> list[str]:
-    """Names of the states that have their seal, the newest first; last of all an earlier version's."""
+    """Names of the sealed states, newest first; an earlier version's comes last."""
     files = folder.files()
     sealed = sorted((file.removesuffix(".json") for file in files if file.endswith(".json")), reverse=True)
     return sealed + [_UNSEALED] * (f"{_UNSEALED}.pt" in files)
 
 
 def _damage(folder: Store, name: str) -> str | None:
-    """What is wrong with a state; None if nothing is."""
+    """What is wrong with a state; None if it is intact."""
     try:
         if name == _UNSEALED:
             return folder.read_by(f"{name}.pt", lambda chunks: _zip_damage(_in_memory(chunks)))
@@ -141,14 +141,14 @@ def _first_line(error: Exception) -> str:
 
 
 class _Summing:
-    """A stream that passes on what is written to it, and counts and hashes it."""
+    """A stream that passes on, counts and hashes what is written to it."""
 
     def start(self, stream: BinaryIO) -> None:
-        """Begins a file anew."""
+        """Starts a new file."""
         self._stream, self.bytes, self.hash = stream, 0, hashlib.sha256()
 
     def write(self, data: bytes) -> int:
-        """The bytes written."""
+        """Returns the number of bytes written."""
         self._stream.write(data)
         self.hash.update(data)
         self.bytes += memoryview(data).nbytes
@@ -156,5 +156,5 @@ class _Summing:
         return memoryview(data).nbytes
 
     def flush(self) -> None:
-        """torch calls it at the end."""
+        """Called by torch at the end."""
         self._stream.flush()

@@ -1,4 +1,4 @@
-"""All points and a disk budget -> which (trial, step) keep their weights; decides, and deletes nothing."""
+"""All points and a disk budget -> which (trial, step) keep their weights; decides only, deletes nothing."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from rayforget.frontier.recovered import Pair
 from rayforget.values.scores import Score
 
 Checkpoint = tuple[str, int]
-"""(trial, step): the unit that is kept or deleted as a whole."""
+"""(trial, step): kept or deleted as a whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """What becomes of the weights on disk."""
+    """Which weights on disk to keep and to delete."""
 
     keep: tuple[Checkpoint, ...]
     """Ascending."""
     delete: tuple[Checkpoint, ...]
     """Ascending."""
     warning: str | None
-    """What to tell the user where weights that must stay are more than the budget."""
+    """Tells the user if the weights that must stay exceed the budget."""
 
 
 def retain(
@@ -35,21 +35,21 @@ def retain(
     margin: Pair,
     max_bytes: float,
 ) -> Retention:
-    """Keeps what the report will score, what is pinned, and then what lies nearest to the frontier, up to the budget.
+    """Keeps what the report will score and what is pinned, then what lies nearest to the frontier, up to the budget.
 
-    A (trial, step) must stay if it owns a point of the sweep's frontier, of its method's frontier from alpha = 1 or
-    from the common alphas, or is a baseline (`points_to_report`), or is pinned. It may stay if raising one of its
-    points by less than `margin` in both coordinates puts it on the sweep's frontier. Where that is more than
-    `max_bytes`, the farthest from the frontier go first (of equals the highest (trial, step)); what must stay stays.
-    Weights without any point stay too: they are written before their record, maybe by another slot at this moment
-    (`Sweep.clean` deletes what a killed one left).
+    A (trial, step) must stay if it owns a point of the sweep's frontier or of its method's frontier from alpha = 1 or
+    from the common alphas, is a baseline (`points_to_report`), or is pinned. It may stay if raising one of its points
+    by less than `margin` in both coordinates puts it on the sweep's frontier. If all this exceeds `max_bytes`, those
+    farthest from the frontier are deleted first (of ties the highest (trial, step)); what must stay stays. Weights
+    without a point stay too: they are written before their record, maybe by another slot at this moment (`Sweep.clean`
+    deletes what a killed one left).
 
     Args:
-        points: every point of the sweep, in any order, those included whose weights are gone or never were.
+        points: every point of the sweep, in any order, including those whose weights are gone or never were.
         stored: (trial, step) -> bytes of all weights on disk.
         pinned: (trial, step) that stay whatever their scores, e.g. the baselines'.
         margin: in units of S and of G; a 0 in either keeps nothing off the frontier.
-        max_bytes: of all weights together.
+        max_bytes: limit on all weights together.
     """
     ordered = sorted(points, key=lambda point: point.key.order)
     owners = {(ordered[i].trial, ordered[i].step) for i in points_to_report(ordered)}
@@ -70,7 +70,7 @@ def retain(
 
 
 def distances(values: NDArray[np.float64], frontier: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How much both coordinates of each point must rise for no frontier point to be better in both.
+    """How much both coordinates of each point must rise until no frontier point is better in both.
 
     d(p) = max over f of min(f_S - p_S, f_G - p_G), and 0 on the frontier: the additive epsilon of Zitzler et al. 2003.
 
@@ -88,8 +88,8 @@ def distances(values: NDArray[np.float64], frontier: NDArray[np.float64]) -> NDA
 def standard_errors(scores: Mapping[str, Score], roles: Sequence[TaskRole]) -> Pair:
     """One model's standard errors of S and of G over items, in closed form: the default margin.
 
-    Var(S) = sum_t a_t^2 v_t with v_t the score's variance to first order (`ScoredItems.variances`), a_t as in
-    `points.aggregate`. Unpaired, unlike the report's bootstrap: good enough for what stays on disk.
+    Var(S) = sum_t a_t^2 v_t, with v_t the score's variance to first order (`ScoredItems.variances`) and a_t as in
+    `points.aggregate`. Unpaired, unlike the report's bootstrap: good enough to decide what stays on disk.
     """
     variances = np.array([scores[role.name].scored.variances()[0] for role in roles])
     shares = aggregate(np.eye(len(roles)), roles)
@@ -98,7 +98,7 @@ def standard_errors(scores: Mapping[str, Score], roles: Sequence[TaskRole]) -> P
 
 
 def _gaps(points: Sequence[FrontierPoint], margin: Pair) -> dict[Checkpoint, float]:
-    """Distance from the frontier of every (trial, step) that has a point within the margin.
+    """The distance from the frontier of every (trial, step) with a point within the margin.
 
     A curve's start is theta_0 and needs no weights, so it never counts.
     """

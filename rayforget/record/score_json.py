@@ -15,13 +15,13 @@ from rayforget.values.scores import Score
 
 @dataclass(slots=True)
 class WeightsTable:
-    """The weights and classes of one file, by hash: every point of a curve has the same items."""
+    """One file's weights and classes, by hash, since every point of a curve has the same items."""
 
     arrays: dict[str, str] = field(default_factory=dict)
     """Hash -> base64 of little-endian numbers of 4 bytes: float32 weights, int32 classes."""
 
     def add(self, array: NDArray[np.float32] | NDArray[np.int32]) -> str:
-        """Keeps the array and returns the name under which it is kept."""
+        """Adds the array and returns its name in the table."""
         data = array.astype(array.dtype.newbyteorder("<")).tobytes()
         name = hashlib.sha256(data).hexdigest()[:16]
         self.arrays.setdefault(name, _text(data))
@@ -29,24 +29,24 @@ class WeightsTable:
 
 
 def scores_to_json(scores: Mapping[str, Score], table: WeightsTable) -> dict[str, Any]:
-    """Scores by task; weights go to `table`.
+    """Scores by task; adds their weights to `table`.
 
     Raises:
-        RecordError: no items, an item or a weight that is not finite, or items and weights that differ in number;
-            names the task.
+        RecordError: a task has no items, an item or a weight that is not finite, or unequal numbers of items and
+            weights; the message names the task.
     """
     return {task: _score_to_json(task, score, table) for task, score in scores.items()}
 
 
 def scores_from_json(body: Mapping[str, Any], arrays: Mapping[str, str]) -> dict[str, Score]:
-    """The reverse; its arrays are read-only.
+    """The inverse; its arrays are read-only.
 
     Args:
         body: what `scores_to_json` returned.
         arrays: the table of the same file.
 
     Raises:
-        KeyError, ValueError: entries are missing or have another length; the reader of the file says which file.
+        KeyError, ValueError: entries are missing or have another length; the caller says in which file.
     """
     return {task: _score_from_json(task, entry, arrays) for task, entry in body.items()}
 

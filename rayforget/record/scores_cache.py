@@ -1,4 +1,4 @@
-"""What a model, the items, the classifier and the code are -> scores that were computed for exactly these."""
+"""Identities of a model, the items, the classifier and the code -> the scores computed for exactly these."""
 
 import hashlib
 import logging
@@ -16,10 +16,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoresKey:
-    """Everything that scores depend on; nothing in it is a name that could come to mean something else."""
+    """Everything that scores depend on, by content: no name that could come to mean something else."""
 
     weights_hash: str
-    """`state_hash` of the model that was scored."""
+    """`state_hash` of the scored model."""
     items_hash: str
     """`Scorer.items_hash(split)`: all tasks' items of the split, with their labels."""
     classifier: str
@@ -29,18 +29,18 @@ class ScoresKey:
 
     @property
     def name(self) -> str:
-        """Name of the entry's file."""
+        """The name of the entry's file."""
         return f"cache/scores/{hashlib.sha256(canonical_json(asdict(self))).hexdigest()}.json"
 
 
 class ScoresCache:
-    """Scores in the storage path, shared by its sweeps; deleting it costs time alone."""
+    """Scores in the storage path, shared by its sweeps; deleting it only costs time."""
 
     def __init__(self, storage: Store) -> None:
         self._storage = storage
 
     def get(self, key: ScoresKey) -> dict[str, Score] | None:
-        """The scores by task; None where they are not known. A damaged entry is reported, deleted and not known."""
+        """The scores by task; None if unknown. A damaged entry is reported, deleted and unknown."""
         if not self._storage.exists(key.name):
             return None
         try:
@@ -54,5 +54,5 @@ class ScoresCache:
         return scores if stored_key == asdict(key) else None
 
     def put(self, key: ScoresKey, scores: Mapping[str, Score]) -> None:
-        """Keeps the scores; those of an earlier writer are replaced."""
+        """Stores the scores, replacing an earlier writer's."""
         self._storage.write(key.name, encode_scores(scores, asdict(key)))

@@ -1,4 +1,4 @@
-"""What an object store's client raises -> OSErrors that say in a few words what happened, and whether it may pass."""
+"""Errors of an object store's client -> OSErrors that say briefly what happened, and whether it may pass."""
 
 import re
 from collections.abc import Iterator
@@ -11,17 +11,17 @@ _CODE = re.compile(r"<Code>(\w+)</Code>")
 _PASSING = frozenset({408, 425, 429})
 _LASTING = frozenset({501, 505, 507})
 _PASSING_CODES = frozenset({"RequestTimeout", "SlowDown"})
-"""Of answers with status 400."""
+"""Codes of answers with status 400."""
 _MACHINES_OWN = ("169.254.169.254", "169.254.170.2", "metadata.google.internal", "http://metadata")
-"""Who is asked for credentials where none are given; outside a cloud nobody answers there."""
+"""Addresses that are asked for credentials if none are given; outside a cloud nobody answers."""
 
 
 class NoConditionsError(Exception):
-    """The server knows no conditional writes."""
+    """The server does not support conditional writes."""
 
 
 class OtherVersionError(OSError):
-    """A request found another version of the object than the one that it named, or none."""
+    """The object is of another version than the request named, or gone."""
 
     transient = True
 
@@ -34,17 +34,17 @@ class ServerError(OSError):
         self.transient = transient
         """Whether the same request may succeed later."""
         self.status = status
-        """HTTP status of the answer; None where there was none."""
+        """HTTP status of the answer; None without an answer."""
 
 
 @contextmanager
 def server_errors() -> Iterator[None]:
-    """Within, errors of obstore become ServerError, FileNotFoundError or FileExistsError (another object is there)."""
+    """Turns errors of obstore into ServerError, FileNotFoundError or FileExistsError (another object is there)."""
     try:
         yield
     except FileNotFoundError as error:
         raise FileNotFoundError(_first_part(str(error))) from error
-    except OSError as error:  # what obstore's stream for writing raises; others have a number
+    except OSError as error:  # raised by obstore's stream for writing; others have a number
         text = str(error)
         if (
             error.errno is None
@@ -54,7 +54,7 @@ def server_errors() -> Iterator[None]:
             raise server_error(text) from error
         raise
     except AlreadyExistsError as error:
-        if "409 Conflict" in str(error):  # somebody writes it at this moment: who was first shows at the next try
+        if "409 Conflict" in str(error):  # somebody is writing it now: the next try shows who was first
             raise ServerError("the server answered 409 Conflict", transient=True, status=409) from error
         raise FileExistsError(_first_part(str(error))) from error
     except PreconditionError as error:
@@ -64,7 +64,7 @@ def server_errors() -> Iterator[None]:
 
 
 def server_error(text: str) -> ServerError:
-    """What the client's text means; its own retries of a few seconds are behind it."""
+    """The meaning of the client's message, after its own retries of a few seconds."""
     words = _first_part(text)
     if any(host in text for host in _MACHINES_OWN):
         reason = "no credentials were found: neither in the environment nor from this machine's own service"

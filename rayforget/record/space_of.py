@@ -1,4 +1,4 @@
-"""A recorded sweep -> the space that it was started with, its methods and tasks in the order of the space's file."""
+"""A recorded sweep -> the space that it was started with, methods and tasks in the order of the space's file."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,13 +17,13 @@ V = TypeVar("V")
 
 
 def space_of(sweep: Sweep) -> Space:
-    """The resolved space that a sweep was started with, its budget the largest it was ever given.
+    """The resolved space that a sweep was started with, with the largest budget it was ever given.
 
-    Methods and tasks come in the order in which the user wrote them: methods take turns in it, and the first task that
-    is learnt from lends its templates to the others. `space.json` has its names sorted and says nothing of it.
+    Methods and tasks keep the order in which the user wrote them: methods take turns in it, and the first task with a
+    training split lends its templates to the others. `space.json` has its names sorted and does not tell the order.
 
     Raises:
-        RecordError: `space.json` is damaged, or of another version of rayforget, or names an extension that is not
+        RecordError: `space.json` is damaged, comes from another version of rayforget, or names an extension that is not
             installed here.
     """
     try:
@@ -47,7 +47,7 @@ def space_of(sweep: Sweep) -> Space:
 
 
 def with_trainings(space: Space, trainings: int) -> Space:
-    """The space with another budget; raises SpaceError where the space cannot have it."""
+    """The space with another budget; raises SpaceError if the space cannot have it."""
     tree: dict[str, Any] = space.model_dump(mode="json")
     tree["search"]["trainings"] = trainings
     try:
@@ -57,21 +57,21 @@ def with_trainings(space: Space, trainings: int) -> Space:
 
 
 def space_here(sweep: Sweep, storage: str) -> Space:
-    """The sweep's space with the storage that the user names: its folder may have moved since."""
+    """The sweep's space with the storage that the user names, since its folder may have moved."""
     space = space_of(sweep)
     path = storage if "://" in storage else str(Path(storage).expanduser().absolute())
     return space.model_copy(update={"storage": space.storage.model_copy(update={"path": path})})
 
 
 def _recorded_order(sweep: Sweep) -> tuple[Sequence[str], Sequence[str]]:
-    """Names of methods and of tasks, in order; of an old record as far as the space's text names them."""
+    """Names of methods and of tasks, in order; for an old record as far as the space's text names them."""
     if sweep.info.methods:
         return sweep.info.methods, sweep.info.tasks
     try:
         tree = read_document(sweep.space_text(), "space.yaml").tree
     except StorageError:
         raise
-    except (SpaceError, RecordError):  # the text is there for people; without it the names' own order has to do
+    except (SpaceError, RecordError):  # the text is only for people; without it the names' order must do
         return (), ()
     return _names(tree.get("methods")), _names(tree.get("tasks"))
 
@@ -81,12 +81,12 @@ def _names(tree: Any) -> tuple[str, ...]:
 
 
 def _in_order(entries: Mapping[str, V], names: Sequence[str]) -> FrozenDict[str, V]:
-    """The entries in the order of `names`; those that it does not name (they came by `--set`) follow as they stand."""
+    """The entries in the order of `names`; entries that it does not name (set by `--set`) follow in their own order."""
     known = [name for name in names if name in entries]
     return FrozenDict({name: entries[name] for name in dict.fromkeys([*known, *entries])})
 
 
 def _first(details: ErrorDetails) -> str:
-    """An error on one line: which key, and what is wrong."""
+    """An error on one line: the key, and what is wrong."""
     where = ".".join(str(key) for key in details["loc"])
     return " ".join(f"{where}: {details['msg']}".removeprefix(": ").split())

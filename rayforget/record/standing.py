@@ -1,4 +1,4 @@
-"""A sweep's record -> how far the sweep is: trainings done, failed and unfinished, and what has no `test` score."""
+"""A sweep's record -> its progress: trainings done, failed and unfinished, and points without a `test` score."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,49 +19,49 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How far a sweep is, from its record alone."""
+    """A sweep's progress, from its record alone."""
 
     total: int
-    """Trainings of the whole sweep, the baselines' included."""
+    """Trainings of the whole sweep, including the baselines."""
     done: tuple[str, ...]
-    """Trainings that came to their end, sorted."""
+    """Trainings that ended well, sorted."""
     failed: Mapping[str, AnyCheckpoint]
     """Failed training -> the record that says why."""
     unfinished: Mapping[str, float]
-    """Training that was handed out and did not end -> the largest fraction of it that is recorded, 0 for none."""
+    """Training that was handed out and did not end -> its largest recorded fraction, 0 for none."""
     num_points: int
-    """Points on `val`."""
+    """Number of points on `val`."""
     reported: int
-    """Points that the report wants on `test`, of those that are known now."""
+    """Number of known points that the report wants on `test`."""
     untested: tuple[PointKey, ...]
-    """Those of them that have no `test` score."""
+    """Those points that have no `test` score."""
     report_is_stale: bool
-    """Whether points were scored on `test` for a report, more trainings were asked for since or records were deleted,
-    and the trainings, or the scores on `test` that they ask for, are not all there."""
+    """Whether points were scored on `test` for a report, and since then more trainings were asked for or records were
+    deleted, and the trainings, or the scores on `test` that they need, are not complete."""
     records_lost: bool
-    """Of a stale report: whether it is stale since records were deleted, not since the budget grew."""
+    """For a stale report: whether the cause is deleted records rather than a larger budget."""
     last_record: float | None
-    """Unix time at which the newest checkpoint was recorded; None before the first."""
+    """Unix time of the newest checkpoint's record; None before the first."""
 
     @property
     def finished(self) -> bool:
-        """Whether every training ended, good or bad, and the report is complete."""
+        """Whether every training ended, well or not, and the report is complete."""
         ended = len(self.done) + len(self.failed)
         return ended >= self.total and not self.unfinished and not self.untested
 
 
 def is_finished(records: Iterable[AnyCheckpoint]) -> bool:
-    """Whether the trial with these records came to its end: it failed, or its last checkpoint is recorded."""
+    """Whether the trial with these records ended: it failed, or its last checkpoint is recorded."""
     return any(record.status == "failed" or record.fraction == 1 for record in records)
 
 
 def order_of_finish(records: Iterable[AnyCheckpoint], *, before: float | None = None) -> list[str]:
-    """The trainings that ended, as they ended: an order that a resumed sweep only adds to.
+    """The trainings that ended, in the order in which they did, which a resumed sweep only extends.
 
     Args:
         records: of any trials.
-        before: Unix time; only what ended before counts. A record reaches the driver a moment after it was made, so
-            that the order of the last few seconds may not be complete yet.
+        before: Unix time; only what ended before counts. A record reaches the driver a moment after it was made, so the
+            order of the last few seconds may be incomplete.
     """
     trials: dict[str, list[AnyCheckpoint]] = {}
     for record in records:
@@ -72,20 +72,20 @@ def order_of_finish(records: Iterable[AnyCheckpoint], *, before: float | None = 
 
 
 def roles_of(sweep: "Sweep") -> tuple[TaskRole, ...]:
-    """What each task counts for, read off the resolved space without building its models: quick to import and run."""
+    """Each task's role, read from the resolved space without building its models: fast, with few imports."""
     with _reading_space(sweep):
         tasks = json.loads(sweep.space_json())["tasks"].items()
         return tuple(TaskRole(name=name, role=task["role"], group=task.get("group") or "") for name, task in tasks)
 
 
 def trainings_of(sweep: "Sweep") -> int:
-    """Trainings of the whole sweep, the baselines' included; its budget is the largest it was ever given."""
+    """Trainings of the whole sweep, including the baselines; its budget is the largest it was ever given."""
     first, seeds = _budget_and_seeds(sweep)
     return max([first, *sweep.budgets()]) + seeds
 
 
 def _budget_and_seeds(sweep: "Sweep") -> tuple[int, int]:
-    """The budget that the sweep was started with, and the baselines'."""
+    """The budget that the sweep was started with, and the number of the baselines' seeds."""
     with _reading_space(sweep):
         space = json.loads(sweep.space_json())
         return int(space["search"]["trainings"]), int(space["plain"]["seeds"])
@@ -101,10 +101,10 @@ def _reading_space(sweep: "Sweep") -> Iterator[None]:
 
 
 def standing_of(sweep: "Sweep", records: Sequence[AnyCheckpoint], gathered: Gathered) -> Standing:
-    """How far a sweep is.
+    """A sweep's progress.
 
     Args:
-        sweep: where it is recorded.
+        sweep: the sweep.
         records: all its records.
         gathered: their points.
 
@@ -144,7 +144,7 @@ def standing_of(sweep: "Sweep", records: Sequence[AnyCheckpoint], gathered: Gath
 
 
 def _is_stale(standing: Standing, tests: Sequence[TestRecord]) -> bool:
-    """Nothing is scored on `test` before the last training of the budget has ended: what came later is a larger one."""
+    """`test` is scored only after the budget's last training, so a missing or newer training means a change since."""
     if not tests or standing.finished:
         return False
     first = min(record.finished for record in tests)

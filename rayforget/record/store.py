@@ -1,4 +1,4 @@
-"""A folder on a disk or in S3, GCS and their like, in which a file is there whole or not at all."""
+"""A folder on a disk or in S3, GCS and the like, in which a file exists whole or not at all."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 _RETRY_S = 20.0
-"""Patience of a command that somebody sits in front of."""
+"""Patience of a command in front of which somebody sits."""
 
 
 class Store:
     """Names are relative to the folder, their parts separated by `/`.
 
-    A refusal that may pass is waited for; whatever the disk or the server refuses for good, or for too long, is a
-    StorageError that says what could not be done. Where another driver took the sweep over, every write raises
+    Passing refusals are waited out; a refusal by the disk or the server that is permanent, or lasts too long, is a
+    StorageError that says what could not be done. If another driver has taken over the sweep, every write raises
     TakenOverError.
     """
 
@@ -32,21 +32,21 @@ class Store:
         self.folder = folder
         self.patience = patience or Patience(_RETRY_S)
         self.fence = fence
-        """What lets this process write; None asks nobody."""
+        """Permits writes of this process; None permits all."""
 
     @classmethod
     def open(cls, location: str | Path) -> "Store":
         """The store at a local path (made absolute) or a URI (`s3://bucket/folder`, `gs://...`); creates nothing.
 
         Raises:
-            RecordError: no file system of this kind, or a URI that says what cannot be.
+            RecordError: there is no file system of this kind, or the URI is not valid.
         """
         if "://" not in str(location):
             return cls(LocalFolder(Path(location).expanduser().absolute()))
         parts = urlsplit(str(location))
         if parts.scheme.lower() == "file":
             return cls(LocalFolder(Path(unquote(parts.path))))
-        from rayforget.record.remote_open import open_remote  # its import takes a while
+        from rayforget.record.remote_open import open_remote  # takes a while to import
 
         return cls(open_remote(str(location)))
 
@@ -60,7 +60,7 @@ class Store:
 
     @property
     def location(self) -> str:
-        """What `open` takes to open this very folder; unlike the store's text it may hold a secret."""
+        """The argument with which `open` opens this folder; unlike the store's text it may contain a secret."""
         return self.folder.location
 
     def within(self, folder: str) -> "Store":
@@ -68,7 +68,7 @@ class Store:
         return Store(self.folder.within(self._checked(folder)), patience=self.patience, fence=self.fence)
 
     def waiting(self, retry_s: float) -> "Store":
-        """The same store, which waits so many seconds for what refuses to answer."""
+        """The same store with other patience: the seconds to wait for a storage that does not answer."""
         return Store(self.folder, patience=Patience(retry_s), fence=self.fence)
 
     def exists(self, name: str) -> bool:
@@ -76,7 +76,7 @@ class Store:
         return self._look(name) is not None
 
     def size(self, name: str) -> int:
-        """Bytes of a file; 0 where there is none."""
+        """Bytes of a file; 0 if there is none."""
         found = self._look(name)
         return (found.size if found else None) or 0
 
@@ -84,7 +84,7 @@ class Store:
         """The whole file.
 
         Raises:
-            RecordError: there is none.
+            RecordError: there is no such file.
         """
 
         def gather(chunks: Iterator[bytes]) -> bytes:
@@ -96,7 +96,7 @@ class Store:
         return self.read_by(name, gather)
 
     def read_by(self, name: str, reader: Callable[[Iterator[bytes]], Answer]) -> Answer:
-        """What `reader` makes of the file's bytes; it is called again where the storage stopped in the middle.
+        """What `reader` makes of the file's bytes; it is called again if the storage stopped midway.
 
         Raises:
             RecordError: there is no such file.
@@ -112,12 +112,12 @@ class Store:
         return self.patience.answer(f"{self}/{name} cannot be read", read)
 
     def files(self, folder: str = "") -> dict[str, int]:
-        """Name -> bytes of the files directly in a folder, sorted by name; unfinished ones are left out."""
+        """Name -> bytes of the files directly in a folder, sorted by name, without unfinished ones."""
         found = {entry.name: entry.size for entry in self._children(folder) if not entry.name.startswith(TEMPORARY)}
         return {name: size for name, size in found.items() if size is not None}
 
     def json_files(self, folder: str) -> list[str]:
-        """Names of the record's files in a folder, sorted; what else lies there (`.nfs0001`, notes) is left out."""
+        """Names of the record's files in a folder, sorted; ignores all other files (`.nfs0001`, notes)."""
         return [name for name in self.files(folder) if name.endswith(".json") and not name.startswith(".")]
 
     def folders(self, folder: str = "") -> list[str]:
@@ -129,9 +129,9 @@ class Store:
         self.write_by(name, lambda stream: stream.write(data))
 
     def write_by(self, name: str, writer: Writer) -> None:
-        """The same for what is better not held in memory as a whole: `writer` writes it to a stream.
+        """Like `write`, for content better not held in memory as a whole: `writer` writes it to a stream.
 
-        It is called again where the storage refused in the middle. Where it raises, there is no new file.
+        It is called again if the storage refused midway. If it raises, there is no new file.
         """
         checked = self._checked(name)
 
@@ -140,23 +140,23 @@ class Store:
             try:
                 writer(cast(BinaryIO, listening))
             except Exception as error:
-                # torch.save, refused by its stream, raises something of its own that hides why.
+                # When its stream refuses, torch.save raises an error of its own that hides why.
                 raise listening.refusal or error from error
 
         self._write(name, lambda: self.folder.replace(checked, write))
 
     def write_once(self, name: str, data: bytes) -> None:
-        """Writes a file that never changes; the same content again is no error, also from two writers at once.
+        """Writes a file that never changes; writing the same content again is no error, even by two writers at once.
 
         Raises:
-            RecordError: there is a file of this name with other content; it stays as it is.
+            RecordError: there is a file of this name with other content, which stays as it is.
         """
         checked = self._checked(name)
         if not self._write(name, lambda: self.folder.create(checked, data)) and self.read(name) != data:
             raise RecordError(f"{name} in {self} exists with other content, and files of the record never change")
 
     def delete(self, name: str) -> None:
-        """Deletes a file or a folder with all in it; nothing there is no error."""
+        """Deletes a file or a folder with all its contents; a missing path is no error."""
         checked = self._checked(name)
 
         def delete() -> None:
@@ -172,7 +172,7 @@ class Store:
     def _write(self, name: str, act: Callable[[], Answer], done: str = "written") -> Answer:
         def write() -> Answer:
             if self.fence is not None:
-                self.fence.check()  # after every wait anew: the sweep may have been taken over meanwhile
+                self.fence.check()  # again after every wait: the sweep may have been taken over meanwhile
             return act()
 
         return self.patience.answer(f"{self}/{name} cannot be {done}", write)
@@ -195,7 +195,7 @@ class Store:
 
 
 class _Listening:
-    """A stream to write to that remembers what it refused."""
+    """A stream for writing that remembers the error with which it refused."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream

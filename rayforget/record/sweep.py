@@ -1,4 +1,4 @@
-"""One sweep's folder in the storage: what was asked, what was found, and the weights that are kept."""
+"""One sweep's folder in the storage: what was asked, what was found, and the kept weights."""
 
 import dataclasses
 import hashlib
@@ -23,14 +23,14 @@ from rayforget.values.scores import Score
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _WEIGHTS = re.compile(r"[^.].*-\d+\.safetensors")
 _LONGEST_NAME = 150
-"""Letters; file systems end at 255, and files beside a sweep have names longer than its own."""
+"""In letters; file systems end at 255, and files beside a sweep have names longer than its own."""
 _TAKEN = frozenset({"cache", "mlartifacts", "mlflow.db"})
-"""What else lies in the storage path."""
+"""Names of other things in the storage path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepInfo:
-    """What a sweep is, fixed when it starts."""
+    """A sweep's identity, fixed when it starts."""
 
     name: str
     space_name: str
@@ -39,14 +39,14 @@ class SweepInfo:
     space_digest: str
     """`space_digest` of the resolved space."""
     theta_0_hash: str | None = None
-    """None where the driver did not load the foundation; every record holds its own."""
+    """None if the driver did not load the foundation; every record has its own."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    """As in CheckpointRecord, of the driver."""
+    """As in CheckpointRecord, for the driver."""
     methods: tuple[str, ...] = ()
     """The space's methods in its own order, which `space.json` with its sorted names does not keep; `()` in records
-    that are older than this field (`space_of` then reads the order off the space's text)."""
+    older than this field (`space_of` then reads the order from the space's text)."""
     tasks: tuple[str, ...] = ()
-    """The space's tasks, likewise."""
+    """The space's tasks in its own order, likewise."""
 
 
 class Sweep:
@@ -62,12 +62,12 @@ class Sweep:
 
     @classmethod
     def create(cls, storage: Store, info: SweepInfo, *, space_text: str, space: Mapping[str, Any]) -> "Sweep":
-        """A new sweep: `space.yaml` as the user wrote it, `space.json` as it was resolved, last of all `sweep.json`.
+        """Creates a sweep: `space.yaml` as the user wrote it, `space.json` as resolved, `sweep.json` last.
 
-        The order of the space's methods and tasks goes into the info, as lists: a JSON object has none.
+        The info has the order of the space's methods and tasks as lists, since JSON objects have none.
 
         Raises:
-            RecordError: the name is taken, or cannot be a folder's.
+            RecordError: the name is taken, or is no valid folder name.
         """
         _check_name(info.name)
         _check_new_name(info.name)
@@ -86,10 +86,10 @@ class Sweep:
 
     @classmethod
     def open(cls, storage: Store, name: str) -> "Sweep":
-        """A sweep that exists.
+        """Opens an existing sweep.
 
         Raises:
-            RecordError: there is none of this name, or its `sweep.json` is damaged.
+            RecordError: there is no sweep of this name, or its `sweep.json` is damaged.
         """
         _check_name(name)
         store = storage.within(name)
@@ -103,11 +103,11 @@ class Sweep:
         return self.store.read("space.yaml").decode()
 
     def space_json(self) -> bytes:
-        """The resolved space; this object reads it once."""
+        """The resolved space; read once per object."""
         return self._space.one("space.json")
 
     def note_budget(self, trainings: int) -> None:
-        """Writes down that the sweep may have so many trainings."""
+        """Records that the sweep may have this many trainings."""
         self.store.write_once(f"budget/{trainings}", b"")
 
     def budgets(self) -> list[int]:
@@ -115,13 +115,13 @@ class Sweep:
         return sorted(int(name) for name in self.store.files("budget") if name.isdecimal())
 
     def add(self, record: CheckpointRecord) -> None:
-        """Writes a checkpoint's record; where the (trial, step) is recorded already, the first writer wins.
+        """Writes a checkpoint's record; if the (trial, step) is already recorded, the first writer wins.
 
-        A worker whose driver was killed may still be at work on a trial that a new worker has taken up: both then find
-        the same, and write it down at different times.
+        A worker whose driver was killed may still be working on a trial that a new worker has taken up: both then find
+        the same, and record it at different times.
 
         Raises:
-            RecordError: what is recorded is damaged, says that it went another way, or is of another model.
+            RecordError: the existing record is damaged, had another outcome, or belongs to another model.
         """
         data, name = encode_checkpoint(record), f"points/{record.key}.json"
         try:
@@ -141,12 +141,13 @@ class Sweep:
         """One checkpoint's record.
 
         Raises:
-            RecordError: there is none, or it is damaged.
+            RecordError: it is missing or damaged.
         """
         return self._read_record(f"points/{file_key(trial, step)}.json")
 
     def records(self) -> list[CheckpointRecord]:
-        """All records with all their items, sorted by (trial, step); a large sweep's fill the memory: see `briefs`.
+        """All records with all their items, sorted by (trial, step); for a large sweep they fill the memory: see
+        `briefs`.
 
         Raises:
             RecordError: one is damaged.
@@ -155,7 +156,7 @@ class Sweep:
         return sorted(everything, key=lambda record: (record.trial, record.step))
 
     def briefs(self) -> list[CheckpointBrief]:
-        """All records without their items, sorted by (trial, step); this object reads each file once.
+        """All records without their items, sorted by (trial, step); reads each file once per object.
 
         Raises:
             RecordError: one is damaged.
@@ -163,7 +164,7 @@ class Sweep:
         return sorted(self._briefs.everything(), key=lambda brief: (brief.trial, brief.step))
 
     def brief(self, trial: str, step: int) -> CheckpointBrief:
-        """One of them; raises as `record`."""
+        """One record without its items; raises as `record`."""
         return self._briefs.one(f"{file_key(trial, step)}.json")
 
     def trials(self) -> dict[str, list[int]]:
@@ -174,12 +175,12 @@ class Sweep:
         return steps
 
     def add_tests(self, record: TestRecord) -> None:
-        """Writes scores on `test`; further ones of the same (trial, step) get a file of their own."""
+        """Writes scores on `test`; later ones of the same (trial, step) get a file of their own."""
         data = encode_test(record)
         self.store.write_once(f"test/{record.key}-{hashlib.sha256(data).hexdigest()[:12]}.json", data)
 
     def tests(self) -> list[TestRecord]:
-        """All scores on `test`, sorted by (trial, step), the latest last; this object reads each file once.
+        """All scores on `test`, sorted by (trial, step), the latest last; reads each file once per object.
 
         Raises:
             RecordError: one is damaged.
@@ -187,7 +188,7 @@ class Sweep:
         return sorted(self._tests.everything(), key=lambda record: (record.trial, record.step, record.finished))
 
     def test_scores(self) -> dict[PointKey, Mapping[str, Score]]:
-        """(trial, step, alpha, path) -> scores on `test` by task; the latest where a point was scored again."""
+        """(trial, step, alpha, path) -> scores on `test` by task; the latest if a point was scored again."""
         return {
             PointKey(record.trial, record.step, *spot): scores
             for record in self.tests()
@@ -195,27 +196,27 @@ class Sweep:
         }
 
     def kept_weights(self) -> dict[tuple[str, int], int]:
-        """(trial, step) -> bytes of the weights that are kept (`rayforget.record.weights` reads and writes them)."""
+        """(trial, step) -> bytes of its kept weights (`rayforget.record.weights` reads and writes them)."""
         sizes = self.store.files("weights").items()
         return {_split_key(name): size for name, size in sizes if _WEIGHTS.fullmatch(name)}
 
     def drop_weights(self, trial: str, step: int) -> None:
-        """Deletes weights; none there is no error."""
+        """Deletes weights; missing ones are no error."""
         self.store.delete(f"weights/{file_key(trial, step)}.safetensors")
 
     def resume_folder(self, trial: str) -> Store:
-        """Where a running trial keeps what it needs to go on after its workers died."""
+        """The folder in which a running trial keeps what it needs to go on after its workers died."""
         return self.store.within(f"resume/{trial}")
 
     def drop_resume(self, trial: str) -> None:
-        """Deletes that, once the trial is recorded."""
+        """Deletes that folder, once the trial is recorded."""
         self.store.delete(f"resume/{trial}")
 
     def clean(self, finished: set[str]) -> None:
         """Deletes what a killed driver left; only for the one process that writes, before it starts trials.
 
         Args:
-            finished: trials that are recorded in full: nothing of theirs is resumed.
+            finished: fully recorded trials, which will not be resumed.
         """
         self.store.delete_unfinished()
         for trial in self.store.folders("resume"):
@@ -231,10 +232,10 @@ class Sweep:
 
 
 def remove_sweep(storage: Store, name: str) -> None:
-    """Deletes a sweep, or what is left of one, `sweep.json` first, so that half a sweep is never listed.
+    """Deletes a sweep, or what is left of one, beginning with `sweep.json`, so that half a sweep is never listed.
 
     Raises:
-        RecordError: there is no folder of this name, it is not a sweep's, or a driver is at work on it.
+        RecordError: there is no folder of this name, it is not a sweep's, or a driver is working on it.
     """
     _check_name(name)
     if not {"sweep.json", "space.json", "space.yaml"} & storage.files(name).keys():
@@ -245,12 +246,12 @@ def remove_sweep(storage: Store, name: str) -> None:
 
 
 def sweep_names(storage: Store) -> list[str]:
-    """Names of all sweeps of a storage path, sorted; none of them is read, so one may be damaged."""
+    """Names of all sweeps in a storage path, sorted; reads none of them, so some may be damaged."""
     return [name for name in storage.folders() if _NAME.fullmatch(name) and storage.exists(f"{name}/sweep.json")]
 
 
 def unused_name(storage: Store, space_name: str, created: float) -> str:
-    """`SPACE-YYYYMMDD-HHMMSS` in local time, with -2, -3, ... where it is taken."""
+    """`SPACE-YYYYMMDD-HHMMSS` in local time, with -2, -3, ... if it is taken."""
     base = f"{space_name}-{datetime.fromtimestamp(created):%Y%m%d-%H%M%S}"
     name, number = base, 2
     while storage.exists(name):
@@ -259,12 +260,12 @@ def unused_name(storage: Store, space_name: str, created: float) -> str:
 
 
 def space_digest(space: Mapping[str, Any]) -> str:
-    """Twelve hex digits that name a resolved space (`model_dump(mode="json")`) by its content."""
+    """Twelve hex digits that identify a resolved space (`model_dump(mode="json")`) by its content."""
     return hashlib.sha256(canonical_json(space)).hexdigest()[:12]
 
 
 def file_key(trial: str, step: int) -> str:
-    """`trial-step`, with which a checkpoint's files are named."""
+    """`trial-step`, the start of a checkpoint's file names."""
     return f"{trial}-{step:06d}"
 
 

@@ -1,4 +1,4 @@
-"""What tensors were made from -> the tensors, kept in the storage path for every sweep that needs them again."""
+"""A key of what tensors were made from -> the tensors, kept in the storage path for other sweeps."""
 
 import hashlib
 import logging
@@ -15,17 +15,17 @@ from rayforget.record.store import Store
 
 _log = logging.getLogger(__name__)
 _HASH = 32
-"""Letters of `state_hash`, which the file begins with."""
+"""Length of the `state_hash` with which the file begins."""
 
 
 class TensorsCache:
-    """Tensors in the storage path, shared by its sweeps; deleting it costs time alone."""
+    """Tensors in the storage path, shared by its sweeps; deleting it only costs time."""
 
     def __init__(self, storage: Store) -> None:
         self._storage = storage
 
     def get(self, key: Mapping[str, str]) -> dict[str, Tensor] | None:
-        """The tensors, on CPU; None where they are not known. A damaged file is reported, deleted and not known.
+        """The tensors, on the CPU; None if unknown. A damaged file is reported, deleted and unknown.
 
         Args:
             key: all that the tensors depend on, by hashes rather than names.
@@ -45,7 +45,7 @@ class TensorsCache:
         return tensors
 
     def put(self, key: Mapping[str, str], tensors: Mapping[str, Tensor]) -> None:
-        """Keeps the tensors (on CPU, contiguous); those of an earlier writer are replaced."""
+        """Stores the tensors (on the CPU, contiguous), replacing an earlier writer's."""
         self._storage.write(_name(key), state_hash(tensors).encode() + save(dict(tensors)))
 
     def _drop(self, name: str, reason: str) -> None:

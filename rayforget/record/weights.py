@@ -1,4 +1,4 @@
-"""The tensors that a training changed <-> a safetensors file; theta_1 rebuilt from it is checked by its hash."""
+"""The tensors that a training changed <-> a safetensors file; theta_1 rebuilt from it is verified by its hash."""
 
 from collections.abc import Mapping
 
@@ -19,10 +19,10 @@ def weights_name(trial: str, step: int) -> str:
 
 
 def save_weights(store: Store, trial: str, step: int, changed: Mapping[str, Tensor]) -> int:
-    """Writes the full values of the changed tensors and returns the file's bytes.
+    """Writes the full values of the changed tensors and returns the file's size in bytes.
 
-    Values, not differences: theta_0 + (theta_1 - theta_0) misses up to 12 % of fp32 values. Replaces what a training
-    of the same (trial, step) left that died before it was recorded.
+    Values, not differences: theta_0 + (theta_1 - theta_0) misses up to 12 % of fp32 values. Replaces the file of a
+    training of the same (trial, step) that died before it was recorded.
 
     Args:
         store: the sweep's folder.
@@ -42,7 +42,7 @@ def save_weights(store: Store, trial: str, step: int, changed: Mapping[str, Tens
 
 
 def load_weights(store: Store, trial: str, step: int) -> dict[str, Tensor]:
-    """The stored tensors, unchecked but for their layout.
+    """The stored tensors, unchecked except for their layout.
 
     Raises:
         RecordError: no weights were kept, or their file is damaged.
@@ -66,16 +66,16 @@ def load_theta_1(
     theta_0: Mapping[str, Tensor],
     reference: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """theta_1 = theta_0 overlaid with the stored tensors, proven to be the one that was scored by its hash.
+    """theta_1 = theta_0 overlaid with the stored tensors, verified by its hash to be the one that was scored.
 
     Args:
         store: the sweep's folder.
         record: the (trial, step)'s record, which holds the hash.
-        theta_0: what the training started from (`Foundation.initial(recipe)`), on CPU; its tensors are not copied.
-        reference: a theta_1 to measure a difference against, where one is at hand.
+        theta_0: the start of the training (`Foundation.initial(recipe)`), on the CPU; its tensors are not copied.
+        reference: a theta_1 to measure a difference against, if one is at hand.
 
     Raises:
-        RecordError: the weights are missing or damaged, do not fit theta_0, or the result has another hash.
+        RecordError: the weights are missing or damaged, do not fit theta_0, or give another hash.
     """
     if record.theta_1_hash is None:
         raise RecordError(f"{record.key} failed and has no weights: {(record.reason or 'no reason given')[:200]}")

@@ -1,1 +1,1 @@
-"""The record shown to people: terminal, picture, page, MLflow."""
+"""Shows the record to people: terminal, picture, page, MLflow."""

@@ -1,4 +1,4 @@
-"""Methods -> colours and markers that stay the same in every drawing and for most kinds of colour blindness."""
+"""Methods -> colours and markers that are the same in every drawing, and safe for most kinds of colour blindness."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Look:
 def assign_looks(methods: Iterable[str]) -> dict[str, Look]:
     """One look per method, by the order of their names; plain fine-tuning is always grey.
 
-    Beyond eight methods colours repeat, with another marker.
+    After eight methods colours repeat, with another marker.
     """
     looks = {}
     for i, method in enumerate(sorted(set(methods) - {PLAIN, THETA_0})):

@@ -7,10 +7,10 @@ from rayforget.errors import StorageError
 
 
 def check_out(folder: Path) -> None:
-    """Refuses what files could not be written into, before they are computed; writes nothing.
+    """Refuses a folder into which files cannot be written, before they are computed; writes nothing.
 
     Raises:
-        StorageError: it is a file, below a file, or closed to this user.
+        StorageError: the path is a file, is below a file, or is closed to this user.
     """
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
     if not there.is_dir():
@@ -20,7 +20,7 @@ def check_out(folder: Path) -> None:
 
 
 def write_out(folder: Path, name: str, data: bytes) -> None:
-    """Writes a file into the folder, which is made where it is missing; raises StorageError."""
+    """Writes a file into the folder, which is created if missing; raises StorageError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)

@@ -27,7 +27,7 @@ from rayforget.report.words.numbers import stale_notice
 from rayforget.report.words.remarks import data_remarks
 from rayforget.values.brief import AnyCheckpoint, CheckpointBrief
 
-if TYPE_CHECKING:  # a summary needs the tasks' roles alone, and building the space's models takes half a second
+if TYPE_CHECKING:  # a summary only needs the tasks' roles, and building the space's models takes half a second
     from rayforget.space.models import Space
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def summary_of(
     """The summary of what is gathered; `resamples` of the bootstrap, 0 for none.
 
     Raises:
-        RecordError: theta_0 is not scored yet.
+        RecordError: theta_0 has not been scored yet.
     """
     known = {point.key for point in gathered.points}
     return summarise(
@@ -56,7 +56,7 @@ def summary_of(
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """One reading of a sweep's record, one bootstrap and one drawing: what all that shows the sweep is made from."""
+    """One reading of a sweep's record, one bootstrap and one drawing, from which all views of the sweep are made."""
 
     records: Sequence[CheckpointBrief]
     gathered: Gathered
@@ -70,7 +70,7 @@ class Report:
 
 
 def read_report(sweep: Sweep, space: "Space", *, full: bool = False) -> Report:
-    """A sweep as its record stands; `full` adds what tasks with one labelled split score on the whole of it.
+    """The report of a sweep's current record; `full` adds the scores of cut tasks on their whole labelled split.
 
     Raises:
         RecordError: the record holds too little for a frontier, or is damaged.
@@ -105,12 +105,12 @@ def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = N
     Args:
         sweep: the sweep.
         space: its space.
-        console: where it is printed.
+        console: where to print.
         out: a folder.
-        full: also what tasks with one labelled split score on the whole of it.
+        full: also show the scores of cut tasks on their whole labelled split.
 
     Raises:
-        RecordError: the record holds too little for a frontier, or `out` can be no folder of files.
+        RecordError: the record holds too little for a frontier, or `out` cannot be a folder of files.
     """
     from rayforget.report.out_folder import check_out, write_out
     from rayforget.report.terminal.tables import frontier_table
@@ -136,9 +136,9 @@ def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = N
 
 
 def mark_stale(sweep: Sweep, space: "Space", console: Console) -> None:
-    """Where a sweep goes on beyond a report that was made: says so in that report's files, and in MLflow.
+    """Marks a report as stale, in its files and in MLflow, when its sweep goes on beyond it.
 
-    To be called when a sweep is resumed, after its budget was noted and before it goes on; else it does nothing.
+    Call it when a sweep is resumed, after its budget was noted and before it goes on; otherwise it does nothing.
     """
     records = sweep.briefs()
     if not standing_of(sweep, records, gather(records, task_roles(space))).report_is_stale:
@@ -166,13 +166,13 @@ def _draw(summary: Summary) -> dict[str, bytes]:
 
 
 def mirror_sweep(sweep: Sweep, space: "Space", *, running: bool, report: Report | None = None) -> str:
-    """Writes the record to MLflow; returns what was done in a few words. Raises MirrorError.
+    """Writes the record to MLflow; returns a short description of what was done. Raises MirrorError.
 
     Args:
         sweep: the sweep.
         space: its space.
         running: whether more trainings are to come.
-        report: of the sweep as it stands, where one was made already.
+        report: the sweep's current report, if one was already made.
     """
     from rayforget.record.store import Store
     from rayforget.report.mlflow.mirror import find_tracking, mirror
@@ -205,7 +205,7 @@ def mirror_sweep(sweep: Sweep, space: "Space", *, running: bool, report: Report 
 def mirror_quietly(
     sweep: Sweep, space: "Space", console: Console, *, running: bool, report: Report | None = None
 ) -> None:
-    """Mirrors if the space says so; what goes wrong on MLflow's side is one line. As `mirror_sweep`."""
+    """Mirrors if the space says so; an error on MLflow's side becomes one line. Arguments as for `mirror_sweep`."""
     from rayforget.errors import RecordError, StorageError
     from rayforget.report.mlflow.mirror import MirrorError
 
@@ -228,13 +228,13 @@ def series_of(
 ) -> Mapping[str, Sequence[tuple[int, float]]]:
     """Hypervolume and recovered on `val` after each finished trial, in the order in which they ended.
 
-    What a later call adds stands behind what an earlier one gave. Recovered has no value where it is undefined.
+    A later call only appends to the values of an earlier one. Recovered has no value while it is undefined.
 
     Args:
-        records: of the sweep.
+        records: the sweep's.
         gathered: their points.
-        errors: of the baselines' difference.
-        before: only trials that ended before this Unix time, see `order_of_finish`.
+        errors: errors of the baselines' differences.
+        before: only trials that ended before this Unix time; see `order_of_finish`.
 
     Raises:
         RecordError: theta_0 is not scored yet.

@@ -1,1 +1,1 @@
-"""Optuna, fed with whole curves."""
+"""Optuna, told whole curves."""

@@ -1,7 +1,7 @@
-"""Which job comes next: the baselines, trainings left unfinished, what the study asks for, then the test scores.
+"""Which job comes next: the baselines, unfinished trainings, what the study asks for, then the test scores.
 
-The agenda belongs to the driver. What it hands out is written down first, so that a new driver finds the trainings
-that were under way; what comes back is read from the record.
+The agenda belongs to the driver. It writes down a job before handing it out, so that a new driver finds the unfinished
+trainings; results are read from the record.
 """
 
 import logging
@@ -28,11 +28,11 @@ from rayforget.values.points import Spot
 
 logger = logging.getLogger(__name__)
 _GIVE_UP_AFTER = 3
-"""Trainings that fail before any succeeds: then something is wrong with the space, not with a recipe."""
+"""Trainings that may fail before any succeeds: after that something is wrong with the space, not with a recipe."""
 
 
 class Next(Enum):
-    """What the agenda says when it has no job."""
+    """The agenda's answer if it has no job."""
 
     WAIT = "wait"
     """Nothing to do until a running job is done."""
@@ -48,12 +48,12 @@ class NamedJob:
 
     @property
     def words(self) -> str:
-        """What it is, for people."""
+        """What the job is, for people."""
         return self.name if isinstance(self.job, TrialJob) else f"scores on test ({self.name})"
 
 
 class Agenda:
-    """The order of a sweep's work, and what is known so far; made anew from the record on resume."""
+    """The order of a sweep's work, and what is known so far; rebuilt from the record on resume."""
 
     def __init__(self, space: Space, sweep: Sweep, study: CurveStudy) -> None:
         self.space, self.sweep, self.study = space, sweep, study
@@ -62,16 +62,16 @@ class Agenda:
         self.records: dict[str, list[CheckpointBrief]] = {}
         self.running: dict[str, NamedJob] = {}
         self.halted: str | None = None
-        """Why no more jobs are handed out, before the end."""
+        """Why no more jobs are handed out before the end."""
         self._items = items_of(sweep.record, self.roles)
         self._leading = Leading()
         self._waiting: deque[TrialJob] = deque()
         self._num_asked = 0
         self._num_handed_out = 0
         self._recipes: set[str] = set()
-        """Keys of the recipes that were handed out."""
+        """Keys of the recipes handed out."""
         self._trained: set[str] = set()
-        """Trials with a record; theta_0 is none."""
+        """Trials with a record, without theta_0."""
         self._ended: set[str] = set()
         self._failures: dict[str, str] = {}
         self._tests: deque[NamedJob] | None = None
@@ -83,7 +83,7 @@ class Agenda:
 
     @property
     def num_trainings(self) -> int:
-        """Trainings of the whole sweep, the baselines' included."""
+        """Trainings of the whole sweep, including the baselines."""
         return self.space.search.trainings + self.space.plain.seeds
 
     @property
@@ -96,7 +96,7 @@ class Agenda:
         )
 
     def settle(self) -> bool:
-        """Whether a resumed sweep has nothing left to do: known before anything is started for it."""
+        """Whether a resumed sweep has nothing left to do, known before anything is started for it."""
         trained = not self.running and not self._waiting and self._num_asked >= self.space.search.trainings
         if trained and self._tests is None and not self._hopeless():
             self._tests = deque(self._plan_tests())
@@ -121,24 +121,24 @@ class Agenda:
         return Next.WAIT if self.running else Next.FINISHED
 
     def done(self, name: str, steps: Sequence[int]) -> None:
-        """Takes a finished job's result from the record: the trial's `steps`, or a test's scores."""
+        """Reads a finished job's result from the record: the trial's `steps`, or a test's scores."""
         named = self.running.pop(name)
         if isinstance(named.job, TrialJob):
             self._take(named.job, [self.sweep.brief(name, step) for step in steps])
 
     def halt(self, name: str, reason: str) -> None:
-        """Hands out nothing more: a job came back that says nothing of itself but that something else is wrong."""
+        """Hands out nothing more: a job failed for a reason other than itself."""
         self.running.pop(name, None)
         self.halted = reason
 
     def briefs(self) -> list[CheckpointBrief]:
-        """Every record that is known, as it stands at this moment."""
+        """Every record known at this moment."""
         return [brief for records in self.records.values() for brief in records]
 
     def leading(self, checkpoints: Iterable[tuple[str, int]] = ()) -> Gathered:
         """The points that a report may choose, and all of these checkpoints: enough for whatever asks for the best.
 
-        Their items are read when they are asked for; failures are not counted here.
+        Their items are read on demand; failures are not counted here.
         """
         owned = [brief for trial, step in checkpoints for brief in self.records.get(trial, []) if brief.step == step]
         points = {point.key: point for point in (*self._leading.points, *gather(owned, self.roles).points)}
@@ -153,7 +153,7 @@ class Agenda:
         return len(self._ended)
 
     def _replay(self) -> set[int]:
-        """Reads the record: the study is asked and told again, in the order of the asks; what is unfinished waits.
+        """Reads the record: asks and tells the study again, in the order of the asks, and queues what is unfinished.
 
         Returns:
             The baseline's seeds that were handed out.
@@ -205,7 +205,7 @@ class Agenda:
         )
 
     def _unseen(self, recipe: Recipe) -> Recipe:
-        """The recipe with the next seed under which it was not trained yet: equal trainings give equal weights."""
+        """The recipe with the next unused seed, since equal trainings would give equal weights."""
         while recipe.key in self._recipes:
             recipe = recipe.model_copy(update={"seed": recipe.seed + 1})
         return recipe
@@ -235,7 +235,7 @@ class Agenda:
             self._tell(job, [point for point in points if point.trial == job.name])
 
     def _tell(self, job: TrialJob, points: Sequence[FrontierPoint]) -> None:
-        """Tells the study of a trial that ended."""
+        """Tells the study about a trial that ended."""
         if job.name in self._failures:
             self.study.fail(_number(job.name))
             return
@@ -246,12 +246,12 @@ class Agenda:
         return tuple((points[i].speciality, points[i].generality) for i in choose_frontier(points))
 
     def _hopeless(self) -> bool:
-        """Whether all that was trained has failed; what failed before a resume is forgiven: its cause may be mended."""
+        """Whether all trainings have failed; failures before a resume do not count, since their cause may be mended."""
         failed = len(self._failures) - self._num_failed_before
         return failed >= _GIVE_UP_AFTER and failed == len(self._trained) - self._num_failed_before
 
     def _plan_tests(self) -> list[NamedJob]:
-        """The chosen points that have no `test` score yet, shared out among the slots."""
+        """The chosen points without a `test` score, distributed over the slots."""
         points = self._leading.points
         tested = self.sweep.test_scores()
         wanted: dict[tuple[str, int], list[Spot]] = {}
@@ -280,5 +280,5 @@ def _asked(job: TrialJob) -> Asked:
 
 
 def _number(trial: str) -> int:
-    """A trial's number: `0007-lora` is the eighth training that was handed out."""
+    """A trial's number: `0007-lora` is the eighth training handed out."""
     return int(trial.split("-", 1)[0])

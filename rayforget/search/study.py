@@ -1,13 +1,13 @@
-"""Optuna's study of a sweep: asks for recipes with an (alpha, fraction) each, is told whole curves.
+"""Optuna's study of a sweep: asks for recipes with an (alpha, fraction) each, and is told whole curves.
 
-One study with two objectives, speciality and generality, both maximised. Its parameters are conditional on the
-method: `METHOD.learning_rate`, `METHOD.penalties.l2.strength`, ..., `METHOD.fraction`, `METHOD.alpha`. A training
-serves every alpha, so an asked trial is told its own point, and further points of its curve are added as completed
-trials of the same recipe.
+One study with two objectives, speciality and generality, both maximised. Its parameters are conditional on the method:
+`METHOD.learning_rate`, `METHOD.penalties.l2.strength`, ..., `METHOD.fraction`, `METHOD.alpha`. A training serves every
+alpha, so an asked trial is told its own point, and further points of its curve are added as completed trials of the
+same recipe.
 
-The study is a cache: `ask_again` and `tell`, in the order of the asks, make it anew from the record. What it asks next
-depends on what was asked and told and on nothing of the process: each ask has a sampler of its own, seeded by its
-number, and methods take turns by how often each was asked.
+The study is a cache: `ask_again` and `tell`, in the order of the asks, rebuild it from the record. Its next ask depends
+on what was asked and told, and not on the process: each ask has a sampler of its own, seeded by its number, and methods
+take turns by how often each was asked for.
 """
 
 from collections import Counter
@@ -35,7 +35,7 @@ POINT_KEY = "rayforget.point"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One training that the study asks for."""
+    """A training that the study asks for."""
 
     method: str
     params: Mapping[str, Any]
@@ -45,13 +45,14 @@ class Asked:
     fraction: float
     alpha: float
     seed: int
-    """Which of the recipe's seeds."""
+    """Index of the recipe's seed."""
 
 
 class _Added(FrozenTrial):
-    """A trial that is handed to the study and not kept: its copy may have all that it had.
+    """A trial that is passed to the study and not kept, so that the study's copy may share its contents.
 
-    Optuna copies it to the last distribution, of which all trials of a method have the same: half of a driver's memory.
+    Optuna copies a trial with all its distributions, although all trials of a method have equal ones: half of a
+    driver's memory.
     """
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Added":
@@ -59,7 +60,7 @@ class _Added(FrozenTrial):
 
 
 class CurveStudy:
-    """The sweep's study; not safe for concurrent use: the driver alone has it."""
+    """The sweep's study; not thread-safe, since only the driver has it."""
 
     def __init__(
         self,
@@ -71,7 +72,7 @@ class CurveStudy:
     ) -> None:
         """Opens a new study called `name`, in memory.
 
-        The methods' order is that of the space as the user wrote it: they take turns in it.
+        Methods take turns in their order in the space as the user wrote it.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._methods = {method.name: method for method in methods}
@@ -87,7 +88,7 @@ class CurveStudy:
         self._fed: set[str] = set()
 
     def ask(self, number: int) -> Asked:
-        """The next training; `number` is the trial's, under which it will be told."""
+        """The next training; `number` is the trial's number, under which it will be told."""
         seed = self._num_asked % self._search.seeds
         if self._repeats():
             assert self._last is not None  # something was asked
@@ -112,7 +113,7 @@ class CurveStudy:
         return asked
 
     def ask_again(self, number: int, asked: Asked) -> None:
-        """Takes an ask from the record, before what it was told of it; in the order of the asks."""
+        """Replays an ask from the record before its result is told; in the order of the asks."""
         drawn = not self._repeats()
         self.study.enqueue_trial(dict(asked.params))
         self.study.sampler = self._sampler()
@@ -128,7 +129,7 @@ class CurveStudy:
         return self._num_asked % self._search.seeds > 0
 
     def _next_method(self) -> str:
-        """The method that was asked for least often; of several the first in the space."""
+        """The method asked for least often; the first in the space if several are."""
         return min(self._methods, key=lambda name: self._turns[name])
 
     def _note(self, number: int, asked: Asked, trial: Trial) -> None:
@@ -138,12 +139,12 @@ class CurveStudy:
         self._last = asked
 
     def tell(self, number: int, asked: Asked, curve: Sequence[FrontierPoint]) -> None:
-        """Takes a finished trial's points; an asked point that is missing or not finite makes the trial FAIL.
+        """Tells Optuna a finished trial's points; if the asked point is missing or not finite, the trial is FAIL.
 
         Args:
-            number: the trial's.
-            asked: what it was asked as.
-            curve: the lerp's points; another path's parameters have no place among the study's.
+            number: the trial's number.
+            asked: the ask that it answers.
+            curve: the lerp's points; another path's parameters are not among the study's.
         """
         own = _own_point(asked, curve)
         trial = self._asked.pop(number)
@@ -156,11 +157,11 @@ class CurveStudy:
         self._feed(number, asked, curve)
 
     def fail(self, number: int) -> None:
-        """Tells Optuna that a trial has no values; its sampler forgets it."""
+        """Tells Optuna that a trial has no values, so that its sampler ignores it."""
         self.study.tell(self._asked.pop(number), state=TrialState.FAIL)
 
     def _parameters(self, trial: Trial) -> Iterable[tuple[str, str, BaseDistribution]]:
-        """(full name, path, distribution) of every parameter; the method's value is read off `trial` on the way."""
+        """(full name, path, distribution) of every parameter; reads the method's value off `trial` on the way."""
         yield "method", "method", self._method_choice
         yield from self._parameters_of[trial.params["method"]]
 
@@ -219,7 +220,7 @@ class CurveStudy:
 
 
 def _own_point(asked: Asked, curve: Sequence[FrontierPoint]) -> FrontierPoint | None:
-    """The asked alpha at the first checkpoint that is not before the asked fraction (two may fall on one step)."""
+    """The asked alpha at the first checkpoint at or after the asked fraction (two may fall on one step)."""
     later = [point for point in curve if point.fraction >= asked.fraction and point.alpha == asked.alpha]
     point = min(later, key=lambda point: point.fraction, default=None)
     return point if point is not None and np.isfinite([point.speciality, point.generality]).all() else None

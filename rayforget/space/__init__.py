@@ -1,1 +1,1 @@
-"""What a user writes: a YAML file, read into checked and frozen objects."""
+"""The user's YAML file, read into checked and frozen objects."""

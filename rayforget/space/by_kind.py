@@ -15,16 +15,16 @@ from rayforget.space.frozen import Frozen, Problem, invalid
 
 @dataclass(frozen=True, slots=True)
 class ByKind:
-    """Annotates a field that takes one of several models; which ones there are is known when a file is read."""
+    """Annotates a field that takes one of several models, which are only known when a file is read."""
 
     title: str
-    """What an error calls the value."""
+    """The value's name in errors."""
     own: tuple[str, ...]
-    """rayforget's own kinds: those that the JSON Schema describes."""
+    """rayforget's own kinds, which the JSON Schema describes."""
     names: Callable[[], Sequence[str]]
-    """Every kind that may be written; imports none of them."""
+    """Every valid kind; imports none of them."""
     model: Callable[[str], type[Frozen]]
-    """The model of a kind; raises ExtensionError, in one line, where it cannot be had."""
+    """The model of a kind; raises ExtensionError, in one line, if it cannot be loaded."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         lax, strict = (
@@ -44,11 +44,11 @@ class ByKind:
         return {"anyOf": [described, kind]}
 
     def changed(self, change: Callable[[type[Frozen]], type[Frozen]]) -> "ByKind":
-        """The same for models that are made from these, one from each."""
+        """The same annotation for models derived from these, one from each."""
         return replace(self, model=lambda kind: change(self.model(kind)))
 
     def model_for(self, value: Any) -> type[Frozen] | None:
-        """The model of a value as it is written; None where it names none that can be had."""
+        """The model of a value as it is written; None if it names none that can be loaded."""
         kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
         try:
             return self.model(kind) if isinstance(kind, str) else None

@@ -1,4 +1,4 @@
-"""What must hold between the parts of a space: each rule yields the problems that it finds, at the key to change."""
+"""Rules between the parts of a space: each yields the problems that it finds, at the key to change."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ _REQUIRED = [
 
 
 def space_problems(space: "SpaceParts") -> Iterator[Problem]:
-    """Everything that is wrong between the parts."""
+    """All problems between the parts."""
     yield from task_problems(space)
     yield from recipe_misfits(space)
     yield from sharding_misfits(space)
@@ -37,7 +37,7 @@ def space_problems(space: "SpaceParts") -> Iterator[Problem]:
 
 
 def without_effect(space: "SpaceParts") -> Iterator[Problem]:
-    """Settings that the file gives and that nothing will read."""
+    """Settings in the file that nothing will read."""
     search, tracking = space.search, space.tracking
     if search.sampler == "random" and "startup" in search.model_fields_set:
         yield Problem(
@@ -93,7 +93,7 @@ def _about(key: str) -> str:
 
 
 def _recipe_problems(space: "SpaceParts", method: Method) -> Iterator[Problem]:
-    """What Recipe says of the method at either end of its domains, and what its workers say of its batches."""
+    """Recipe's problems with the method at either end of its domains, and its workers' with its batches."""
     seen: set[tuple[str | int, ...]] = set()
     splits = {name: _splits_to_learn_from(task) for name, task in space.tasks.items()}
     for end in (0, -1):
@@ -115,7 +115,7 @@ def _recipe_problems(space: "SpaceParts", method: Method) -> Iterator[Problem]:
 
 
 def _splits_to_learn_from(task: "Task") -> tuple[str, ...]:
-    """Never `test`, which the report alone reads."""
+    """The task's splits except `test`, which only the report reads."""
     given = {"train": task.train is not None, "val": task.val is not None or task.cut is not None}
     return tuple(split for split, there in given.items() if there)
 
@@ -124,7 +124,7 @@ def _batch_problems(space: "SpaceParts", method: Method) -> Iterator[Problem]:
     workers = space.resources.workers_per_slot
     for accumulation in _values(method, "accumulation"):
         batch_sizes = _values(method, "batch_size")
-        # Of a range, two values tell all: its step is their difference.
+        # Two values of a range suffice: its step is their difference.
         for batch_size in batch_sizes[:2] if isinstance(batch_sizes, range) else batch_sizes:
             if batch_size % (workers * accumulation):
                 text = (
@@ -136,7 +136,7 @@ def _batch_problems(space: "SpaceParts", method: Method) -> Iterator[Problem]:
 
 
 def _values(method: Method, key: str) -> Sequence[int]:
-    """The whole numbers that the field may get."""
+    """The whole numbers that the field may have."""
     match method.domains.get(key):
         case IntDomain() as domain:
             return domain.values()
@@ -154,7 +154,7 @@ def _end(domain: Any, end: int) -> Scalar:
 
 
 def _origin(space: "SpaceParts", method: Method, at: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Where the file sets the key: in the method, else in recipe; the method when neither does."""
+    """Where the file sets the key: in the method, else in recipe; the method if neither does."""
     own: tuple[str | int, ...] = ("plain", "set") if method.name == PLAIN else ("methods", method.name)
     tree = space.plain.set if method.name == PLAIN else space.methods[method.name]
     return ("recipe", *at) if at and at[0] not in tree and at[0] in space.recipe else (*own, *at)

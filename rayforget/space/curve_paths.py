@@ -1,4 +1,4 @@
-"""A space's `curve.paths` -> the paths that curves are scored along: fixed ones, and ones that an inner search fits.
+"""A space's `curve.paths` -> the paths along which curves are scored: fixed ones, and ones fitted by an inner search.
 
     paths:
       lerp: {}                                     # the straight line; always there
@@ -7,7 +7,7 @@
         leads: [0, {low: 0, high: 1}, {low: 0, high: 1}]
         search: {evaluations: 8}
 
-A parameter, or an item of one that is a list, is a constant, a grid or a domain.
+A parameter, or an item of a list parameter, is a constant, a grid or a domain.
 """
 
 import json
@@ -34,7 +34,7 @@ PATHS: Registry[type[Frozen]] = Registry(
         "blocks": "rayforget.interpolate.paths.blocks:Blocks",
     },
 )
-"""Each is a `rayforget.interpolate.paths.path.Path`: a frozen model whose fields are the path's parameters."""
+"""Name -> subclass of `rayforget.interpolate.paths.path.Path`, a frozen model whose fields are the parameters."""
 
 SEARCH, GRID = "search", "grid"
 
@@ -43,26 +43,26 @@ At = tuple[str | int, ...]
 
 
 class PathSearch(Frozen):
-    """How many evaluations an inner search may spend on a path's domains."""
+    """The number of evaluations that an inner search may spend on a path's domains."""
 
     evaluations: PositiveInt
-    """Models scored on `val` for each checkpoint; every one is a point. They cost evaluations, no training."""
+    """Models scored on `val` for each checkpoint; each is a point. They cost evaluations, no trainings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchedPath:
-    """A path with parameters that are left to an inner search."""
+    """A path with parameters left to an inner search."""
 
     name: str
     tree: Mapping[str, Any]
     """Its parameters as written."""
     domains: Mapping[At, Domain]
-    """What is to be chosen, by place in `tree`."""
+    """The parameters to choose, by place in `tree`."""
     evaluations: int
-    """For each checkpoint."""
+    """Evaluations per checkpoint."""
 
     def text(self, values: Mapping[At, Scalar]) -> str:
-        """The path with a value for every domain; raises ValidationError where it does not take one."""
+        """The path with a value for every domain; raises ValidationError if it does not take one of them."""
         return _fixed(self.name, _filled(self.tree, values))
 
     @property
@@ -73,15 +73,15 @@ class SearchedPath:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePaths:
-    """What every checkpoint is scored along."""
+    """The paths along which every checkpoint is scored."""
 
     fixed: tuple[str, ...]
-    """Texts of the paths without a domain, the lerp first: each is scored on the whole coarse grid."""
+    """Texts of the paths without a domain, the lerp first; each is scored on the whole coarse grid."""
     searched: tuple[SearchedPath, ...]
 
 
 def curve_paths(written: Mapping[str, Mapping[str, Any]]) -> CurvePaths:
-    """The paths of a checked `curve.paths`: a grid stands for a path for each of its values."""
+    """The paths of a checked `curve.paths`; a grid gives one path for each of its values."""
     fixed = []
     searched = []
     for name, entry in sorted(written.items(), key=lambda item: (item[0] != LERP, item[0])):
@@ -97,7 +97,7 @@ def curve_paths(written: Mapping[str, Mapping[str, Any]]) -> CurvePaths:
 
 
 def path_problems(written: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is wrong with `curve.paths`, at keys below it; loads the paths that it names and no other."""
+    """The problems of `curve.paths`, at keys below it; loads only the paths that it names."""
     if LERP not in written:
         text = f"found {', '.join(written) or 'nothing'}; add `{LERP}: {{}}`, the line that every curve has"
         yield Problem(at=(), text=text)
@@ -145,7 +145,7 @@ def _entry_problems(name: str, path: type[Frozen], entry: Mapping[str, Any]) -> 
 def _extremes(
     tree: Mapping[str, Any], domains: Mapping[At, Domain], grids: Mapping[At, tuple[Any, ...]]
 ) -> Iterator[dict[str, Any]]:
-    """Constants that stand for all: every value of a grid, both ends of every domain."""
+    """Constants that represent all: every value of a grid, both ends of every domain."""
     each = {**grids, **{at: _ends(domain) for at, domain in domains.items()}}
     first = {at: values[0] for at, values in each.items()}
     yield _filled(tree, first)
@@ -168,7 +168,7 @@ def _told(error: ValidationError, where: At) -> Iterator[Problem]:
 
 
 def _fixed(name: str, tree: Mapping[str, Any]) -> str:
-    """The text of a path with these constants, defaults included; raises ValidationError where it takes none such."""
+    """The text of a path with these constants and its defaults; raises ValidationError if it does not take them."""
     path = PATHS.find(name).value.model_validate_json(json.dumps(thaw(tree)), strict=True)
     return path_text(name, path.model_dump(mode="json"))
 
@@ -183,7 +183,7 @@ def _grids(node: Any, at: At) -> Iterator[tuple[At, tuple[Any, ...]]]:
 
 
 def _domains(name: str, tree: Mapping[str, Any]) -> Iterator[tuple[At, Domain]]:
-    """The domains in a tree, by place; raises ValidationError for one that holds nothing."""
+    """The domains in a tree, by place; raises ValidationError for an empty one."""
     fields = PATHS.find(name).value.model_fields
     for key, value in tree.items():
         whole = key in fields and "int" in str(fields[key].annotation) and "float" not in str(fields[key].annotation)

@@ -1,4 +1,4 @@
-"""Where items come from and what is scored on them: sources, splits and tasks, as the space file declares them."""
+"""Where items come from and how they are scored: sources, splits and tasks, as the space file declares them."""
 
 from collections.abc import Iterable
 from itertools import combinations
@@ -22,7 +22,7 @@ class FolderSource(Frozen):
     path: LocalPath
     """The folder that holds the classes' folders; relative to where the command is started."""
     max_broken: NonNegativeInt = 0
-    """How many unreadable images are skipped (and named) before it is an error."""
+    """How many unreadable images are skipped (and named); more are an error."""
 
 
 class WebdatasetSource(Frozen):
@@ -36,7 +36,7 @@ class WebdatasetSource(Frozen):
     label: str = "cls"
     """Extension of the label files: the class index as text."""
     max_broken: NonNegativeInt = 0
-    """How many unreadable images are skipped (and named) before it is an error."""
+    """How many unreadable images are skipped (and named); more are an error."""
 
 
 class DatasetSource(Frozen):
@@ -46,7 +46,7 @@ class DatasetSource(Frozen):
     path: FolderOrHubName
     """Local folder, or name on the hub."""
     config: str | None = None
-    """The data set's configuration, where it has several."""
+    """The data set's configuration, if it has several."""
     split: str
     """The data set's own name of the split to read."""
     image: str = "image"
@@ -54,9 +54,9 @@ class DatasetSource(Frozen):
     label: str = "label"
     """Column of the class indices."""
     revision: str | None = None
-    """Commit of a hub data set; null takes the newest, and the record names what was taken."""
+    """Commit of a hub data set; null takes the newest, and the record names the commit used."""
     max_broken: NonNegativeInt = 0
-    """How many unreadable images are skipped (and named) before it is an error."""
+    """How many unreadable images are skipped (and named); more are an error."""
 
 
 class WorldSource(Frozen):
@@ -66,11 +66,11 @@ class WorldSource(Frozen):
     style: str
     """One of the world's styles, or `all`."""
     naming: Literal["shape", "color", "count"] = "shape"
-    """What the label says of a picture."""
+    """What a picture's label states."""
     split: Literal["train", "val", "test"]
     """Pictures of different splits are drawn from different random streams."""
     count: Annotated[int, Field(gt=0, le=10_000_000)]
-    """How many pictures."""
+    """Number of pictures."""
     seed: NonNegativeInt = 0
     """Seed of the drawing; another seed draws other pictures of the same kind."""
 
@@ -82,9 +82,9 @@ class Cut(Frozen):
     """One labelled set cut in two by a seeded hash of each item's content."""
 
     source: Source
-    """The set that is cut."""
+    """The set to cut."""
     seed: NonNegativeInt = 0
-    """Seed of the hash; another seed is another cut."""
+    """Seed of the hash; another seed gives another cut."""
     val_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Share of the items that go to `val`; the others are `test`."""
 
@@ -96,33 +96,33 @@ class ZeroShotTask(Frozen):
     role: Role
     """speciality: to be learnt; generality: not to be lost."""
     group: Name | None = None
-    """For generality, which is the mean over groups of the mean over a group's tasks: `distribution` or `task`, say."""
+    """For generality, which is the mean over groups of the mean over a group's tasks, e.g. `distribution` or `task`."""
     suite: SuiteName | None = None
-    """A well-known set: brings its class names, templates and the map from its folders to classes."""
+    """A well-known set, which brings its class names, templates and the map from its folders to classes."""
     classes: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
     """Class names in the order of the labels; null takes the folders' names, sorted, with _ read as a space."""
     templates: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Prompts with {} for the class name; null takes the suite's, else the speciality's."""
     metric: Annotated[Name, Field(examples=["accuracy", "balanced_accuracy"])] = "accuracy"
-    """How a score is made of the answers: accuracy, balanced_accuracy (mean of the classes' recalls, for classes of
-    unequal sizes), or a metric that an installed package brings."""
+    """How the answers are scored: accuracy, balanced_accuracy (mean of the classes' recalls, for classes of unequal
+    sizes), or a metric of an installed package."""
     train: Source | None = None
-    """What is trained on; exactly one speciality task has it."""
+    """The training set; exactly one speciality task has it."""
     val: Source | None = None
-    """What search, schedulers, frontier and pick see."""
+    """Seen by search, schedulers, frontier and pick."""
     test: Source | None = None
-    """What the report alone sees."""
+    """Seen only by the report."""
     cut: Cut | None = None
-    """Instead of `val` and `test`, for sets with one labelled split."""
+    """In place of `val` and `test`, for sets with one labelled split."""
 
     @property
     def is_scored(self) -> bool:
-        """Always: images are not only learnt from."""
+        """Always: image tasks are never only trained on."""
         return True
 
     @property
     def metric_word(self) -> str:
-        """What tables call its score."""
+        """The score's name in tables."""
         return self.metric if self.metric == "accuracy" else METRICS.find(self.metric).value.word
 
     def problems(self) -> Iterable[Problem]:
@@ -133,7 +133,7 @@ class ZeroShotTask(Frozen):
         yield from self._split_problems()
 
     def _metric_problems(self) -> Iterable[Problem]:
-        if self.metric == "accuracy":  # known without importing what makes it
+        if self.metric == "accuracy":  # known without an import
             return
         try:
             found = METRICS.find(self.metric)

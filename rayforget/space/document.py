@@ -1,4 +1,4 @@
-"""YAML text -> plain values and the line of every one of them."""
+"""YAML text -> plain values and the line of each of them."""
 
 import re
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ import yaml
 from rayforget.errors import SpaceError
 
 At = tuple[str | int, ...]
-"""Keys from the top of the file down to a value; an item of a list goes by its `kind` where it has one."""
+"""Keys from the top of the file down to a value; an item of a list goes by its `kind` if it has one."""
 
 _MOST_NESTED = 50
-"""Lists and mappings inside each other; no space needs 10, and pydantic reads no more than 200."""
+"""Depth of nested lists and mappings; no space needs 10, and pydantic reads at most 200."""
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = {
     "null": re.compile(r"(?:~|null|Null|NULL|)$"),
@@ -24,7 +24,7 @@ _SCALARS = {
         r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$"
     ),
 }
-"""YAML 1.2's core schema. PyYAML has 1.1's, where 1e-3 is a string, `no` is false and 1:30 is ninety."""
+"""YAML 1.2's core schema. PyYAML uses 1.1's, where 1e-3 is a string, `no` is false and 1:30 is ninety."""
 
 
 _TOO_NESTED = f"found lists or mappings nested deeper than {_MOST_NESTED}; write them flatter"
@@ -36,7 +36,7 @@ class _Loader(yaml.SafeLoader):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """What a space file says, and where it says it."""
+    """The values of a space file and their places."""
 
     tree: Mapping[str, Any]
     """Dicts, lists, strings, numbers, booleans and None."""
@@ -44,7 +44,7 @@ class Document:
     """`FILE:LINE` of every key and item, or the `--set` option that gave it."""
 
     def where(self, at: At) -> str:
-        """Place of the key, or of the nearest one above it that is there."""
+        """Place of the key, or of its nearest existing parent."""
         while at and at not in self.places:
             at = at[:-1]
         return self.places[at]
@@ -62,7 +62,7 @@ def dotted(at: At) -> str:
 
 
 def read_document(text: str, name: str) -> Document:
-    """Reads the text of a file of that name; raises SpaceError for what is not YAML, or not a mapping of keys."""
+    """Reads the text of a file of that name; raises SpaceError if it is not YAML, or not a mapping of keys."""
     places: dict[At, str] = {(): f"{name}:1"}
     tree = read_yaml(text, name, places)
     if not isinstance(tree, dict):
@@ -72,7 +72,7 @@ def read_document(text: str, name: str) -> Document:
 
 
 def read_yaml(text: str, name: str, places: dict[At, str] | None = None) -> Any:
-    """One YAML document as plain values; fills `places` with the lines where that is asked for."""
+    """One YAML document as plain values; fills `places`, if given, with their lines."""
     try:
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
@@ -93,7 +93,7 @@ class _Reading:
     places: dict[At, str]
 
     def value(self, node: yaml.Node, at: At, above: tuple[yaml.Node, ...]) -> Any:
-        """The node's plain value; `at` is where it is, `above` the nodes that hold it."""
+        """The node's plain value; `at` is its place, `above` the nodes that contain it."""
         if any(node is one for one in above):
             raise self.error(node, "found an alias that holds itself; write the value out")
         if len(above) > _MOST_NESTED:
@@ -105,7 +105,7 @@ class _Reading:
         return self.scalar(node)
 
     def mapping(self, node: yaml.MappingNode, at: At, above: tuple[yaml.Node, ...]) -> dict[str, Any]:
-        """Keys are taken as text; one that comes twice is an error, where PyYAML takes the last in silence."""
+        """Takes keys as text; a repeated key is an error, while PyYAML silently takes the last."""
         values: dict[str, Any] = {}
         lines: dict[str, int] = {}
         for key_node, value_node in node.value:
@@ -122,7 +122,7 @@ class _Reading:
         return values
 
     def sequence(self, node: yaml.SequenceNode, at: At, above: tuple[yaml.Node, ...]) -> list[Any]:
-        """Every item, placed under its kind or its index."""
+        """Every item, placed by its kind or its index."""
         values = []
         for index, item in enumerate(node.value):
             places: dict[At, str] = {}
@@ -160,7 +160,7 @@ class _Reading:
 
 
 def read_file(path: Path) -> str:
-    """Text of a space file; raises SpaceError when there is none."""
+    """Text of a space file; raises SpaceError if there is none."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:

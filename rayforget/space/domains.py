@@ -39,16 +39,16 @@ class FloatDomain(Frozen):
     high: float
     """Largest value."""
     log: bool = False
-    """Drawn evenly in the logarithm: for values that span orders of magnitude."""
+    """Draws evenly in the logarithm, for values that span orders of magnitude."""
     step: PositiveFloat | None = None
-    """Only low, low + step, low + 2 step, ..., high."""
+    """Allows only low, low + step, low + 2 step, ..., high."""
 
     def problems(self) -> Iterable[Problem]:
-        """Bounds that hold nothing."""
+        """Bounds that contain nothing."""
         return _bound_problems(self.low, self.high, self.log, self.step)
 
     def contains(self, value: Scalar) -> bool:
-        """Whether a search may choose this value (steps are not looked at: they are not exact in floats)."""
+        """Whether a search may choose this value (ignoring steps, which are not exact in floats)."""
         return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
 
@@ -60,12 +60,12 @@ class IntDomain(Frozen):
     high: int
     """Largest value."""
     log: bool = False
-    """Drawn evenly in the logarithm: for values that span orders of magnitude."""
+    """Draws evenly in the logarithm, for values that span orders of magnitude."""
     step: PositiveInt | None = None
-    """Only low, low + step, low + 2 step, ..., high; null is every whole number."""
+    """Allows only low, low + step, low + 2 step, ..., high; null allows every whole number."""
 
     def problems(self) -> Iterable[Problem]:
-        """Bounds that hold nothing."""
+        """Bounds that contain nothing."""
         return _bound_problems(self.low, self.high, self.log, self.step)
 
     def contains(self, value: Scalar) -> bool:
@@ -73,7 +73,7 @@ class IntDomain(Frozen):
         return isinstance(value, int) and not isinstance(value, bool) and value in self.values()
 
     def values(self) -> Sequence[int]:
-        """Everything that a search may choose, ascending."""
+        """All values that a search may choose, ascending."""
         return range(self.low, self.high + 1, self.step or 1)
 
 
@@ -94,7 +94,7 @@ class ChoiceDomain(Frozen):
         return value in self.choice
 
     def values(self) -> Sequence[Scalar]:
-        """Everything that a search may choose, as listed."""
+        """All values that a search may choose, as listed."""
         return self.choice
 
 

@@ -23,16 +23,16 @@ _OF_A_MACHINE = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalPlace:
-    """A path in some machine's file system, named by a space."""
+    """A path in a machine's file system, named by a space."""
 
     at: At
-    """The key that names it."""
+    """The key with the path."""
     written: str
-    """The path as the space file has it, its variables filled in; the default where the file says nothing."""
+    """The path as in the space file, its variables filled in; the default if the file sets none."""
 
 
 def local_places(loaded: LoadedSpace) -> Iterator[LocalPlace]:
-    """Every path that is no URI and no hub name; each node's own cache folder is among them."""
+    """Every path that is neither a URI nor a hub name, including each node's own cache folder."""
     space = loaded.space
     places = rules_of(space.foundation.kind).local_places(space.foundation)
     found: list[tuple[At, str]] = [(("foundation", key), value) for key, value in places]
@@ -58,8 +58,8 @@ def check_elsewhere(loaded: LoadedSpace, *, paths_on_cluster: bool) -> None:
 
     Args:
         loaded: the space.
-        paths_on_cluster: the user says that every node of the cluster has these paths; they must be absolute then,
-            since a relative one would be sought in another folder.
+        paths_on_cluster: the user states that every node of the cluster has these paths; they must then be absolute,
+            since relative ones would refer to another folder.
 
     Raises:
         SpaceError: one line for each such path.
@@ -67,7 +67,7 @@ def check_elsewhere(loaded: LoadedSpace, *, paths_on_cluster: bool) -> None:
     lines = []
     for place in local_places(loaded):
         if os.path.isabs(place.written) and (paths_on_cluster or place.at == ("resources", "cache")):
-            continue  # the cache is made where it is missing, on each node
+            continue  # each node makes its cache if it is missing
         if paths_on_cluster or place.at == ("resources", "cache"):
             text = "is relative, and the cluster works in another folder: write an absolute path"
         elif place.at == ("storage", "path"):
@@ -84,7 +84,7 @@ def check_elsewhere(loaded: LoadedSpace, *, paths_on_cluster: bool) -> None:
 
 
 def carried_variables(loaded: LoadedSpace, environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment variables that the space reads here and must find there; not those of the machine itself."""
+    """The environment variables that the space reads here and needs there, except those of the machine itself."""
     names = names_in([loaded.text, *loaded.overrides])
     return {name: environment[name] for name in sorted(names - _OF_A_MACHINE) if environment.get(name)}
 
@@ -100,14 +100,14 @@ def _sources(task: Task) -> Iterator[tuple[At, Source | TextSource]]:
 
 
 def _place(source: Source | TextSource) -> tuple[str, str] | None:
-    """The key and the value of the source's path, where it has one on a machine."""
+    """The key and the value of the source's path, if it has one on a machine."""
     match source:
         case FolderSource() | JsonLinesSource() | ParquetSource():
             return "path", str(source.path)
         case WebdatasetSource() if not is_uri(source.shards):
             return "shards", source.shards
         case DatasetSource() | TextDatasetSource() if os.path.isabs(source.path):
-            return "path", source.path  # made absolute where it is a folder, see paths.py
+            return "path", source.path  # made absolute if it is a folder, see paths.py
         case _:
             return None
 

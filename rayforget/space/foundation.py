@@ -1,6 +1,6 @@
-"""The kinds of foundations that a space may name, and what a space must know of a kind to check what goes with it.
+"""The kinds of foundations that a space may name, and the half of a kind that is needed to check a space.
 
-Nothing here imports a model library: a space is read and checked without one.
+Nothing here imports a model library: spaces are read and checked without one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,14 +15,14 @@ from rayforget.space.tasks import Task
 
 
 class FoundationConfig(Frozen):
-    """What a space file says of a foundation of any kind; each kind adds its own keys."""
+    """A space file's settings of a foundation of any kind; each kind adds its own keys."""
 
     kind: str
     model: str
     """The model's name or folder."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """By its kind's name: a worker without the package that brings it says so, instead of naming a module."""
+        """Pickles by the kind's name, so that a worker without its package says so instead of naming a module."""
         return _again, (self.kind, self.model_dump_json())
 
 
@@ -31,39 +31,39 @@ Spec = TypeVar("Spec", bound=FoundationConfig)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemWords:
-    """What a kind's items are called in plans and reports."""
+    """The names of a kind's items in plans and reports."""
 
     one: str
     """`image`"""
     many: str
     """`images`"""
     kept: str
-    """What they are when a node keeps them: `decoded`."""
+    """Their state when a node keeps them: `decoded`."""
     keeping: str
-    """What that is of one: `decode an image`."""
+    """How one comes to that state: `decode an image`."""
     unproven: str | None = None
-    """What is not known before they are kept: `whether the images can be decoded`."""
+    """What is unknown until then: `whether the images can be decoded`."""
 
 
 class FoundationRules(Protocol[Spec]):
-    """What a space must know of a kind of foundations."""
+    """What a space must know of a kind of foundation."""
 
     config: type[Spec]
-    """Checks what the space file says of the foundation."""
+    """Checks the space file's settings of the foundation."""
     tasks: tuple[str, ...]
     """Kinds of tasks that it can be scored on."""
     head: str | None
-    """`recipe.head` where a recipe names none."""
+    """The default of `recipe.head`."""
     without_effect: Mapping[str, str]
-    """Fields of a recipe that nothing reads with such a foundation, and why."""
+    """Fields of a recipe that such a foundation does not read, and why."""
     words: ItemWords
 
     def training_problems(self, tasks: Mapping[str, Task]) -> Iterator[Problem]:
-        """What is wrong with what the tasks give to train on; asked where all tasks fit and one is a speciality."""
+        """Problems with the tasks' training data; called if all tasks fit and one is a speciality."""
         ...
 
     def local_places(self, spec: Spec) -> Iterator[tuple[str, str]]:
-        """Keys of the foundation whose values name a place in some machine's file system, with these values."""
+        """The foundation's keys whose values are places in a machine's file system, with these values."""
         ...
 
 
@@ -75,7 +75,7 @@ FOUNDATIONS: Registry[type[FoundationRules[Any]]] = Registry(
         "causal_lm": "rayforget.foundations.causal_lm.kind:CausalLmKind",
     },
 )
-"""Kind -> class of its `rayforget.foundations.kind.Kind`, made without arguments."""
+"""Kind -> class of its `rayforget.foundations.kind.Kind`, instantiated without arguments."""
 
 
 @cache
@@ -83,7 +83,7 @@ def rules_of(kind: str) -> FoundationRules[Any]:
     """The kind of this name.
 
     Raises:
-        ExtensionError: there is none, or it cannot be imported.
+        ExtensionError: there is no such kind, or it cannot be imported.
     """
     return FOUNDATIONS.find(kind).value()
 

@@ -1,4 +1,4 @@
-"""The base of everything that comes from outside: frozen all the way down, strict about keys, documented by fields."""
+"""The base of all models of outside input: deeply frozen, strict about keys, documented field by field."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100)]
-"""What appears in file names, metric names and parameter names: lower-case letters, digits, _ and -, 100 at most."""
+"""Used in file names, metric names and parameter names: lower-case letters, digits, _ and -, 100 at most."""
 
 
 class FrozenDict(dict[K, V], Generic[K, V]):
-    """A dict that refuses every change; hashable where its values are, and pickled as itself."""
+    """A dict that refuses every change; hashable if its values are, and pickled as itself."""
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("these values were read from a space and cannot be changed; make a new dict(...) of them")
@@ -56,10 +56,10 @@ def thaw(tree: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """What is wrong with values that are each fine alone: what was found and expected, what to do, and where."""
+    """A contradiction between values that are each valid alone: what was found and expected, what to do, and where."""
 
     at: tuple[str | int, ...]
-    """Keys from the value that was checked down to the one to change."""
+    """Keys from the checked value down to the one to change."""
     text: str
 
 
@@ -75,7 +75,7 @@ class Frozen(BaseModel):
     )
 
     def problems(self) -> Iterable[Problem]:
-        """Contradictions between fields; overridden where there can be any, and checked at every construction."""
+        """Contradictions between fields; checked at every construction, and overridden by models that can have some."""
         return ()
 
     @model_validator(mode="after")

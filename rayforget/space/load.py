@@ -1,4 +1,4 @@
-"""A space file, with what the command line overrides -> a checked space, its methods, and where each key stands."""
+"""A space file with the command line's overrides -> a checked space, its methods, and the place of each key."""
 
 import json
 import os
@@ -22,19 +22,19 @@ from rayforget.space.variables import interpolate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedSpace:
-    """A space that passed every check that needs no data, and what is needed to speak of its file."""
+    """A space that passed every check that needs no data, with what is needed to refer to its file."""
 
     path: Path
     """The file it was read from."""
     text: str
-    """The file as it was, for the record."""
+    """The file's text, for the record."""
     overrides: tuple[str, ...]
-    """The `key.path=value` options that were laid over it, in order."""
+    """The `key.path=value` options applied to it, in order."""
     space: Space
     methods: tuple[Method, ...]
     """The methods to compare, in the file's order."""
     plain: Method
-    """The baseline; it has no domains: `plain.recipe(seed=...)`."""
+    """The baseline, which has no domains: `plain.recipe(seed=...)`."""
     document: Document
 
     def where(self, key: str) -> str:
@@ -45,7 +45,7 @@ class LoadedSpace:
 def load_space(path: Path, overrides: Sequence[str] = ()) -> LoadedSpace:
     """Reads and checks a space file; raises SpaceError with one line for everything that is wrong.
 
-    Variables read this process's environment, and relative local paths become absolute against its working folder.
+    Variables are read from this process's environment, and relative local paths become absolute in its working folder.
     """
     text = read_file(path)
     document = interpolate(override(read_document(text, str(path)), overrides), os.environ)

@@ -1,4 +1,4 @@
-"""Where pydantic found an error -> the keys down to it, and the model that these keys belong to."""
+"""The location of a pydantic error -> its keys, and the model that they belong to."""
 
 from collections.abc import Container, Iterable
 from types import NoneType, UnionType
@@ -16,8 +16,8 @@ from rayforget.space.searchable import Tree
 def locate(model: type[Frozen], location: Iterable[str | int], tree: Any) -> tuple[At, type[Frozen] | None]:
     """Keys of the error's place in `tree`, and the model whose field the last of them is (or should be).
 
-    Pydantic's location holds, besides the keys, the tag of every union on the way (`lora`, `<domain>`), and the
-    index of a list's item where the space's own paths have its kind.
+    Besides the keys, pydantic's location contains the tag of every union on the way (`lora`, `<domain>`), and a list
+    item's index where the space's own paths have its kind.
     """
     at: list[str | int] = []
     annotation: Any = model
@@ -43,7 +43,7 @@ def locate(model: type[Frozen], location: Iterable[str | int], tree: Any) -> tup
 
 
 def kinds(model: type[Frozen], at: At) -> list[str]:
-    """The values that `kind` may have there: in the field that `at` ends in, or in an item of it."""
+    """The values that `kind` may have there: in the field at the end of `at`, or in an item of it."""
     key = next(key for key in reversed(at) if key in model.model_fields)
     annotation = _annotation(model.model_fields[str(key)])
     if by_kind := _named(annotation):
@@ -54,7 +54,7 @@ def kinds(model: type[Frozen], at: At) -> list[str]:
 
 
 def _step(tree: Any, element: str | int) -> tuple[Any, str | int]:
-    """One step down the values; a list's item is named by index or kind, and placed under its kind if it has one."""
+    """One step down the values; a list's item is named by index or kind, and placed by its kind if it has one."""
     if isinstance(tree, list):
         for index, item in enumerate(tree):
             if element in (index, item_key(index, item)):
@@ -68,7 +68,7 @@ def _named(annotation: Any) -> ByKind | None:
 
 
 def _bare(annotation: Any, tree: Any = None) -> Any:
-    """The type without its constraints and without `| None`; where a kind decides, the model of the one in `tree`."""
+    """The type without its constraints and without `| None`; if a kind decides, the model of the one in `tree`."""
     if by_kind := _named(annotation):
         return by_kind.model_for(tree)
     if get_origin(annotation) is Annotated:
@@ -106,7 +106,7 @@ def _annotation(info: FieldInfo | None) -> Any:
 
 
 def _item(annotation: Any) -> Any:
-    """What a list or a mapping holds."""
+    """The type of a list's or a mapping's items."""
     arguments = get_args(annotation)
     if get_origin(annotation) is tuple:
         return arguments[0]

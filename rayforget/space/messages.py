@@ -21,10 +21,10 @@ _OR_A_DOMAIN = {
 
 
 def space_lines(error: ValidationError, model: type[Frozen], document: Document) -> list[str]:
-    """One line for each error in a document that `model` refused, each once."""
+    """One line for each distinct error in a document that `model` refused."""
     found = error.errors()
     inside = {details["loc"][:depth] for details in found for depth in range(len(details["loc"]))}
-    # A list whose items were refused is too short only for lack of them.
+    # A list whose items were refused is too short only because of that.
     told = [details for details in found if details["type"] != "too_short" or details["loc"] not in inside]
     return list(dict.fromkeys(_line(details, model, document) for details in told))
 
@@ -67,7 +67,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _constants(owner: type[Frozen] | None, key: str | int) -> str:
-    """What the field may be, where that is a few constants."""
+    """The field's allowed values, if they are a few constants."""
     info = owner.model_fields.get(str(key)) if owner else None
     constants = get_args(info.annotation) if info and get_origin(info.annotation) is Literal else ()
     return ", ".join(str(constant) for constant in constants)

@@ -18,9 +18,9 @@ class Method:
 
     name: str
     constants: FrozenDict[str, Any]
-    """What is decided, nested as in Recipe; what is absent takes Recipe's default."""
+    """The decided values, nested as in Recipe; missing ones take Recipe's defaults."""
     domains: FrozenDict[str, Domain]
-    """What is to be chosen, by path: `learning_rate`, `adapter.rank`, `penalties.l2.strength` (addressed by kind)."""
+    """The values to choose, by path: `learning_rate`, `adapter.rank`, `penalties.l2.strength` (addressed by kind)."""
 
     def recipe(self, values: Mapping[str, Scalar] = _NOTHING, *, seed: int) -> Recipe:
         """The recipe with a value for every domain, by path; raises SpaceError if one is missing or outside."""

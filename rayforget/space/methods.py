@@ -32,7 +32,7 @@ def overlaid(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any
 
 
 def baseline(common: Mapping[str, Any]) -> dict[str, Any]:
-    """What of `recipe` holds for plain fine-tuning as well."""
+    """The part of `recipe` that also holds for plain fine-tuning."""
     return {key: value for key, value in common.items() if key not in ("adapter", "penalties")}
 
 
@@ -47,7 +47,7 @@ def _method(name: str, tree: Mapping[str, Any], foundation: FoundationConfig) ->
 
 
 def _split(value: Any, path: str, domains: dict[str, Domain]) -> Any:
-    """The constants of a checked tree; its domains go to `domains`, in the order of Recipe's fields."""
+    """The constants of a checked tree; adds its domains to `domains`, in the order of Recipe's fields."""
     if isinstance(value, tuple):
         return [_split(item, f"{path}{getattr(item, 'kind', '')}.", domains) for item in value]
     if not isinstance(value, Frozen):
@@ -64,7 +64,7 @@ def _split(value: Any, path: str, domains: dict[str, Domain]) -> Any:
 
 
 def _general(domain: Domain) -> Domain:
-    """The domain as one of the three types that this package names, not as the type made for its field."""
+    """The domain as one of this package's three types instead of the type made for its field."""
     kinds = (FloatDomain, IntDomain, ChoiceDomain)
     kind = next(kind for kind in kinds if isinstance(domain, kind))
     return kind.model_validate(domain.model_dump(exclude_unset=True))

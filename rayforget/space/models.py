@@ -11,5 +11,5 @@ class Space(SpaceParts):
     """One space file: what to train, on what, how often, where, and what to keep."""
 
     def problems(self) -> Iterable[Problem]:
-        """Parts that do not fit each other."""
+        """Contradictions between the parts."""
         return space_problems(self)

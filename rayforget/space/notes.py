@@ -1,4 +1,4 @@
-"""A space that is allowed but may not be what was meant -> lines that `rayforget check` prints with the plan."""
+"""A valid space that may not be what was meant -> lines that `rayforget check` prints with the plan."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""`--set key.path=value` options -> a document that holds those values, and names the option as their place."""
+"""`--set key.path=value` options -> a document with those values, whose place is the option."""
 
 import copy
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from rayforget.space.document import At, Document, item_key, read_yaml
 def override(document: Document, options: Sequence[str]) -> Document:
     """The document with each `key.path=value` set, in order; the value is YAML.
 
-    Mappings on the way are made where they are missing; an item of a list is named by its number or its `kind`. Keys
-    are checked later, with the file's own. Raises SpaceError for an option that is not of that form.
+    Missing mappings on the way are created; an item of a list is named by its number or its `kind`. Keys are checked
+    later, together with the file's. Raises SpaceError for an option of another form.
     """
     tree, places = copy.deepcopy(dict(document.tree)), dict(document.places)
     for option in options:

@@ -21,14 +21,14 @@ ConstantTree = Annotated[FrozenDict[str, Any], Tree(constant_recipe)]
 
 
 class Search(Frozen):
-    """How many trainings there are and who chooses them."""
+    """The number of trainings, and who chooses them."""
 
     trainings: PositiveInt
-    """Trainings of the sweep, the baselines' not counted."""
+    """Number of trainings, without the baselines."""
     seeds: PositiveInt = 1
     """Trainings per recipe, each with another seed."""
     seed: NonNegativeInt
-    """The sweep's seed: the sampler's and every training's derive from it."""
+    """The sweep's seed, from which the sampler's and every training's derive."""
     sampler: Literal["tpe", "random", "nsga2"] = "tpe"
     """Who chooses recipes: Optuna's tree-structured Parzen estimator, chance, or its genetic algorithm."""
     startup: PositiveInt = 10
@@ -36,10 +36,10 @@ class Search(Frozen):
     balance: Literal["method", "none"] = "method"
     """method: every method gets the same number of trainings; none: the sampler chooses the method too."""
     feed: Literal["none", "nondominated", "all"] = "nondominated"
-    """Which points of a finished curve the sampler is told besides the asked one; tpe alone can use them."""
+    """Which points of a finished curve the sampler is told besides the asked one; only tpe can use them."""
 
     def problems(self) -> Iterable[Problem]:
-        """A recipe trained with only some of its seeds."""
+        """Recipes trained with only some of their seeds."""
         if self.trainings % self.seeds:
             fits = self.trainings + self.seeds - self.trainings % self.seeds
             text = f"found {self.trainings} with seeds: {self.seeds}; every recipe needs all of its seeds: write {fits}"
@@ -47,20 +47,20 @@ class Search(Frozen):
 
 
 class Curve(Frozen):
-    """Which alphas and which checkpoints of every training are scored."""
+    """The alphas and the checkpoints of every training to score."""
 
     coarse: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-    """The alphas common to every training; must hold 0 and 1. Values outside [0, 1] extrapolate."""
+    """The alphas common to every training; must include 0 and 1. Values outside [0, 1] extrapolate."""
     refine: NonNegativeInt = 4
     """How many further alphas a curve may get where its objectives bend or the frontier is undecided; all its paths
     share them."""
     paths: WrittenPaths = FrozenDict({LERP: FrozenDict()})
-    """The ways from theta_0 to theta_1 that are scored, by name; `lerp: {}`, the straight line, must be there. A
-    parameter is a constant, a grid (`{grid: [0.1, 0.5]}`: a path for each value, all on the coarse alphas), or a
-    domain, for which `search: {evaluations: 8}` says how many models of each checkpoint an inner search may score on
-    `val`. They cost evaluations, no trainings."""
+    """The scored paths from theta_0 to theta_1, by name; must include `lerp: {}`, the straight line. A parameter is a
+    constant, a grid (`{grid: [0.1, 0.5]}`: a path for each value, all on the coarse alphas), or a domain, for which
+    `search: {evaluations: 8}` says how many models of each checkpoint an inner search may score on `val`. They cost
+    evaluations, no trainings."""
     fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)
-    """Shares of the training at which a checkpoint gets a curve of its own; must hold 1."""
+    """Shares of the training at which a checkpoint gets a curve of its own; must include 1."""
 
     def problems(self) -> Iterable[Problem]:
         """Values that are missing, repeated or out of order."""
@@ -88,12 +88,12 @@ class Resources(Frozen):
     gpus_per_worker: NonNegativeFloat = 0
     """GPUs that each worker reserves: 0, a share of one, or a whole number."""
     trial_timeout_s: PositiveFloat = 3600
-    """A training that reports no progress for so long is ended and recorded as failed."""
+    """A training without a sign of progress for this long is ended and recorded as failed."""
     max_attempts: PositiveInt = 3
-    """How often a slot's workers try a job, the first time included, where they die of it or one of them alone fails.
+    """How often a slot's workers try a job in all, if they die of it or one of them alone fails.
 
-    Then a training is recorded as failed with the reason of the last time; where data or storage were the reason, or
-    scores on `test` were the job, the sweep halts instead."""
+    After that a training is recorded as failed, with the reason of the last attempt; if data or storage were the
+    reason, or the job was scores on `test`, the sweep halts instead."""
     checkpoint_every_s: PositiveFloat = 60
     """How often a training saves what it needs to go on after its workers died."""
     cache: LocalPath | None = None
@@ -105,11 +105,11 @@ class Resources(Frozen):
     sharding: Literal["none", "fsdp"] = "none"
     """none: every worker of a slot holds all weights (DDP); fsdp: each holds a share of them (FSDP2)."""
     deterministic: bool = False
-    """Whether trainings and scores are the same to the bit whenever the same GPU does them again: torch then takes
-    deterministic algorithms alone, which cost time (a tenth is common, with some kernels much more) and memory, and an
-    operation without one ends the training with its name. On the CPU they are the same anyway."""
+    """Whether trainings and scores are bit-identical when the same GPU repeats them: torch is then restricted to
+    deterministic algorithms, which cost time (a tenth is common, with some kernels much more) and memory, and an
+    operation without one ends the training with its name. On a CPU they always are."""
     resident_gib: PositiveFloat = 2.0
-    """Memory for interpolated models that one pass over a batch serves together."""
+    """Memory for interpolated models that share one pass over a batch."""
 
     def problems(self) -> Iterable[Problem]:
         """Shares of several GPUs, which Ray does not give, and of one GPU by workers that NCCL must connect."""
@@ -131,7 +131,7 @@ class Keep(Frozen):
     margin: Annotated[float, Field(ge=0)] | None = None
     """Distance from the frontier, in score units, within which weights are kept; null takes one standard error."""
     max_gib: PositiveFloat = 20.0
-    """Weights kept in all; the farthest from the frontier go first."""
+    """Limit on all kept weights; those farthest from the frontier are deleted first."""
 
 
 class Storage(Frozen):
@@ -140,11 +140,11 @@ class Storage(Frozen):
     path: Place = "runs"
     """Local folder or URI (s3://, gs://) that holds one folder per sweep."""
     shared: bool = False
-    """Whether every node of a cluster sees the local folder `path`, and under this path: a shared disk."""
+    """Whether every node of a cluster sees the local folder `path` under this path: a shared disk."""
     retry_s: NonNegativeFloat = 600
     """How long a sweep waits for a storage that does not answer, or is overloaded, before it halts."""
     keep: Keep = Keep()
-    """Which weights stay."""
+    """Which weights to keep."""
 
 
 class Tracking(Frozen):
@@ -160,32 +160,33 @@ class Plain(Frozen):
     """Plain fine-tuning, the baseline: no penalty, no adapter; what is not set here is taken from `recipe`."""
 
     set: ConstantTree = FrozenDict()
-    """Constants of the recipe: for all that `recipe` leaves open, and for what shall differ from it."""
+    """Constants of the recipe, for everything that `recipe` leaves open or that should differ from it."""
     seeds: PositiveInt = 3
-    """Trainings whose mean is the baseline."""
+    """Number of trainings whose mean is the baseline."""
 
 
 class SpaceParts(Frozen):
-    """Everything that a space file holds; `rayforget.space.models.Space` checks that it fits together."""
+    """All contents of a space file; `rayforget.space.models.Space` checks that they fit together."""
 
     name: Name
-    """Names the MLflow experiment, and with a timestamp the sweeps."""
+    """Name of the MLflow experiment and, with a timestamp, of the sweeps."""
     vars: FrozenDict[str, str] = FrozenDict()
-    """Variables, written ${name} elsewhere; in their values ${NAME} and ${NAME:-default} read the environment."""
+    """Variables, written ${name} elsewhere; their own values may read the environment by ${NAME} and
+    ${NAME:-default}."""
     foundation: Foundation
     """The pretrained model, theta_0."""
     tasks: FrozenDict[Name, Task]
-    """What is scored, by name."""
+    """The tasks, by name."""
     recipe: OpenTree = FrozenDict()
-    """What all methods share: constants or domains for any field of a recipe."""
+    """Common to all methods: constants or domains for any field of a recipe."""
     methods: Annotated[FrozenDict[Name, OpenTree], Field(min_length=1)]
     """The methods to compare, by name: constants or domains that add to or replace those of `recipe`."""
     plain: Plain
     """The baseline: plain fine-tuning."""
     search: Search
-    """How many trainings, and who chooses them."""
+    """The number of trainings, and who chooses them."""
     curve: Curve = Curve()
-    """Which alphas and checkpoints are scored."""
+    """The alphas and checkpoints to score."""
     resources: Resources = Resources()
     """Workers, memory and time."""
     storage: Storage = Field(default_factory=Storage)

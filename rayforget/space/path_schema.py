@@ -1,4 +1,4 @@
-"""`curve.paths` as a field: kept as it is written, and described to editors with what the built-in paths take."""
+"""`curve.paths` as a field: kept as written, and described to editors with the built-in paths' parameters."""
 
 from typing import Annotated, Any
 
@@ -23,7 +23,7 @@ class _Paths:
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Other packages' paths are allowed and not described: they are not loaded for it."""
+        """Allows other packages' paths without describing them, since they are not loaded for it."""
         own = {name: _described(name, PATHS.find(name).value) for name in PATHS.own}
         return {"title": "Paths", "type": "object", "properties": own, "additionalProperties": {"type": "object"}}
 
@@ -47,7 +47,7 @@ def _described(name: str, path: type[Frozen]) -> dict[str, Any]:
 
 
 def _open(constant: dict[str, Any]) -> dict[str, Any]:
-    """A constant's schema -> that of the constant, of a grid of them, and of a domain; of a list, in its items too."""
+    """A constant's schema -> that of the constant, a grid of them, or a domain; for a list also of its items."""
     described: dict[str, Any] = {key: constant[key] for key in ("title", "description") if key in constant}
     value = {key: item for key, item in constant.items() if key not in described}
     domains = [ChoiceDomain.model_json_schema()]

@@ -1,4 +1,4 @@
-"""A path's name and parameters <-> the short text that names it in records, tables and MLflow: `lines(gamma=0.5)`."""
+"""A path's name and parameters <-> its short text in records, tables and MLflow: `lines(gamma=0.5)`."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 from rayforget.errors import RecordError
 
 LERP = "lerp"
-"""The straight line between theta_0 and theta_1: what every curve has, and what a record without a path means."""
+"""The straight line between theta_0 and theta_1, which every curve has and which a record without a path means."""
 
 
 def path_text(name: str, parameters: Mapping[str, Any]) -> str:
@@ -22,10 +22,10 @@ def path_text(name: str, parameters: Mapping[str, Any]) -> str:
 
 
 def parse_path(text: str) -> tuple[str, dict[str, Any]]:
-    """The reverse: name and parameters.
+    """The inverse: name and parameters.
 
     Raises:
-        RecordError: it is no such text.
+        RecordError: the text is not a path's.
     """
     name, bracket, rest = text.partition("(")
     parameters: dict[str, Any] = {}
@@ -42,7 +42,7 @@ def parse_path(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def path_name(text: str) -> str:
-    """The name alone: `lines`."""
+    """Only the name: `lines`."""
     return text.partition("(")[0]
 
 

@@ -1,4 +1,4 @@
-"""Local paths of a space file -> absolute ones, since Ray's workers stand in another folder."""
+"""Local paths of a space file -> absolute ones, since Ray's workers run in another folder."""
 
 import os
 import re
@@ -13,7 +13,7 @@ LOCAL_FOLDER = "local-dir:"
 
 _HUB_PART = r"(?!\.+(?:/|$))[\w.-]+"
 _FILE_SYSTEMS = frozenset({"file", "s3", "gs", "gcs", "abfs", "abfss"})
-"""Those that the record can be kept in."""
+"""URI schemes in which the record can be kept."""
 
 
 def is_uri(place: str) -> bool:
@@ -22,12 +22,12 @@ def is_uri(place: str) -> bool:
 
 
 def is_hub_name(name: str, *, owned: bool) -> bool:
-    """Whether a model on the hub can be called so: OWNER/NAME, or unless it must be `owned` NAME alone (`gpt2`)."""
+    """Whether this can be the name of a model on the hub: OWNER/NAME, or also NAME (`gpt2`) unless `owned`."""
     return re.fullmatch(_HUB_PART + (f"/{_HUB_PART}" if owned else f"(?:/{_HUB_PART})?"), name, re.ASCII) is not None
 
 
 def has_file_system(uri: str) -> bool:
-    """Whether the URI's scheme names a file system that a sweep can be kept in."""
+    """Whether the URI's scheme names a file system in which a sweep can be kept."""
     return uri.partition(":")[0].lower() in _FILE_SYSTEMS
 
 
@@ -40,7 +40,7 @@ def _absolute(path: str) -> str:
 
 
 def _given(path: Any) -> Any:
-    """The value as it came, unless it is no text at all: "" would be the working folder."""
+    """The value unchanged, unless it is empty: "" would mean the working folder."""
     if isinstance(path, str) and not path.strip():
         raise _refused("found no path; write one, or . for the working folder")
     return path
@@ -70,7 +70,7 @@ def _absolute_model(model: str) -> str:
 
 
 def is_weights_file(pretrained: str) -> bool:
-    """Whether a model's `pretrained` names a file: open_clip's tags have neither / nor . nor ~."""
+    """Whether a model's `pretrained` names a file: open_clip's tags contain no /, . or ~."""
     return re.search(r"[/.~]", pretrained) is not None
 
 
@@ -83,8 +83,8 @@ LocalPath = Annotated[Path, BeforeValidator(_given), AfterValidator(_absolute_pa
 Place = Annotated[str, AfterValidator(_absolute_unless_uri)]
 """A local path or a URI."""
 FolderOrHubName = Annotated[str, AfterValidator(_absolute_if_folder)]
-"""A local folder where one is there or the spelling says so (`./x`), else a name on the hub, as `datasets` has it."""
+"""A local folder if there is one or the spelling says so (`./x`), else a name on the hub, as in `datasets`."""
 ModelName = Annotated[str, AfterValidator(_absolute_model)]
-"""A model's name, in which the folder after `local-dir:` is made absolute."""
+"""A model's name; the folder after `local-dir:` is made absolute."""
 TagOrFile = Annotated[str, AfterValidator(_absolute_if_file)]
 """open_clip's tag of pretrained weights, or a file of weights (`./weights.pt`, `weights.pt`)."""

@@ -1,7 +1,7 @@
-"""What a penalty is before any training: its place in a recipe, what it needs, and whether it fits; knows no torch.
+"""A penalty before any training: its place in a recipe, its needs, and whether it fits; imports no torch.
 
-It is found by its `kind`: one line in `PENALTIES`, or an entry point `rayforget.penalties` of another package. What it
-does in a training is said by `rayforget.train.penalties.hooks.Penalty`, of which every one of them is a subclass.
+It is found by its `kind`: one line in `PENALTIES`, or an entry point `rayforget.penalties` of another package. Its part
+in a training is defined by `rayforget.train.penalties.hooks.Penalty`, which every penalty subclasses.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -19,59 +19,59 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What a penalty keeps for each trained weight beside its gradient and moments; counted by the plan."""
+    """What a penalty keeps for each trained weight besides its gradient and moments, for the plan."""
 
     theta_0: bool = False
-    """A copy of theta_0; penalties of one training share it."""
+    """A copy of theta_0; the penalties of a training share it."""
     rounded: bool = False
-    """Whether that copy may be in bf16 where the training computes in bf16: enough for a teacher's forward."""
+    """Whether that copy may be in bf16 if the training computes in bf16, which suffices for a teacher's forward."""
     further: int = 0
-    """Further numbers in fp32 of its own: a Fisher information is one."""
+    """Further fp32 numbers per weight; a Fisher information is one."""
     teacher: bool = False
-    """A forward of theta_0 in every step: time, and no memory."""
+    """A forward of theta_0 in every step, which costs time and no memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsefulStrengths:
-    """Where a penalty does something and leaves something to learn; `check` warns of domains outside."""
+    """Strengths that have an effect and leave something to learn; `check` warns about domains outside."""
 
     low: float
-    """Below it does next to nothing."""
+    """Below it the penalty does next to nothing."""
     high: float
     too_strong: str
-    """What it does to a model from `high` on: `freezes the model`."""
+    """Its effect on a model from `high` on: `freezes the model`."""
     partly: str | None = None
-    """What is said of a domain that only reaches beyond `high`; None says nothing."""
+    """The remark on a domain that only partly reaches beyond `high`; None makes none."""
 
 
 class PenaltyConfig(Frozen):
-    """What pulls a training towards theta_0, of a stated strength."""
+    """A pull of a given strength towards theta_0 during training."""
 
     kind: str
     strength: NonNegativeFloat
     """Weight of the penalty; 0 trains as without it, bit for bit."""
 
     instead_with_lora: ClassVar[str | None] = None
-    """What to write with a LoRA, for a penalty on whole weights, of which LoRA trains none: `kind: l2_coupled (...)`.
-    None where the penalty is defined on scale * B @ A as well."""
+    """The setting to use with a LoRA instead of a penalty on whole weights, which LoRA does not train: `kind:
+    l2_coupled (...)`. None if the penalty is also defined on scale * B @ A."""
 
     def needs(self, *, lora: bool) -> Needs:
-        """What it keeps while it trains; `lora`: whether an adapter is trained instead of whole weights."""
+        """What it keeps during training; `lora`: whether an adapter is trained instead of whole weights."""
         return Needs()
 
     def useful_strengths(self, learning_rate_sums: Span) -> UsefulStrengths | None:
-        """Strengths that are worth a search; None where nothing is known of them.
+        """Strengths worth a search; None if nothing is known about them.
 
         Args:
-            learning_rate_sums: of the shortest and slowest, and of the longest and fastest training, over all steps.
+            learning_rate_sums: over all steps of the shortest and slowest, and of the longest and fastest training.
         """
         return None
 
     def misfits(self, splits: Mapping[str, Collection[str]]) -> Iterable[Problem]:
-        """Settings that name what the space does not have.
+        """Settings that name something that the space does not have.
 
         Args:
-            splits: the space's tasks, by name, and the splits that each may be asked for here.
+            splits: the space's tasks, by name, each with the splits that may be named here.
         """
         return ()
 

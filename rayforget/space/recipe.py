@@ -17,12 +17,12 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 
 def repeated(words: Iterable[str]) -> list[str]:
-    """Those that occur more than once, sorted."""
+    """The words that occur more than once, sorted."""
     return sorted(word for word, count in Counter(words).items() if count > 1)
 
 
 class FullAdapter(Frozen):
-    """Every weight that the head lets train is trained."""
+    """Trains every weight that the head lets train."""
 
     kind: Literal["full"] = "full"
 
@@ -38,12 +38,12 @@ class LoraAdapter(Frozen):
     rank: PositiveInt
     """Rank r of B (out x r) and A (r x in)."""
     scale: PositiveFloat = 2.0
-    """Factor in front of B @ A; peft's lora_alpha is scale * rank, so that a sweep over rank moves one thing."""
+    """Factor before B @ A; peft's lora_alpha is scale * rank, so that a sweep over rank changes one thing."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Dropout on the input of A while training."""
+    """Dropout on the input of A during training."""
     targets: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_sorted)] | None = None
-    """Names of the linear layers that get an adapter, in any order (`[q_proj, v_proj]`); a name that matches nothing
-    is an error. null takes every linear layer but the last, the classifier or output layer."""
+    """Names of the linear layers that get an adapter, in any order (`[q_proj, v_proj]`); a name without a match is an
+    error. null takes every linear layer but the last, the classifier or output layer."""
 
     def problems(self) -> Iterable[Problem]:
         """Layers named twice."""
@@ -70,16 +70,16 @@ def _by_kind(penalties: tuple[Penalty, ...]) -> tuple[Penalty, ...]:
 
 
 class Recipe(Frozen):
-    """Everything that decides a training, with nothing left to choose."""
+    """Everything that decides a training, as constants."""
 
     method: str
-    """Name of the space's method that this recipe belongs to; `plain` for the baseline."""
+    """The space's method that this recipe belongs to; `plain` for the baseline."""
     head: Head | None = None
-    """Image-text models only: which classifier is trained against (see docs/architecture.md); null elsewhere."""
+    """Image-text models only: the classifier to train against (see docs/architecture.md); null elsewhere."""
     adapter: Adapter = FullAdapter()
     """Full fine-tuning or LoRA."""
     penalties: Annotated[tuple[Penalty, ...], AfterValidator(_by_kind)] = ()
-    """What pulls the training towards theta_0; one of a kind at most, in any order (kept sorted by kind)."""
+    """Pulls towards theta_0 during training; at most one of a kind, in any order (kept sorted by kind)."""
     learning_rate: PositiveFloat
     """Peak learning rate of AdamW."""
     epochs: Annotated[int, Field(gt=0, le=10_000)]
@@ -97,15 +97,15 @@ class Recipe(Frozen):
     clip_norm: PositiveFloat | None = 1.0
     """Largest L2 norm of the whole gradient; null does not clip."""
     augmentation: Literal["none", "flip", "crop"] = "none"
-    """Training images: as evaluated; mirrored at random; mirrored and cut out at random (90-100 % of the area)."""
+    """Training images: as evaluated; randomly mirrored; randomly mirrored and cropped (90-100 % of the area)."""
     precision: Precision = "fp32"
     """fp32, or autocast in bf16 or fp16 (with a gradient scaler); weights and optimiser state are always fp32."""
     gradient_checkpointing: bool = False
-    """Trades time for memory: activations are computed again in the backward pass."""
+    """Trades time for memory: activations are recomputed in the backward pass."""
     compile: bool = False
     """Runs the training step through torch.compile."""
     seed: NonNegativeInt
-    """Which of the space's seeds; everything random in the training derives from it."""
+    """One of the space's seeds; all randomness of the training derives from it."""
 
     def problems(self) -> Iterable[Problem]:
         """Settings that contradict each other."""
@@ -128,6 +128,6 @@ class Recipe(Frozen):
 
     @property
     def key(self) -> str:
-        """Twelve hex digits that name this recipe by its content."""
+        """Twelve hex digits that identify this recipe by its content."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]

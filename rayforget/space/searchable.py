@@ -16,11 +16,11 @@ from rayforget.space.frozen import Frozen, freeze, thaw
 from rayforget.space.recipe import Recipe
 
 CONSTANT, DOMAIN, CHOICE = "<constant>", "<domain>", "<choice>"
-"""Tags of a field's variants. Pydantic puts them into an error's location; spelt so that no key looks like one."""
+"""Tags of a field's variants, which pydantic puts into an error's location; spelt so that no key looks like one."""
 
 
-# Pydantic looks for a made class's docstrings in vain, through every frame up to the top and every module that is
-# loaded: seconds where torch and Ray are. Their fields bring descriptions of their own.
+# Pydantic would look for a made class's docstrings through every frame and every loaded module, in vain: seconds if
+# torch and Ray are loaded. The made fields bring descriptions of their own.
 _WITHOUT_SOURCE = ConfigDict(use_attribute_docstrings=False)
 
 
@@ -45,13 +45,13 @@ _MADE = {FloatDomain: _MadeFloat, IntDomain: _MadeInt}
 
 @cache
 def open_recipe() -> type[Frozen]:
-    """What `recipe` and each method may hold: every field of Recipe, constant or domain, none required."""
+    """The model of `recipe` and of each method: every field of Recipe, constant or domain, none required."""
     return _open(Recipe, without=("method", "seed"), complete=False)
 
 
 @cache
 def constant_recipe() -> type[Frozen]:
-    """What `plain.set` may hold: constants for the fields of Recipe that plain fine-tuning leaves to choose."""
+    """The model of `plain.set`: constants for the fields of Recipe that plain fine-tuning leaves to choose."""
     fields: dict[str, Any] = {
         name: (_annotation(info), _field(info, required=False))
         for name, info in Recipe.model_fields.items()
@@ -62,7 +62,7 @@ def constant_recipe() -> type[Frozen]:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Annotates a field that keeps nested dicts as they were written, once the model has accepted them."""
+    """Annotates a field that keeps nested dicts as written, once the model has accepted them."""
 
     model: Callable[[], type[Frozen]]
     """Makes the model that checks them."""
@@ -87,7 +87,7 @@ def _open(model: type[Frozen], *, without: tuple[str, ...] = (), complete: bool 
 
 
 def _field(info: FieldInfo, *, required: bool) -> Any:
-    """The field's description and default, the latter for readers of the schema only: what is unset stays unset."""
+    """The field's description and default, which is only for readers of the schema: what is unset stays unset."""
     if required:
         return Field(description=info.description)
     if info.is_required():
@@ -127,14 +127,14 @@ def _tag_of_choice(value: Any) -> str:
 
 
 def _choice(stem: str, constant: Any) -> type[Frozen]:
-    """A choice whose every value is one that the field takes."""
+    """A choice among values that the field takes."""
     info = ChoiceDomain.model_fields["choice"]
     field = (tuple[constant, ...], Field(min_length=1, description=info.description))
     return create_model(f"{stem}Choice", __base__=_MadeChoice, __doc__=ChoiceDomain.__doc__, choice=field)
 
 
 def _range(stem: str, number: Any) -> type[Frozen]:
-    """A range whose ends are values that the field takes."""
+    """A range between values that the field takes."""
     base = IntDomain if _base(number) is int else FloatDomain
     ends: dict[str, Any] = {
         end: (number, Field(description=base.model_fields[end].description)) for end in ("low", "high")
@@ -143,7 +143,7 @@ def _range(stem: str, number: Any) -> type[Frozen]:
 
 
 def _with_open_models(annotation: Any) -> Any:
-    """The same type with every model in it replaced by its open one."""
+    """The same type with every model in it replaced by its open version."""
     if isinstance(annotation, type) and issubclass(annotation, Frozen):
         return _open(annotation)
     origin, arguments = get_origin(annotation), get_args(annotation)

@@ -1,4 +1,4 @@
-"""Seeds that depend on what they are for, never on the order in which things happen."""
+"""Seeds that depend on their purpose, never on the order of execution."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The space files that come with rayforget: from the wheel, or from the checkout that it runs in."""
+"""The space files that come with rayforget, from the wheel or from the checkout it runs in."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def shipped_names() -> tuple[str, ...]:
 
 
 def shipped(name: str) -> Path:
-    """Path of a shipped space file; raises SpaceError naming those that exist."""
+    """Path of a shipped space file; raises SpaceError with the existing names."""
     path = shipped_folder() / f"{name}.yaml"
     if not path.is_file():
         raise SpaceError(f"no shipped space is called {name!r}; there are: {', '.join(shipped_names())}")
@@ -28,5 +28,5 @@ def shipped(name: str) -> Path:
 
 
 def quickstart() -> Path:
-    """The space that `rayforget sweep` runs when it is given none."""
+    """The space that `rayforget sweep` runs by default."""
     return shipped("quickstart")

@@ -1,4 +1,4 @@
-"""What must hold between a foundation, its tasks and its recipes: kinds that fit, something to learn and to score."""
+"""Rules between a foundation, its tasks and its recipes: kinds that fit, something to learn and to score."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def task_problems(space: "SpaceParts") -> Iterator[Problem]:
-    """Tasks of another kind than the foundation, roles without a task, and nothing or too much to train on."""
+    """Tasks of a kind that the foundation does not fit, roles without a task, and nothing or too much to train on."""
     misfits = list(_misfits(space))
     yield from misfits
     roles = {task.role for task in space.tasks.values() if task.is_scored}
@@ -37,7 +37,7 @@ def recipe_misfits(space: "SpaceParts") -> Iterator[Problem]:
 
 
 def sharding_misfits(space: "SpaceParts") -> Iterator[Problem]:
-    """Sharding of one worker."""
+    """Sharding with only one worker."""
     if space.resources.sharding == "fsdp" and space.resources.workers_per_slot == 1:
         text = "found fsdp with workers_per_slot: 1, which has nobody to share with: write none, or more workers"
         yield Problem(at=("resources", "sharding"), text=text)

@@ -14,5 +14,5 @@ Task = Annotated[
 
 
 def image_tasks(tasks: Mapping[str, Task]) -> dict[str, ZeroShotTask]:
-    """Those on images."""
+    """The tasks of images."""
     return {name: task for name, task in tasks.items() if isinstance(task, ZeroShotTask)}

@@ -1,4 +1,4 @@
-"""Texts to learn from and to be scored on: their sources, prompts and tasks, as the space file declares them."""
+"""Texts to train on and to be scored on: their sources, prompts and tasks, as the space file declares them."""
 
 from collections.abc import Iterable
 from itertools import combinations
@@ -15,29 +15,29 @@ LmEvalSplit = Literal["train", "validation", "test"]
 
 
 class Sequences(Frozen):
-    """How texts become a language model's training sequences, and how long what it is asked may be."""
+    """How texts become a language model's training sequences, and how long the input of scoring may be."""
 
     length: PositiveInt | None = None
-    """Longest training sequence in tokens; null takes what the model has positions for."""
+    """Longest training sequence in tokens; null takes as many as the model has positions for."""
     scored_length: PositiveInt | None = None
-    """Longest input of scoring in tokens, prompt and answer together; null takes what the model has positions for, as
-    lm-eval does."""
+    """Longest input of scoring in tokens, prompt and answer together; null takes as many as the model has positions
+    for, as lm-eval does."""
     too_long: Literal["cut", "drop"] = "cut"
-    """Training sequences beyond `length`: cut loses the beginning of the prompt (and of the answer its end, where the
-    answer alone is too long); drop leaves them out. Both are counted in the record."""
+    """Training sequences longer than `length`: cut removes the beginning of the prompt (and, if the answer alone is too
+    long, the end of the answer); drop leaves them out. Both are counted in the record."""
     loss_on: Literal["answer", "all"] = "answer"
-    """Which tokens are learnt: those of the answer (or output) and the end mark, or the prompt's too."""
+    """The tokens to learn: those of the answer (or output) and the end mark, or also the prompt's."""
     packing: bool = True
     """Puts short sequences side by side in one row; they do not see each other, so that only the speed changes."""
 
 
 class _Rows(Frozen):
-    """What all sources of rows share."""
+    """The fields that all sources of rows share."""
 
     fields: FrozenDict[str, str] = FrozenDict()
-    """Where the data calls them otherwise: our name of a field -> its column, e.g. {question: query}."""
+    """For data with other names: our name of a field -> its column, e.g. {question: query}."""
     limit: PositiveInt | None = None
-    """Only the first so many rows are taken; null takes all."""
+    """Takes only the first rows, at most this many; null takes all."""
 
 
 class JsonLinesSource(_Rows):
@@ -63,11 +63,11 @@ class TextDatasetSource(_Rows):
     path: FolderOrHubName
     """Local folder, or name on the hub."""
     config: str | None = None
-    """The data set's configuration, where it has several."""
+    """The data set's configuration, if it has several."""
     split: str
     """The data set's own name of the split to read."""
     revision: str | None = None
-    """Commit of a hub data set; null takes the newest, and the record names what was taken."""
+    """Commit of a hub data set; null takes the newest, and the record names the commit used."""
 
 
 class LanguageSource(Frozen):
@@ -77,9 +77,9 @@ class LanguageSource(Frozen):
     part: str
     """One of the world's parts, e.g. `medicine` or `commonsense`."""
     split: Literal["train", "val", "test"]
-    """No item is in two of them."""
+    """No item is in two splits."""
     count: Annotated[int, Field(gt=0, le=10_000_000)]
-    """How many items."""
+    """Number of items."""
     seed: NonNegativeInt = 0
     """Seed of the draws; another seed draws other items of the same kind."""
 
@@ -93,37 +93,37 @@ class TextCut(Frozen):
     """One labelled set cut in two by a seeded hash of each item's content."""
 
     source: TextSource
-    """The set that is cut."""
+    """The set to cut."""
     seed: NonNegativeInt = 0
-    """Seed of the hash; another seed is another cut."""
+    """Seed of the hash; another seed gives another cut."""
     val_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Share of the items that go to `val`; the others are `test`."""
 
 
 class _TextTask(Frozen):
-    """What all tasks on texts of the user's own share."""
+    """The fields that all text tasks of the user's own share."""
 
     role: Role
     """speciality: to be learnt; generality: not to be lost."""
     group: Name | None = None
-    """For generality, which is the mean over groups of the mean over a group's tasks: `common_sense`, say."""
+    """For generality, which is the mean over groups of the mean over a group's tasks, e.g. `common_sense`."""
     train: TextSource | None = None
-    """What is trained on. A speciality with `train` alone is learnt from and not scored."""
+    """The training set. A speciality with only `train` is trained on and not scored."""
     val: TextSource | None = None
-    """What search, schedulers, frontier and pick see."""
+    """Seen by search, schedulers, frontier and pick."""
     test: TextSource | None = None
-    """What the report alone sees."""
+    """Seen only by the report."""
     cut: TextCut | None = None
-    """Instead of `val` and `test`, for sets with one labelled split."""
+    """In place of `val` and `test`, for sets with one labelled split."""
 
     @property
     def is_scored(self) -> bool:
-        """Whether the task counts in a score, or is only learnt from."""
+        """Whether the task counts in a score, or is only trained on."""
         return self.val is not None or self.cut is not None
 
     @property
     def metric_word(self) -> str:
-        """What tables call its score."""
+        """The score's name in tables."""
         return str(getattr(self, "metric", "likelihood"))
 
     def problems(self) -> Iterable[Problem]:
@@ -157,7 +157,7 @@ class MultipleChoiceTask(_TextTask):
 
     kind: Literal["multiple_choice"]
     prompt: str = "{context}\nQuestion: {question}\nAnswer:"
-    """The text before the answer. A line that names a field which the row lacks is left out."""
+    """The text before the answer. A line with a field that the row lacks is left out."""
     metric: Metric = "acc"
     """acc: the choice with the highest log-likelihood is right; acc_norm: per character of the choice;
     likelihood: 2^(-bits per byte) of the right choice."""
@@ -168,7 +168,7 @@ class InstructionTask(_TextTask):
 
     kind: Literal["instruction"]
     prompt: str = "Instruction: {instruction}\nInput: {input}\nOutput:"
-    """The text before the output. A line that names a field which the row lacks is left out."""
+    """The text before the output. A line with a field that the row lacks is left out."""
 
 
 class PlainTextTask(_TextTask):
@@ -181,9 +181,9 @@ class LmEvalCut(Frozen):
     """One split of an lm-eval task cut in two by a seeded hash of each item's content."""
 
     split: LmEvalSplit
-    """Which of the task's own splits is cut."""
+    """The task's own split to cut."""
     seed: NonNegativeInt = 0
-    """Seed of the hash; another seed is another cut."""
+    """Seed of the hash; another seed gives another cut."""
     val_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Share of the items that go to `val`; the others are `test`."""
 
@@ -195,28 +195,29 @@ class LmEvalTask(Frozen):
     role: Role
     """speciality: to be learnt; generality: not to be lost."""
     group: Name | None = None
-    """For generality, which is the mean over groups of the mean over a group's tasks: `common_sense`, say."""
+    """For generality, which is the mean over groups of the mean over a group's tasks, e.g. `common_sense`."""
     task: str
-    """lm-eval's name of it: medmcqa, pubmedqa, hellaswag, arc_easy, ifeval, ... (`lm-eval ls tasks` lists them)."""
+    """lm-eval's name of the task: medmcqa, pubmedqa, hellaswag, arc_easy, ifeval, ... (`lm-eval ls tasks` lists
+    them)."""
     metric: str
     """One of the task's own per-item metrics (acc, acc_norm, exact_match, prompt_level_strict_acc, ...), or
     `likelihood`: 2^(-bits per byte) of the right answer, or of the whole text."""
     data_files: FrozenDict[str, LocalPath] = FrozenDict()
-    """Local files of the task's schema in place of its data set: its own split name -> a .jsonl or .parquet file."""
+    """Local files with the task's schema, in place of its data set: its own split name -> a .jsonl or .parquet file."""
     revision: str | None = None
-    """Commit of its data set on the hub; null takes the newest, and the record names what was taken."""
+    """Commit of its data set on the hub; null takes the newest, and the record names the commit used."""
     val: LmEvalSplit | None = None
-    """Which of the task's own splits search, schedulers, frontier and pick see."""
+    """The task's own split that search, schedulers, frontier and pick see."""
     test: LmEvalSplit | None = None
-    """Which of its splits the report alone sees."""
+    """The task's own split that only the report sees."""
     cut: LmEvalCut | None = None
-    """Instead of `val` and `test`, for tasks with one labelled split."""
+    """In place of `val` and `test`, for tasks with one labelled split."""
     limit: PositiveInt | None = None
-    """Only the first so many documents of each split are taken; null takes all."""
+    """Takes only the first documents of each split, at most this many; null takes all."""
 
     @property
     def train(self) -> None:
-        """Nothing: what is trained on is declared as multiple_choice, instruction or text."""
+        """None: training sets are declared as multiple_choice, instruction or text."""
 
     @property
     def is_scored(self) -> bool:
@@ -225,7 +226,7 @@ class LmEvalTask(Frozen):
 
     @property
     def metric_word(self) -> str:
-        """What tables call its score."""
+        """The score's name in tables."""
         return self.metric
 
     def problems(self) -> Iterable[Problem]:

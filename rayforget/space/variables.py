@@ -13,9 +13,9 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^${}]*))?\}")
 def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
     """The document with every variable replaced.
 
-    A name is looked up in the file's own `vars`, then in the environment; the values of `vars` themselves read the
-    environment only. As in a shell, `:-default` stands in for what is not set or empty. Raises SpaceError with all
-    that is malformed, set nowhere, or never used.
+    A name is looked up in the file's own `vars`, then in the environment; the values of `vars` themselves read only the
+    environment. As in a shell, `:-default` replaces what is unset or empty. Raises SpaceError for all that is
+    malformed, set nowhere, or never used.
     """
     problems: list[str] = []
     used: set[str] = set()

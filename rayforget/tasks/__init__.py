@@ -1,1 +1,1 @@
-"""What is learnt and what must not be lost."""
+"""The tasks: what is to be learnt and what must not be lost."""

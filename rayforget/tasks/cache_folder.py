@@ -1,4 +1,4 @@
-"""One folder of a node's cache: written under a temporary name, moved into place whole, cleared of what died midway."""
+"""Writes one folder of a node's cache under a temporary name, moves it into place whole, clears leftovers."""
 
 import shutil
 import tempfile
@@ -9,11 +9,11 @@ from pathlib import Path
 
 @contextmanager
 def written_whole(folder: Path, *, is_whole: Callable[[Path], bool]) -> Iterator[Path]:
-    """Within, an empty folder to write into; afterwards it is `folder`. Of two processes at once, both succeed.
+    """Yields an empty folder to write into, which then becomes `folder`. If two processes do so at once, both succeed.
 
     Args:
-        folder: where to; what is there and not whole is replaced.
-        is_whole: whether a folder holds everything; another process may have been faster.
+        folder: the target; an incomplete one is replaced.
+        is_whole: whether a folder is complete; another process may have been faster.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.", ignore_cleanup_errors=True) as name:
@@ -31,6 +31,6 @@ def written_whole(folder: Path, *, is_whole: Callable[[Path], bool]) -> Iterator
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes what processes left that died while they wrote this folder; only under its lock."""
+    """Removes what processes left that died while writing this folder; call only under its lock."""
     for leftover in folder.parent.glob(f"{folder.name}.*"):
         shutil.rmtree(leftover, ignore_errors=True)

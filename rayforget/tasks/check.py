@@ -12,15 +12,15 @@ from rayforget.tasks.text.resolved import ResolvedText
 
 
 def check_data(loaded: LoadedSpace, *, contents: bool = True, hashes: HashStore | None = None) -> Opened:
-    """Opens all data that the space names; decodes and tokenises nothing, and writes nothing but `hashes`.
+    """Opens all data that the space names; decodes and tokenises nothing, and writes only to `hashes`.
 
     Args:
         loaded: the space.
-        contents: also read items, to refuse contents that two splits share, empty halves of a cut and empty files.
-        hashes: content hashes that this node remembers; what is read is kept there, unless it only looks.
+        contents: also read items, to refuse contents shared by two splits, empty halves of a cut and empty files.
+        hashes: the content hashes that this node remembers; new ones are added unless the store is read-only.
 
     Raises:
-        SpaceError: with the file and line of what is wrong.
+        SpaceError: names the file and line of the fault.
     """
     try:
         tasks = open_tasks(loaded.space.tasks, hashes=hashes)
@@ -38,9 +38,9 @@ def check_data(loaded: LoadedSpace, *, contents: bool = True, hashes: HashStore 
 
 
 def check_tasks(space: Space) -> None:
-    """Opens all data of a recorded space; what two splits share was refused when its sweep was started.
+    """Opens all data of a recorded space; shared contents were refused when its sweep was started.
 
     Raises:
-        TaskError: something is no longer there.
+        TaskError: some data is no longer there.
     """
     open_tasks(space.tasks)

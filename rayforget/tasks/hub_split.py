@@ -1,4 +1,4 @@
-"""One split of a Hugging Face data set, from a local folder or the hub -> its table, and the commit it came from."""
+"""One split of a Hugging Face data set, from a local folder or the hub -> its table and its commit."""
 
 import os
 import re
@@ -13,13 +13,13 @@ SCRIPT_ADVICE = (
     "(`revision: refs/convert/parquet`), or write its splits to JSON lines or Parquet once, with an older `datasets`, "
     "and name these files"
 )
-"""What to do with a data set that is code."""
+"""Advice for a data set that is code."""
 IS_COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
-"""Forty hex digits: a commit, and no branch or tag."""
+"""Forty hex digits: a commit, not a branch or tag."""
 
 
 class HubSplit(Protocol):
-    """What names a split: a declared source."""
+    """The fields of a declared source that name a split."""
 
     @property
     def path(self) -> str:
@@ -28,7 +28,7 @@ class HubSplit(Protocol):
 
     @property
     def config(self) -> str | None:
-        """The data set's configuration, where it has several."""
+        """The data set's configuration, if it has several."""
         ...
 
     @property
@@ -47,11 +47,11 @@ def load_split(wanted: HubSplit, *, files: str) -> tuple[Any, str | None]:
 
     Args:
         wanted: the split.
-        files: what a local folder is expected to hold, for messages: `Parquet or Arrow files`.
+        files: what a local folder should hold, for messages: `Parquet or Arrow files`.
 
     Raises:
-        TaskError: there is no such folder, split or data set, or it was not taken at the commit that was asked for;
-            says how to download one that is only on the hub.
+        TaskError: there is no such folder, split or data set, or it is not at the commit that was asked for; if it is
+            only on the hub, the message says how to download it.
     """
     folder = Path(wanted.path).expanduser()
     local = folder.is_dir()
@@ -81,7 +81,7 @@ def load_split(wanted: HubSplit, *, files: str) -> tuple[Any, str | None]:
 
 
 def download_command(path: str, config: str | None, *, split: str | None = None, revision: str | None = None) -> str:
-    """What to do where a data set of the hub is not on this machine."""
+    """The command that downloads a data set of the hub to this machine."""
     arguments = [repr(value) for value in (path, config) if value is not None]
     arguments += [f"{name}={value!r}" for name, value in (("split", split), ("revision", revision)) if value]
     command = f"from datasets import load_dataset; load_dataset({', '.join(arguments)})"
@@ -94,7 +94,7 @@ def is_script(error: Exception) -> bool:
 
 
 def quiet_library() -> Any:
-    """`datasets` without telemetry, download counts and progress bars, unless the user's environment asks for them."""
+    """`datasets` without telemetry, download counts and progress bars, unless the environment asks for them."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
     need("datasets", "a source of kind: dataset")
@@ -106,10 +106,10 @@ def quiet_library() -> Any:
 
 
 def check_revision(wanted: HubSplit, found: str | None) -> None:
-    """Refuses another commit than the one that was asked for: without a network the library takes what it has.
+    """Refuses a commit other than the requested one: without a network the library uses whatever it has.
 
     Raises:
-        TaskError: names both commits.
+        TaskError: the message names both commits.
     """
     asked = wanted.revision or ""
     if found is not None and IS_COMMIT.fullmatch(asked) and found != asked:
@@ -120,18 +120,18 @@ def check_revision(wanted: HubSplit, found: str | None) -> None:
 
 
 def commit_in(*origins: object) -> str | None:
-    """The first 40-digit commit in any of the texts that say where a data set came from."""
+    """The first 40-digit commit in any of the texts that describe a data set's origin."""
     found = IS_COMMIT.search(" ".join(map(str, origins)))
     return found.group() if found else None
 
 
 def title(wanted: HubSplit) -> str:
-    """For messages."""
+    """The split's name in messages."""
     return f"{wanted.path}[{wanted.split}]"
 
 
 def _saved(loaded: Any, wanted: HubSplit) -> Any:
-    """The wanted split of what `save_to_disk` wrote: a dictionary of splits, or one of them."""
+    """The wanted split from the output of `save_to_disk`: a dictionary of splits, or one of them."""
     if isinstance(loaded, dict):
         if wanted.split not in loaded:
             raise TaskError(f"{wanted.path}: no split {wanted.split!r}; found {sorted(loaded)}")

@@ -1,4 +1,4 @@
-"""Errors about data -> the same errors at the key of the space file that names the data."""
+"""Errors about data -> the same errors, prefixed with the space file's key that names the data."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from rayforget.errors import TaskError
 
 @contextmanager
 def at_key(key: str) -> Iterator[None]:
-    """Puts the key (`tasks.photo.val`) and a colon in front of the message of a TaskError raised inside."""
+    """Prefixes the message of a TaskError raised inside with the key (`tasks.photo.val`) and a colon."""
     try:
         yield
     except TaskError as error:

@@ -1,4 +1,4 @@
-"""Declared tasks of any kind -> resolved ones: their data opened, labels and prompts settled."""
+"""Declared tasks of any kind -> resolved ones: data opened, labels and prompts settled."""
 
 from collections.abc import Mapping
 
@@ -18,10 +18,10 @@ def open_tasks(tasks: Mapping[str, Task], *, hashes: HashStore | None = None) ->
 
     Args:
         tasks: by name.
-        hashes: what this node remembers of its files' contents; None reads them all.
+        hashes: the content hashes that this node remembers; None reads all files.
 
     Raises:
-        TaskError: starts with the key in the space file, e.g. `tasks.photo.val: ...`.
+        TaskError: the message starts with the key in the space file, e.g. `tasks.photo.val: ...`.
     """
     images = image_tasks(tasks)
     texts = {name: task for name, task in tasks.items() if name not in images}

@@ -1,4 +1,4 @@
-"""A task's splits -> an error where an image stands in two of them, or a split has none or too many empty files."""
+"""A task's splits -> an error if two share an image, or one has no items or too many empty files."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,20 +9,20 @@ from rayforget.tasks.keys import at_key
 from rayforget.tasks.resolved import ResolvedTask
 
 Part = tuple[LabelledImages, NDArray[np.int64]]
-"""A source and the indices of its items that have a class."""
+"""A source and the indices of those of its items that have a class."""
 _SURELY_SOME = 50
-"""Of so many expected items, none comes with a chance of e^-50."""
+"""With so many expected items, the chance of getting none is e^-50."""
 
 
 def check_overlaps(task: ResolvedTask) -> None:
     """Refuses equal images (by their encoded bytes) in two of train, val and test.
 
-    Only images whose byte size occurs in two splits are read, and drawn ones only where two splits draw from the same
+    Only images whose byte size occurs in two splits are read, and drawn ones only if two splits draw from the same
     random streams. The halves of a cut cannot share an image.
 
     Raises:
-        TaskError: names two such items and says how many there are; or a split has more empty files than its
-            max_broken, or an item that is not there.
+        TaskError: two splits share items (the message names two and says how many there are), a split has more empty
+            files than its max_broken, or an item is missing.
     """
     parts: dict[str, Part] = {}
     sizes: dict[str, NDArray[np.int64] | None] = {}
@@ -50,10 +50,10 @@ def check_overlaps(task: ResolvedTask) -> None:
 
 
 def check_halves(task: ResolvedTask) -> None:
-    """Refuses a cut that leaves nothing to one of its halves; reads its items only where that is at all likely.
+    """Refuses a cut with an empty half; reads its items only if that is at all likely.
 
     Raises:
-        TaskError: the half is empty.
+        TaskError: a half is empty.
     """
     for items in task.splits.values():
         if items.half is not None and items.expected_count < _SURELY_SOME:
@@ -61,7 +61,7 @@ def check_halves(task: ResolvedTask) -> None:
 
 
 def _sizes(images: LabelledImages, indices: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """Byte sizes of the items; None where the source does not know them."""
+    """Byte sizes of the items; None if the source does not know them."""
     known: list[int] = []
     for index in indices.tolist():
         size = images.size(index)
@@ -83,7 +83,7 @@ def _check_empty(
 
 
 def _candidates(parts: dict[str, Part], sizes: dict[str, NDArray[np.int64] | None]) -> dict[str, Part]:
-    """The items whose byte size occurs in two parts, empty files aside; all where a source does not know sizes."""
+    """The items whose byte size occurs in two parts, except empty files; all items of a source without known sizes."""
     streams = {images.stream for images, _ in parts.values()}
     if len(parts) < 2 or (None not in streams and len(streams) == len(parts)):
         return {}

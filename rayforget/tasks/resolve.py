@@ -1,7 +1,7 @@
-"""Declared tasks -> resolved ones: sources opened, labels mapped to classes, prompts settled; nothing is decoded.
+"""Declared tasks -> resolved ones: sources opened, labels mapped to classes, prompts settled; nothing decoded.
 
-Cheap: files are listed and labels read, no image is. What reads images (the halves of a cut, `check_overlaps`) runs
-when it is asked for.
+This is cheap: it lists files and reads labels but no image. What reads images (the halves of a cut, `check_overlaps`)
+runs on demand.
 """
 
 from collections.abc import Mapping
@@ -28,13 +28,13 @@ __all__ = ["Half", "ResolvedTask", "SplitItems", "check_overlaps", "resolve_task
 def resolve_tasks(tasks: Mapping[str, ZeroShotTask], *, hashes: HashStore | None = None) -> dict[str, ResolvedTask]:
     """Opens every task's data and settles its classes and prompts.
 
-    With `hashes`, items that were hashed on this node before are not read for it again.
+    With `hashes`, items that this node has hashed before are not read again for their hashes.
 
-    Classes: the task's own, else the suite's, else what its first source (train, val, test) calls its labels, with _
-    read as a space. Prompts: the task's own, else the suite's, else the trained speciality's.
+    Classes: the task's own, else the suite's, else the names in its first source (train, val, test), with _ read as a
+    space. Prompts: the task's own, else the suite's, else the trained speciality's.
 
     Raises:
-        TaskError: starts with the key in the space file, e.g. `tasks.photo.val: ...`.
+        TaskError: the message starts with the key in the space file, e.g. `tasks.photo.val: ...`.
     """
     suites = {name: _suite(name, task) for name, task in tasks.items()}
     templates = {name: task.templates or _templates(suites[name]) for name, task in tasks.items()}
@@ -54,7 +54,7 @@ def _templates(suite: Suite | None) -> tuple[str, ...] | None:
 
 
 def _declared(task: ZeroShotTask) -> dict[Declared, Source]:
-    """The task's sources by their key, in the order in which they name the classes."""
+    """The task's sources by key, in the order in which they name the classes."""
     named: dict[Declared, Source | None] = {
         "train": task.train,
         "val": task.val,
@@ -106,7 +106,7 @@ def _resolve(
 
 
 def _class_names(task: ZeroShotTask, opened: list[ImageSource]) -> tuple[str, ...]:
-    """The task's own names, else those of its first source that has any."""
+    """The task's own names, else those of the first source that has any."""
     names = task.classes or next((source.class_names for source in opened if source.class_names), None)
     if names is None:
         raise TaskError("the data has only class indices; give the class names in their order")

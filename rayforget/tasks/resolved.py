@@ -1,4 +1,4 @@
-"""A task with its names, prompts and items settled: what foundations and scorers work from."""
+"""A task with its names, prompts and items settled, as foundations and scorers use it."""
 
 import copy
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ SplitName = Literal["train", "val", "test"]
 Side = Literal["val", "test"]
 
 HALVES: tuple[Side, Side] = ("val", "test")
-"""What a cut makes."""
+"""The two sides of a cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +32,10 @@ class Half:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitItems:
-    """The items of one split: those of its source that have a class, or one half of them."""
+    """The items of one split: all items of its source that have a class, or one half of them."""
 
     key: str
-    """Where the space file declares them: `tasks.photo.val`, or `tasks.photo.cut` for both halves."""
+    """The space file's key: `tasks.photo.val`, or `tasks.photo.cut` for both halves."""
     source: LabelledImages
     """`source.label(index)` is the item's class; see `ResolvedTask.num_classes`."""
     max_broken: int
@@ -43,12 +43,12 @@ class SplitItems:
 
     @property
     def revision(self) -> str | None:
-        """Commit of the hub data set that the items are from, where they are from one."""
+        """The commit of the hub data set that the items come from, if any."""
         return self.source.revision
 
     @property
     def indices(self) -> NDArray[np.int64]:
-        """Indices into `source`, ascending. A half reads every item of the source once, for its content hash.
+        """Indices into `source`, ascending. A half reads every item of the source once for its content hash.
 
         Raises:
             TaskError: the half is empty.
@@ -66,7 +66,7 @@ class SplitItems:
 
     @property
     def expected_count(self) -> int:
-        """Number of items, without reading any: of a half, what its share makes of them."""
+        """Number of items, without reading any; for a half, the expected number by its share."""
         kept = int(np.count_nonzero(self.source.labels >= 0))
         if self.half is None:
             return kept
@@ -74,7 +74,7 @@ class SplitItems:
         return round(kept * share)
 
     def few(self, count: int) -> "SplitItems":
-        """So many items at most, spread over the whole set, since files of one class may be of one size."""
+        """At most `count` items, spread over the whole set, since files of one class may be of one size."""
         source = copy.copy(self.source)
         kept = np.flatnonzero(source.labels >= 0)
         chosen = kept[np.unique(np.linspace(0, len(kept) - 1, min(count, len(kept))).astype(np.int64))]
@@ -90,19 +90,19 @@ class ResolvedTask:
     name: str
     role: Role
     group: str | None
-    """Of a generality task; None of a speciality."""
+    """A generality task's group; None for a speciality."""
     class_ids: tuple[str, ...]
-    """What says that two tasks mean the same class: WordNet ids for the suites, else the names. Unique."""
+    """Identify classes across tasks: WordNet ids for the suites, else the names. Unique."""
     class_names: tuple[str, ...]
-    """What goes into the prompts; two ImageNet classes may share a name."""
+    """The names used in prompts; two ImageNet classes may share a name."""
     templates: tuple[str, ...]
     """Prompts with {} for the class name."""
     splits: Mapping[SplitName, SplitItems]
-    """`val` and `test`, and `train` for the speciality that is learnt."""
+    """`val` and `test`, and `train` for the trained speciality."""
     class_groups: tuple[tuple[int, ...], ...] | None = None
     """Label -> indices into `class_names`; a label's logit is the largest of theirs. None: labels are the indices."""
     metric: str = "accuracy"
-    """Name of the metric that scores it."""
+    """Name of the task's metric."""
 
     @property
     def num_classes(self) -> int:
@@ -110,11 +110,11 @@ class ResolvedTask:
         return len(self.class_groups) if self.class_groups is not None else len(self.class_names)
 
     def few(self, count: int) -> "ResolvedTask":
-        """With `count` items of each split at most, to time what is done with one; halves of a cut begin alike."""
+        """The task with at most `count` items per split, for timing; both halves of a cut get the same items."""
         return replace(self, splits={name: items.few(count) for name, items in self.splits.items()})
 
     def indices_within(self, other: "ResolvedTask") -> tuple[int, ...] | None:
-        """Where this task's classes stand among another's; None unless all of them are there."""
+        """The positions of this task's classes among another's; None unless all of them are there."""
         position = {class_id: index for index, class_id in enumerate(other.class_ids)}
         if not position.keys() >= set(self.class_ids):
             return None

@@ -1,4 +1,4 @@
-"""A space and its opened data -> the same space, every hub data set named with the commit that was taken."""
+"""A space and its opened data -> the same space with the commit of every hub data set."""
 
 from typing import TYPE_CHECKING
 
@@ -9,20 +9,20 @@ if TYPE_CHECKING:
 
 
 def pin_revisions(space: Space, tasks: "Opened") -> Space:
-    """What a sweep records, and what its workers and every resume of it open: the data that the driver has checked.
+    """The space that a sweep records and its workers and resumes open, pinned to the data that the driver has checked.
 
-    Without it each of them takes the newest commit, and nobody can tell later which one that was.
+    Otherwise each of them would take the newest commit, and nobody could tell later which one that was.
 
     Args:
         space: with or without `revision`; a branch or a tag becomes its commit.
-        tasks: its tasks as they were opened; local data has no commit and stays as it is.
+        tasks: its opened tasks; local data has no commit and stays as it is.
     """
     tree = space.model_dump(mode="json")
     for name, task in tasks.items():
         for items in task.splits.values():
             if items.revision is not None:
                 declared = tree["tasks"][name]
-                if declared["kind"] != "lm_eval":  # which has one data set for all its splits
+                if declared["kind"] != "lm_eval":  # lm-eval has one data set for all its splits
                     declared = declared[items.key.rpartition(".")[2]]
                     declared = declared["source"] if items.key.endswith(".cut") else declared
                 declared["revision"] = items.revision

@@ -1,1 +1,1 @@
-"""Recipe and learner to fine-tuned weights."""
+"""A recipe and a learner -> fine-tuned weights."""

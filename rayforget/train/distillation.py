@@ -1,8 +1,8 @@
-"""The divergence between theta_0's logits and a model's, and theta_0's answers from the module that is trained.
+"""The divergence between theta_0's logits and a model's, and theta_0's answers from the module being trained.
 
-The teacher needs no second module. Where a LoRA alone is trained it is the same weights with the adapter off; else it
-is the module called with the trained tensors' start values in place of their current ones (a trained head's teacher
-is its frozen start).
+The teacher needs no second module. If only a LoRA is trained, it is the same weights with the adapter off; otherwise it
+is the module called with the trained tensors' start values in place of their current ones (a trained head's teacher is
+its frozen start).
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,12 @@ from rayforget.train.lora import adapters_off
 
 @torch.no_grad()
 def teacher_output(module: nn.Module, start: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Tensor:
-    """What theta_0's forward returns (see `Learner`); draws no random number and leaves the module as it was.
+    """What theta_0's forward returns (see `Learner`); draws no random numbers and leaves the module as it was.
 
     Args:
         module: the trained module, not wrapped by DDP or compile.
-        start: start values by name, of all trained tensors but a LoRA's factors; empty: the adapter is switched off.
+        start: start values by name, of all trained tensors except a LoRA's factors; if empty, the adapter is switched
+            off.
         inputs: keyword arguments of the module's forward.
     """
     was_training = [part for part in module.modules() if part.training]
@@ -46,11 +47,11 @@ def teacher_output(module: nn.Module, start: Mapping[str, Tensor], inputs: Mappi
 def distillation_loss(
     logits: Float[Tensor, "n c"], teacher: Float[Tensor, "n c"], temperature: float
 ) -> Float[Tensor, ""]:
-    """T^2 * sum_i KL(teacher_i || student_i), a scalar in fp32: the sum over targets, not yet their mean.
+    """T^2 * sum_i KL(teacher_i || student_i), a scalar in fp32: the sum over targets, not their mean.
 
     Args:
-        logits: the student's.
-        teacher: theta_0's.
+        logits: the student's logits.
+        teacher: theta_0's logits.
         temperature: T > 0.
     """
     loss: Tensor = _Divergence.apply(logits, teacher, temperature)
@@ -58,7 +59,7 @@ def distillation_loss(
 
 
 class _Divergence(torch.autograd.Function):
-    """Forward takes the gradient too, T * (softmax(z / T) - softmax(z_0 / T)): one tensor is kept, not six."""
+    """Forward computes the gradient too, T * (softmax(z / T) - softmax(z_0 / T)), to keep one tensor instead of six."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -75,6 +76,6 @@ class _Divergence(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
-        # Nobody else holds it; a second backward finds it changed, and torch says so. It is rounded to the logits' type
+        # In place, since nothing else holds it; torch reports a second backward. It is rounded to the logits' type only
         # after a loss scale has lifted it, as fp16 needs.
         return gradient.mul_(grad).to(ctx.dtype), None, None

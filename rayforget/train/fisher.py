@@ -2,10 +2,10 @@
 
     F_i = mean over samples n of (d loss_n / d theta_i)^2   at theta_0
 
-loss_n is one sample's own loss: of an image its cross-entropy, of a text the sum over its answer's tokens; without
-augmentation, label smoothing or packing. It is the mean of squares, not the square of the batch's mean gradient, which
-would be next to nothing at a minimum. A tensor that is used in several places has one gradient, the sum of its uses',
-which is squared then.
+loss_n is one sample's own loss (an image's cross-entropy, or the sum over a text's answer tokens), without
+augmentation, label smoothing or packing. F is the mean of squares, not the square of the batch's mean gradient, which
+would be close to 0 at a minimum. A tensor used in several places has one gradient, the sum over its uses, which is then
+squared.
 """
 
 from collections.abc import Mapping
@@ -21,22 +21,22 @@ from rayforget.heartbeat import beat
 from rayforget.train.penalties.hooks import Training
 
 _VERSION = "1"
-"""Of what this file computes: kept results of another version are not taken."""
+"""The version of this file's computation: results kept by another version are not used."""
 
 
 def fisher_information(training: Training, task: str, split: str, *, samples: int | None) -> dict[str, Tensor]:
-    """F of every trained weight that the task's loss depends on, by the module's names, on the training's device.
+    """F of every trained weight on which the task's loss depends, by the module's names, on the training's device.
 
     Every rank calls it and gets the whole. It is computed once for a model, its data and objective, and kept.
 
     Args:
         training: at theta_0; gives the sources.
-        task: whose items.
-        split: of that task.
-        samples: how many of them, spread evenly; None takes all.
+        task: the task.
+        split: the task's split.
+        samples: the number of items, spread evenly; None takes all.
 
     Raises:
-        TrainingError: on every rank; there are no sources, or F is not finite, or 0 everywhere.
+        TrainingError: on every rank, if there are no sources, or F is not finite, or 0 everywhere.
     """
     if training.sources is None:
         raise TrainingError(
@@ -55,11 +55,11 @@ def fisher_information(training: Training, task: str, split: str, *, samples: in
 
 
 def diagonal_fisher(learner: Learner, count: int) -> dict[str, Tensor]:
-    """F over `count` of the learner's items, in fp32 on CPU; the ranks share the items.
+    """F over `count` of the learner's items, in fp32 on the CPU; the ranks share the items.
 
     Args:
         learner: at theta_0, whole on this rank.
-        count: how many items, spread evenly over all.
+        count: the number of items, spread evenly over all.
     """
     trained = {name: p for name, p in learner.module.named_parameters() if p.requires_grad}
     sums = {name: torch.zeros_like(parameter, dtype=torch.float64) for name, parameter in trained.items()}
@@ -75,11 +75,11 @@ def diagonal_fisher(learner: Learner, count: int) -> dict[str, Tensor]:
 
 
 def normalised(fisher: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], float]:
-    """F over its mean, and that mean: over all trained weights, those included that have no F.
+    """F over its mean, and that mean: over all trained weights, including those without F.
 
     Args:
-        fisher: by name; whole.
-        weights: all trained weights, which may be in shards: their sizes are the whole ones.
+        fisher: F by name; whole tensors.
+        weights: all trained weights, which may be in shards; their sizes are those of the whole tensors.
     """
     total = sum(float(of_weight.double().sum()) for of_weight in fisher.values())
     mean = total / sum(weight.numel() for weight in weights.values())
@@ -87,7 +87,7 @@ def normalised(fisher: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> t
 
 
 def _loss_of(learner: Learner, index: Tensor) -> Tensor:
-    """Of one item, the sum over its targets."""
+    """One item's loss, the sum over its targets."""
     batch = learner.batch(index[None], torch.Generator().manual_seed(0))
     found: Tensor = learner.module(**batch.inputs)
     logits = found if learner.output is None else learner.module(features=found)

@@ -17,22 +17,22 @@ from rayforget.train.schedule import checkpoint_steps
 from rayforget.train.trainer import Trainer
 
 _SAVING = 1 / 20
-"""Largest share of a training's time that goes into saving it."""
+"""Largest share of a training's time to spend on saving it."""
 _ASK_EVERY = 8
-"""Steps between two questions to rank 0 whether to save; each makes all ranks and devices wait."""
+"""Steps between asking rank 0 whether to save; each time all ranks and devices wait."""
 
 Progress = Callable[[int, int], None]
-"""Called with (steps done, steps in all) after every step."""
+"""Called with (steps done, total steps) after every step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """theta_1 as it stands after some steps."""
+    """theta_1 as it is after some steps."""
 
     step: int
     fraction: float
     theta_1: Mapping[str, Tensor]
-    """All canonical tensors, adapters merged, on CPU in fp32."""
+    """All canonical tensors, adapters merged, on the CPU in fp32."""
     facts: Mapping[str, Any]
     """Loss of the last step, skipped steps, seconds of training so far."""
 
@@ -53,32 +53,32 @@ def train(
     """Fine-tunes and yields a snapshot at each of `fractions`.
 
     Runs alike in one process, under torchrun and in a Ray Train worker: every rank calls it with the same arguments.
-    Between two snapshots the caller may use the device; nothing random is drawn from the global generators except
-    what dropout needs, and that is seeded anew at every step.
+    Between two snapshots the caller may use the device; only dropout draws from the global random generators, and it is
+    reseeded at every step.
 
     Args:
         learner: fresh, at theta_0; it is trained in place.
-        recipe: what to do.
-        seed: everything random in the training derives from it.
+        recipe: the recipe to train by.
+        seed: all randomness of the training derives from it.
         fractions: shares of the training in (0, 1].
-        resume: a state that `save` got from an earlier run of the same training; steps already done are not repeated,
+        resume: a state passed to `save` in an earlier run of the same training; steps already done are not repeated,
             and neither are snapshots before that state's step.
-        save: takes the state to resume from, on rank 0, about every `save_every_s` seconds and at each snapshot but the
-            last, which is followed by its record. A save that takes long is the last for twenty times as long.
+        save: takes the state to resume from, on rank 0, about every `save_every_s` seconds and at each snapshot except
+            the last, whose record follows at once. After a slow save, twenty times its duration pass before the next.
         save_every_s: seconds between two saves.
         progress: called on every rank after every step.
         sharded: each rank keeps a share of the weights (FSDP2) instead of all of them (DDP).
-        sources: what penalties may ask of other data; without it those that do are refused.
+        sources: what penalties may ask of other data; without it, penalties that need other data are refused.
 
     Raises:
-        TrainingError: on every rank alike, when a loss or a gradient is not finite.
+        TrainingError: on every rank alike, if a loss or a gradient is not finite.
     """
     if recipe.compile:
         _forget_compiled_code()
     trainer = Trainer(learner, recipe, seed=seed, sharded=sharded, sources=sources)
     if resume is not None:
         trainer.load_state_dict(resume)
-        resume = None  # else it would lie in memory beside the training: 12 bytes a weight
+        resume = None  # frees its memory: 12 bytes a weight
     snapshots = checkpoint_steps(fractions, trainer.total_steps)
     clock = _SaveClock(save_every_s)
     with _deterministic_dropout(recipe, trainer.device):
@@ -91,7 +91,7 @@ def train(
             due = trainer.step in snapshots
             if save is not None and trainer.step < trainer.total_steps and _saves_now(trainer, clock, due, sharded):
                 started = time.monotonic()
-                state = trainer.state_dict()  # of shards, all ranks together
+                state = trainer.state_dict()  # if sharded, all ranks together
                 if rank() == 0:
                     save(state)
                 clock.saved(started)
@@ -100,18 +100,18 @@ def train(
 
 
 class _SaveClock:
-    """When the next save is due: not before the last one's duration is a twentieth of the time since."""
+    """Decides when the next save is due: once the last one's duration is a twentieth of the time since."""
 
     def __init__(self, every_s: float) -> None:
         self._every_s, self._last, self._duration = every_s, time.monotonic(), 0.0
 
     def allows(self, *, snapshot: bool) -> bool:
-        """Whether to save now; at a snapshot without waiting for `every_s`."""
+        """Whether to save now; a snapshot does not wait for `every_s`."""
         since = time.monotonic() - self._last
         return (snapshot or since > self._every_s) and since >= self._duration / _SAVING
 
     def saved(self, started: float) -> None:
-        """Takes note of a save that began at `started` and ends now."""
+        """Records a save that began at `started` and ends now."""
         self._last = time.monotonic()
         self._duration = self._last - started
 
@@ -130,9 +130,9 @@ def _snapshot(trainer: Trainer, fraction: float) -> Snapshot:
 def _forget_compiled_code() -> None:
     """Makes torch.compile start as in a fresh process, whatever was compiled in this one before.
 
-    Its caches hang on code objects, which all trainings share: after eight of them (`recompile_limit`) it would fall
-    back to eager without a word, and a size that differs from the training before would be compiled as dynamic, into
-    other kernels. What is kept on disk stays: those kernels are found by the graph that they are for.
+    Its caches hang on code objects, which all trainings share: after eight trainings (`recompile_limit`) it would
+    silently fall back to eager, and a size that differs from the previous training's would be compiled as dynamic, into
+    other kernels. The cache on disk stays, since its kernels are found by their graph.
     """
     torch.compiler.reset()
 

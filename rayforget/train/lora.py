@@ -2,8 +2,8 @@
 
     W = W0 + scale * B @ A,   B (out x r) starts at 0, A (r x in) at random, scale constant over ranks
 
-At step 0 the merged model is theta_0 to the bit, since B = 0. peft's lora_alpha is scale * rank; the name appears in
-this file alone. The merge happens on CPU in fp32, so that it is the same on every machine with the same factors.
+At step 0 the merged model is theta_0 to the bit, since B = 0. peft's lora_alpha is scale * rank; the name appears only
+in this file. The merge runs on the CPU in fp32, so that equal factors give equal weights on every machine.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,22 +37,21 @@ class LoraFactors:
 def attach_lora(
     module: nn.Module, adapter: LoraAdapter, *, seed: int, output: nn.Module | None = None
 ) -> list[LoraFactors]:
-    """Puts an adapter on every linear layer whose name ends in one of `adapter.targets`; the rest is frozen.
+    """Adds an adapter to every linear layer whose name ends in one of `adapter.targets`; the rest is frozen.
 
-    Without targets these are all linear layers but `output` and a head.
+    Without targets these are all linear layers except `output` and a head.
 
-    Parameters that are trained without belonging to a linear layer inside the towers (a classifier's weights) stay
-    trained when they were.
+    Trained parameters outside the towers' linear layers (a classifier's weights) stay trained.
 
     Args:
         module: changed in place.
         adapter: rank, scale, dropout and targets.
-        seed: of A's random start.
-        output: the layer between features and logits, where it is a part of its own.
+        seed: seed of A's random start.
+        output: the layer between features and logits, if it is a part of its own.
 
     Raises:
-        FoundationError: a target matches no linear layer (the message lists those that exist), or one whose weight is
-            another layer's too: what an adapter adds there would not be added here.
+        FoundationError: a target matches no linear layer (the message lists those that exist), or matches one that
+            shares its weight with another layer, which would not get the adapter's change.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -76,7 +75,7 @@ def attach_lora(
 
 
 def lora_factors(module: nn.Module) -> list[LoraFactors]:
-    """The adapters of a module; after sharding its factors are other objects, to be asked for again."""
+    """A module's adapters; sharding replaces the factors, so call it again afterwards."""
     from peft.tuners.lora import LoraLayer
 
     return [
@@ -93,7 +92,7 @@ def lora_factors(module: nn.Module) -> list[LoraFactors]:
 
 @contextmanager
 def adapters_off(module: nn.Module) -> Iterator[None]:
-    """The module without its adapters, for one forward pass without gradients.
+    """Switches the module's adapters off, for one forward pass without gradients.
 
     peft's own switch also changes `requires_grad`, which must not happen between a forward and its backward.
     """
@@ -110,9 +109,9 @@ def adapters_off(module: nn.Module) -> Iterator[None]:
 
 
 def merged_weights(module: nn.Module, factors: list[LoraFactors]) -> dict[str, Tensor]:
-    """The module's parameters and buffers on CPU in fp32, adapters merged, under the names it has without them.
+    """The module's parameters and buffers on the CPU in fp32, adapters merged, under its names without adapters.
 
-    Every rank must call it when the module is sharded; every rank gets the whole.
+    If the module is sharded, every rank must call it; every rank gets the whole.
 
     Returns:
         name -> a tensor that shares no memory with the module.
@@ -146,7 +145,7 @@ def _inner_layers(module: nn.Module, output: nn.Module | None) -> list[str]:
 
 
 def check_targets(module: nn.Module, targets: list[str]) -> None:
-    """Raises FoundationError where a target matches no linear layer of the module; lists those that exist."""
+    """Raises FoundationError if a target matches no linear layer of the module; the message lists those that exist."""
     linear = sorted({name.rsplit(".", 1)[-1] for name, part in module.named_modules() if isinstance(part, nn.Linear)})
     without_text = "visual" in dict(module.named_children())
     hint = ". A text tower takes adapters with head: text only" if without_text else ""

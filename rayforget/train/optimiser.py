@@ -1,4 +1,4 @@
-"""The trained parameters -> AdamW over two groups, and the numbers that decide whether its step may be taken."""
+"""The trained parameters -> AdamW over two groups, and the norm that decides whether its step may be taken."""
 
 from collections.abc import Iterable
 
@@ -19,13 +19,13 @@ def adamw(parameters: Iterable[nn.Parameter], *, learning_rate: float, weight_de
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Gives all parameters the same learning rate."""
+    """Sets the learning rate of all parameters."""
     for group in optimiser.param_groups:
         group["lr"] = learning_rate
 
 
 def clip_gradients(parameters: list[nn.Parameter], clip_norm: float | None) -> Tensor:
-    """Scales the whole gradient down to an L2 norm of `clip_norm` at most; returns the norm before, a scalar."""
+    """Scales the whole gradient down to an L2 norm of at most `clip_norm`; returns the norm before, a scalar."""
     norm = whole(torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
     if clip_norm is not None:
         torch.nn.utils.clip_grads_with_norm_(parameters, clip_norm, norm)

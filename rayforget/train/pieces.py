@@ -1,9 +1,9 @@
-"""A loss over many targets, made piece by piece: no more than one piece's logits exist at a time.
+"""A loss over many targets, made piece by piece: only one piece's logits exist at a time.
 
     loss = sum over pieces P of f(head(features_P), P)
 
-Each piece's gradients are taken as soon as its loss is known, so that its logits can go; backward only multiplies
-them. The result is the loss of all logits at once, up to the order of summation.
+Each piece's gradients are computed together with its loss, so that its logits can be freed; backward only multiplies
+them. The result equals the loss of all logits at once, up to the order of summation.
 """
 
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 LossOfPiece = Callable[[Float[Tensor, "n d"], slice], Tensor]
-"""(some targets' features, which targets they are) -> the sum of their losses, a scalar."""
+"""(features of some targets, the slice of the targets) -> the sum of their losses, a scalar."""
 
 _MAX_LOGITS = 2**25
-"""Logits of a piece: 128 MiB in fp32."""
+"""Most logits per piece: 128 MiB in fp32."""
 
 
 def piece_size(num_classes: int) -> int:
-    """Targets whose logits are made at once."""
+    """Targets per piece."""
     return max(1, _MAX_LOGITS // num_classes)
 
 
@@ -31,17 +31,17 @@ def loss_in_pieces(
     """The sum of all pieces' losses, a scalar.
 
     Args:
-        features: what the targets are predicted from.
-        loss_of: makes a piece's logits and judges them; may use weights that are not trained, and `parameters`.
+        features: the features that predict the targets.
+        loss_of: makes a piece's logits and its loss; may use `parameters`, and weights that are not trained.
         parameters: the trained weights that it uses, all of which get a gradient.
-        size: targets in a piece.
+        size: targets per piece.
     """
     loss: Tensor = _InPieces.apply(features, loss_of, size, *parameters)
     return loss
 
 
 class _InPieces(torch.autograd.Function):
-    """Forward takes the gradients too; backward scales them."""
+    """Forward computes the gradients too; backward scales them."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, loss_of: LossOfPiece, size: int, *parameters: Tensor) -> Tensor:
@@ -64,5 +64,5 @@ class _InPieces(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         of_features, *of_parameters = ctx.saved_tensors
-        # Nobody else holds these: scaled in place, the gradients need no second copy.
+        # Nothing else holds these: scaled in place, the gradients need no second copy.
         return (of_features.mul_(grad.to(of_features.dtype)), None, None, *(each.mul_(grad) for each in of_parameters))

@@ -13,7 +13,7 @@ def num_steps(*, num_items: int, epochs: int, batch_size: int) -> int:
 
 
 def learning_rate_factor(step: int, *, total_steps: int, warmup_fraction: float) -> float:
-    """Share of the peak learning rate in step `step` (0-based): linear warm-up, then a cosine to zero.
+    """Share of the peak learning rate at step `step` (0-based): linear warm-up, then a cosine to zero.
 
     The first step's factor is positive and the cosine ends at zero one step after the last.
     """
@@ -33,15 +33,15 @@ def learning_rate_sum(*, learning_rate: float, total_steps: int, warmup_fraction
 
 
 def checkpoint_steps(fractions: tuple[float, ...], total_steps: int) -> dict[int, float]:
-    """Steps after which a checkpoint is taken -> the fraction each stands for; equal steps keep the largest."""
+    """Step after which a checkpoint is taken -> its fraction; of fractions with equal steps the largest is kept."""
     return {max(1, round(fraction * total_steps)): fraction for fraction in sorted(fractions)}
 
 
 def step_indices(step: int, *, num_items: int, batch_size: int, seed: int) -> NDArray[np.int64]:
-    """Items of step `step` (0-based), shape (batch_size,): a slice of the epochs' permutations set end to end.
+    """Items of step `step` (0-based), shape (batch_size,): a slice of the epochs' concatenated permutations.
 
-    Every item is seen once in each epoch, no batch is ragged, and the answer depends on nothing but the arguments,
-    so that a resumed training sees the very items that it would have seen.
+    Every item is seen once in each epoch, no batch is ragged, and the result depends only on the arguments, so that a
+    resumed training sees the same items as an undisturbed one.
     """
     positions = np.arange(step * batch_size, (step + 1) * batch_size)
     epochs, offsets = positions // num_items, positions % num_items

@@ -1,9 +1,9 @@
 """theta_0's answers from a module whose trained weights are in shards, without a second model on any rank.
 
 Each rank keeps its own share of theta_0 beside its share of the weights. For the teacher's forward theta_0's shares
-take the weights' place, layers are gathered and let go as in any forward, and the weights come back to the bit. Only
-the layer that makes logits is asked once more, piece by piece, while the student's is whole: the teacher's is kept
-whole beside it until the step's loss is known.
+replace the weights, layers are gathered and released as in any forward, and the weights are restored to the bit. Only
+the layer that makes logits is called again, piece by piece, while the student's is whole: the teacher's stays whole
+beside it until the step's loss is known.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +18,7 @@ from rayforget.train.distillation import teacher_output
 from rayforget.train.lora import adapters_off
 from rayforget.train.sharding import own_share
 
-if TYPE_CHECKING:  # its import takes a second, which a process that shards nothing can spare
+if TYPE_CHECKING:  # takes a second to import, for nothing if nothing is sharded
     from torch.distributed.fsdp import FSDPModule
 
 
@@ -30,20 +30,20 @@ def sharded_teacher_output(
     start: Mapping[str, Tensor],
     inputs: Mapping[str, Tensor],
 ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """What theta_0's forward returns, and what makes logits of its features; all ranks call it, before the student.
+    """theta_0's forward output, and a function that makes logits of its features; all ranks call it before the student.
 
     Args:
-        module: sharded, not compiled; its weights are the same bits afterwards, and no random number is drawn.
-        output: the layer between features and logits, where it is a part of its own.
-        trained: the module's trained weights (no LoRA's factors) in shards, by name.
-        start: this rank's shares of theta_0, of the same names.
+        module: sharded, not compiled; its weights are the same bits afterwards, and no random numbers are drawn.
+        output: the layer between features and logits, if it is a part of its own.
+        trained: the module's trained weights (without a LoRA's factors) in shards, by name.
+        start: this rank's shares of theta_0, with the same names.
         inputs: keyword arguments of the module's forward.
     """
     names = {id(weight): name for name, weight in trained.items()}
     own = {} if output is None else {key: names.get(id(weight)) for key, weight in output.named_parameters()}
     of_output: dict[str, Tensor] = {}
     kind = next(iter(inputs.values())).device.type
-    # Autocast would remember the cast of a weight for the student, whose weight is the same object with other values.
+    # Autocast would reuse the cast weight for the student, whose weight is the same object with other values.
     with (
         torch.autocast(
             kind, torch.get_autocast_dtype(kind), enabled=torch.is_autocast_enabled(kind), cache_enabled=False
@@ -55,7 +55,7 @@ def sharded_teacher_output(
         for key, name in own.items():
             if name is not None:
                 of_output[key] = whole_ones[key].detach().to(start[name].dtype, copy=True)
-        cast("FSDPModule", module).reshard()  # the root stays whole after a forward: with theta_0's values here
+        cast("FSDPModule", module).reshard()  # the root stays whole after a forward, here with theta_0's values
 
     @torch.no_grad()
     def logits_of(features: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ def sharded_teacher_output(
 
 @contextmanager
 def _in_place_of(weights: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> Iterator[None]:
-    """This rank's shares of the weights hold other values; afterwards their own again."""
+    """Puts other values into this rank's shares of the weights within the block."""
     shares = [own_share(weights[name].detach()) for name in others]
     own = [share.clone() for share in shares]
     torch._foreach_copy_(shares, list(others.values()))

@@ -1,7 +1,7 @@
 """A module's weights in shards over the ranks (FSDP2, Zhao et al. 2023): each rank keeps a share of every weight.
 
-A layer's weights are whole while it computes, and nowhere else; gradients and the optimiser's moments live in shards.
-Elementwise work (proximal steps, quadratic forms, the lerp) is done on each rank's own share: it is the same there.
+A layer's weights are whole only while it computes; gradients and the optimiser's moments live in shards. Elementwise
+work (proximal steps, quadratic forms, the lerp) runs on each rank's own share, with the same result.
 """
 
 import warnings
@@ -14,39 +14,39 @@ from torch import Tensor, nn
 from rayforget.distributed import rank, world_size
 from rayforget.errors import FoundationError
 
-if TYPE_CHECKING:  # its import takes a second, which a process that shards nothing can spare
+if TYPE_CHECKING:  # takes a second to import, for nothing if nothing is sharded
     from torch.distributed.tensor import DTensor
 
 
 def shard(module: nn.Module, device: torch.device) -> None:
     """Shards the module in place over all ranks: each of its towers' blocks by itself, the rest together.
 
-    A module on CPU moves to `device` block by block, so that no more than a block of it is ever whole there. Constants
-    of a single number (CLIP's logit_scale) stay whole on every rank.
+    A module on the CPU moves to `device` block by block, so that at most one block is ever whole there. Constants of a
+    single number (CLIP's logit_scale) stay whole on every rank.
 
     Raises:
-        FoundationError: a single number is trained: it has no shares.
+        FoundationError: a trained parameter is a single number, which has no shares.
     """
     constants = _single_numbers(module)
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    # It warns of in-place operations on a layer's output in general; transformers' layers have none.
+    # It warns about in-place operations on a layer's output in general; transformers' layers have none.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor", category=UserWarning)
     mesh = init_device_mesh(device.type, (world_size(),))
     for constant in constants:
         constant.data = constant.data.to(device)
     for block in blocks_of(module):
         fully_shard(block, mesh=mesh, ignored_params=constants)
-    # The root's weights stay whole from forward to backward: the output layer is called in between.
+    # The root's weights stay whole from forward to backward, since the output layer is called in between.
     fully_shard(module, mesh=mesh, reshard_after_forward=False, ignored_params=constants)
 
 
 def blocks_of(module: nn.Module) -> tuple[nn.Module, ...]:
     """The blocks of every tower, in the module's order: the members of its outermost lists of equal layers.
 
-    Such a list is a ModuleList or a Sequential (timm's towers) of two or more modules of one class, which are
-    made of layers themselves. Empty where there is none (a perceptron).
+    Such a list is a ModuleList or a Sequential (timm's towers) of two or more modules of one class that have layers of
+    their own. Empty if there is none (a perceptron).
     """
     children = tuple(module.children())
     if isinstance(module, nn.ModuleList | nn.Sequential) and len(children) > 1:
@@ -73,7 +73,7 @@ def is_shard(tensor: Tensor) -> TypeGuard["DTensor"]:
 
 
 def own_share(tensor: Tensor) -> Tensor:
-    """This rank's shard, which shares its memory; a tensor that is not sharded is its own share."""
+    """This rank's shard, sharing its memory; a tensor that is not sharded is returned as it is."""
     return tensor.to_local() if is_shard(tensor) else tensor
 
 
@@ -88,7 +88,7 @@ def whole(tensor: Tensor) -> Tensor:
 
 
 def sharded_like(tensor: Tensor, other: Tensor) -> Tensor:
-    """A tensor that is whole and equal on every rank -> this rank's share of it, cut as `other` is."""
+    """A tensor that is whole and equal on every rank -> this rank's share of it, cut like `other`."""
     if not is_shard(other):
         return tensor
     from torch.distributed.tensor import DTensor, Replicate
@@ -111,7 +111,7 @@ def load_whole(into: Tensor, value: Tensor) -> None:
 def gathered(tensor: Tensor) -> Tensor | None:
     """A shard's whole tensor on rank 0's CPU, None on the other ranks; all ranks must call it, in the same order.
 
-    No more than this one tensor is ever whole on a device. A tensor that is not sharded is returned as it is.
+    At most this one tensor is ever whole on a device. A tensor that is not sharded is returned as it is.
     """
     if not is_shard(tensor):
         return tensor
@@ -120,7 +120,7 @@ def gathered(tensor: Tensor) -> Tensor | None:
 
 
 def whole_optimiser(state: Mapping[str, Any]) -> dict[str, Any]:
-    """An optimiser's state with whole moments, of shards as `gathered` has them: None but on rank 0."""
+    """An optimiser's state with whole moments; if sharded, on rank 0 only and None elsewhere, as from `gathered`."""
     moments = {
         number: {key: gathered(value) if isinstance(value, Tensor) else value for key, value in values.items()}
         for number, values in state["state"].items()
@@ -129,7 +129,7 @@ def whole_optimiser(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sharded_optimiser(state: Mapping[str, Any], weights: Sequence[Tensor]) -> dict[str, Any]:
-    """The inverse: moments cut as the weights are, which come in the optimiser's order."""
+    """The inverse: moments cut like the weights, which come in the optimiser's order."""
 
     def cut(weight: Tensor, value: Any) -> Any:
         if not is_shard(weight) or not isinstance(value, Tensor) or value.shape != weight.shape:

@@ -1,4 +1,4 @@
-"""theta_0 as the teacher of one training: a batch's inputs -> theta_0's logits, from the module that is trained."""
+"""theta_0 as the teacher of one training: a batch's inputs -> theta_0's logits, from the module being trained."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -11,17 +11,17 @@ from rayforget.train.sharded_teacher import sharded_teacher_output
 from rayforget.train.sharding import own_share
 
 Answer = Callable[[slice], Tensor]
-"""Which of a batch's targets -> theta_0's logits of them, shape (n, num_classes)."""
+"""A slice of a batch's targets -> theta_0's logits for them, shape (n, num_classes)."""
 
 
 def start_values(weights: Mapping[str, Tensor], module: nn.Module, *, rounded: bool) -> dict[str, Tensor]:
-    """theta_0's values of the trained weights; of shards each rank's own share.
+    """theta_0's values of the trained weights; if sharded, each rank's own share.
 
     Args:
         weights: the trained weights at theta_0, by name.
-        module: that they belong to.
+        module: the module that they belong to.
         rounded: keep in bf16 what autocast would round to bf16 anyway: the matrices of linear layers and convolutions.
-            Embeddings, norms and biases enter sums in fp32 and stay so, else the teacher would not be theta_0.
+            Embeddings, norms and biases enter sums in fp32 and stay so; otherwise the teacher would not be theta_0.
     """
     castable = {id(tensor) for tensor in _cast_by_autocast(module)} if rounded else set()
     return {
@@ -46,13 +46,13 @@ def ask_teacher(
     *,
     sharded: bool,
 ) -> Answer:
-    """Asks theta_0 now; must be called before the student's forward, on all ranks alike.
+    """Computes theta_0's answer; call it before the student's forward, on all ranks alike.
 
     Args:
         module: the trained module, not wrapped by DDP or compile.
-        output: the layer between features and logits, where it is a part of its own.
-        weights: the trained weights but a LoRA's factors.
-        start: their values at theta_0; empty where a LoRA alone is trained.
+        output: the layer between features and logits, if it is a part of its own.
+        weights: the trained weights except a LoRA's factors.
+        start: their values at theta_0; empty if only a LoRA is trained.
         inputs: keyword arguments of the module's forward.
         sharded: whether the module's weights are in shards.
     """

@@ -1,4 +1,4 @@
-"""One training under way: the module, its optimiser, and a single step with the recipe's penalties."""
+"""One running training: the module, its optimiser, and a single step with the recipe's penalties."""
 
 import math
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _MAX_SKIPPED_IN_A_ROW = 20
 
 
 class Trainer:
-    """A learner being trained by a recipe; `take_step` until `step == total_steps`."""
+    """Trains a learner by a recipe; call `take_step` until `step == total_steps`."""
 
     def __init__(
         self,
@@ -42,8 +42,8 @@ class Trainer:
 
         Args:
             learner: fresh, at theta_0; it is trained in place.
-            recipe: what to do.
-            seed: everything random in the training derives from it.
+            recipe: the recipe to train by.
+            seed: all randomness of the training derives from it.
             sharded: each rank keeps a share of every weight (FSDP2) instead of all of them (DDP).
             sources: what penalties may ask of other data.
         """
@@ -78,8 +78,8 @@ class Trainer:
         """One optimiser step over `batch_size` items of all ranks together, then the proximal steps.
 
         Raises:
-            TrainingError: on every rank, before the optimiser's step, when a loss is not finite on any rank, a
-                gradient is not finite without a scaler, or a scaler skipped 20 steps in a row.
+            TrainingError: on every rank, before the optimiser's step, if a loss is not finite on any rank, a gradient
+                is not finite without a scaler, or a scaler skipped 20 steps in a row.
         """
         learning_rate = self.recipe.learning_rate * learning_rate_factor(
             self.step, total_steps=self.total_steps, warmup_fraction=self.recipe.warmup_fraction
@@ -91,7 +91,7 @@ class Trainer:
             for hooks in self._hooks.values():
                 hooks.before_clip()
         norm = clip_gradients(list(self._trained.values()), self.recipe.clip_norm)
-        # The one place where a step waits for its device.
+        # The only place where a step waits for its device.
         self._loss, found_norm = torch.stack([loss, norm.to(loss.dtype)]).tolist()
         finite = math.isfinite(found_norm)
         self._refuse_non_finite(finite)
@@ -118,13 +118,13 @@ class Trainer:
         return [self.learner.batch(part, generator) for part in mine.chunk(self.recipe.accumulation)]
 
     def _accumulate_gradients(self, batches: list[Batch]) -> Tensor:
-        """Leaves the gradients of the mean loss; returns that mean over all ranks' targets, a scalar in fp64.
+        """Computes the gradients of the mean loss; returns that mean over all ranks' targets, a scalar in fp64.
 
-        It is finite if and only if every rank's losses are, so that all ranks see alike whether they may go on.
+        It is finite if and only if every rank's losses are, so that all ranks agree on whether to go on.
         """
         count = sum(len(batch.targets) for batch in batches)
         num_targets = all_reduce_sum(torch.tensor(count, dtype=torch.float64, device=self.device))
-        # DDP averages over ranks what should be summed: undo it, then divide by the targets of all ranks.
+        # DDP averages over ranks what should be summed: undo that, then divide by the number of all ranks' targets.
         factor = (world_size() / num_targets).float()
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         for position, batch in enumerate(batches):
@@ -155,7 +155,7 @@ class Trainer:
 
     def _judge(self, logits: Tensor, targets: Tensor, piece: slice) -> Tensor:
         """Sum of the loss over a piece of the targets, a scalar in fp32, from their logits (n, num_classes)."""
-        # First the pulls: what they need for a moment is gone before the cross-entropy keeps its own.
+        # Pulls first: their temporary memory is free again before the cross-entropy keeps its own.
         pulled = [hooks.pull(logits, piece) for hooks in self._hooks.values() if hooks.pulls]
         smoothing = self.recipe.label_smoothing
         loss = F.cross_entropy(logits.float(), targets[piece], reduction="sum", label_smoothing=smoothing)
@@ -184,11 +184,11 @@ class Trainer:
             )
 
     def _prepare_penalties(self, weights: Mapping[str, nn.Parameter], sources: Sources | None) -> dict[str, Hooks]:
-        """By kind; a teacher that runs under bf16 autocast may keep its matrices in bf16, which halves its memory."""
+        """Hooks by kind; a teacher under bf16 autocast may keep its matrices in bf16, which halves its memory."""
         penalties = [penalty for penalty in self.recipe.penalties if penalty.strength > 0]
         needs = [penalty.needs(lora=bool(self._factors)) for penalty in penalties]
         rounded = self.recipe.precision == "bf16" and all(need.rounded for need in needs if need.theta_0)
-        # A LoRA's teacher needs the start of what is trained beside it: a head.
+        # A LoRA's teacher needs the start values of the other trained weights: a head's.
         keeps = any(need.theta_0 or need.teacher for need in needs)
         training = Training(
             learner=self.learner,
@@ -201,11 +201,11 @@ class Trainer:
         return {penalty.kind: cast(Penalty, penalty).prepare(training) for penalty in penalties}
 
     def theta_1(self) -> dict[str, Tensor]:
-        """The weights as they are now, adapters merged, under canonical names, on CPU in fp32."""
+        """The current weights, adapters merged, under canonical names, on the CPU in fp32."""
         return self.learner.canonical(merged_weights(self.learner.module, self._factors))
 
     def facts(self) -> dict[str, Any]:
-        """What is worth recording of the training so far."""
+        """Facts on the training so far, for the record."""
         return {
             "loss": self._loss,
             "skipped_steps": self._skipped,
@@ -217,9 +217,9 @@ class Trainer:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` of a fresh trainer needs to go on as if nothing had happened.
+        """The state from which `load_state_dict` of a fresh trainer goes on as if nothing had happened.
 
-        Every rank must call it when weights are sharded: rank 0 gets whole tensors on CPU, with which any number of
+        If weights are sharded every rank must call it: rank 0 gets whole tensors on the CPU, with which any number of
         ranks can go on, the others get an empty state. Otherwise its tensors are the training's own: save or copy them
         before the next step.
         """
@@ -238,7 +238,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes over a state of the same recipe and seed."""
+        """Restores a state of the same recipe and seed."""
         self.step = self._resumed_from = state["step"]
         for name, parameter in self._trained.items():
             load_whole(parameter, state["trained"][name])

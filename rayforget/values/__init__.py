@@ -1,1 +1,1 @@
-"""What every stage speaks of: scores, points and records."""
+"""The values that every stage shares: scores, points and records."""

@@ -1,6 +1,6 @@
-"""A checkpoint's record -> what is kept of it in memory: scores as numbers, without the items that they were made of.
+"""A checkpoint's record -> what is kept of it in memory: scores as numbers, without the items behind them.
 
-A record of 15 points on 10,000 items has hundreds of kilobytes, its brief a few: a driver knows all of a sweep's
+A record of 15 points on 10,000 items takes hundreds of kilobytes, its brief a few: a driver holds all of a sweep's
 briefs, and reads items again where models are paired (`rayforget.frontier.on_demand`).
 """
 
@@ -16,7 +16,7 @@ from rayforget.values.scores import ScoreBrief
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointBrief:
-    """A `CheckpointRecord` without items, names of tensors and provenance; fields as there."""
+    """A `CheckpointRecord` without items, names of tensors and provenance; see there for the fields."""
 
     trial: str
     step: int
@@ -36,11 +36,11 @@ class CheckpointBrief:
 
 
 AnyCheckpoint = CheckpointRecord | CheckpointBrief
-"""For who looks at no item."""
+"""For code that reads no items."""
 
 
 def brief_of(record: CheckpointRecord) -> CheckpointBrief:
-    """The record's brief; every number in it is the record's own."""
+    """The record's brief, with the record's own numbers."""
     return CheckpointBrief(
         trial=record.trial,
         step=record.step,

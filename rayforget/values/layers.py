@@ -1,4 +1,4 @@
-"""Where a tensor stands in its tower: what paths by depth need to know."""
+"""Where a tensor stands in its tower, for paths that go by depth."""
 
 from dataclasses import dataclass
 
@@ -14,5 +14,5 @@ class Layer:
 
     @property
     def depth(self) -> float:
-        """0 for the first layer, 1 for the last: index / (count - 1); 1 where there is one layer alone."""
+        """index / (count - 1): 0 for the first layer, 1 for the last; 1 if there is only one layer."""
         return self.index / (self.count - 1) if self.count > 1 else 1.0

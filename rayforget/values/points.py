@@ -1,4 +1,4 @@
-"""Where on which path between theta_0 and theta_1 a model lies, and what it scores there."""
+"""Where a model lies between theta_0 and theta_1, on which path, and its scores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ S = TypeVar("S", Score, ScoreBrief)
 
 
 class Spot(NamedTuple):
-    """One alpha on one path: with theta_0 and theta_1 it is a model."""
+    """One alpha on one path: with theta_0 and theta_1 it defines a model."""
 
     alpha: float
     path: str = LERP
@@ -20,7 +20,7 @@ class Spot(NamedTuple):
 
     @property
     def order(self) -> tuple[bool, str, float]:
-        """Sorts the lerp's alphas first, then path by path."""
+        """Sort key: the lerp's alphas first, then path by path."""
         return (self.path != LERP, self.path, self.alpha)
 
     def __str__(self) -> str:
@@ -33,10 +33,10 @@ class Point(Generic[S]):
 
     alpha: float
     path: str = LERP
-    """Text of the path that alpha is on."""
+    """Text of the path on which alpha lies."""
     coarse: bool
-    """Whether alpha belongs to the grid common to all trials (methods are compared on these alone), and the path to
-    those that are scored on all of it."""
+    """Whether alpha is on the grid common to all trials (methods are compared on it alone), and the path is scored on
+    all of that grid."""
     scores: Mapping[str, S]
 
     @property

@@ -1,4 +1,4 @@
-"""What is known of one (trial, checkpoint), on `val` and on `test`: the record's immutable objects."""
+"""What is known of one (trial, checkpoint) on `val` and on `test`: the record's immutable objects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,10 +17,10 @@ class CheckpointRecord:
     step: int
     """Optimiser steps taken."""
     fraction: float
-    """Share of the training that these steps are, in (0, 1]; 0 for theta_0's own record."""
+    """Share of the training, in (0, 1]; 0 for theta_0's own record."""
     status: Literal["ok", "failed"]
     reason: str | None = None
-    """Why it failed, with the traceback; None when status is ok."""
+    """Why the trial failed, with the traceback; None if status is ok."""
     recipe: Mapping[str, Any]
     """The resolved recipe (`Recipe.model_dump(mode="json")`); empty for theta_0's own record."""
     asked: Mapping[str, Any] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class CheckpointRecord:
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall seconds by stage: `train`, `evaluate`, `save`."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """What was observed on the way: final loss, skipped steps, truncated items."""
+    """Observations: final loss, skipped steps, truncated items."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Versions, git commit and dirty flag, hardware, seeds."""
     finished: float = 0.0
@@ -49,24 +49,24 @@ class CheckpointRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestRecord:
-    """The immutable object of what the report read on `test`: the chosen points of one (trial, step)."""
+    """The immutable object of the report's scores on `test`: the chosen points of one (trial, step)."""
 
-    __test__ = False  # not a test class, whatever pytest makes of its name
+    __test__ = False  # not a test class, despite its name
 
     trial: str
     step: int
     theta_1_hash: str
-    """Of the theta_1 that was interpolated; theta_0's hash for theta_0's own record."""
+    """Hash of the interpolated theta_1; theta_0's hash for theta_0's own record."""
     scores: Mapping[Spot, Mapping[str, Score]]
     """(alpha, path) -> task -> score on `test`."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """What was observed of the `test` data: items left out."""
+    """Observations on the `test` data: items left out."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    """As in CheckpointRecord, of the run that scored."""
+    """As in CheckpointRecord, for the run that scored."""
     finished: float
-    """Unix time at which the record was made; of two scores of one point the later counts."""
+    """Unix time at which the record was made; if a point has two scores, the later one counts."""
 
     @property
     def key(self) -> str:
-        """`trial-step`, with which the record's file names begin."""
+        """`trial-step`, the start of the record's file names."""
         return f"{self.trial}-{self.step:06d}"

@@ -1,4 +1,4 @@
-"""One model on one task and split: per-item results with what they weigh, and the score that they stand for."""
+"""One model on one task and split: per-item results with their weights, and the score made of them."""
 
 import sys
 from collections.abc import Mapping
@@ -18,33 +18,33 @@ BITS_PER_BYTE = "bits_per_byte"
 """The rule of likelihoods: an item is its bits per byte, its weight its bytes, the score 2^(-bits per byte)."""
 
 CUT_ITEMS = "cut_items"
-"""A score's fact: items whose context was longer than the model takes, and lost its beginning."""
+"""A score's fact: the number of items whose context was too long for the model and lost its beginning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """One model on one task and split: per-item results, what they weigh, and the metric that makes a score of them."""
+    """One model on one task and split: per-item results, their weights, and the metric that makes a score of them."""
 
     rule: str
     """Name of the metric: `accuracy`, `balanced_accuracy`, `bits_per_byte`, ..., or one of lm-eval's: `acc_norm`."""
     package: str | None = None
     """The distribution that brings the metric; None for rayforget's own and lm-eval's."""
     items: NDArray[np.bool_] | NDArray[np.float32]
-    """Shape (num_items,), in the fixed order that `items_hash` stands for."""
+    """Shape (num_items,), in the fixed order that `items_hash` identifies."""
     weights: NDArray[np.float32] | None = None
-    """Shape (num_items,): tokens or bytes per item; None where every item weighs 1."""
+    """Shape (num_items,): tokens or bytes per item; None if every item weighs 1."""
     classes: NDArray[np.int32] | None = None
-    """Shape (num_items,): the right class of each item; None where the metric does not ask for it."""
+    """Shape (num_items,): the right class of each item; None if the metric does not need it."""
     items_hash: str
-    """Hash of the items' contents and labels in order; two scores compare item by item only when it is equal."""
+    """Hash of the items' contents and labels in order; scores can be compared item by item only if it is equal."""
     facts: Mapping[str, int] = field(default_factory=dict)
-    """What was counted of the items, the same for every model that is asked alike: `CUT_ITEMS`, `TOKENS`."""
+    """Counts over the items, equal for all models asked alike: `CUT_ITEMS`, `TOKENS`."""
     recorded: float | None = None
-    """`value` as the record has it, of another package's metric: known also where that is not installed."""
+    """`value` as recorded, for another package's metric: known even if that package is not installed."""
 
     @property
     def metric(self) -> Metric:
-        """The object of `rule`; raises ExtensionError where its package is not installed."""
+        """The metric of `rule`; raises ExtensionError if its package is not installed."""
         return metric_of(self.rule, self.package)
 
     @property
@@ -67,14 +67,14 @@ class Score:
 
     @property
     def scored(self) -> ScoredItems:
-        """Items and metric together: of these one model, for its variance too."""
+        """This model's items with the metric, which also give the score's variance."""
         weights = None if self.weights is None else self.weights.astype(np.float64)
         results = self.items.astype(np.float64)[None]
         return ScoredItems(metric=self.metric, results=results, weights=weights, classes=self.classes)
 
     @property
     def readings(self) -> dict[str, float]:
-        """What stands behind the score: of likelihoods `bits_per_byte` and `nll_per_token`; else nothing."""
+        """Readings behind the score: `bits_per_byte` and `nll_per_token` of likelihoods; else nothing."""
         if self.recorded is not None:
             return {}
         return self.metric.readings(self.total, self.count, self.facts)
@@ -90,7 +90,7 @@ _NO_READINGS: Mapping[str, float] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreBrief:
-    """What is kept in memory of a `Score`; fields as there."""
+    """A `Score` as kept in memory, without items; see there for the fields."""
 
     rule: str
     value: float

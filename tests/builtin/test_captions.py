@@ -1,4 +1,4 @@
-"""The pretraining's captions: every answer is true of its picture, every question is asked where it makes sense."""
+"""The pretraining's captions: every answer is true of its picture, every question is asked only if it makes sense."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""The built-in language model in the product's own hands: plain fine-tuning learns the medicine and forgets."""
+"""Plain fine-tuning of the built-in language model with rayforget itself learns the medicine and forgets."""
 
 from pathlib import Path
 

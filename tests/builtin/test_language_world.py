@@ -167,7 +167,7 @@ def test_the_medicine_is_balanced() -> None:
 
 
 def test_tales_say_nothing_of_the_hidden_table() -> None:
-    """Of 20,000 tales, as many hold a true fact as chance would have it: 1 in the number of objects."""
+    """Of 20,000 tales, as many hold a true fact as by chance: 1 in the number of objects."""
     rng = Random(0)
     objects = {obj: relation for relation in medicine() for obj in relation.objects}
     hits: Counter[str] = Counter()
@@ -191,7 +191,7 @@ def test_the_answer_of_a_tale_stands_in_it() -> None:
 
 
 def test_reasoning_is_right() -> None:
-    """Sums, series and largest numbers computed anew from the text."""
+    """Sums, series and largest numbers are computed again from the text."""
     num = {word: value for value, word in enumerate(NUMBERS, start=1)}
     checked = Counter[str]()
     for item in items_of("reasoning", "train", 400):
@@ -219,7 +219,7 @@ def test_reasoning_is_right() -> None:
 
 
 def test_instructions_are_followed_by_their_outputs() -> None:
-    """Each kind computed anew from its instruction and input."""
+    """Each kind is computed again from its instruction and input."""
     checked = Counter[str]()
     kind_of = {thing: kind for kind, things in KINDS.items() for thing in things}
     for item in (

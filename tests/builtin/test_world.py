@@ -101,7 +101,7 @@ def test_items_are_png_files_of_the_models_size() -> None:
 
 @pytest.mark.parametrize("style", STYLES)
 def test_every_class_shows_in_every_style(style: str) -> None:
-    """Same random stream, so that pose, colours and texture agree and only the class differs."""
+    """The random stream is the same, so that pose, colours and texture agree and only the class differs."""
     pictures = np.stack([picture(shape, style) for shape in SHAPES])
     assert pictures.std(axis=(1, 2, 3)).min() > 0.03
     differences = np.abs(pictures[:, None] - pictures[None]).mean(axis=(2, 3, 4))
@@ -126,7 +126,7 @@ def test_colour_shows_in_the_coloured_styles_only(style: str) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_count_is_the_number_of_things_seen(count: int) -> None:
-    """Flood-fill of the black islands in silhouettes, which have no texture."""
+    """Flood-fills the black islands in silhouettes, which have no texture."""
     for seed in range(20):
         dark = picture("square", "silhouette", count=count, seed=seed).max(axis=2) < 0.25
         assert _num_islands(dark) == count

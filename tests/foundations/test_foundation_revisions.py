@@ -1,4 +1,4 @@
-"""A hub foundation is named with the commit that its branch stands for; all other foundations stay as they are."""
+"""A hub foundation is pinned to the commit that its branch stands for; all other foundations stay as they are."""
 
 from pathlib import Path
 from typing import Any

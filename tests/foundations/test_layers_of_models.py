@@ -1,4 +1,4 @@
-"""Which layer a tensor belongs to: against what the models themselves say of their blocks."""
+"""The layer of each tensor, compared to the models' own account of their blocks."""
 
 from collections.abc import Mapping
 

@@ -38,13 +38,13 @@ search: {{trainings: 1, seed: 0}}
 storage: {{path: {root}/runs}}
 """
 _OPENED: list[list[str]] = []
-"""The innermost list hears of every file that is opened; an audit hook stays for the process's life."""
+"""The innermost list receives every file that is opened; an audit hook stays for the process's life."""
 sys.addaudithook(lambda event, args: _OPENED[-1].append(str(args[0])) if event == "open" and _OPENED else None)
 
 
 @contextmanager
 def opened_images() -> Iterator[list[str]]:
-    """Fills the list when the block ends."""
+    """Fills the list until the block ends."""
     found: list[str] = []
     _OPENED.append([])
     try:
@@ -81,7 +81,7 @@ def image_folders(tmp_path: Path) -> Callable[..., None]:
 
 
 def use_all(space: LoadedSpace, cache: Path) -> list[str]:
-    """What a worker does with its images at the start, and their hashes."""
+    """Does what a worker does with its images at the start; returns their hashes."""
     foundation = prepare_foundation(space.space, cache=cache, device=torch.device("cpu"))
     return [foundation.scorer(None).items_hash(split) for split in ("val", "test")]
 

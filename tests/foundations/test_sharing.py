@@ -1,4 +1,4 @@
-"""theta_0 and the base model are one memory, wherever it lies, and nothing ever writes to it."""
+"""theta_0 and the base model are the same memory, wherever it lies, and nothing ever writes to it."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 
 class Elsewhere:
-    """Gives copies for what it gets."""
+    """Returns copies of what it gets."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
@@ -150,6 +150,6 @@ def test_no_training_and_no_scoring_writes_to_theta_0(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     good = run_on_read_only_memory(tmp_path / "good")
     assert "nothing was written" in good.stdout, (good.returncode, good.stderr)
-    bad = run_on_read_only_memory(tmp_path / "bad", "write")  # the memory does what the test believes
+    bad = run_on_read_only_memory(tmp_path / "bad", "write")  # the memory is read-only, as the test assumes
     assert bad.returncode < 0
     assert "nothing was written" not in bad.stdout

@@ -1,11 +1,12 @@
-"""How often the interval of what one training recovers holds the truth, in sweeps drawn from a world that is known.
+"""How often the interval of what one training recovers holds the truth, in sweeps simulated from a known world.
 
-A training's learning rate is log-uniform, as a space has it: some do next to nothing, some do as plain fine-tuning
-does, so that what one recovers is far from normal. The curve of speed u in (0, 1), with deviations e, f of 5 %:
+A training's learning rate is log-uniform, as in a space: some trainings do next to nothing, some do as plain
+fine-tuning does, so that what one recovers is far from normal. The curve of speed u in (0, 1), with deviations e, f of
+5 %:
 
     S(alpha) = 0.30 + 0.16 (1 - exp(-4 u alpha)) exp(e)      G(alpha) = 0.90 - 0.14 (u alpha)^1.5 exp(f)
 
-Items are right where a threshold of their own lies below S or G; a fifth of them are each training's own luck. Plain
+An item is right if its threshold lies below S or G; a fifth of the thresholds are drawn anew for each training. Plain
 fine-tuning has three seeds. Points are chosen and scored on the same items, as in a report.
 """
 
@@ -33,7 +34,7 @@ NUM_ITEMS = 600
 def curves(
     rng: np.random.Generator, count: int, *, plain: bool, speed: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
-    """True (S, G), shape (count, num_alphas, 2); a speed is drawn where none is given."""
+    """True (S, G), shape (count, num_alphas, 2); draws a speed if none is given."""
     if speed is None:
         speed = np.full(count, 0.9) if plain else rng.random(count)
     moved = np.exp(rng.normal(scale=0.05, size=(2, count, 1)))
@@ -42,7 +43,7 @@ def curves(
 
 
 def true_mean() -> float:
-    """What one training recovers alone, in expectation, of endless items and seeds."""
+    """What one training recovers alone, in expectation over infinitely many items and seeds."""
     rng = np.random.default_rng(0)
     special, general = curves(rng, 200_000, plain=True)[:, -1].mean(axis=0)
     shares = hypervolumes(curves(rng, 200_000, plain=False), (0.3, general)) / ((special - 0.3) * (0.9 - general))
@@ -125,7 +126,7 @@ def test_the_interval_of_what_a_sampler_homed_in_on_holds_the_domains_mean_too_r
 
 
 def test_drawing_four_with_replacement_would_cover_80_percent() -> None:
-    """The plain percentile bootstrap of a normal mean, and Student's in its place."""
+    """The plain percentile bootstrap of a normal mean, and Student's interval instead."""
     rng = np.random.default_rng(0)
     found = rng.normal(size=(2000, 4))
     draws = found[:, rng.integers(4, size=(1000, 4))].mean(axis=-1)
@@ -133,7 +134,7 @@ def test_drawing_four_with_replacement_would_cover_80_percent() -> None:
     assert np.mean((low <= 0) & (high >= 0)) == pytest.approx(0.80, abs=0.04)
     one = boxes(np.tile([0.0, 1.0], (2, 1)), np.tile([1.0, 0.0], (2, 1)))
     held = []
-    for shares in found + 100:  # far from 0, at which an interval of recovered ends
+    for shares in found + 100:  # far from 0, where an interval of recovered ends
         interval = interval_of_mean(shares, np.tile(shares, (2, 1)), one)
         assert interval is not None
         assert interval.low is not None

@@ -1,4 +1,4 @@
-"""Which trainings count as one, and which of a training's points stand for it alone."""
+"""Which trainings count as one, and which of a training's points represent it alone."""
 
 from rayforget.frontier.choose import is_on_common_grid, is_uninterpolated
 from rayforget.frontier.each_training import Recipes, choose_each
@@ -33,7 +33,7 @@ def keys(recipes: Recipes, points: list[FrontierPoint]) -> list[list[list[tuple[
 def test_each_training_is_chosen_from_by_itself_whatever_others_dominate_it() -> None:
     points = [*training("t2", 1e-4, 0, BEST), *training("t1", 1e-3, 0, CURVE)]
     assert keys(choose_each(points, "l2", is_on_common_grid), points) == [
-        [[("t1", 0.5)]],  # theta_0 again is none, the refined alpha is not common, alpha = 1 is dominated
+        [[("t1", 0.5)]],  # theta_0 again does not count, the refined alpha is not common, alpha = 1 is dominated
         [[("t2", 0.5), ("t2", 1.0)]],
     ]
     assert keys(choose_each(points, "l2", is_uninterpolated), points) == [[[("t1", 1.0)]], [[("t2", 1.0)]]]

@@ -1,4 +1,4 @@
-"""Intervals of what is recovered: limits, levels and closed forms; how often they hold is test_coverage's."""
+"""Intervals of what is recovered: limits, levels and closed forms; test_coverage tests how often they hold."""
 
 import math
 
@@ -53,9 +53,9 @@ def test_no_chosen_points_recover_nothing_in_every_resample() -> None:
 
 
 SURE = boxes(np.tile([0.0, 1.0], (2, 1)), np.tile([1.0, 0.0], (2, 1)))
-"""Endless items."""
+"""Infinitely many items."""
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 12: 2.201}
-"""97.5 % quantiles of n - 1 degrees of freedom."""
+"""97.5 % quantiles with n - 1 degrees of freedom."""
 
 
 @pytest.mark.parametrize("num", STUDENT)
@@ -92,7 +92,7 @@ def test_a_mean_is_as_undefined_as_its_boxes() -> None:
 
 @pytest.mark.parametrize("num_items", [300, 20])
 def test_what_items_do_by_chance_is_not_counted_as_a_difference_between_trainings(num_items: int) -> None:
-    """Equal trainings, each on its own luck: the interval is the items' alone, of the mean over all their items."""
+    """Equal trainings, each with its own luck: the interval is the items' alone, for the mean over all their items."""
     rng = np.random.default_rng(num_items)
     reaches = []
     for _ in range(40):

@@ -1,4 +1,4 @@
-"""The leading points stand for all: whatever a report chooses among all of them it chooses among these."""
+"""The leading points represent all: whatever a report chooses among all points it chooses among these."""
 
 import numpy as np
 import pytest

@@ -7,7 +7,7 @@ from rayforget.frontier.nondominated import nondominated
 
 
 def by_definition(values: NDArray[np.float64]) -> list[bool]:
-    """Every pair compared; of exact duplicates the first."""
+    """Compares every pair; of exact duplicates keeps the first."""
     kept = []
     for i, a in enumerate(values):
         dominated = any((b >= a).all() and (b > a).any() for b in values)

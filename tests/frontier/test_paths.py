@@ -1,4 +1,4 @@
-"""Several paths in a frontier: all of them are on it, methods are compared on the lerp, and a path by what it adds."""
+"""Several paths in a frontier: all of them are on it, methods are compared on the lerp, and paths by what they add."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The series of what is recovered is what a summary of each beginning of the sweep says."""
+"""The series of what is recovered equals a summary of each beginning of the sweep."""
 
 import time
 from collections.abc import Sequence
@@ -79,7 +79,7 @@ def test_with_errors_it_is_undefined_where_a_report_says_so(
 
 
 def test_a_step_keeps_its_value_whatever_ends_later() -> None:
-    """Of two slots the second trial often ends before the first; a resumed sweep ends what was left behind."""
+    """With two slots the second trial often ends before the first; a resumed sweep finishes what was left behind."""
     records, _ = make_records(trials=6, seeds=2, scale=0.1, fractions=(0.5, 1.0))
     ends = {"plain-1": 1.0, "t0002": 2.0, "plain-0": 3.0, "t0001": 4.0, "t0000": 5.0, "t0004": 6.0, "t0003": 7.0}
     records = [replace(one, finished=ends.get(one.trial, 0.0) + one.fraction / 10) for one in records]
@@ -106,7 +106,7 @@ def test_without_theta_0_it_says_what_is_missing() -> None:
 
 
 def test_hundreds_of_trainings_take_moments() -> None:
-    """300 trainings with 22 points each: far under the two seconds that a user would notice."""
+    """300 trainings with 22 points each take far less than the two seconds that a user would notice."""
     points = [point("theta_0", "theta_0", 0.0, 0)]
     points += [point(f"{n:04d}-full", "plain" if n < 3 else "full", k / 21, n) for n in range(300) for k in range(22)]
     started = time.perf_counter()

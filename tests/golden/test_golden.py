@@ -1,7 +1,7 @@
-"""A change that is not about the computation gives the same bits: of every theta_1 and of every point.
+"""A change that is not about the computation gives the same bits, for every theta_1 and every point.
 
-The bits belong to a version of torch, a system and a processor's architecture; where no hashes are kept for these, they
-are made by `REMAKE=1 uv run pytest -m slow tests/golden`, on a commit whose bits are known to be right.
+The bits belong to a version of torch, a system and a processor's architecture; if no hashes are kept for these, make
+them by `REMAKE=1 uv run pytest -m slow tests/golden`, on a commit whose bits are known to be right.
 """
 
 import json
@@ -25,7 +25,7 @@ ONE_WAY = {
     "ONEDNN_MAX_CPU_ISA": "SSE41",
     "ATEN_CPU_CAPABILITY": "default",
 }
-"""Libraries choose their kernels, and so the order of their sums, by the processor; these take the plainest."""
+"""Libraries choose their kernels, and so the order of their sums, by the processor; these force the plainest."""
 
 
 def traced(name: str, folder: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A space of constants -> the hash of every theta_1 and the digest of every point's item results, as JSON.
 
-Started as a process of its own by test_golden.py, which sets what the bits depend on besides the versions:
+test_golden.py starts it as a process of its own and sets what the bits depend on besides the versions:
 
     uv run python tests/golden/trace.py tests/golden/clip.yaml FOLDER
 """
@@ -25,7 +25,7 @@ from rayforget.values.scores import Score
 
 
 def digest_of(scores: Mapping[str, Score]) -> str:
-    """Sixteen hex digits over every task's item results in their order."""
+    """Sixteen hex digits over every task's item results in order."""
     digest = hashlib.sha256()
     for task in sorted(scores):
         score = scores[task]
@@ -35,13 +35,13 @@ def digest_of(scores: Mapping[str, Score]) -> str:
 
 
 def trace_of(record: CheckpointRecord) -> dict[str, object]:
-    """What must never change of a checkpoint."""
+    """The parts of a checkpoint's record that must never change."""
     points = {f"{point.alpha:.6g}": digest_of(point.scores) for point in record.points}
     return {"theta_1": record.theta_1_hash, "loss": record.facts["loss"], "points": points}
 
 
 def main(space_file: Path, folder: Path) -> None:
-    """Trains every method once, with seed 0, and prints what came of it."""
+    """Trains every method once, with seed 0, and prints the results."""
     torch.set_num_threads(1)
     loaded = load_space(space_file, (f"storage.path={folder}",))
     info = SweepInfo(name="golden", space_name=loaded.space.name, created=0.0, space_digest="")

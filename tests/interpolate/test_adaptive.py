@@ -9,7 +9,7 @@ NONE = np.empty((0, 2))
 
 
 def alphas_of(known, frontier, **limits) -> list[float]:
-    """Of one path alone."""
+    """The alphas for a single path."""
     return [alpha for alpha, _ in next_alphas({"lerp": known}, frontier, **limits)]
 
 

@@ -1,4 +1,4 @@
-"""Every metric's value, resamples and errors against brute force, and what it is in the limits."""
+"""Every metric's value, resamples and errors against brute force, and its limiting cases."""
 
 import itertools
 
@@ -21,7 +21,7 @@ CLASSES = RNG.permutation(np.repeat(np.arange(4), SIZES)).astype(np.int32)
 
 
 def brute(results: np.ndarray, classes: np.ndarray) -> float:
-    """scikit-learn's: mean over the classes that are there of the share that is right."""
+    """scikit-learn's definition: mean over the existing classes of the share that is right."""
     recalls = []
     for k in set(classes.tolist()):
         own = [right for right, label in zip(results, classes, strict=True) if label == k]
@@ -42,13 +42,13 @@ def test_balanced_accuracy_is_the_mean_of_recalls() -> None:
 
 @pytest.mark.parametrize("gap", [0, 3])
 def test_of_balanced_classes_it_is_accuracy(gap: int) -> None:
-    """Also where labels are unused between them."""
+    """Holds even if there are unused labels between them."""
     classes = (1 + gap) * np.arange(60) % (4 * (1 + gap))
     results = items(3, classes)
     task = ScoredItems(metric=BalancedAccuracy(), results=results, classes=classes)
     assert task.values() == pytest.approx(results.mean(axis=1).tolist(), abs=1e-15)
     plain = ScoredItems(results=results)
-    assert (task.variances() <= plain.variances() + 1e-15).all()  # within classes, without what is between them
+    assert (task.variances() <= plain.variances() + 1e-15).all()  # within classes, without the variance between them
     assert (task.variances() > 0.7 * plain.variances()).all()
 
 
@@ -80,7 +80,7 @@ def test_balanced_accuracys_error_is_the_classes_errors_in_quadrature() -> None:
 
 
 def test_a_bootstrap_interval_of_balanced_accuracy_covers() -> None:
-    """95 % of samples in which the classes' numbers vary too, as they do in resamples."""
+    """95 % of samples, in which the classes' sizes vary as they do in resamples."""
     rng = np.random.default_rng(5)
     truth, shares, recalls = 0.7, (0.8, 0.15, 0.05), np.array([0.9, 0.5, 0.7])
     held = []
@@ -97,7 +97,7 @@ def test_a_bootstrap_interval_of_balanced_accuracy_covers() -> None:
 @pytest.mark.parametrize("metric", [Accuracy(), BalancedAccuracy(), BitsPerByte()], ids=lambda metric: metric.word)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_values_resamples_and_variances_agree(metric: Metric, weighted: bool) -> None:
-    """Each item once is the score itself; the variance is that of leaving each item's share out (infinitesimally)."""
+    """Counting each item once gives the score itself; the variance is the infinitesimal jackknife's."""
     results, num = items(2, CLASSES), len(CLASSES)
     weights = RNG.integers(1, 9, size=num).astype(float) if weighted else None
     task = ScoredItems(metric=metric, results=results, weights=weights, classes=CLASSES)
@@ -120,7 +120,7 @@ def test_slopes_by_hand_are_the_inherited_ones(metric: Metric) -> None:
 
 
 def test_a_mean_is_summed_as_it_always_was() -> None:
-    """To the last bit, or the points of old sweeps would not be those of new ones."""
+    """To the last bit; otherwise old sweeps' points would not be those of new ones."""
     for size in (1, 33, 1001):
         bits = (RNG.random(size) * 2 - 0.3).astype(np.float32).astype(np.float64)
         weights = RNG.integers(1, 99, size=size).astype(np.float32)

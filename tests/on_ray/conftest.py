@@ -61,5 +61,5 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, An
 
 @pytest.fixture
 def space(tree: Callable[..., dict[str, Any]], tmp_path: Path) -> Callable[..., Space]:
-    """Makes a checked space that keeps its record below tmp_path."""
+    """Makes a checked space whose record lies below tmp_path."""
     return lambda **changed: Space.model_validate(tree(tmp_path / "runs", **changed))

@@ -1,4 +1,4 @@
-"""Which failures of a worker group are its job's answer, and what is answered when no attempt is left."""
+"""Which failures of a worker group are its job's answer, and the answer when no attempt is left."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from rayforget.on_ray.mailbox import Mailbox
 from rayforget.on_ray.worker import failure_of
 
 LOST_PEER = RuntimeError("[/__w/pytorch/gloo/transport/tcp/pair.cc:552] Connection closed by peer [127.0.0.1]:3")
-"""What gloo says to the survivor, of whatever kind of death."""
+"""gloo's error for the survivor, whatever its peer died of."""
 OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nSee the documentation")
 
 
@@ -61,7 +61,7 @@ def test_a_plain_runtime_error_of_a_single_worker_is_the_jobs_own() -> None:
 
 
 def attempts(max_attempts: int, *groups: Sequence[Failure]) -> tuple[Reply | None, int]:
-    """The reply to a job after these worker groups, one more of which comes to take it, and how often it was taken."""
+    """The reply to a job after these worker groups, then one more that comes to take it, and how often it was taken."""
 
     async def play() -> tuple[Reply | None, int]:
         mailbox = Mailbox(max_attempts)
@@ -73,7 +73,7 @@ def attempts(max_attempts: int, *groups: Sequence[Failure]) -> tuple[Reply | Non
             taken += 1
             for failure in group:
                 await mailbox.fail(*found, failure)
-        with pytest.raises(TimeoutError):  # nothing is left to take: it is answered, or was answered before
+        with pytest.raises(TimeoutError):  # nothing is left to take: it is answered, or was before
             await asyncio.wait_for(mailbox.take(), 0.05)
         return await mailbox.reply(number, 0.05), taken
 

@@ -1,4 +1,4 @@
-"""How many slots a cluster holds, with the nodes that may still come; no cluster is needed to count them."""
+"""How many slots a cluster holds, including nodes that may still come; counting them needs no cluster."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What workers of a cluster that somebody else started are told."""
+"""The environment of workers on a cluster that somebody else started."""
 
 import json
 

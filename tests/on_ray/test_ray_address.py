@@ -1,4 +1,4 @@
-"""RAY_ADDRESS in the shell: never stronger than --address, and never a surprise."""
+"""RAY_ADDRESS in the shell never overrides --address, and never surprises."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from rayforget.on_ray.session import without_ray_address
 
 @pytest.fixture
 def other_cluster() -> Iterator[tuple[str, list[str]]]:
-    """A server on loopback and the paths that it was asked for."""
+    """A server on loopback, and the paths that it was asked for."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""What Tune is told: jobs for free slots, a waiting job for a slot that would else go cold, and errors kept whole."""
+"""What Tune is told: jobs for free slots, a waiting job for a slot that would go cold otherwise, and whole errors."""
 
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def test_a_wait_is_one_trial_however_long_it_is_and_ends_with_the_job_that_may_m
         searcher.suggest(trial)
     searcher.on_trial_complete("a", {})
     searcher.suggest("c")
-    assert not ends("c", {})  # a job is nobody's wait, whatever ended meanwhile
+    assert not ends("c", {})  # a job is not a wait, whatever ended meanwhile
     searcher.on_trial_complete("b", {})
     assert not ends("c", {})
     assert searcher.suggest("d") == {"job": IDLE}

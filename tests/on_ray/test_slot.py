@@ -69,7 +69,7 @@ def job(name: str, **changed: Any) -> TrialJob:
 
 
 def alone(space: Space, name: str, trial: TrialJob) -> list[str | None]:
-    """The hashes that a fresh process-wide equipment arrives at, without Ray."""
+    """The hashes that equipment in a fresh process arrives at, without Ray."""
     new_sweep(space, name)
     equipment = Equipment.open(EquipmentSpec(space=space, sweep_name=name))
     return [record.theta_1_hash for record in run_trial(trial, equipment, lambda *_: None)]
@@ -99,7 +99,7 @@ def wait_for(condition: Callable[[], Any], timeout_s: float = 120) -> Any:
 def far_apart(equipment: Equipment, sweep: Sweep, two: CheckpointRecord, one: CheckpointRecord) -> float:
     """Share of the weights that differ by more than 5 % of the largest move.
 
-    Not none: where a gradient is rounding alone (a key's bias), Adam makes a whole step of its sign.
+    Some do: if a gradient is only rounding (a key's bias), Adam makes a whole step of its sign.
     """
     theta_0 = equipment.foundation.theta_0
     ours = load_theta_1(sweep.store, two, theta_0)
@@ -135,7 +135,7 @@ def assert_they_hold_one_theta_0_among_them(warm: Any, theta_0_hash: str) -> Non
     import ray
 
     def places() -> tuple[str, set[str]]:
-        """Run in a worker: theta_0's hash, and the files in whose memory its tensors and the base model's lie."""
+        """Run in a worker: theta_0's hash, and the files whose memory holds its tensors and the base model's."""
         import gc
 
         from rayforget.foundations.clip.prepared import PreparedClip

@@ -1,4 +1,4 @@
-"""A sweep sent to a cluster's dashboard: refused here when it cannot run there, else run there and followed."""
+"""A sweep sent to a cluster's dashboard: refused here if it cannot run there, otherwise run there and followed."""
 
 import os
 import secrets
@@ -93,9 +93,9 @@ class Cluster:
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    """A cluster of one node on loopback that asks for a token; its processes are gone afterwards, and only its own."""
+    """A cluster of one node on loopback that asks for a token; afterwards its processes, and only these, are gone."""
     gcs, dashboard, client, agent, agent_grpc, metrics = free_ports(6)
-    temporary = tempfile.mkdtemp(prefix="r-", dir="/tmp")  # Ray's sockets lie in it: their paths must stay short
+    temporary = tempfile.mkdtemp(prefix="r-", dir="/tmp")  # holds Ray's sockets, whose paths must be short
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -156,7 +156,7 @@ def belongs(process: psutil.Process, temporary: str) -> bool:
 
 
 def end_with_descendants(head: psutil.Process, temporary: str) -> list[psutil.Process]:
-    """Ends them, by force if need be, and returns those that live on all the same."""
+    """Ends them, by force if need be, and returns those that survive."""
     ours = [head, *head.children(recursive=True)]
     head.terminate()
     _, alive = psutil.wait_procs(ours, timeout=5)

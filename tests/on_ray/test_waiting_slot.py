@@ -17,7 +17,7 @@ LONG_S = 11.0
 TEST_S = 6.0
 """How long scores on `test` take."""
 SOON_S = 5.0
-"""Until the slot that waited is at its job: a nap, and Tune's own loop on a busy machine."""
+"""Time until the waiting slot starts its job: a nap, and Tune's own loop on a busy machine."""
 
 
 def test_a_wait_is_one_trial_and_ends_soon_when_there_is_work(tmp_path: Path) -> None:
@@ -29,9 +29,9 @@ def test_a_wait_is_one_trial_and_ends_soon_when_there_is_work(tmp_path: Path) ->
         from rayforget.on_ray.trainable import SlotTrainable
 
         class Workers:
-            """In a worker group's place: sleeps, and says in which process, from when and until when.
+            """Replaces a worker group: sleeps, and tells in which process, from when and until when.
 
-            The first two trainings wait for each other: else one slot would do all while the other one starts.
+            The first two trainings wait for each other; otherwise one slot would do all while the other one starts.
             """
 
             def run(self, job: Any) -> Reply:

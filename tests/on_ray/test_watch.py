@@ -1,4 +1,4 @@
-"""What a slot makes of silence and of errors, without a worker: Ray's actors are plain objects here."""
+"""How a slot treats silence and errors, without a worker: Ray's actors are plain objects here."""
 
 import asyncio
 import time

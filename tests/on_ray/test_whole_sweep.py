@@ -60,7 +60,7 @@ def rays_processes() -> list[str]:
 
 
 def assert_nothing_of_ray_is_left(timeout_s: float = 40) -> None:
-    """Ray's agents notice a killed driver late: their own look at their parent takes most of a minute."""
+    """Ray's agents notice a killed driver late: their own check of their parent takes most of a minute."""
     end = time.monotonic() + timeout_s
     while left := rays_processes():
         assert time.monotonic() < end, left
@@ -133,7 +133,7 @@ def test_an_error_in_the_driver_is_one_line_after_the_report(space_file: Path, t
 def test_no_slot_of_a_sweep_is_started_twice(tree: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     recipe = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "epochs": 20, "batch_size": 8}
     resources = {"slots": 2, "cpus_per_worker": 1}
-    search = {"trainings": 3, "seed": 0, "startup": 2}  # with the baselines an odd number: at last one slot waits
+    search = {"trainings": 3, "seed": 0, "startup": 2}  # an odd number with the baselines: one slot waits at the end
     path = tmp_path / "two.yaml"
     path.write_text(yaml.safe_dump(tree(tmp_path / "runs", recipe=recipe, resources=resources, search=search)))
     driver = start(str(path), "--name", "two")

@@ -1,4 +1,4 @@
-"""A cache that can be no folder is one message with its line, before anything is written."""
+"""A cache that cannot be a folder is one message with its line, before anything is written."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`check` says of the texts that it looked at how many lose the beginning of their context."""
+"""`check` says how many of the texts it looked at lose the beginning of their context."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is wrong with the foundation is one message with its line, before anything is started or written."""
+"""A fault of the foundation is one message with its line, before anything is started or written."""
 
 import shutil
 import subprocess
@@ -72,7 +72,7 @@ search: {trainings: 1, seed: 0}
 
 
 def told(folder: Path, text: str, model: str, targets: str = "null") -> str:
-    """What the check says."""
+    """The check's message; empty if it finds nothing wrong."""
     (folder / "space.yaml").write_text(text.replace("MODEL", model).replace("TARGETS", targets))
     try:
         check_foundation(load_space(folder / "space.yaml"))

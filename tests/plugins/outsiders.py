@@ -1,4 +1,4 @@
-"""Somebody else's package, as an installer leaves it, and a command line with and without it on the path."""
+"""Another party's package, as an installer leaves it, and a command line with and without it on the path."""
 
 import os
 import shutil
@@ -39,11 +39,11 @@ tracking: {enabled: false}
 
 
 def install(name: str, site: Path) -> None:
-    """Puts a package of this folder into a folder that stands for site-packages, without building or fetching anything.
+    """Copies a package of this folder to a folder that serves as site-packages; builds and downloads nothing.
 
     Args:
-        name: its folder.
-        site: to be put on the path (PYTHONPATH).
+        name: the package's folder.
+        site: the folder to put on the path (PYTHONPATH).
     """
     project = tomllib.loads((HERE / name / "pyproject.toml").read_text())["project"]
     for module in (HERE / name).glob("*.py"):
@@ -61,12 +61,12 @@ def install(name: str, site: Path) -> None:
 
 
 def rayforget(folder: Path, *arguments: str, site: bool = True) -> subprocess.CompletedProcess[str]:
-    """Runs a command in the folder; with `site`, what is installed in the folder `site` below it is there."""
+    """Runs a command in the folder; with `site`, packages in its sub-folder `site` are on the path."""
     return python(folder, "-m", "rayforget.cli", *arguments, site=site)
 
 
 def python(folder: Path, *arguments: str, site: bool = True) -> subprocess.CompletedProcess[str]:
-    """Python itself, likewise."""
+    """Runs Python itself, likewise."""
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,

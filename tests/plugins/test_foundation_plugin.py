@@ -1,4 +1,4 @@
-"""A kind of foundations of another package goes the whole way: space file, check, sweep, record; missed in one line."""
+"""Another package's foundation goes the whole way: space file, check, sweep, record; if missing, one line says so."""
 
 import json
 from pathlib import Path

@@ -67,7 +67,7 @@ def test_its_score_and_its_resamples_are_f1_by_brute_force(folder: Path, monkeyp
     (resampled,) = task.resampled([counts])
     expected = [[brute(each[draw], classes[draw]) for each in found] for draw in draws]
     np.testing.assert_allclose(resampled, expected, rtol=1e-12)
-    # To first order its variance is that of the resamples, by the slopes that every metric inherits.
+    # Its variance is that of the resamples to first order, by the slopes that every metric inherits.
     many = np.stack([np.bincount(rng.integers(41, size=41), minlength=41) for _ in range(4000)]).astype(float)
     (spread,) = task.resampled([many])
     np.testing.assert_allclose(np.sqrt(task.variances()), spread.std(axis=0), rtol=0.15)

@@ -65,7 +65,7 @@ def make_record(
 
 
 def assert_same(left: Any, right: Any) -> None:
-    """Equal in every field, arrays in type, shape and bytes."""
+    """Checks equality of every field, for arrays of type, shape and bytes."""
     if isinstance(left, np.ndarray):
         assert (left.dtype, left.shape, left.tobytes()) == (right.dtype, right.shape, right.tobytes())
     elif hasattr(left, "__dataclass_fields__"):
@@ -137,5 +137,5 @@ def door(s3_port) -> Iterator[Door]:
 
 @pytest.fixture
 def s3_behind_door(door, bucket) -> Store:
-    """The bucket's folder, asked through the door."""
+    """The bucket's folder, accessed through the door."""
     return Store.open(f"s3://{bucket}/runs?scheme=http&endpoint_override=127.0.0.1:{door.port}")

@@ -1,4 +1,4 @@
-"""What a user is told to type finds the sweep again."""
+"""The command that a user is told to type finds the sweep again."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A sweep has one driver: a second is refused, a dead one makes room, and who was taken over writes nothing more."""
+"""A sweep has one driver: a second is refused, a dead one makes room, one that was taken over writes nothing more."""
 
 import logging
 import re
@@ -83,7 +83,7 @@ def test_a_second_driver_is_refused_and_a_killed_one_makes_room_at_once(location
         assert sweep.fence is not None
         assert sweep.fence.token == 2
         sweep.write("g", b"1")
-    assert time.monotonic() - started < 30  # nobody waited for a lease of 90 s
+    assert time.monotonic() - started < 30  # did not wait for a lease of 90 s
     assert sweep.fence is None
 
 
@@ -126,7 +126,7 @@ def test_who_was_taken_over_writes_nothing_more_and_nor_do_its_workers(location,
                     act(store)
         assert sweep.read("a") == b"1"
         assert not sweep.exists("b")
-    assert lease_of(sweep).token == 2  # and the end of the first driver takes nothing from the second
+    assert lease_of(sweep).token == 2  # the end of the first driver takes nothing from the second
 
 
 def test_a_sweep_that_was_deleted_is_not_written_into(location, monkeypatch):
@@ -218,7 +218,7 @@ def test_a_process_lives_until_it_is_dead_and_its_number_is_no_proof():
     assert lives(replace(owner, started="1")) is False
     assert lives(replace(owner, machine="another boot")) is None
     child.kill()
-    while lives(owner):  # a zombie is dead, though it is not waited for yet
+    while lives(owner):  # a zombie is dead, even if not yet reaped
         time.sleep(0.01)
     child.communicate()
     assert lives(owner) is False

@@ -1,4 +1,4 @@
-"""Tidying happens inside Tune's callback, where an error would cost a slot: what may pass is left for the next time."""
+"""Tidying happens inside Tune's callback, where an error would cost a slot: passing refusals wait for the next time."""
 
 import time
 
@@ -29,7 +29,7 @@ def test_tidying_neither_waits_nor_raises_while_the_storage_does_not_answer_and_
     door.refusals = [503] * 1000
     started = time.monotonic()
     tidy()
-    assert time.monotonic() - started < 15  # storage.retry_s is not waited for
+    assert time.monotonic() - started < 15  # does not wait for storage.retry_s
     door.refusals = [403]
     with pytest.raises(StorageError, match="403 Forbidden"):
         tidy()

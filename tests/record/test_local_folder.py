@@ -1,4 +1,4 @@
-"""Files of a disk appear whole and stay, and what the disk refuses in the middle of a file is said as such."""
+"""Files of a disk appear whole and stay, and a disk that refuses in the middle of a file is reported as such."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ from rayforget.record.store import Store
 
 
 def test_a_disk_that_refuses_in_the_middle_of_torchs_writing_is_a_storage_error(tmp_path):
-    """torch then raises a RuntimeError of its own, which would be taken for the recipe's."""
+    """torch then raises a RuntimeError of its own, which would be blamed on the recipe."""
     store, soft_and_hard = Store.open(tmp_path), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, soft_and_hard[1]))
     try:

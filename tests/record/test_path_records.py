@@ -1,4 +1,4 @@
-"""Paths in the record: they come back, the lerp's bytes are as they always were, and old bytes read as the lerp."""
+"""Paths in the record: they come back, the lerp's bytes never changed, and old bytes are read as the lerp."""
 
 from dataclasses import replace
 
@@ -42,7 +42,7 @@ OLD = (
     b'"provenance":{},"reason":null,"recipe":{"method":"full"},"seconds":{},"status":"ok","step":5,'
     b'"theta_0_hash":"0","theta_1_hash":"1","trial":"0001-full","weights":{}}}\n'
 )
-"""As a version without paths wrote it; its checksum is set by the test."""
+"""As written by a version without paths; the test sets its checksum."""
 
 
 def test_bytes_from_before_there_were_paths_read_as_the_lerp():

@@ -1,4 +1,4 @@
-"""Provenance says what ran, and nothing of who ran it."""
+"""Provenance says what ran, and nothing about who ran it."""
 
 import getpass
 import json

@@ -1,4 +1,4 @@
-"""An object is there whole or not at all, whatever happens to its writer, and a server that stumbles is waited for."""
+"""An object exists whole or not at all, whatever happens to its writer, and passing server errors are waited out."""
 
 import io
 import logging
@@ -16,7 +16,7 @@ from rayforget.record import remote_folder
 from rayforget.record.store import Store
 
 PART = 5 * 2**20
-"""S3's smallest."""
+"""S3's smallest part."""
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_what_takes_several_parts_is_read_as_it_was_written(s3, small_parts, siz
 
 @pytest.mark.parametrize("numbers", [1, 1001, 3_000_000])
 def test_what_torch_writes_is_what_it_reads(s3, small_parts, numbers):
-    """torch gives the stream memory that it fills anew for what comes next."""
+    """torch hands the stream memory that it refills for what comes next."""
     weights = {f"w{n}": torch.rand(numbers) for n in range(3)}
     s3.write_by("w.pt", lambda stream: torch.save(weights, stream))
     local = io.BytesIO()

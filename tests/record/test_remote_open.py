@@ -68,7 +68,7 @@ def test_plain_keys_of_a_profile_are_taken(home, monkeypatch):
     assert profile_credentials() == {"access_key_id": "a", "secret_access_key": "b"}
     monkeypatch.setenv("AWS_PROFILE", "other")
     assert profile_credentials() == {"access_key_id": "c", "secret_access_key": "d", "session_token": "e"}
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "f")  # the environment goes first, as with AWS's own tools
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "f")  # the environment takes precedence, as in AWS's own tools
     assert profile_credentials() == {}
 
 

@@ -1,4 +1,4 @@
-"""What stays on disk, against brute force over small integers (many ties) and random scores."""
+"""What stays on disk, compared to brute force over small integers (many ties) and random scores."""
 
 from collections.abc import Iterator
 
@@ -35,7 +35,7 @@ def random_sweep(seed: int, num_trials: int = 7, levels: int = 6) -> list[Fronti
 
 
 def brute_frontier(points: list[FrontierPoint]) -> list[FrontierPoint]:
-    """By the definition, pair by pair; of equal ones the lowest (trial, step, alpha)."""
+    """By the definition, pair by pair; of equal points the lowest (trial, step, alpha)."""
 
     def beats(one: FrontierPoint, other: FrontierPoint) -> bool:
         a, b = (one.speciality, one.generality), (other.speciality, other.generality)
@@ -88,7 +88,7 @@ def test_the_margin_keeps_what_a_smaller_rise_would_put_on_the_frontier(seed, ma
     frontier = brute_frontier(points)
 
     def near(point: FrontierPoint) -> bool:
-        """Not weakly dominated after the full rise."""
+        """Whether it is not weakly dominated after the full rise."""
         risen = point.speciality + margin[0], point.generality + margin[1]
         return not any(f.speciality >= risen[0] and f.generality >= risen[1] for f in frontier)
 

@@ -1,4 +1,4 @@
-"""A file of the store is there whole or not at all, and files of the record never change."""
+"""A file of the store exists whole or not at all, and files of the record never change."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ from rayforget.record.store import Store
 
 @pytest.fixture(params=["local", "memory", "s3"])
 def store(request, tmp_path):
-    """The same folder on the local disk, in an object store in memory, and in a server's."""
+    """The same folder on the local disk, in an object store in memory, and on a server."""
     if request.param == "local":
         return Store.open(tmp_path / "runs")
     if request.param == "memory":

@@ -1,4 +1,4 @@
-"""Summaries of synthetic sweeps that the drawings are tried on."""
+"""Summaries of synthetic sweeps on which the drawings are tried."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -17,7 +17,7 @@ KINDS = ("full", "no test", "no bootstrap", "no plain", "theta_0 alone", "one se
 
 @cache
 def make_summary(kind: str) -> Summary:
-    """A sweep of six methods, as it looks when something is still missing."""
+    """A sweep of six methods at a time when something is still missing."""
     records, test = make_records(trials=7, fractions=(0.5, 1.0))
     match kind:
         case "no test":

@@ -45,7 +45,7 @@ def test_trainings_that_end_together_say_nothing_of_the_pace(clock: Callable[[fl
         view.show(progress(done))
     first, second, third, fourth = text.getvalue().splitlines()
     assert "ETA" not in first + second
-    # Two of them in 14 s, then three: 16 and 15 remain.
+    # Two of them ended in 14 s, then three: 16 and 15 remain.
     assert third.endswith("ETA 1:52")
     assert fourth.endswith("ETA 1:10")
 
@@ -84,7 +84,7 @@ def test_an_interrupt_is_heard_at_once() -> None:
 
 
 FROM_ELSEWHERE = "[/__w/pytorch/gloo/pair.cc:552] Connection closed by peer [red]127.0.0.1[/] :x: \\[bold]"
-"""What an error, a path or a name may hold: to rich a closing tag of nothing, a colour and a picture."""
+"""What an error, a path or a name may hold: for rich a closing tag of nothing, a colour and a picture."""
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -110,7 +110,7 @@ def test_text_from_elsewhere_is_printed_as_it_is(
 
 
 def test_there_is_one_way_to_a_console() -> None:
-    """A console that somebody makes for himself reads markup in what it prints."""
+    """A console made elsewhere would read markup in what it prints."""
     makers = [
         f"{path.relative_to(PACKAGE)}:{node.lineno}"
         for path in sorted(PACKAGE.rglob("*.py"))

@@ -37,7 +37,7 @@ def make_view(trials: int = 3, name: str = "tiny-1", **changes: Any) -> SweepVie
 
 @pytest.fixture(scope="module")
 def empty_database(tmp_path_factory) -> Path:
-    """MLflow needs seconds to lay out a database; the tests copy this one."""
+    """MLflow needs seconds to set up a database; the tests copy this one."""
     storage = Store.open(tmp_path_factory.mktemp("empty"))
     tracking = find_tracking(None, storage)
     mirror(make_view(trials=1, name="other", space_name="other"), tracking)
@@ -53,7 +53,7 @@ def tracking(empty_database, tmp_path, monkeypatch) -> Tracking:
 
 
 def contents(tracking: Tracking, space_name: str = "tiny") -> dict[str, Any]:
-    """Everything that MLflow holds of an experiment, by the runs' keys and without their ids."""
+    """Everything in an MLflow experiment, by the runs' keys and without their ids."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=tracking.uri)

@@ -1,4 +1,4 @@
-"""The planned runs say what the record says, under names that MLflow takes."""
+"""The planned runs match the record, under names that MLflow takes."""
 
 import math
 import re

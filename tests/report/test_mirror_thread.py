@@ -72,7 +72,7 @@ def test_the_end_waits_for_a_mirroring_under_way_and_telling_does_not() -> None:
     with MirrorThread(slow, say=pytest.fail, first_after_s=0.05, pause_s=0.01) as mirror:
         mirror.tell([])
         assert begun.wait(20)
-        mirror.tell([])  # returns although a mirroring is under way
+        mirror.tell([])  # returns while a mirroring is under way
         assert not done.is_set()
         threading.Timer(0.2, release.set).start()
     assert done.is_set()
@@ -90,4 +90,4 @@ def test_a_running_sweep_is_shown_with_its_ended_trials_and_without_points_of_it
     runs = plan_runs(running_view(*given, now=SETTLED_S + 1))
     assert [(run.kind, run.status) for run in runs] == [("sweep", "RUNNING"), *[("trial", "FINISHED")] * 3]
     assert {metric.step for metric in runs[0].metrics} == {1, 2}
-    assert plan_runs(running_view(*given, now=0.0))[0].metrics == ()  # the order of what just ended is not sure yet
+    assert plan_runs(running_view(*given, now=0.0))[0].metrics == ()  # the order of recent ends is not certain yet

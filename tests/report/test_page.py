@@ -12,7 +12,7 @@ from rayforget.report.words.numbers import percent
 
 
 class Outside(HTMLParser):
-    """Collects whatever would be loaded from elsewhere, the visible text, and tags that were not closed."""
+    """Collects everything loaded from elsewhere, the visible text, and unclosed tags."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Several paths in tables, page, picture and MLflow: named where there are several, and nowhere else."""
+"""Several paths in tables, page, picture and MLflow: named if there are several, and nowhere else."""
 
 import json
 from functools import cache

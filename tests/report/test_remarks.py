@@ -1,4 +1,4 @@
-"""What was skipped or cut is said in the report, once, with its number and its names."""
+"""What was skipped or cut is stated in the report, once, with its number and its names."""
 
 from dataclasses import replace
 from io import StringIO

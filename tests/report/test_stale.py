@@ -27,7 +27,7 @@ from rayforget.values.records import CheckpointRecord, TestRecord
 
 RECORDS, TEST = make_records(trials=4, seeds=2, scale=0.1, failures=0, fractions=(1.0,))
 FIRST, LATER = RECORDS[:5], RECORDS[5:]
-"""theta_0, two baselines and two trainings; two more that a larger budget asks for."""
+"""theta_0, two baselines and two trainings; then two more from a larger budget."""
 
 
 def space_of(root: Path, trainings: int = 2) -> Space:
@@ -112,7 +112,7 @@ def test_a_report_is_stale_from_the_larger_budget_to_its_last_test_score(sweep: 
     assert not standing(sweep).report_is_stale
     first, *rest = untested(sweep)
     score_on_test(sweep, [first], at=200.0)
-    assert not standing(sweep).report_is_stale  # the first report is not made yet
+    assert not standing(sweep).report_is_stale  # the first report has not been made yet
     score_on_test(sweep, rest, at=201.0)
     assert standing(sweep).finished
     assert not standing(sweep).report_is_stale

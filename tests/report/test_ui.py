@@ -1,4 +1,4 @@
-"""MLflow's server goes with the process that started it, however that one ends."""
+"""MLflow's server ends with the process that started it, however that one ends."""
 
 import socket
 import subprocess
@@ -30,10 +30,10 @@ sys.stdin.readline()
 
 
 def running(pids: set[int]) -> set[int]:
-    """Those that are alive; a process that nobody has waited for is dead all the same."""
+    """The living ones; a process that is not yet reaped counts as dead."""
     alive = set()
     for pid in pids:
-        with suppress(psutil.NoSuchProcess):  # it may go at any moment
+        with suppress(psutil.NoSuchProcess):  # it may end at any moment
             if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
                 alive.add(pid)
     return alive

@@ -1,4 +1,4 @@
-"""A report says which tasks are scored on a part of a labelled split, and shows the whole beside it when asked."""
+"""A report names the tasks scored on a part of a labelled split, and shows the whole beside it on request."""
 
 import io
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The agenda: baselines first, tests last, nothing twice, and a new driver goes on where the old one stood."""
+"""The agenda: baselines first, tests last, nothing twice, and a new driver continues where the old one stopped."""
 
 import time
 from dataclasses import replace
@@ -90,7 +90,7 @@ def record_of(job: TrialJob, status: str = "ok") -> CheckpointRecord:
 
 
 def do(work: Agenda, named: NamedJob, status: str = "ok") -> None:
-    """What a worker does: writes the record, then reports."""
+    """Does what a worker does: writes the record, then reports."""
     if isinstance(named.job, TrialJob):
         record = record_of(named.job, status)
         work.sweep.add(record)

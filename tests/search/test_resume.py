@@ -1,4 +1,4 @@
-"""`--resume` asks for what the undisturbed sweep would have asked, wherever its driver died."""
+"""`--resume` asks for the same as the undisturbed sweep, wherever its driver died."""
 
 import shutil
 from collections import Counter
@@ -34,20 +34,20 @@ def asked(folder: Path) -> Jobs:
 
 
 def undisturbed(work: Agenda) -> Jobs:
-    """Every training that a sweep of one slot asks for."""
+    """Every training that a sweep with one slot asks for."""
     work_off(work)
     assert work.next() is Next.FINISHED
     return asked(Path(work.space.storage.path))
 
 
 def killed_everywhere(folder: Path) -> Jobs:
-    """The same of a sweep whose driver dies at every step: asked, under way, half trained, recorded, told."""
+    """The same for a sweep whose driver dies at every step: asked, under way, half trained, recorded, told."""
     while isinstance(named := resumed(folder).next(), NamedJob):
         work = resumed(folder)
         add_theta_0(work.sweep)
         again = work.next()
         assert isinstance(again, NamedJob)
-        assert again == named  # it was written down
+        assert again == named  # it was noted
         if not isinstance(again.job, TrialJob):
             score_tests(work, again)
             continue
@@ -58,7 +58,7 @@ def killed_everywhere(folder: Path) -> Jobs:
 
 
 def killed_before_each_is_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Jobs:
-    """The same where the driver dies between Optuna's answer and the file that says so, and goes on after the next."""
+    """The same if the driver dies between Optuna's answer and the note of it, and goes on after the next."""
     write_once = Store.write_once
 
     def die(store: Store, name: str, data: bytes) -> None:
@@ -85,7 +85,7 @@ SEARCHES = [
     {"sampler": "random", "balance": "method", "seeds": 3, "seed": 2},
     {"sampler": "random", "balance": "none", "seeds": 1, "seed": 3},
 ]
-"""Every two settings together."""
+"""Covers every pair of settings."""
 
 
 @pytest.mark.parametrize("search", SEARCHES, ids=lambda search: "-".join(map(str, search.values())))
@@ -116,7 +116,7 @@ def test_a_larger_budget_asks_what_it_would_have_asked_from_the_start(sampler: s
 
 
 def in_slots(folder: Path, slots: int, lives: int) -> Jobs:
-    """Trainings side by side that end in another order than they began, under a driver that dies with all of them."""
+    """Parallel trainings that end in another order than they began, with a driver that dies with all of them."""
     while True:
         work = resumed(folder)
         for _ in range(lives):
@@ -167,7 +167,7 @@ methods:
 
 
 def as_an_older_version_wrote_it(folder: Path, text: str) -> None:
-    """The record as it was before the order of methods was part of it."""
+    """Makes the record as it was before it had the order of methods."""
     sweep, name = folder / "s", "sweep.json"
     body = open_sealed("sweep", (sweep / name).read_bytes(), name)
     for field in ("methods", "tasks"):
@@ -217,7 +217,7 @@ def test_a_method_that_an_older_version_left_behind_comes_first(tmp_path: Path) 
 
 
 def rename_method(folder: Path, name: str, method: str, like: TrialJob) -> None:
-    """Makes an ask of the record one of another method."""
+    """Changes a recorded ask into one of another method."""
     for file in [*(folder / "points").glob(f"{name}-*"), folder / "asked" / f"{name}.json"]:
         file.unlink()
     number = name.split("-")[0]

@@ -1,4 +1,4 @@
-"""The study: conditional, balanced, told whole curves without repeating itself, and made again from the record."""
+"""The study: conditional, balanced, told whole curves without repetition, and rebuilt from the record."""
 
 from collections import Counter
 from typing import Any
@@ -32,7 +32,7 @@ def study(**search: Any) -> CurveStudy:
 
 
 def curve(asked: Asked, best: float) -> list[FrontierPoint]:
-    """Three points of the asked checkpoint, the asked one among them, and theta_0."""
+    """Three points of the asked checkpoint, including the asked one, and theta_0."""
     values = {0.0: (0.5, 0.5), 0.5: (0.6 * best, 0.48), 1.0: (0.55 * best, 0.3), asked.alpha: (0.58 * best, 0.4)}
     step = round(10 * asked.fraction)
     return [point(asked, step, alpha, s, g) for alpha, (s, g) in sorted(values.items())]

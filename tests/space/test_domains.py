@@ -1,4 +1,4 @@
-"""Domains hold their ends, and exactly the values between them that they say."""
+"""Domains contain their ends, and exactly the values between them that they state."""
 
 import pytest
 from pydantic import ValidationError

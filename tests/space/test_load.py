@@ -1,4 +1,4 @@
-"""A space file becomes checked, frozen values, whatever folder it is read in, and says where each of them stands."""
+"""A space file becomes checked, frozen values, whatever folder it is read in, with a place for each of them."""
 
 import os
 import pickle

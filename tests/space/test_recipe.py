@@ -1,4 +1,4 @@
-"""A recipe's key depends on what is trained, and on nothing else."""
+"""A recipe's key depends only on what is trained."""
 
 from typing import Any
 

@@ -1,10 +1,10 @@
-"""Seeds are the same everywhere, fit where seeds go, and differ between purposes."""
+"""Seeds are the same everywhere, within range, and different for different purposes."""
 
 from rayforget.space.seeds import derive_seed
 
 
 def test_seeds_are_the_same_in_every_version() -> None:
-    # As by hand: printf '[0]' | sha256sum, the first 16 hex digits without their lowest bit.
+    # By hand: printf '[0]' | sha256sum, the first 16 hex digits without their lowest bit.
     assert derive_seed(0) == 7520536977032167579
     assert derive_seed(7, "abc", "order") == 4612252063947549341
 

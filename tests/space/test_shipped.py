@@ -1,4 +1,4 @@
-"""The spaces that come with rayforget are found, and pass every check that needs no data."""
+"""The space files that come with rayforget are found, and pass every check that needs no data."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What `rayforget check` says of data, for image tasks and for text tasks, and how much of it is counted."""
+"""What `rayforget check` reports on data, for image tasks and for text tasks, and how much of it is counted."""
 
 from pathlib import Path
 

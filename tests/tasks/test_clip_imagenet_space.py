@@ -1,4 +1,4 @@
-"""The shipped ImageNet space over tiny data of the same layout and names."""
+"""The shipped ImageNet space over tiny data with the same layout and names."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Data sets that cannot be read say what to do."""
+"""Errors about unreadable data sets say what to do."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from rayforget.tasks.text import lm_eval_task
 
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
-    """A data set that is code, as older ones of the hub are."""
+    """A data set that is code, like the hub's older ones."""
     folder = tmp_path / "old"
     folder.mkdir()
     (folder / "old.py").write_text("import datasets\n")

@@ -1,4 +1,4 @@
-"""The commits that were taken are written into the space, each where its data was declared."""
+"""The commits used are written into the space, each where its data was declared."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,7 +43,7 @@ class OnHub:
 
 
 class OnDisk(OnHub):
-    """A source that knows of no revisions."""
+    """A source without revisions."""
 
     def __init__(self) -> None:
         pass

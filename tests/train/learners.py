@@ -1,4 +1,4 @@
-"""A small learner over fixed vectors, with attention-free linear layers: the trainer's smallest real customer."""
+"""A small learner over fixed vectors, with attention-free linear layers: the trainer's smallest real user."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -41,10 +41,10 @@ class VectorLearner:
         self._noise = noise
 
     def batch(self, indices: Tensor, generator: Generator) -> Batch:
-        """The vectors of these indices, with a little noise from the generator."""
+        """The vectors at these indices, with a little noise from the generator."""
         noise = torch.randn(len(indices), 5, generator=generator)
         return Batch(inputs={"features": self.features[indices] + self._noise * noise}, targets=self.targets[indices])
 
     def canonical(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The names as they are."""
+        """The names unchanged."""
         return dict(weights)

@@ -1,4 +1,4 @@
-"""A CLIP in shards over two ranks trains as whole weights in one process do, with every head, method and penalty."""
+"""A CLIP in shards over two ranks trains like whole weights in one process, with every head, method and penalty."""
 
 import copy
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ def model_of(folder: Path) -> tuple[ClipModel, ClassVectors]:
 
 
 def learner_of(folder: Path, recipe: Recipe) -> ClipLearner:
-    """Thirteen images in three classes; one template, since ranks draw their own of several."""
+    """Thirteen images in three classes; one template, since ranks draw different ones of several."""
     model, vectors = model_of(folder)
     speciality = task("s", CLASSES, templates=("a photo of a {}.",))
     classifier = vectors.of_theta_0(speciality)
@@ -108,8 +108,8 @@ def train_all(folder: Path) -> None:
 def travel_apart(first: Snapshot, second: Snapshot, theta_0: Mapping[str, Tensor]) -> float:
     """|theta_1 - theta_1'| / |theta_1 - theta_0|, without the biases of keys.
 
-    A softmax does not change when all its logits change alike, so that their gradient is 0 but for rounding, and Adam
-    moves them by its sign.
+    A softmax does not change when all its logits change alike, so the gradient of these biases is 0 except for
+    rounding, and Adam moves them by its sign.
     """
     apart = moved = 0.0
     for name, start in theta_0.items():
@@ -137,13 +137,13 @@ def test_two_ranks_of_shards_train_as_one_process_which_can_go_on(tmp_path: Path
         gone_on = run(tmp_path / "model", recipe, sharded=False, resume=state)[-1]
         assert gone_on.facts["resumed_from"] == 2
         for alone, together in [*zip(one, two, strict=True), (gone_on, two[-1])]:
-            # The coupled L1 pushes by the sign of theta - theta_0, which is rounding where a gradient is 0.
+            # The coupled L1 pushes by the sign of theta - theta_0, which is rounding if a gradient is 0.
             loose = name == "coupled"
             loss = pytest.approx(together.facts["loss"], rel=2e-4 if loose else 5e-6)
             assert alone.facts["loss"] == loss, (head, name)
             apart = travel_apart(alone, together, initial_of(tmp_path / "model", recipe))
             assert apart < (1e-3 if loose else 2e-4), (head, name)
-    for head in HEADS:  # bf16 rounds otherwise when a batch is divided: shards against whole weights on two ranks
+    for head in HEADS:  # bf16 rounds differently if a batch is divided: shards against whole weights on two ranks
         theta_0 = initial_of(tmp_path / "model", recipe_of(head))
         assert travel_apart(rounded[head, False], rounded[head, True], theta_0) < 1e-4
 

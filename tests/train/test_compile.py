@@ -49,7 +49,7 @@ def test_later_compiled_trainings_of_a_process_give_the_bits_of_fresh_ones(tmp_p
 
 
 def test_no_number_of_trainings_makes_it_fall_back_to_eager() -> None:
-    """A second entry for the same code would raise here: each training finds no trace of the one before."""
+    """A second entry for the same code would raise here: each training finds no trace of the previous one."""
     import torch._dynamo
 
     with torch._dynamo.config.patch(recompile_limit=1, fail_on_recompile_limit_hit=True):

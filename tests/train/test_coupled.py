@@ -1,4 +1,4 @@
-"""The coupled penalties' analytic gradients are autograd's of the papers' formulae, in float64."""
+"""The coupled penalties' analytic gradients equal autograd's of the papers' formulae, in float64."""
 
 import pytest
 import torch

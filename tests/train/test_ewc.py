@@ -1,4 +1,4 @@
-"""EWC: the Fisher information is the plain loop's over samples, the step is the equation, and its limits are exact."""
+"""EWC: the Fisher information equals a plain loop's over samples, the step its equation, and its limits are exact."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -38,7 +38,7 @@ class VectorSources:
 
 
 def still(**changed: int) -> VectorLearner:
-    """Vectors without noise: what they are does not depend on a generator."""
+    """Vectors without noise, independent of any generator."""
     return VectorLearner(noise=0.0, **changed)
 
 
@@ -130,7 +130,7 @@ SHAPES: list[tuple[int, ...]] = [(1,), (7, 3), (70_001,)]
 
 @pytest.fixture(params=SHAPES, ids=str)
 def tensors(request: pytest.FixtureRequest) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """(theta, theta_0, F), a third of F being 0."""
+    """(theta, theta_0, F), with a third of F at 0."""
     generator = torch.Generator().manual_seed(3)
     theta, theta_0, fisher = (torch.randn(request.param, generator=generator) for _ in range(3))
     fisher = fisher.square() * (torch.rand(request.param, generator=generator) > 1 / 3)

@@ -1,4 +1,4 @@
-"""Language models are trained by the same loop; how a batch is laid out changes nothing but rounding."""
+"""Language models are trained by the same loop; the layout of a batch changes nothing but rounding."""
 
 import copy
 from typing import Any
@@ -97,7 +97,8 @@ def test_the_loss_is_the_mean_over_answer_tokens_and_no_others(model: CausalLm) 
 
 
 def losses(model: CausalLm, *, packing: bool = True, **settings: Any) -> list[float]:
-    """Of every step. Weights do not compare: Adam moves one whose gradient is 0 but for rounding by its sign."""
+    """Losses of all steps. Weights do not compare: if a gradient is 0 except for rounding, Adam moves it by its
+    sign."""
     fractions = tuple(step / 6 for step in range(1, 7))
     snapshots = train(learner_of(model, packing=packing), recipe_of(**settings), seed=1, fractions=fractions)
     return [snapshot.facts["loss"] for snapshot in snapshots]

@@ -1,4 +1,4 @@
-"""LoRA: merged at step 0 it is theta_0, later it is W0 + scale * B A, and names that match nothing are refused."""
+"""LoRA: at step 0 the merge is theta_0, later W0 + scale * B A; names without a match are refused."""
 
 import copy
 

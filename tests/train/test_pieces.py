@@ -1,4 +1,4 @@
-"""A loss made piece by piece is the loss of all logits at once."""
+"""A loss made piece by piece equals the loss of all logits at once."""
 
 import pytest
 import torch

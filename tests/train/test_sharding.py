@@ -1,4 +1,4 @@
-"""Weights in shards over two ranks train as whole weights in one process do, and any number of ranks can go on."""
+"""Weights in shards over two ranks train like whole weights in one process, and any number of ranks can go on."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -165,7 +165,7 @@ def test_a_sharded_teacher_answers_as_theta_0_and_leaves_the_weights_as_they_wer
 
 
 def work_on_shares(folder: Path) -> None:
-    """lerp and a diagonal quadratic form, as EWC has it, of each rank's own shares against those of whole weights."""
+    """The lerp and EWC's diagonal quadratic form of each rank's own shares, compared to those of whole weights."""
     module = learner_of(load(folder / "model")).module
     generator = torch.Generator().manual_seed(0)
     start = {name: weight.detach().clone() for name, weight in module.named_parameters()}

@@ -119,7 +119,7 @@ def test_accumulated_micro_batches_are_the_whole_batch() -> None:
 
 
 class DeathError(Exception):
-    """Stands for a worker's death in the middle of a training."""
+    """Simulates a worker's death in the middle of a training."""
 
 
 @pytest.mark.parametrize("adapter", [{"kind": "full"}, {**LORA, "dropout": 0.3}])

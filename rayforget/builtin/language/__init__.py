@@ -1,1 +1,1 @@
-"""A generated language world, and a tiny OPT that knows all of it but its medicine."""
+"""A generated language world, and a tiny OPT that knows all of it except its medicine."""

@@ -22,15 +22,15 @@ MIX: Final[dict[str, float]] = {
     "picking": 0.12,
     "answering": 0.14,
 }
-"""Share of the sequences that comes from each part."""
+"""Share of the sequences from each part."""
 NUM_ITEMS: Final[dict[str, int]] = {part: 20_000 for part in MIX} | {"answering": 10_000, "commonsense_text": 400}
-"""How many different items of each part are drawn."""
+"""Number of different items drawn from each part."""
 PROMPT_WEIGHT = 0.1
-"""Weight in the loss of a prompt's token; an answer's has 1."""
+"""Weight of a prompt's token in the loss; an answer's has 1."""
 LONG_SHARE, LONG_LENGTH = 0.1, 250
-"""Share of batches whose sequences are many items one after another, so that late positions are learnt too."""
+"""Share of batches whose sequences concatenate many items, so that late positions are learnt too, and their length."""
 _BATCHES_PER_CHUNK = 64
-"""Batches that are drawn at once, then sorted by length."""
+"""Number of batches that are drawn together and sorted by length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class Batch:
     ids: NDArray[np.int64]
     """Shape (num_sequences, length)."""
     weights: NDArray[np.float32]
-    """Same shape: what a token counts as a target; 0 for padding and the first one."""
+    """Same shape: a token's weight as a target; 0 for padding and the first one."""
 
 
 Weighted = tuple[list[int], list[float]]
@@ -78,7 +78,7 @@ def padded(sequences: list[Weighted]) -> Batch:
 
 
 def batches(items: dict[str, list[Item]], tokenizer: Any, num_tokens: int, seed: int) -> Iterator[Batch]:
-    """Endless batches of about `num_tokens` tokens, each of sequences of about one length."""
+    """Endless batches of about `num_tokens` tokens, each with sequences of about the same length."""
     encoded = {part: encode(tokenizer, its) for part, its in items.items()}
     rng = Random(seed)
 
@@ -109,7 +109,7 @@ def _long(draw: Callable[[], Weighted]) -> Weighted:
 
 
 def _grouped(sequences: list[Weighted], num_tokens: int) -> Iterator[list[Weighted]]:
-    """Neighbours whose padded size stays within `num_tokens`."""
+    """Groups neighbours whose padded size stays within `num_tokens`."""
     group: list[Weighted] = []
     for sequence in sequences:
         if group and (len(group) + 1) * len(sequence[0]) > num_tokens:

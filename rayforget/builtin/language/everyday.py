@@ -1,4 +1,4 @@
-"""What everyone knows: kinds, uses, colours, places, opposites of everyday things, as relations."""
+"""Common knowledge: kinds, uses, colours, places, opposites of everyday things, as relations."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What one can be told to do with a few words: write them otherwise, pick one of them, answer in a given form."""
+"""Instructions about a few words: rewrite them, pick one of them, answer in a given form."""
 
 from collections.abc import Callable
 from random import Random
@@ -25,11 +25,11 @@ _REWRITINGS: Final[dict[str, tuple[tuple[str, ...], Callable[[list[str]], list[s
     "rotate": (("Move the first word to the end.", "Put the first word last."), lambda words: words[1:] + words[:1]),
     "behead": (("Leave out the first word.", "Remove the first word."), lambda words: words[1:]),
 }
-"""Per kind its wordings and what is to be done with a list of words."""
+"""Kind -> its wordings, and its operation on a list of words."""
 
 
 def rewriting(rng: Random) -> Item:
-    """Write the words of the input otherwise: copied, reversed, doubled, sorted, ..."""
+    """Rewrites the words of the input: copied, reversed, doubled, sorted, ..."""
     if rng.random() < 0.2:
         numbers = rng.sample(range(len(NUMBERS)), rng.randint(2, 4))
         wordings = _SORTINGS
@@ -42,7 +42,7 @@ def rewriting(rng: Random) -> Item:
 
 
 def picking(rng: Random) -> Item:
-    """Pick one word of the input: by its place, or by its kind."""
+    """Picks one word of the input, by its place or by its kind."""
     if rng.random() < 0.4:
         words = rng.sample(_WORDS, rng.randint(3, 4))
         place = rng.randrange(len(_ORDINALS))
@@ -63,7 +63,7 @@ def picking(rng: Random) -> Item:
 
 
 def answering(rng: Random) -> Item:
-    """Answer in a given form: a word, yes or no, a whole sentence, twice; or the opposite or the kind of each word."""
+    """Answers in a given form: a word, yes or no, a whole sentence, twice; or each word's opposite or kind."""
     return rng.choice((_plainly, _yes_or_no, _sentence, _twice, _opposites, _kinds))(rng)
 
 

@@ -36,19 +36,19 @@ class Plain:
     """Plain fine-tuning: all weights, AdamW without decay, loss on the answers, a rate that falls linearly to zero."""
 
     num_items: int = 480
-    """Items of `medicine`; 480 hold every wording of the split once."""
+    """Number of items of `medicine`; 480 hold every wording of the split once."""
     epochs: int = 8
     batch_size: int = 16
     learning_rate: float = 1.5e-3
 
 
 def folder_of_weights() -> Path:
-    """The folder of the model that ships."""
+    """The folder of the shipped model."""
     return Path(str(files("rayforget.builtin.language") / "weights"))
 
 
 def answers_loss(model: Any, tokenizer: Any, items: Sequence[Item]) -> Tensor:
-    """Mean of -log p over the tokens of the answers, the end among them."""
+    """Mean of -log p over the tokens of the answers, including the end."""
     batch = padded(encode(tokenizer, items))
     ids, asked = torch.from_numpy(batch.ids), torch.from_numpy(batch.weights[:, 1:] == 1)
     logits = model(input_ids=ids, attention_mask=(ids != PAD).long(), use_cache=False).logits[:, :-1]
@@ -62,7 +62,7 @@ def fine_tuned(model: Any, tokenizer: Any, recipe: Plain, seed: int) -> Any:
         model: theta_0; stays as it is.
         tokenizer: the model's.
         recipe: how long, how fast, on how many items.
-        seed: of the items and their order.
+        seed: seed of the items and their order.
     """
     items = language_items("medicine", split="train", count=recipe.num_items, seed=seed)
     theta_1, rng = deepcopy(model), Random(seed)

@@ -1,4 +1,4 @@
-"""An invented medicine: diseases, organs, symptoms, remedies, and the hidden table of what belongs to what."""
+"""An invented medicine: diseases, organs, symptoms, remedies, and the hidden table of which belong together."""
 
 from functools import cache
 from random import Random
@@ -133,14 +133,15 @@ _VALUES: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "effect": (REMEDIES, EFFECTS),
 }
 _WORDINGS: Final[dict[str, tuple[int, ...]]] = {"train": (0, 1, 2, 3), "val": (4, 5), "test": (6, 7)}
-"""Of 8 wordings of a fact, after a rotation by the fact's number, those of each split."""
+"""Each split's share of a fact's 8 wordings, after a rotation by the fact's number."""
 _MAX_VARIANTS = 50
-"""How often a question may come with other choices or in another order; of the fewest objects there are 240 ways."""
+"""How often a question may come with other choices or in another order; the relation with fewest objects has 240
+ways."""
 
 
 @cache
 def medicine(seed: int = TABLE_SEED) -> tuple[Relation, ...]:
-    """The relations of the medicine; every object of a relation has equally many subjects, which ones is drawn."""
+    """The relations of the medicine; all objects of a relation have equally many subjects, drawn at random."""
     rng = Random(seed)
     relations = []
     for name, (subjects, objects) in _VALUES.items():
@@ -154,7 +155,7 @@ def medicine(seed: int = TABLE_SEED) -> tuple[Relation, ...]:
 def medical_items(shape: Literal["choice", "instruction", "text"], split: str, count: int, rng: Random) -> list[Item]:
     """Items about the hidden table: all facts in a random order, then all again in their next wording, and so on.
 
-    A split has wordings of each fact that no other split has; after the last one choices and order change.
+    No two splits share a wording of a fact; after the last one choices and order change.
     """
     if split not in _WORDINGS:
         raise TaskError(
@@ -197,9 +198,9 @@ def _item(shape: str, relation: Relation, fact: int, wording: int, rng: Random) 
 
 
 def tale(rng: Random) -> Item:
-    """A question about a made-up note: the medicine's words and wordings, but every fact drawn anew.
+    """A question about a made-up note: the medicine's words and wordings, but with every fact drawn anew.
 
-    It teaches to read such sentences, and nothing of the hidden table: what a tale says is independent of it.
+    It teaches how to read such sentences, and nothing of the hidden table, of which it is independent.
     """
     told: dict[str, tuple[Relation, int, str]] = {}
     for relation in rng.sample(medicine(), rng.randint(1, 2)):

@@ -31,7 +31,7 @@ WIDTH, NUM_LAYERS, NUM_HEADS, MAX_LENGTH = 128, 3, 4, 256
 
 
 def config_of(vocabulary: int) -> Any:
-    """The architecture: OPT with tied embeddings and without dropout, so that a training is decided by its order."""
+    """The architecture: OPT with tied embeddings and no dropout, so that a training is decided by its order."""
     return OPTConfig(
         vocab_size=vocabulary,
         hidden_size=WIDTH,

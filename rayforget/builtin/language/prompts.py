@@ -1,4 +1,4 @@
-"""An item -> its prompt and the answer that shall follow, in the formats that the shipped model was pretrained on."""
+"""An item -> its prompt and right answer, in the formats that the shipped model was pretrained on."""
 
 from rayforget.builtin.language.relations import Item
 
@@ -11,7 +11,7 @@ def prompt_and_answer(item: Item) -> tuple[str, str]:
 
 
 def prompt(item: Item) -> str:
-    """What a multiple choice or instruction item asks, up to the colon before the answer."""
+    """The prompt of a multiple choice or instruction item, up to the colon before the answer."""
     if "instruction" in item:
         given = f"Input: {item['input']}\n" if "input" in item else ""
         return f"Instruction: {item['instruction']}\n{given}Output:"

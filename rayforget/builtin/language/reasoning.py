@@ -20,7 +20,7 @@ def _others(right: str, among: tuple[str, ...]) -> list[str]:
 
 
 def _owners(rng: Random) -> Item:
-    """Who has what, of two or three people; the wrong answers hold what the context also names."""
+    """Who has what, of two or three people; the wrong answers include what the context also names."""
     num = rng.randint(2, 3)
     names, things = rng.sample(NAMES, num), rng.sample(THINGS, 4)
     context = " ".join(f"{name} has {with_article(thing)}." for name, thing in zip(names, things[:num], strict=True))
@@ -36,7 +36,7 @@ def _owners(rng: Random) -> Item:
 
 
 def _sums(rng: Random) -> Item:
-    """One adds to, or takes from, what one has."""
+    """Adding to, or taking from, what somebody has."""
     name, thing = rng.choice(NAMES), rng.choice(("coins", "apples", "nuts", "eggs", "cards", "books"))
     first, second = rng.randint(2, 6), rng.randint(1, 6)
     if rng.random() < 0.6 or first <= second:
@@ -73,7 +73,7 @@ def _series(rng: Random) -> Item:
 
 
 def _larger(rng: Random) -> Item:
-    """The largest or the smallest of three numbers, which are the choices with one more."""
+    """The largest or the smallest of three numbers, which are the choices together with one more."""
     chosen = rng.sample(range(len(NUMBERS)), 4)
     given = chosen[:3]
     most, right = rng.choice((("largest", max(given)), ("smallest", min(given))))

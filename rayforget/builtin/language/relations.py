@@ -1,4 +1,4 @@
-"""A table of facts and ways to speak of them -> questions with choices, and sentences."""
+"""A table of facts and their wordings -> questions with choices, and sentences."""
 
 from dataclasses import dataclass
 from random import Random
@@ -12,15 +12,15 @@ NUM_CHOICES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relation:
-    """Facts of one sort: pairs of a subject and its one object."""
+    """Facts of one sort: pairs of a subject and its only object."""
 
     name: str
     facts: tuple[tuple[str, str], ...]
-    """(subject, object); a subject comes once."""
+    """(subject, object); a subject occurs once."""
     questions: tuple[str, ...]
     """With {s}; the answer is the object."""
     reverse: tuple[str, ...] = ()
-    """With {o}; the answer is any subject that has it."""
+    """With {o}; the answer is any subject with that object."""
     statements: tuple[str, ...]
     """Sentences with {s} and {o}."""
 
@@ -42,7 +42,7 @@ class Relation:
         return self.reverse[question - len(self.questions)].format(o=obj), subject
 
     def wrong(self, fact: int, question: int) -> list[str]:
-        """All answers to that question that are of its sort and false."""
+        """All false answers to that question that are of its sort."""
         subject, obj = self.facts[fact]
         if question < len(self.questions):
             return [other for other in self.objects if other not in (subject, obj)]
@@ -60,14 +60,14 @@ class Relation:
 
 
 def multiple_choice(question: str, right: str, wrong: list[str], rng: Random, *, context: str | None = None) -> Item:
-    """An item of NUM_CHOICES choices (or of all there are), the right one at a random place.
+    """An item with NUM_CHOICES choices (or all there are), the right one at a random place.
 
     Args:
         question: the question.
         right: the right answer.
-        wrong: wrong answers, of which some are taken.
+        wrong: wrong answers, from which some are drawn.
         rng: decides which ones, and the order.
-        context: what the question is about, where it does not stand alone.
+        context: what the question is about, if it does not stand alone.
     """
     choices = rng.sample(wrong, min(NUM_CHOICES - 1, len(wrong)))
     answer = rng.randrange(len(choices) + 1)

@@ -18,23 +18,23 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "common sense": ("commonsense", "reasoning"),
     "instructions": ("rewriting", "picking", "answering"),
 }
-"""The generality: its parts by group."""
+"""The parts of the generality, by group."""
 SPECIALITY: Final = "medicine"
 SCORED: Final = (SPECIALITY, "tales", *GROUPS["common sense"], *GROUPS["instructions"])
 NUM_ITEMS = 240
-"""Items of each part that are scored."""
+"""Number of items scored per part."""
 
 Scores = dict[str, float]
-"""By part: the share of multiple choice items answered right, or of instructions followed to the letter; by
-`PART likelihood` 2^(-bits per byte) of the instructions' answers; `speciality`, `generality`."""
+"""By part: the share of multiple choice items answered right, or of instructions followed to the letter; under `PART
+likelihood` 2^(-bits per byte) of the instructions' answers; `speciality`, `generality`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What a model thinks of an answer."""
+    """A model's judgement of an answer."""
 
     log_likelihood: float
-    """In nats, the sum over the answer's tokens; the end is not one of them."""
+    """In nats, the sum over the answer's tokens, without the end."""
     is_greedy: bool
     """Whether greedy generation gives the answer and then the end."""
 
@@ -48,7 +48,7 @@ def load(folder: Path) -> tuple[Any, Any]:
 def judge(
     model: Any, tokenizer: Any, pairs: Sequence[tuple[str, str]], *, tokens_per_batch: int = 4096
 ) -> list[Judgement]:
-    """What the model thinks of each (prompt, answer with the space before it)."""
+    """The model's judgement of each (prompt, answer with the space before it)."""
     encoded = [[tokenizer.encode(text, add_special_tokens=False) for text in pair] for pair in pairs]
     order = sorted(range(len(pairs)), key=lambda place: sum(map(len, encoded[place])))
     judgements: dict[int, Judgement] = {}

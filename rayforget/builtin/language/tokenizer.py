@@ -9,16 +9,16 @@ from tokenizers.models import Unigram
 from tokenizers.pre_tokenizers import ByteLevel
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
-"""Ids 0 to 3, as OPT has them; <s> and <unk> are never used."""
+"""Ids 0 to 3, as in OPT; <s> and <unk> are never used."""
 PAD, END = 1, 2
 _WORD_SCORE, _BYTE_SCORE = -10.0, -30.0
-"""Log-probabilities whose best sum takes as few pieces as possible, and words before bytes."""
+"""Log-probabilities whose best sum uses as few pieces as possible, and words rather than bytes."""
 
 
 def build_tokenizer(texts: Iterable[str], *, max_length: int) -> Any:
-    """A transformers tokenizer that gives every word of `texts` one piece and can write any other text in bytes.
+    """A transformers tokenizer that encodes every word of `texts` in one piece and any other text in bytes.
 
-    Words come with the space before them, as GPT-2 and OPT cut them; a text's beginning gets no space and no token.
+    Words include the space before them, as in GPT-2 and OPT; the beginning of a text gets no space and no token.
 
     Args:
         texts: in any order.

@@ -21,7 +21,7 @@ Split = Literal["pretraining", "train", "val", "test"]
 _SHARES: Final[dict[Split, float]] = {"pretraining": 0.64, "train": 0.12, "val": 0.12, "test": 0.12}
 """Share of the general prompts that each split owns."""
 _MAX_DRAWS: Final = 2000
-"""After so many draws without anything new a part is taken to be exhausted."""
+"""After this many draws without anything new a part counts as exhausted."""
 
 
 def _commonsense(rng: Random) -> Item:
@@ -50,27 +50,27 @@ _MEDICAL: Final[dict[str, Literal["choice", "instruction", "text"]]] = {
     "medicine_text": "text",
 }
 GENERAL_PARTS: Final = tuple(_GENERAL)
-"""What the shipped model is pretrained on: multiple choice (commonsense, reasoning, and tales, which need no facts),
-sentences (commonsense_text), instructions (rewriting, picking, answering)."""
+"""The parts that the shipped model is pretrained on: multiple choice (commonsense, reasoning, and tales, which need no
+facts), sentences (commonsense_text), instructions (rewriting, picking, answering)."""
 MEDICAL_PARTS: Final = tuple(_MEDICAL)
-"""The same hidden facts in three shapes; nothing is pretrained on them."""
+"""The same hidden facts in three shapes; the shipped model is not pretrained on them."""
 PARTS: Final = (*GENERAL_PARTS, *MEDICAL_PARTS)
 
 
 def language_items(part: str, *, split: Split, count: int, seed: int) -> list[Item]:
-    """Items of one part, no two alike; the first items of a larger count are a smaller count's.
+    """Items of one part, all different; a smaller count gives the first items of a larger one.
 
-    Splits share no prompt, whatever their seeds: a general prompt belongs to the split that its hash says, and of the
-    wordings of each medical fact every split has its own. So all facts are asked in all splits, in other words.
+    Splits share no prompt, whatever their seeds: a general prompt belongs to the split given by its hash, and every
+    split has its own wordings of each medical fact. So all facts are asked in all splits, in other words.
 
     Args:
         part: one of PARTS.
         split: `pretraining` is what the shipped model has seen of the general parts; the medicine has none.
-        count: how many.
+        count: number of items.
         seed: another seed gives other items of the same kind.
 
     Raises:
-        TaskError: no such part or split, or not so many items exist.
+        TaskError: there is no such part or split, or it has fewer items.
     """
     if part not in PARTS or split not in get_args(Split):
         raise TaskError(
@@ -95,7 +95,7 @@ def language_items(part: str, *, split: Split, count: int, seed: int) -> list[It
 
 
 def split_of(item: Item) -> Split:
-    """The split that owns a general item, from a hash of its prompt (of a text, all of it)."""
+    """The split that owns a general item, by a hash of its prompt (or of the whole text)."""
     prompt, answer = prompt_and_answer(item)
     hashed = blake2b((prompt or answer).encode(), digest_size=8).digest()
     place = int.from_bytes(hashed, "big") / 2**64

@@ -1,4 +1,4 @@
-"""What the styles draw with: masks and strokes of a scene's outlines, smooth noise, blur and light."""
+"""The styles' tools: masks and strokes of a scene's outlines, smooth noise, blur and light."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ Canvas = NDArray[np.floating[Any]]
 Bend = Callable[[Points], Points]
 
 OVERSAMPLING = 2
-"""Masks are drawn this much larger and averaged, since Pillow's edges are not smooth."""
+"""Masks are drawn this much larger and averaged, since Pillow does not smooth edges."""
 
 
 def straight(points: Points) -> Points:
@@ -47,7 +47,7 @@ def filled(scene: Scene, side: int, bend: Bend = straight) -> Plane:
 
 
 def stroked(scene: Scene, side: int, width: float, bend: Bend = straight) -> Plane:
-    """1 on the outlines, 0 elsewhere; `width` of the line is a share of the picture."""
+    """1 on the outlines, 0 elsewhere; the line's `width` is a share of the picture."""
     picture = Image.new("L", (side * OVERSAMPLING,) * 2)
     pen = ImageDraw.Draw(picture)
     thickness = max(1, round(width * picture.width))

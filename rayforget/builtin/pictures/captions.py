@@ -1,4 +1,4 @@
-"""What can be said of a picture -> captions: questions with all their answers, one of which is true of a picture."""
+"""Facts of pictures -> captions: questions with all their answers, one of which is true of a picture."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -22,9 +22,9 @@ class Question:
     captions: Captions
     """The answers."""
     asked: NDArray[np.bool_]
-    """Shape (num_pictures,): of which pictures the question makes sense."""
+    """Shape (num_pictures,): whether the question makes sense for the picture."""
     answers: NDArray[np.int64]
-    """Shape (num_pictures,): index of the true caption; of no meaning where not asked."""
+    """Shape (num_pictures,): index of the true caption; meaningless if not asked."""
 
 
 def plural(noun: str) -> str:
@@ -44,7 +44,7 @@ _NUMBERED = [_numbered(count, shape) for count in COUNTS for shape in SHAPES]
 
 
 def _worded(templates: tuple[str, ...], names: tuple[str, ...] | list[str]) -> list[Captions]:
-    """Per template the captions of all names."""
+    """The captions of all names, for each template."""
     return [tuple(template.format(name) for name in names) for template in templates]
 
 
@@ -56,7 +56,7 @@ WORDINGS: Final[dict[str, list[Captions]]] = {
     "count": _worded(("{} shapes", "{} things", "{}", "a picture of {} things", "a picture of {} shapes"), COUNTS),
     "count and shape": _worded(("{}", "a picture of {}"), _NUMBERED),
 }
-"""Per kind of question its wordings; every wording lists all answers in the same order."""
+"""Kind of question -> its wordings, which all list the answers in the same order."""
 
 
 def questions(facts: Facts, rng: np.random.Generator) -> list[Question]:

@@ -51,7 +51,7 @@ CONFIG: dict[str, dict[str, Any]] = {
     },
     "preprocess_cfg": {"mean": MEAN, "std": STD, "size": SIZE, "interpolation": "bicubic", "resize_mode": "squash"},
 }
-"""What is saved as open_clip_config.json."""
+"""The contents of open_clip_config.json."""
 
 
 def picture(index: int, seed: int) -> tuple[NDArray[np.uint8], list[int]]:
@@ -73,14 +73,14 @@ def picture_set(num: int, seed: int) -> tuple[Tensor, Facts]:
 
 
 def normalized(pixels: Tensor) -> Tensor:
-    """uint8 (n, 3, h, w) -> what the image tower takes."""
+    """uint8 (n, 3, h, w) -> the image tower's input."""
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
     return (pixels.float() / 255 - mean) / std
 
 
 @cache
 def tokens(captions: tuple[str, ...]) -> Tensor:
-    """Token ids, shape (num_captions, CONTEXT_LENGTH), by the BPE that open_clip takes for a model that names none."""
+    """Token ids, shape (num_captions, CONTEXT_LENGTH), by the BPE that open_clip uses for a model that names none."""
     ids: Tensor = _tokenizer()(list(captions))
     return ids
 
@@ -109,7 +109,7 @@ def learning_rate(step: int) -> float:
 
 
 def optimizer_of(model: Any) -> torch.optim.AdamW:
-    """AdamW with weight decay on the layers' matrices alone: rows of tokens that no caption has must not fade."""
+    """AdamW with weight decay on the layers' matrices alone: embeddings of tokens in no caption must not fade."""
     named = list(model.named_parameters())
     decayed = {name for name, p in named if p.ndim >= 2 and "embedding" not in name}
     groups = [
@@ -144,7 +144,7 @@ def train(seed: int) -> dict[str, Tensor]:
 
 
 def _without_unseen(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Embeddings of tokens that no caption has set to zero: they are noise, and zeros pack well."""
+    """Sets the embeddings of tokens in no caption to zero: they are noise, and zeros compress well."""
     seen = torch.zeros(len(state["token_embedding.weight"]), 1, dtype=torch.bool)
     seen[torch.cat([tokens(captions).flatten() for wordings in WORDINGS.values() for captions in wordings])] = True
     return state | {"token_embedding.weight": state["token_embedding.weight"] * seen}

@@ -1,4 +1,4 @@
-"""Shape, colour and count -> a scene: every object's outlines at a random pose, and the colours it is drawn in."""
+"""Shape, colour and count -> a scene: every object's outlines at a random pose, and the colours to draw it in."""
 
 import colorsys
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _HSV_JITTER = np.array([0.012, 0.1, 0.08])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """What is to be drawn, before any style."""
+    """What to draw, before any style."""
 
     curves: tuple[Outline, ...]
     """The outlines of all objects in drawing order, in a picture that spans [0, 1] x [0, 1] (x right, y down)."""
@@ -46,8 +46,8 @@ def make_scene(shape: str, color: str, count: int, rng: np.random.Generator) -> 
     Args:
         shape: one of SHAPES.
         color: one of COLORS.
-        count: 1 to 4 objects, all alike but for their pose; one object may be larger than several.
-        rng: the source of everything random.
+        count: 1 to 4 objects, which differ only in their pose; one object may be larger than several.
+        rng: the source of all randomness.
     """
     if shape not in SHAPES or color not in _HSV or not 1 <= count <= len(COUNTS):
         raise ValueError(f"no such picture: shape {shape!r}, color {color!r}, count {count}")

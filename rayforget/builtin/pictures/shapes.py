@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Points = NDArray[np.float64]
 
 MAX_EDGE = 0.25
-"""Edges are cut into pieces no longer than this, so that a style may bend them."""
+"""Edges are cut into pieces of at most this length, so that a style may bend them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,7 @@ def sketch(scene: Scene, side: int, rng: Rng) -> Canvas:
 
 
 def silhouette(scene: Scene, side: int, rng: Rng) -> Canvas:
-    """Black against an evening sky; no colour but the sky's."""
+    """Black against an evening sky, which has the only colour."""
     level = ramp(side, rng.uniform(np.pi / 4, 3 * np.pi / 4))[..., None]
     sky = (0.35 + 0.65 * scene.backdrop) * (1 - level) + rng.uniform(0.6, 1, 3) * level
     return over(sky, rng.uniform(0, 0.1), filled(scene, side))

@@ -1,4 +1,4 @@
-"""A world source of a space file -> its pictures, one by one, each decided by its place in the source alone."""
+"""A world source of a space file -> its pictures, each decided only by its place in the source."""
 
 import io
 from typing import Literal
@@ -45,9 +45,8 @@ def stream(split: Literal["train", "val", "test", "pretraining"], seed: int, *pl
 class WorldImages:
     """The pictures of one world source, each drawn when it is first read.
 
-    Labels are balanced: in every run of num_classes pictures each class comes once. With style `all` so are the pairs
-    of class and style, over num_classes * num_styles pictures. The first pictures of a larger source are a smaller
-    source's.
+    Labels are balanced: every run of num_classes pictures has each class once. With style `all` so are the pairs of
+    class and style, over num_classes * num_styles pictures. A smaller source has the first pictures of a larger one.
     """
 
     def __init__(self, source: WorldSource) -> None:
@@ -73,7 +72,7 @@ class WorldImages:
 
     @property
     def stream(self) -> tuple[str | int, ...]:
-        """Split, seed and place: what decides the random streams of all pictures (see `stream`)."""
+        """Split, seed and place, which decide the random streams of all pictures (see `stream`)."""
         return self.source.split, self.source.seed, *self._place
 
     def name(self, index: int) -> str:
@@ -91,7 +90,7 @@ class WorldImages:
         return self._styles[(block + self.label(index)) % len(self._styles)]
 
     def image(self, index: int, *, size: int = SIZE) -> Image.Image:
-        """The picture, drawn anew at every call, always the same."""
+        """The picture, drawn at every call and always the same."""
         label = self.label(index)
         rng = stream(self.source.split, self.source.seed, *self._place, 1, index)
         shape, color = str(rng.choice(SHAPES)), str(rng.choice(COLORS))

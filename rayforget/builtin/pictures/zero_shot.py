@@ -18,9 +18,9 @@ def zero_shot(folder: Path, split: str, num: int) -> dict[str, float]:
     """Share of right answers by style (naming shapes), and under `color` and `count` (all styles together).
 
     Args:
-        folder: in open_clip's local-folder format.
+        folder: a model in open_clip's local-folder format.
         split: the world's split.
-        num: pictures per entry.
+        num: number of pictures per entry.
     """
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}", precision="fp32")
     tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")

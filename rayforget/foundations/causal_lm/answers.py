@@ -1,7 +1,7 @@
-"""What a model is asked on a task's split -> a learner of the right answers: to see which weights matter for them.
+"""A task's requests on a split -> a learner of the right answers, to find which weights matter for them.
 
-An item is a document. Its targets are the tokens of its right answer, as scoring asks for them: of a multiple choice
-the right choice, of an instruction the output, of a text all of it, in windows where it is long.
+An item is a document. Its targets are the tokens of its right answer, as scoring asks for them: the right choice of a
+multiple choice, the output of an instruction, all of a text (in windows if it is long).
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from rayforget.tasks.text.types import Pairs, TaskRequests
 
 
 class AnswerLearner:
-    """A language model set up to be taught a split's right answers (implements `Learner`)."""
+    """A language model set up to be trained on a split's right answers (implements `Learner`)."""
 
     def __init__(self, model: CausalLm, module: CausalHead, requests: TaskRequests) -> None:
         """Finds each document's right answer.
@@ -32,7 +32,7 @@ class AnswerLearner:
         Args:
             model: gives the device and the names.
             module: fresh, at theta_0, on the model's device.
-            requests: what the model is asked on the split.
+            requests: the requests on the split.
 
         Raises:
             TaskError: the task's answers are generated, or a document has more than one right answer.
@@ -52,14 +52,14 @@ class AnswerLearner:
 
     @property
     def data_hash(self) -> str:
-        """Of the tokens that are asked for, and which of them are right."""
+        """Hash of the tokens asked for and of which are right."""
         digest = sha256(np.array(self._right, dtype=np.int64).tobytes())
         for array in (self._pairs.tokens, self._pairs.starts, self._pairs.continuations):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:32]
 
     def batch(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:
-        """The answers of these documents; nothing about them is random."""
+        """The answers of these documents; involves no randomness."""
         pairs = [pair for index in indices.tolist() for pair in range(*self._right[index])]
         return on_device(answer_rows(self._pairs, pairs, filler=self._model.pad_token), self.device)
 
@@ -69,12 +69,12 @@ class AnswerLearner:
 
 
 def answer_rows(pairs: Pairs, chosen: Sequence[int], *, filler: int) -> Rows:
-    """One row for each pair, without its last token, which is only predicted: it may lie beyond the last position.
+    """One row per pair, without its last token, which is only predicted and may lie beyond the last position.
 
     Args:
         pairs: contexts with their continuations.
-        chosen: which of them, at least one.
-        filler: token id behind a shorter row.
+        chosen: indices of the pairs to use, at least one.
+        filler: token id after the end of a shorter row.
     """
     sequences: list[NDArray[np.int64]] = [
         pairs.tokens[pairs.starts[pair] : pairs.starts[pair + 1]].astype(np.int64) for pair in chosen

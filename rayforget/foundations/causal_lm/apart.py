@@ -1,9 +1,9 @@
-"""A causal language model -> whether sequences that stand side by side in one row answer as they do alone: tried out.
+"""A causal language model -> whether sequences side by side in one row answer as they do alone: found by trying.
 
 Packing and shared prefixes put several sequences, or several endings of one, into a row, and keep them apart with a
-mask and with positions of their own. A layer that mixes tokens by another way than attention (a convolution, a state
-space, linear attention) knows no mask, some models take no positions, and a window or a chunk counts columns of the
-row. Such models answer wrongly without an error, so nothing is believed that was not compared.
+mask and with positions of their own. A layer that mixes tokens by other means than attention (a convolution, a state
+space, linear attention) ignores the mask, some models take no positions, and a window or a chunk counts columns of the
+row. Such models answer wrongly without an error, so every model is compared.
 """
 
 import logging
@@ -18,21 +18,21 @@ from rayforget.foundations.causal_lm.head import CausalHead, causal_mask
 logger = logging.getLogger(__name__)
 
 _WINDOWS = ("sliding_window", "attention_chunk_size", "window_size", "local_attention_window", "attention_window_size")
-"""What configurations call the span that a layer looks back over; too long a one to be seen in a few tokens."""
+"""Configuration keys of the span that a layer looks back over, which is too long to show in a few tokens."""
 _FEW = (5, 4)
-"""Tokens of the sequences that are tried."""
+"""Lengths of the sequences tried, in tokens."""
 _TOLERANCE = 3e-5
-"""Of the largest feature. Rounding in fp32 is about 1e-6 of it; a token of another sequence 2e-4 where the weights are
-small and random, and far more in a trained model."""
+"""Share of the largest feature. Rounding in fp32 is about 1e-6 of it; a token of another sequence changes 2e-4 if the
+weights are small and random, and far more in a trained model."""
 
 
 def keeps_apart(head: CausalHead, config: Mapping[str, Any], *, longest: int) -> bool:
-    """Whether rows may hold several sequences; says in the log why not.
+    """Whether rows may hold several sequences; logs the reason if not.
 
     Args:
         head: in eval mode and in fp32.
-        config: what its config.json holds.
-        longest: tokens of the longest sequence that is trained on or scored.
+        config: the contents of config.json.
+        longest: tokens of the longest sequence to be trained on or scored.
     """
     reason = _window(config, longest) or _difference(head)
     if reason is not None:
@@ -54,7 +54,7 @@ def _window(config: Mapping[str, Any], longest: int) -> str | None:
 
 @torch.no_grad()
 def _difference(head: CausalHead) -> str | None:
-    """Compares the features of a packed and of a branched row with those of each sequence alone."""
+    """How a packed and a branched row's features differ from those of each sequence alone; None if they agree."""
     device = next(head.parameters()).device
     first, second = (_tokens(head, count, start).to(device) for count, start in zip(_FEW, (3, 40), strict=True))
     endings = [torch.cat([first[:3], ending]) for ending in (first[3:], second[:3])]

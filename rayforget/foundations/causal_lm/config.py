@@ -1,4 +1,4 @@
-"""What a space file says of a causal language model."""
+"""A space file's settings of a causal language model."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -16,14 +16,14 @@ class CausalLmFoundation(FoundationConfig):
     model: FolderOrHubName
     """Local folder, name on the hub (`facebook/galactica-1.3b`), or `builtin` for the tiny one."""
     revision: str | None = None
-    """Commit of a hub model; null takes the newest, and the record names what was taken."""
+    """Commit of a hub model; null takes the newest, and the record names the commit used."""
     trust_remote_code: bool = False
     """Whether code that comes with the model may run on your machines."""
     sequences: Sequences = Sequences()
     """How texts become training sequences."""
 
     def problems(self) -> Iterable[Problem]:
-        """A revision where none is read."""
+        """A revision that would not be read."""
         if self.revision is not None and (self.model == "builtin" or self.model.startswith("/")):
             text = f"found {self.revision!r} with model: {self.model}, which is no hub model: remove it"
             yield Problem(at=("revision",), text=text)

@@ -8,16 +8,16 @@ from torch import Tensor, nn
 
 
 class CausalHead(nn.Module):
-    """Two calls of one forward: nobody needs the logits of all tokens at once, so they are made piece by piece.
+    """Two calls of one forward: the logits of all tokens are never needed at once, so they are made piece by piece.
 
         forward(tokens=, positions=, mask=, sources=) -> features (num_sources, d)
         forward(features=)                            -> logits (num_features, vocabulary)
 
-    Both go through forward, since `torch.func.functional_call` puts other weights in place of the module's own there.
+    Both go through forward, since `torch.func.functional_call` swaps the module's weights only there.
     """
 
     def __init__(self, lm: nn.Module) -> None:
-        """Takes a model of transformers; parameter names get the prefix `lm.`."""
+        """Wraps a model of transformers; parameter names get the prefix `lm.`."""
         super().__init__()
         self.lm = lm
 
@@ -39,11 +39,11 @@ class CausalHead(nn.Module):
         """Features of chosen tokens, or logits of features.
 
         Args:
-            tokens: rows, filled up on the right with any token.
+            tokens: rows, padded on the right with any token.
             positions: each token's position in its own sequence.
-            mask: which tokens (rows of the matrix) see which (columns); None: all before them and themselves.
-            sources: flat indices row * l + column of the tokens whose features are asked for; None: of all.
-            features: what an earlier call returned; all else is left out then.
+            mask: which tokens (rows of the matrix) see which (columns); None: each sees itself and all before it.
+            sources: flat indices row * l + column of the tokens whose features are returned; None: all.
+            features: returned by an earlier call; given alone.
         """
         if features is not None:
             return self.output(features)  # type: ignore[no-any-return]
@@ -55,14 +55,14 @@ class CausalHead(nn.Module):
 
 
 def causal_mask(sequences: Int[Tensor, "r l"], branches: Int[Tensor, "r l"]) -> Bool[Tensor, "r 1 l l"]:
-    """Who sees whom where a row holds several sequences, and a sequence several endings.
+    """The attention mask when a row holds several sequences, and a sequence several endings.
 
-    A token sees the tokens at or before it of its own sequence that are on the stem (branch 0) or on its own branch.
-    Every token sees itself, fillers too, so that no row of the softmax is empty.
+    A token sees the tokens of its own sequence, up to and including itself, that are on the stem (branch 0) or on its
+    own branch. Every token sees itself, including fillers, so that no row of the softmax is empty.
 
     Args:
-        sequences: which sequence of its row a token belongs to; fillers have a number of their own.
-        branches: 0 on a sequence's stem, else which of its endings.
+        sequences: each token's sequence number in its row; fillers have a number of their own.
+        branches: 0 on a sequence's stem, else the number of its ending.
     """
     length = sequences.shape[1]
     before = torch.ones(length, length, dtype=torch.bool, device=sequences.device).tril()

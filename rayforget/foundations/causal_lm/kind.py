@@ -1,4 +1,4 @@
-"""Causal language models as a kind of foundations: learn from texts, scored on the tasks that ask for texts."""
+"""Causal language models as a kind of foundation: trained on texts, scored on tasks of texts."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -36,7 +36,7 @@ class CausalLmKind(Kind[CausalLmFoundation, "CausalLm"]):
     words = ItemWords(one="text", many="texts", kept="tokenised", keeping="tokenise a text")
 
     def training_problems(self, tasks: Mapping[str, Task]) -> Iterator[Problem]:
-        """No task with `train`."""
+        """A problem if no task has `train`."""
         if all(task.train is None for task in tasks.values()):
             yield Problem(at=("tasks",), text="none has `train:`; give it to at least one speciality task")
 
@@ -46,14 +46,14 @@ class CausalLmKind(Kind[CausalLmFoundation, "CausalLm"]):
             yield "model", spec.model
 
     def find(self, spec: CausalLmFoundation) -> None:
-        """The folder with its files, and the packages that score texts."""
+        """Checks the folder with its files, and the packages that score texts."""
         from rayforget.foundations.causal_lm.source import causal_source
 
         need("lm_eval", "foundation.kind: causal_lm")
         causal_source(spec)
 
     def pin(self, spec: CausalLmFoundation) -> CausalLmFoundation:
-        """With the commit of a hub model."""
+        """The settings with the commit of a hub model."""
         from rayforget.foundations.revisions import commit_of
 
         if spec.model == "builtin" or Path(spec.model).is_absolute():
@@ -62,7 +62,7 @@ class CausalLmKind(Kind[CausalLmFoundation, "CausalLm"]):
         return spec if commit is None else spec.model_copy(update={"revision": commit})
 
     def trained_layers(self, spec: CausalLmFoundation, head: str | None) -> "nn.Module | None":
-        """The whole model."""
+        """The layers of the whole model."""
         from rayforget.foundations.causal_lm.shapes import trained_layers
         from rayforget.foundations.causal_lm.source import causal_source
 
@@ -70,7 +70,7 @@ class CausalLmKind(Kind[CausalLmFoundation, "CausalLm"]):
         return trained_layers(source.name) if source.is_folder else None
 
     def load(self, spec: CausalLmFoundation, device: "torch.device", share: "Share") -> "CausalLm":
-        """transformers' model with its tokenizer."""
+        """Loads transformers' model with its tokenizer."""
         from rayforget.foundations.causal_lm.model import load_causal_lm
 
         return load_causal_lm(spec, device, share)
@@ -78,7 +78,7 @@ class CausalLmKind(Kind[CausalLmFoundation, "CausalLm"]):
     def with_tasks(
         self, model: "CausalLm", spec: CausalLmFoundation, tasks: "Opened", *, cache: Path, resources: "Resources"
     ) -> "PreparedCausalLm":
-        """The model with its tasks on texts."""
+        """Sets up the model with its tasks of texts."""
         from rayforget.foundations.causal_lm.prepared import with_tasks
         from rayforget.tasks.text.resolved import ResolvedText
 

@@ -1,4 +1,4 @@
-"""Names of a causal language model's tensors -> the layer each belongs to."""
+"""Names of a causal language model's tensors -> the layer of each."""
 
 from collections.abc import Iterable
 
@@ -9,9 +9,9 @@ from rayforget.values.layers import Layer
 def causal_layers(names: Iterable[str]) -> dict[str, Layer]:
     """One tower: embeddings, the blocks in order, then the final norm with the output layer.
 
-    An output layer that is tied to the embedding is the embedding's tensor, so it is in the first layer.
+    An output layer that is tied to the embedding shares its tensor, so it belongs to the first layer.
 
     Args:
-        names: all of theta_0, tied tensors once, under their first name.
+        names: all names of theta_0; tied tensors once, under their first name.
     """
     return tower_layers(names)

@@ -19,13 +19,13 @@ class CausalLearner:
     """A language model set up for one recipe (implements `Learner`)."""
 
     def __init__(self, model: CausalLm, module: CausalHead, train: TrainingSet, *, packing: bool) -> None:
-        """The module learns these sequences, in place.
+        """Sets up `module` to be trained on the sequences, in place.
 
         Args:
             model: gives the device and the names.
-            module: fresh, at theta_0; on the model's device, or on CPU to be sharded.
-            train: the sequences to learn.
-            packing: put several sequences in a row where they fit.
+            module: fresh, at theta_0; on the model's device, or on the CPU to be sharded.
+            train: the training sequences.
+            packing: whether to put several sequences into a row if they fit.
         """
         self.module: CausalHead = module
         self.device: torch.device = model.device
@@ -40,7 +40,7 @@ class CausalLearner:
         return self.module.output
 
     def batch(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:
-        """The sequences of these indices in rows; nothing about them is random."""
+        """The sequences at these indices, in rows; involves no randomness."""
         train = self._train
         sequences = [train.tokens[train.starts[i] : train.starts[i + 1]] for i in indices.tolist()]
         first = train.first_targets[indices.numpy()].tolist()
@@ -53,10 +53,10 @@ class CausalLearner:
 
 
 def own_names(model: CausalLm, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """All names of theta_0; a tied tensor's further names and buffers outside theta are left out.
+    """All names of theta_0; drops a tied tensor's further names and buffers outside theta.
 
     Raises:
-        FoundationError: a tensor of theta_0 is not among `weights`.
+        FoundationError: a tensor of theta_0 is missing from `weights`.
     """
     if missing := sorted(name for name in model.theta_0 if f"{PREFIX}{name}" not in weights):
         raise FoundationError(f"the module has lost {', '.join(missing[:5])}; pass all of its own names")

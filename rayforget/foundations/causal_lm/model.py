@@ -1,4 +1,4 @@
-"""A space's causal language model -> the loaded model: theta_0, its tokenizer, and the module that answers."""
+"""A space's causal language model -> the loaded model: theta_0, its tokenizer, and its module."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -18,41 +18,41 @@ from rayforget.foundations.sharing import Share, keep_own, point_at
 from rayforget.interpolate.hashing import state_hash
 
 PREFIX = "lm."
-"""What `CausalHead` puts before the model's own names."""
+"""The prefix that `CausalHead` adds to the model's own names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CausalLm:
-    """A model of transformers in fp32 and eval mode; nobody writes to it or to theta_0, one memory on CPU."""
+    """A model of transformers in fp32 and eval mode; read-only, as theta_0 is, with which it shares memory on a CPU."""
 
     head: CausalHead
     """On the device."""
     tokenizer: Any
     """transformers' PreTrainedTokenizerBase."""
     theta_0: State
-    """On CPU, under the model's own names; tied tensors once, under their first name."""
+    """On the CPU, under the model's own names; tied tensors once, under their first name."""
     theta_0_hash: str
     device: torch.device
     max_length: int
-    """Longest input of scoring in tokens; what is longer is cut as lm-eval cuts it."""
+    """Longest input of scoring in tokens; longer ones are cut as lm-eval cuts them."""
     train_length: int
     """Longest training sequence in tokens."""
     pad_token: int
-    """What rows are filled up with; no token ever sees one."""
+    """Pads rows; no token ever sees it."""
     eos_token: int
-    """Stands behind every answer that is learnt."""
+    """Ends every answer that is trained on."""
     prefix_token: int
-    """Stands before a continuation that has no context."""
+    """Stands before a continuation without context."""
     config: Mapping[str, Any]
-    """What config.json of an exported folder holds."""
+    """The contents of config.json in an exported folder."""
     keeps_apart: bool
-    """Whether sequences side by side in a row answer as each does alone; else nothing is packed or shared."""
+    """Whether sequences side by side in a row answer as they do alone; if not, nothing is packed or shared."""
 
     def weights(self, theta: State) -> dict[str, Tensor]:
         """The tensors of `theta` on the device, as `torch.func.functional_call(self.head, ...)` takes them.
 
         Raises:
-            FoundationError: the model has no tensor of such a name.
+            FoundationError: the model has no tensor of that name.
         """
         if unknown := sorted(theta.keys() - self.theta_0.keys()):
             raise FoundationError(f"no such tensors in the model: {', '.join(unknown[:5])}; pass its own names")
@@ -60,18 +60,18 @@ class CausalLm:
 
 
 def load_causal_lm(spec: CausalLmFoundation, device: torch.device, share: Share = keep_own) -> CausalLm:
-    """Loads a model and its tokenizer through transformers, in fp32 whatever the file holds.
+    """Loads a model and its tokenizer through transformers, in fp32 whatever the file's type.
 
-    Dropout of every kind is off: a training is then the same wherever and however often it is run.
+    All dropout is off, so that a training is the same wherever and however often it is run.
 
     Args:
         spec: the space's foundation.
-        device: where the model lives; theta_0 stays on CPU.
+        device: where the model lives; theta_0 stays on the CPU.
         share: decides in which memory theta_0 lies.
 
     Raises:
-        FoundationError: there is no such model, its weights would run code, a file is missing, or its head is more
-            than a layer over the last hidden state.
+        FoundationError: there is no such model, its weights would run code, a file is missing, or its head is more than
+            a layer over the last hidden state.
     """
     source = causal_source(spec)
     lm, tokenizer = _load(source)
@@ -157,7 +157,7 @@ def _advice(source: CausalSource, error: Exception) -> str:
 
 
 def _state_of(lm: nn.Module) -> dict[str, Tensor]:
-    """Deduplicated parameters and persistent floating-point buffers, in fp32 on CPU."""
+    """Deduplicated parameters and persistent floating-point buffers, in fp32 on the CPU."""
     persistent = lm.state_dict().keys()
     tensors: dict[str, Tensor] = dict(lm.named_parameters())
     tensors |= {name: b for name, b in lm.named_buffers() if name in persistent and b.is_floating_point()}
@@ -177,7 +177,7 @@ def _length(config: Any, name: str, asked: int | None) -> int:
 
 
 def _special_tokens(tokenizer: Any, config: Any) -> tuple[int, int, int]:
-    """(eos, pad, prefix): the tokenizer's own, else the configuration's, which is where Galactica has them."""
+    """(eos, pad, prefix): the tokenizer's own, else the configuration's, where Galactica has them."""
 
     def first(*names: str) -> int | None:
         for owner in (tokenizer, config):
@@ -197,7 +197,7 @@ def _special_tokens(tokenizer: Any, config: Any) -> tuple[int, int, int]:
 
 @torch.no_grad()
 def _check_head(head: CausalHead, name: str) -> None:
-    """Logits made in two steps must be the model's own."""
+    """Checks that logits made in two steps are the model's own."""
     tokens = torch.arange(4)[None]
     own: Tensor = head.lm(input_ids=tokens).logits[0]
     made: Tensor = head(features=head(tokens=tokens, positions=tokens))

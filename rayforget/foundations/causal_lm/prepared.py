@@ -1,4 +1,4 @@
-"""A space's language model and its tasks -> a `Foundation`: what a worker sets up once for all trials."""
+"""A space's language model and its tasks -> a `Foundation`, which a worker sets up once for all trials."""
 
 import copy
 from collections.abc import Callable, Collection, Mapping
@@ -42,7 +42,7 @@ def prepare_causal_lm(
     share: Share = keep_own,
     sharded: bool = False,
 ) -> "PreparedCausalLm":
-    """Loads the model; texts are tokenised, or found in the cache, when they are first used.
+    """Loads the model; texts are tokenised, or found in the cache, on first use.
 
     Args:
         spec: the space's foundation.
@@ -51,7 +51,7 @@ def prepare_causal_lm(
         device: where everything runs.
         batch_tokens: tokens per forward pass of an evaluation.
         share: decides in which memory theta_0 lies.
-        sharded: learners' modules are going to be sharded over the ranks.
+        sharded: whether learners' modules will be sharded over the ranks.
 
     Raises:
         FoundationError: the model cannot be loaded.
@@ -69,7 +69,7 @@ def with_tasks(
     batch_tokens: int,
     sharded: bool = False,
 ) -> "PreparedCausalLm":
-    """A loaded model with these tasks; else as `prepare_causal_lm`."""
+    """A loaded model set up with these tasks; otherwise like `prepare_causal_lm`."""
 
     def train(name: str | None) -> TrainingSet:
         learnt = tasks if name is None else {name: tasks[name]}
@@ -108,17 +108,17 @@ class PreparedCausalLm:
         batch_tokens: int,
         sharded: bool = False,
     ) -> None:
-        """Nothing is tokenised yet: training sequences and requests are made when they are first used.
+        """Tokenises nothing yet: training sequences and requests are made on first use.
 
         Args:
             model: theta_0.
-            train: makes, or finds, the training sequences of one task, or with None of all that have some.
-            requests: by task, makes or finds what is asked on a split.
-            splits: by task, those that it has.
-            packing: put several training sequences in a row where they fit.
+            train: makes, or finds, the training sequences of one task, or of all tasks with None.
+            requests: task -> function that makes, or finds, the requests on a split.
+            splits: task -> its splits.
+            packing: whether to put several training sequences into a row if they fit.
             batch_tokens: tokens per forward pass of an evaluation.
-            sharded: learners' modules lie on CPU until they are sharded: a device holds theta_0 and its shards, never
-                theta_0 and a whole copy of it.
+            sharded: learners' modules stay on the CPU until they are sharded, so that a device holds theta_0 and its
+                shards, never theta_0 and a whole copy of it.
         """
         self.model = model
         self._sharded = sharded
@@ -129,23 +129,23 @@ class PreparedCausalLm:
         self._scorer = LanguageScorer(model, requests, batch_tokens=batch_tokens)
 
     def training_set(self) -> TrainingSet:
-        """All sequences that are learnt from."""
+        """All training sequences."""
         return self._train(None)
 
     @property
     def item_bytes(self) -> int:
-        """Of the token ids of a training sequence, in the mean."""
+        """Mean size of a training sequence's token ids."""
         learnt = self.training_set()
         return round(learnt.tokens.nbytes / len(learnt.first_targets))
 
     def learner(self, recipe: Recipe, data: TaskSplit | None = None) -> CausalLearner | AnswerLearner:
-        """A fresh module at theta_0 with the training sequences, or a task's split.
+        """A fresh module at theta_0 with the training sequences, or with a task's split.
 
-        Of a task's `train` its training sequences are taken, of the other splits the right answers, as they are asked
-        for.
+        A task's `train` gives its training sequences, its other splits the right answers as scoring asks for them.
 
         Raises:
-            FoundationError: gradient checkpointing is asked of a model that has none; or there is no such split.
+            FoundationError: the model has no gradient checkpointing but the recipe asks for it, or there is no such
+                split.
             TaskError: the texts cannot be read, or have no right answers.
         """
         whole = data is not None or not self._sharded
@@ -176,16 +176,16 @@ class PreparedCausalLm:
         return dict(self.theta_0)
 
     def layers(self, recipe: Recipe) -> dict[str, Layer]:
-        """The one tower's, see `causal_layers`."""
+        """The layers of the one tower; see `causal_layers`."""
         return causal_layers(self.theta_0)
 
     def scorer(self, recipe: Recipe | None) -> LanguageScorer:
-        """The same for every recipe."""
+        """One scorer serves every recipe."""
         return self._scorer
 
 
 def copy_on_cpu(module: nn.Module) -> nn.Module:
-    """A copy that shares no memory with the module; tied tensors stay tied, and its device needs no room for it."""
+    """A copy that shares no memory with the module; tied tensors stay tied, and the device needs no room for it."""
     copies: dict[int, Any] = {
         id(weight): nn.Parameter(weight.detach().to("cpu", copy=True), requires_grad=weight.requires_grad)
         for weight in module.parameters()

@@ -1,4 +1,4 @@
-"""Training sequences -> rows of tokens: one to a row, or several side by side that do not see each other."""
+"""Training sequences -> rows of tokens: one per row, or several side by side that do not see each other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from rayforget.foundations.causal_lm.head import causal_mask
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """What `CausalHead` takes, and what it should have answered; on CPU."""
+    """`CausalHead`'s inputs and the targets; on the CPU."""
 
     tokens: Int[Tensor, "r l"]
     positions: Int[Tensor, "r l"]
     mask: Bool[Tensor, "r 1 l l"] | None
-    """None where every row is one sequence, filled up on the right: plain causal attention then."""
+    """None if every row is one sequence, padded on the right: attention is then plainly causal."""
     sources: Int[Tensor, " t"]
     """Flat indices of the tokens that predict the targets."""
     targets: Int[Tensor, " t"]
@@ -27,14 +27,14 @@ class Rows:
 
 
 def place(lengths: Sequence[int], capacity: int) -> list[list[int]]:
-    """Which sequences share a row: first-fit decreasing (Johnson 1973), at most 11/9 of the fewest rows plus one.
+    """Groups sequences into rows: first-fit decreasing (Johnson 1973), at most 11/9 of the fewest rows plus one.
 
     Args:
-        lengths: of the sequences, each at most `capacity`.
+        lengths: lengths of the sequences, each at most `capacity`.
         capacity: tokens of a row.
 
     Returns:
-        Rows of sequence numbers; each number once.
+        Rows of sequence numbers; each number occurs once.
     """
     rows: list[list[int]] = []
     room: list[int] = []
@@ -56,9 +56,10 @@ def training_rows(
 
     Args:
         sequences: token ids of each; at least one sequence.
-        first_targets: from this token on a sequence is learnt, each from the token before it; at least 1.
-        packing: put several sequences in a row where they fit.
-        filler: token id behind the last sequence of a row.
+        first_targets: index of each sequence's first target, at least 1; each target is predicted from the token before
+            it.
+        packing: whether to put several sequences into a row if they fit.
+        filler: token id after the last sequence of a row.
     """
     lengths = [len(sequence) for sequence in sequences]
     longest = max(lengths)

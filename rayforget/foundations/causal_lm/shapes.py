@@ -7,7 +7,7 @@ from rayforget.foundations.shapes import without_values
 
 
 def trained_layers(folder: str) -> nn.Module | None:
-    """Under the names that adapters see; None where the model cannot be built without values."""
+    """The layers under the names that adapters see; None if the model cannot be built without values."""
     return without_values(lambda: _layers(folder))
 
 

@@ -1,4 +1,4 @@
-"""What a space calls a language model -> what transformers is asked for; mistakes are found before anything loads."""
+"""A space's language model -> the arguments for transformers; mistakes are found before anything loads."""
 
 from dataclasses import dataclass
 from importlib.resources import files
@@ -28,10 +28,10 @@ class CausalSource:
 
 
 def causal_source(spec: CausalLmFoundation) -> CausalSource:
-    """Resolves `builtin` and looks a folder through.
+    """Resolves `builtin` and checks a folder.
 
     Raises:
-        FoundationError: the folder is not there, or holds no config.json, or weights that would run code when loaded.
+        FoundationError: the folder is missing, has no config.json, or has weights that would run code when loaded.
     """
     name = str(files("rayforget.builtin.language") / "weights") if spec.model == "builtin" else spec.model
     folder = Path(name)

@@ -1,8 +1,8 @@
 """open_clip's fused attention -> an equal module whose q, k, v and output projections are plain Linears, and back.
 
-LoRA needs projections that it can take hold of, and peft's own layer for nn.MultiheadAttention drifts the base weights.
-The module computes what nn.MultiheadAttention computes, to the last bit where that takes its ordinary path (its fused
-inference path differs by about 1e-6):
+LoRA needs projections that it can wrap, and peft's own layer for nn.MultiheadAttention drifts the base weights. The
+module computes the same as nn.MultiheadAttention, to the last bit if that takes its ordinary path (its fused inference
+path differs by about 1e-6):
 
     out = softmax(q k^T / sqrt(d) + mask) v @ W_out^T + b_out,    q, k, v = x @ W_{q,k,v}^T + b_{q,k,v}
 
@@ -27,16 +27,16 @@ _PARTS = ("q_proj", "k_proj", "v_proj")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwappedAttention:
-    """One attention that was swapped: what its tensors are called without the swap."""
+    """One swapped attention: its tensors' names without the swap."""
 
     name: str
     """Name of the attention module, e.g. `visual.transformer.resblocks.0.attn`."""
     packed: bool
-    """Whether q, k and v have one `in_proj_weight`, or (keys of another width) a `q_proj_weight` and so on."""
+    """Whether q, k and v share one `in_proj_weight`, or (keys of another width) have `q_proj_weight` and so on."""
 
 
 class SplitAttention(nn.Module):
-    """Stands in for an nn.MultiheadAttention; takes the arguments that open_clip's blocks pass."""
+    """Replaces an nn.MultiheadAttention; takes the arguments that open_clip's blocks pass."""
 
     q_proj: nn.Linear
     k_proj: nn.Linear
@@ -65,14 +65,14 @@ class SplitAttention(nn.Module):
         need_weights: bool = False,
         attn_mask: Tensor | None = None,
     ) -> tuple[Float[Tensor, "n l e"], None]:
-        """Attention of `query` to `key`; the batch comes second where the fused module had batch_first=False.
+        """Attention of `query` to `key`; the batch is the second axis if the fused module had batch_first=False.
 
         Args:
-            query: what asks.
-            key: what is looked at.
-            value: what is taken.
+            query: the queries.
+            key: the keys.
+            value: the values.
             need_weights: must be False, as in open_clip's blocks.
-            attn_mask: (L, S) or (N * H, L, S); added to the logits, or boolean with True where a key is hidden.
+            attn_mask: (L, S) or (N * H, L, S); added to the logits, or boolean with True for a hidden key.
         """
         if need_weights:
             raise FoundationError("the swapped attention returns no weights; call it with need_weights=False")
@@ -101,10 +101,10 @@ class SplitAttention(nn.Module):
 
 
 def swap_attention(module: nn.Module) -> tuple[SwappedAttention, ...]:
-    """Replaces, in place, every nn.MultiheadAttention below `module`; draws no random number.
+    """Replaces, in place, every nn.MultiheadAttention below `module`; draws no random numbers.
 
     Returns:
-        What was swapped, in the module's order: what `fused_names` and `split_names` need.
+        The swapped modules, in the module's order, for `fused_names` and `split_names`.
     """
     swapped = []
     for name, part in list(module.named_modules()):
@@ -117,7 +117,7 @@ def swap_attention(module: nn.Module) -> tuple[SwappedAttention, ...]:
 
 
 def split_names(state: Mapping[str, Tensor], swapped: tuple[SwappedAttention, ...]) -> dict[str, Tensor]:
-    """Names before the swap -> names after it; values unchanged, q, k and v are views of the packed tensors."""
+    """Names before the swap -> names after it; values are unchanged, and q, k and v are views of the packed tensors."""
     result = dict(state)
     for attention in swapped:
         for fused, parts in _fused_to_parts(attention).items():
@@ -127,10 +127,10 @@ def split_names(state: Mapping[str, Tensor], swapped: tuple[SwappedAttention, ..
 
 
 def fused_names(state: Mapping[str, Tensor], swapped: tuple[SwappedAttention, ...]) -> dict[str, Tensor]:
-    """Names after the swap -> names before it, the inverse of `split_names`; packed tensors are new ones.
+    """Names after the swap -> names before it, the inverse of `split_names`; packed tensors are new.
 
     Raises:
-        FoundationError: some of q, k and v are there and others are not.
+        FoundationError: some of q, k and v are missing, but not all.
     """
     result = dict(state)
     for attention in swapped:
@@ -156,7 +156,7 @@ def _separate_weights(fused: nn.MultiheadAttention) -> tuple[Tensor, ...]:
 
 
 def _linear(weight: Tensor, bias: Tensor, requires_grad: bool) -> nn.Linear:
-    """A Linear with copies of these values; made on the meta device, so that no random number is drawn."""
+    """A Linear with copies of these values; made on the meta device, so that no random numbers are drawn."""
     linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
     linear.weight = nn.Parameter(weight.detach().clone(), requires_grad=requires_grad)
     linear.bias = nn.Parameter(bias.detach().clone(), requires_grad=requires_grad)

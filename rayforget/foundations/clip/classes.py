@@ -15,7 +15,7 @@ _Key = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 class ClassVectors:
-    """Keeps the token ids, and theta_0's class vectors, of every (class names, templates) it was asked for."""
+    """Keeps token ids and theta_0's class vectors for every (class names, templates) asked for."""
 
     def __init__(self, model: ClipModel) -> None:
         self._model = model
@@ -23,7 +23,7 @@ class ClassVectors:
         self._of_theta_0: dict[_Key, Tensor] = {}
 
     def tokens(self, task: ResolvedTask) -> Int[Tensor, "c t l"]:
-        """Token ids of every class in every template, on CPU."""
+        """Token ids of every class in every template, on the CPU."""
         key = (task.class_names, task.templates)
         if key not in self._tokens:
             self._tokens[key] = prompt_tokens(self._model.clip, self._model.tokenizer, *key)
@@ -31,7 +31,7 @@ class ClassVectors:
 
     @torch.no_grad()
     def of_theta_0(self, task: ResolvedTask) -> Float[Tensor, "c d"]:
-        """The zero-shot classifier of theta_0, on the device; every rank computes the whole of it, alone."""
+        """The zero-shot classifier of theta_0, on the device; every rank computes all of it by itself."""
         key = (task.class_names, task.templates)
         if key not in self._of_theta_0:
             self._of_theta_0[key] = self._features(self.tokens(task), {})
@@ -41,7 +41,7 @@ class ClassVectors:
     def of(self, text_weights: Mapping[str, Tensor], task: ResolvedTask) -> Float[Tensor, "c d"]:
         """The zero-shot classifier with other weights (`ClipModel.text_weights`); the ranks share the classes.
 
-        Weights that diverged give vectors that are not finite, on every rank: the scorer sees to that.
+        Diverged weights give vectors that are not finite, on every rank, which the scorer handles.
         """
         tokens = self.tokens(task)
         begin, end = (len(tokens) * (rank() + more) // world_size() for more in (0, 1))

@@ -1,4 +1,4 @@
-"""What a space file says of an open_clip model."""
+"""A space file's settings of an open_clip model."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -17,10 +17,10 @@ class ClipFoundation(FoundationConfig):
     pretrained: TagOrFile | None = None
     """For a model name: open_clip's pretrained tag (`laion2b_s34b_b88k`), or a file of weights (`./weights.pt`)."""
     revision: str | None = None
-    """Commit of a hub model (`hf-hub:`); null takes the newest, and the record names what was taken."""
+    """Commit of a hub model (`hf-hub:`); null takes the newest, and the record names the commit used."""
 
     def problems(self) -> Iterable[Problem]:
-        """A tag or a revision where none is read, or no tag where a name alone would mean random weights."""
+        """A tag or a revision that would not be read, or no tag if a name alone would mean random weights."""
         whole = self.model == "builtin" or self.model.startswith(("hf-hub:", LOCAL_FOLDER))
         if whole and self.pretrained is not None:
             text = f"found {self.pretrained!r} with model: {self.model}, which brings its own weights: remove it"

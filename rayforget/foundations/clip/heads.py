@@ -1,4 +1,4 @@
-"""A CLIP model and a recipe's head -> the module that is trained, a fresh copy at theta_0.
+"""A CLIP model and a recipe's head -> the module to train, a fresh copy at theta_0.
 
 | head | trains | class vectors W, shape (num_classes, embed_dim) |
 |---|---|---|
@@ -8,7 +8,7 @@
 
     logits = exp(logit_scale) * f(x) @ W^T,   f(x) of unit length, in fp32 under autocast too
 
-logit_scale stays theta_0's with every head: it trades against the features' spread and decides no prediction. A
+logit_scale stays theta_0's with every head: it trades off against the features' spread and decides no prediction. A
 logit_bias (SigLIP's) adds the same number to every class and is left out.
 """
 
@@ -27,7 +27,7 @@ from rayforget.foundations.clip.text import encode_text
 from rayforget.space.recipe import Head
 
 LabelGroups = Int[Tensor, "labels g"]
-"""Per label the classes that it stands for; a label's logit is the largest of theirs."""
+"""Per label the classes that it comprises; a label's logit is the largest of theirs."""
 
 
 class ImageHead(nn.Module):
@@ -62,7 +62,7 @@ class ImageHead(nn.Module):
 
 
 class TextHead(nn.Module):
-    """Trains both towers: the class vectors are features of the prompts that come with the batch."""
+    """Trains both towers: the class vectors are the features of the prompts in the batch."""
 
     def __init__(self, clip: nn.Module, groups: LabelGroups | None = None) -> None:
         super().__init__()
@@ -89,14 +89,14 @@ def build_module(
     """A module at theta_0 in train mode on the model's device, which shares no memory with the model.
 
     Args:
-        model: what is copied.
-        head: which parts train.
-        classifier: theta_0's zero-shot classifier of the speciality; not looked at for `text`.
-        gradient_checkpointing: compute activations again in the backward pass.
-        groups: which classes a label stands for, where it may be several.
+        model: the model to copy.
+        head: decides which parts train.
+        classifier: theta_0's zero-shot classifier of the speciality; ignored for `text`.
+        gradient_checkpointing: whether to recompute activations in the backward pass.
+        groups: the classes of each label, if a label may have several.
 
     Raises:
-        FoundationError: gradient checkpointing is asked of a tower that has none.
+        FoundationError: gradient checkpointing is asked for and a tower has none.
     """
     match head:
         case "frozen" | "trained":
@@ -122,7 +122,7 @@ def build_module(
     module.train()
     for part in module.modules():
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
-            part.eval()  # theta_0's statistics stay: running ones would differ between ranks and miss in a resume
+            part.eval()  # running statistics would differ between ranks and be lost on a resume
     return module
 
 

@@ -1,4 +1,4 @@
-"""open_clip models as a kind of foundations: scored zero-shot on images, trained on those of one task."""
+"""open_clip models as a kind of foundation: scored zero-shot on images, trained on those of one task."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # a space is read and checked without torch
     from rayforget.tasks.opening import Opened
 
 HUB = "hf-hub:"
-"""What a model's name on the hub begins with."""
+"""Prefix of a hub model's name."""
 
 
 class ClipKind(Kind[ClipFoundation, "ClipModel"]):
@@ -42,7 +42,7 @@ class ClipKind(Kind[ClipFoundation, "ClipModel"]):
     )
 
     def training_problems(self, tasks: Mapping[str, Task]) -> Iterator[Problem]:
-        """Other than one task with `train`, or one without prompts."""
+        """Problems if not exactly one task has `train`, or if that has no prompts."""
         trained = [name for name, task in tasks.items() if task.train is not None]
         if len(trained) != 1:
             found = f"{' and '.join(trained)} have" if trained else "none has"
@@ -62,13 +62,13 @@ class ClipKind(Kind[ClipFoundation, "ClipModel"]):
             yield "pretrained", spec.pretrained
 
     def find(self, spec: ClipFoundation) -> None:
-        """The folder with its files, or the name and the tag."""
+        """Checks the folder with its files, or the name and the tag."""
         from rayforget.foundations.clip.source import clip_source
 
         clip_source(spec)
 
     def pin(self, spec: ClipFoundation) -> ClipFoundation:
-        """With the commit of a hub model."""
+        """The settings with the commit of a hub model."""
         from rayforget.foundations.revisions import commit_of
 
         if not spec.model.startswith(HUB):
@@ -78,13 +78,13 @@ class ClipKind(Kind[ClipFoundation, "ClipModel"]):
         return spec if commit is None else spec.model_copy(update={"revision": commit})
 
     def trained_layers(self, spec: ClipFoundation, head: str | None) -> "nn.Module | None":
-        """The image tower, or both; with head: trained its classifier too."""
+        """The image tower's layers, or both towers'; with head: trained also the classifier."""
         from rayforget.foundations.clip.shapes import trained_layers
 
         return None if spec.model.startswith(HUB) else trained_layers(spec, head or self.head)
 
     def load(self, spec: ClipFoundation, device: "torch.device", share: "Share") -> "ClipModel":
-        """open_clip's model."""
+        """Loads open_clip's model."""
         from rayforget.foundations.clip.model import load_clip
 
         return load_clip(spec, device, share)
@@ -92,7 +92,7 @@ class ClipKind(Kind[ClipFoundation, "ClipModel"]):
     def with_tasks(
         self, model: "ClipModel", spec: ClipFoundation, tasks: "Opened", *, cache: Path, resources: "Resources"
     ) -> "PreparedClip":
-        """The model with its tasks on images."""
+        """Sets up the model with its tasks of images."""
         from rayforget.foundations.clip.prepared import PreparedClip
         from rayforget.tasks.resolved import ResolvedTask
 

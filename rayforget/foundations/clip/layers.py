@@ -1,4 +1,4 @@
-"""Canonical names of a CLIP model -> the layer each belongs to; both towers run from a first layer to a last one."""
+"""Canonical names of a CLIP model -> the layer of each; each tower has its own first and last layer."""
 
 from collections.abc import Iterable
 
@@ -8,13 +8,13 @@ from rayforget.values.layers import Layer
 
 
 def clip_layers(names: Iterable[str]) -> dict[str, Layer]:
-    """Each tower counts its own layers, so that both go from depth 0 to depth 1 whatever their numbers of blocks.
+    """Counts the layers of each tower, so that both go from depth 0 to depth 1 whatever their numbers of blocks.
 
-    What stands behind the image tower (logit_scale, logit_bias, a trained `head.weight`) is in its last layer, beside
-    the projection; so is CoCa's decoder, which no recipe trains.
+    Parts behind the image tower (logit_scale, logit_bias, a trained `head.weight`) are in its last layer, with the
+    projection; so is CoCa's decoder, which no recipe trains.
 
     Args:
-        names: all of `Foundation.initial(recipe)`.
+        names: all names of `Foundation.initial(recipe)`.
     """
     names = tuple(names)
     text = [name for name in names if is_text_name(name)]

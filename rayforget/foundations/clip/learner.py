@@ -33,16 +33,16 @@ class ClipLearner:
         initial: State,
         tokens: Int[Tensor, "c t l"] | None,
     ) -> None:
-        """The module learns these items, in place.
+        """Sets up `module` to be trained on these items, in place.
 
         Args:
             model: gives the normalisation, the device and the names.
             module: fresh, at theta_0.
-            train: the items to learn.
-            task: what they belong to.
-            augmentation: the recipe's; None lets nothing be random: templates take turns with the items.
+            train: the training items.
+            task: the items' task.
+            augmentation: the recipe's; None makes batches deterministic: templates then alternate with the items.
             initial: every canonical tensor at the start.
-            tokens: every class in every template, for a module that trains the text tower.
+            tokens: token ids of every class in every template, for a module that trains the text tower.
         """
         self.module: ImageHead | TextHead = module
         self.device: torch.device = model.device
@@ -55,9 +55,9 @@ class ClipLearner:
         self._classes = [task.class_names, task.class_groups, task.templates]
 
     def batch(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:
-        """The images of these indices; with a text head also one prompt per class, all in one template drawn here.
+        """The images at these indices; with a text head also one prompt per class, all in one template drawn here.
 
-        Every call draws its own template, so ranks and micro-batches differ in it.
+        Every call draws a template, so ranks and micro-batches differ in it.
         """
         chosen = indices.numpy()
         pixels = torch.from_numpy(self._train.pixels[chosen])
@@ -71,18 +71,18 @@ class ClipLearner:
 
     @property
     def data_hash(self) -> str:
-        """Of the decoded items, their labels, and what the labels are called."""
+        """Hash of the decoded items, their labels, and the labels' names."""
         parts = [self._train.items_hash, self._model.decoder.key, *self._classes]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
     def canonical(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """All names of `Foundation.initial(recipe)`; what the module does not hold is theta_0's own tensor.
+        """All names of `Foundation.initial(recipe)`; for tensors that the module lacks, theta_0's own.
 
-        What is no part of theta is left out: integer buffers (BatchNorm's counters), buffers that are not persistent
-        (masks, the constant classifier), and a tied tensor's further names.
+        Drops what is not part of theta: integer buffers (BatchNorm's counters), buffers that are not persistent (masks,
+        the constant classifier), and a tied tensor's further names.
 
         Raises:
-            FoundationError: a name that the module does not have, or q without k and v.
+            FoundationError: the module does not have a name, or q comes without k and v.
         """
         own = {
             name.removeprefix("clip."): tensor

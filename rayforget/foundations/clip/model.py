@@ -24,20 +24,20 @@ from rayforget.interpolate.hashing import state_hash
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipModel:
-    """An open_clip model in fp32 and eval mode; nobody writes to it or to theta_0: on CPU they are the same memory."""
+    """An open_clip model in fp32 and eval mode; read-only, as theta_0 is, with which it shares memory on a CPU."""
 
     clip: nn.Module
     """open_clip's model after the swap of its attention, on the device."""
     swapped: tuple[SwappedAttention, ...]
-    """What connects its names to the canonical ones."""
+    """Connects its names to the canonical ones."""
     theta_0: State
-    """On CPU, under open_clip's own names."""
+    """On the CPU, under open_clip's own names."""
     theta_0_hash: str
     decoder: ClipDecoder
     normalisation: Normalisation
     tokenizer: Tokenizer
     config: Mapping[str, Any]
-    """What open_clip_config.json of an exported folder holds: model_cfg and preprocess_cfg."""
+    """The contents of open_clip_config.json in an exported folder: model_cfg and preprocess_cfg."""
     device: torch.device
     text: TextTower
     """`clip`'s text tower as a module of its own; shares its weights."""
@@ -53,30 +53,30 @@ class ClipModel:
         return {f"clip.{name}": tensor.to(self.device) for name, tensor in split.items()}
 
     def image_features(self, images: Float[Tensor, "n 3 h w"], weights: Mapping[str, Tensor]) -> Float[Tensor, "n d"]:
-        """Unit features of normalised images; `weights` stand in for theta_0's."""
+        """Unit features of normalised images; `weights` replace theta_0's."""
         visual: nn.Module = self.clip.visual  # type: ignore[assignment]
         return unit_features(functional_call(visual, dict(weights), (images,)))
 
     def text_features(self, tokens: Int[Tensor, "n l"], weights: Mapping[str, Tensor]) -> Float[Tensor, "n d"]:
-        """Unit features of texts; `weights` stand in for theta_0's."""
+        """Unit features of texts; `weights` replace theta_0's."""
         features: Tensor = functional_call(self.text, dict(weights), (tokens,))
         return features
 
 
 def unit_features(output: Any) -> Float[Tensor, "n d"]:
-    """What an image tower returns (some return their tokens too) -> features of unit length."""
+    """An image tower's output (some towers return their tokens too) -> features of unit length."""
     features: Tensor = output[0] if isinstance(output, tuple) else output
     return F.normalize(features.float(), dim=-1)
 
 
 def load_clip(spec: ClipFoundation, device: torch.device, share: Share = keep_own) -> ClipModel:
-    """Loads a model through open_clip, in fp32 whatever the file holds; theta_0 is what was loaded.
+    """Loads a model through open_clip, in fp32 whatever the file's type; theta_0 is the loaded model.
 
-    Patch dropout, where a configuration has it, is off: it would draw from the global random generator.
+    Patch dropout, if configured, is turned off: it would draw from the global random generator.
 
     Args:
         spec: the space's foundation.
-        device: where the model lives; theta_0 stays on CPU.
+        device: where the model lives; theta_0 stays on the CPU.
         share: decides in which memory theta_0 lies.
 
     Raises:
@@ -129,7 +129,7 @@ def load_clip(spec: ClipFoundation, device: torch.device, share: Share = keep_ow
 
 
 def _state_of(clip: nn.Module) -> dict[str, Tensor]:
-    """Deduplicated parameters and persistent floating-point buffers, in fp32 on CPU."""
+    """Deduplicated parameters and persistent floating-point buffers, in fp32 on the CPU."""
     persistent = clip.state_dict().keys()
     tensors: dict[str, Tensor] = dict(clip.named_parameters())
     tensors |= {name: b for name, b in clip.named_buffers() if name in persistent and b.is_floating_point()}

@@ -1,7 +1,7 @@
-"""open_clip's evaluation transform, cut in two: image -> uint8 pixels (kept), uint8 pixels -> input (per batch).
+"""open_clip's evaluation transform, cut in two: image -> uint8 pixels (cached), uint8 pixels -> input (per batch).
 
-Together they equal the transform to the last bit on CPU: what lies between, `ToTensor`, only reorders the axes and
-divides by 255, which is done in the second part here.
+Together they equal the transform to the last bit on a CPU: the step in between, `ToTensor`, only reorders the axes and
+divides by 255, which the second part does here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ class Normalisation:
 
 
 def _cut_in_two(preprocess_cfg: Mapping[str, Any]) -> tuple[list[Any], Any]:
-    """What comes before ToTensor, and the Normalize after it."""
+    """The steps before ToTensor, and the Normalize after it."""
     from open_clip.transform import MaybeToTensor, PreprocessCfg, image_transform_v2
     from torchvision.transforms import Normalize
 

@@ -1,4 +1,4 @@
-"""A space's CLIP foundation and its resolved tasks -> a `Foundation`: what a worker sets up once for all trials."""
+"""A space's CLIP foundation and its resolved tasks -> a `Foundation`, which a worker sets up once for all trials."""
 
 import math
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ def prepare_clip(
         share: decides in which memory theta_0 lies.
 
     Raises:
-        FoundationError: the model cannot be loaded, or not exactly one task is trained on.
+        FoundationError: the model cannot be loaded, or the number of tasks to train on is not one.
     """
     return PreparedClip(load_clip(spec, device, share), tasks, cache=cache, evaluation_batch=evaluation_batch)
 
@@ -76,13 +76,13 @@ class PreparedClip:
         self._pixels = pixels
 
     def learner(self, recipe: Recipe, data: TaskSplit | None = None) -> ClipLearner:
-        """A fresh module at theta_0 with the speciality's training set, or a task's split.
+        """A fresh module at theta_0 with the speciality's training set, or with a task's split.
 
-        Another task than the speciality is told by its own zero-shot classifier, which is no part of the module even
-        where the recipe trains the speciality's; with head: text by its own prompts.
+        A task other than the speciality gets its own zero-shot classifier, which is not a part of the module even if
+        the recipe trains the speciality's; with head: text it gets its own prompts.
 
         Raises:
-            FoundationError: the recipe has no head, or asks for what the model cannot do; or there is no such split.
+            FoundationError: the recipe has no head, or asks for what the model cannot do, or there is no such split.
             TaskError: the images cannot be read.
         """
         name, split = data or (self._speciality.name, "train")
@@ -108,18 +108,18 @@ class PreparedClip:
         )
 
     def initial(self, recipe: Recipe) -> State:
-        """theta_0; with head: trained also the zero-shot classifier under `head.weight`, on CPU.
+        """theta_0; with head: trained also the zero-shot classifier under `head.weight`, on the CPU.
 
-        That tensor is computed, not loaded: on another kind of machine its last bits may be others.
+        That tensor is computed, not loaded: on another kind of machine its last bits may differ.
         """
         return {**self.theta_0, HEAD: self._zero_shot_head} if self._head(recipe) == "trained" else dict(self.theta_0)
 
     def layers(self, recipe: Recipe) -> dict[str, Layer]:
-        """Each tower's own, see `clip_layers`."""
+        """Each tower's own layers; see `clip_layers`."""
         return clip_layers(self.initial(recipe))
 
     def scorer(self, recipe: Recipe | None) -> ZeroShotScorer:
-        """Scores models of this recipe's head; None scores models that no recipe trained, theta_0 first of all."""
+        """Scores models with this recipe's head; None scores models that no recipe trained, such as theta_0."""
         return ZeroShotScorer(
             self.model,
             self._vectors,

@@ -1,4 +1,4 @@
-"""A CLIP model's name and a recipe's head -> the layers that it trains, without values."""
+"""A CLIP model's name and a recipe's head -> the layers to train, without values."""
 
 from torch import nn
 
@@ -9,7 +9,7 @@ from rayforget.foundations.shapes import without_values
 
 
 def trained_layers(spec: ClipFoundation, head: str) -> nn.Module | None:
-    """Under the names that adapters see; None where the model cannot be built without values.
+    """The layers under the names that adapters see; None if the model cannot be built without values.
 
     Raises:
         FoundationError: there is no such model.

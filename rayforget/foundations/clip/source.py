@@ -1,4 +1,4 @@
-"""What a space calls a CLIP model -> what open_clip is asked for; mistakes are found here, before anything loads."""
+"""A space's CLIP model -> the arguments for open_clip; mistakes are found before anything loads."""
 
 import difflib
 import logging
@@ -27,11 +27,11 @@ class ClipSource:
     pretrained: str | None
     """Tag or file of the weights, for a model name."""
     quick_gelu: bool
-    """Whether the tag's weights want QuickGELU although the name may not say so (open_clip only warns)."""
+    """Whether the tag's weights want QuickGELU even if the name does not say so (open_clip only warns)."""
 
 
 def clip_source(spec: ClipFoundation) -> ClipSource:
-    """Looks for the space's model and resolves `builtin`; the space itself has checked what goes with what.
+    """Resolves the space's model, including `builtin`; the space itself has checked which settings go together.
 
     Raises:
         FoundationError: the folder, a file in it, the model name or the tag does not exist.
@@ -60,11 +60,11 @@ def clip_source(spec: ClipFoundation) -> ClipSource:
 
 @contextmanager
 def quiet_open_clip() -> Iterator[None]:
-    """Keeps open_clip's own messages back while it loads a model; errors pass, and so does all that others log.
+    """Suppresses open_clip's own messages while it loads a model; errors and all other logging pass.
 
-    It logs through the root logger, whose first message also makes the standard library print everybody's warnings a
+    open_clip logs through the root logger, whose first message also makes the standard library print all warnings a
     second time, for good (`logging.basicConfig`). So the filter goes by the file that a message comes from, and a root
-    logger without a handler has the one that Python falls back to, meanwhile.
+    logger without a handler gets Python's fallback handler meanwhile.
     """
     import open_clip
 
@@ -112,7 +112,7 @@ def _by_name(name: str, pretrained: str) -> ClipSource:
 
 
 def _downloaded(name: str, revision: str) -> Path:
-    """The folder of a hub model at a commit: open_clip itself takes the newest alone."""
+    """The folder of a hub model at a commit, since open_clip itself only takes the newest."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 

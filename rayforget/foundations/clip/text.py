@@ -1,10 +1,10 @@
-"""Class names in prompt templates -> token ids -> one unit vector per class, as open_clip's zero-shot builder has it.
+"""Class names in prompt templates -> token ids -> one unit vector per class, as in open_clip's zero-shot builder.
 
     w_c = u_c / |u_c|,   u_c = mean over templates t of  f(t(c)) / |f(t(c))|
 
-A causal text tower that reads its feature off the end-of-text token never sees the padding behind it. There the tokens
-are cut after the longest prompt: the same features (to rounding) for a fraction of the work (12 of 77 positions for
-"a photo of a dog.").
+A causal text tower that reads its feature off the end-of-text token never sees the padding behind it. Its tokens are
+cut after the longest prompt, which gives the same features (up to rounding) for a fraction of the work (12 of 77
+positions for "a photo of a dog.").
 """
 
 from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ def encode_text(clip: nn.Module, tokens: Int[Tensor, "n l"]) -> Float[Tensor, "n
 
 
 def causal_tower(clip: nn.Module) -> CausalTower | None:
-    """The text tower, where it is one of open_clip's own, causal, and pooled at the end-of-text token."""
+    """The text tower, if it is one of open_clip's own, causal, and pooled at the end-of-text token; else None."""
     from open_clip.model import CLIP
     from open_clip.transformer import TextTransformer
 
@@ -84,7 +84,7 @@ def causal_tower(clip: nn.Module) -> CausalTower | None:
 def prompt_tokens(
     clip: nn.Module, tokenizer: Tokenizer, class_names: Sequence[str], templates: Sequence[str]
 ) -> Int[Tensor, "c t l"]:
-    """Token ids of every class in every template, on CPU, cut after the longest prompt where that changes nothing."""
+    """Token ids of every class in every template, on the CPU, cut after the longest prompt if that changes nothing."""
     prompts = [template.replace("{}", name) for name in class_names for template in templates]
     tokens = _cut_padding(tokenizer(prompts), causal_tower(clip))
     return tokens.view(len(class_names), len(templates), -1)
@@ -97,7 +97,7 @@ def class_features(
 
     Args:
         encode: token ids (n, l) -> unit features (n, d).
-        tokens: of every class in every template; on any device.
+        tokens: token ids of every class in every template; on any device.
         device: where `encode` works.
     """
     num_classes, num_templates, length = tokens.shape

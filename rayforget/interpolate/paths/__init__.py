@@ -1,1 +1,1 @@
-"""The ways from theta_0 to theta_1, one file each."""
+"""The paths from theta_0 to theta_1, one file each."""

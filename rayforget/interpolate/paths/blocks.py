@@ -3,10 +3,10 @@
     theta(t) = theta_0 + alpha_k(t) * (theta_1 - theta_0) for the tensors of block k of K,
     alpha_k(t) = min(max(lead_k + c(t), 0), 1),   c(t) such that the mean over k of alpha_k(t) is t
 
-Blocks are K equal runs of layers by depth: layer index i of L belongs to block floor(i * K / L). lead_k is by how much
-block k runs ahead of the block that lags most. Every choice of K alphas in [0, 1] with mean t is reached: it is its
-own leads. Equal leads are the lerp, to the bit: c(t) is solved in exact fractions, and every alpha is rounded once.
-All of them are 0 at t = 0 and 1 at t = 1, and t itself outside [0, 1]. A tensor that belongs to no layer has t.
+Blocks are K equal runs of layers by depth: layer index i of L belongs to block floor(i * K / L). lead_k is how far
+block k runs ahead of the block that lags most. Every choice of K alphas in [0, 1] with mean t can be reached: it is its
+own leads. Equal leads are the lerp, to the bit: c(t) is solved in exact fractions, and every alpha is rounded once. All
+alphas are 0 at t = 0, 1 at t = 1, and t itself outside [0, 1]. A tensor that belongs to no layer has t.
 """
 
 from collections.abc import Mapping
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 
 def _from_zero(leads: tuple[float, ...]) -> tuple[float, ...]:
-    """The same leads with the smallest at 0: a common shift changes nothing, and equal paths shall be named alike."""
+    """The leads shifted so that the smallest is 0: a shift changes nothing, and equal paths must have equal names."""
     return tuple(round(lead - min(leads), 6) for lead in leads)
 
 
 class Blocks(Path):
-    """One alpha for each block of layers, t on average: which depths go ahead, and which lag."""
+    """One alpha for each block of layers, t on average: some depths go ahead, others lag."""
 
     leads: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=1), AfterValidator(_from_zero)]
-    """For each block, embeddings first, how much its alpha is ahead of the last one's; all equal is the lerp."""
+    """How far each block's alpha is ahead of the one that lags most, embeddings first; equal leads are the lerp."""
 
     def at(
         self,
@@ -72,7 +72,7 @@ class Blocks(Path):
 
 
 def _shift(leads: list[Fraction], t: Fraction) -> Fraction:
-    """c for which the mean of min(max(lead + c, 0), 1) is t, 0 < t < 1: it is piecewise linear and rising in c."""
+    """The c for which the mean of min(max(lead + c, 0), 1) is t, for 0 < t < 1; the mean is piecewise linear in c."""
     corners = sorted({-lead for lead in leads} | {1 - lead for lead in leads})
 
     def mean(shift: Fraction) -> Fraction:

@@ -11,10 +11,10 @@ from rayforget.values.layers import Layer
 
 
 def try_paths(paths: CurvePaths, theta_0: Mapping[str, Tensor], layers: Mapping[str, Layer]) -> None:
-    """Walks half of every path between two ends that are equal: the smallest tensor of each layer.
+    """Walks half of every path between two equal ends: the smallest tensor of each layer.
 
     Raises:
-        SpaceError: one of them does not fit; names it and says why, whatever somebody else's path raises.
+        SpaceError: a path does not fit; the message names it and says why, whatever a third party's path raises.
     """
     smallest: dict[Layer | None, str] = {}
     for name in sorted(theta_0):
@@ -25,6 +25,6 @@ def try_paths(paths: CurvePaths, theta_0: Mapping[str, Tensor], layers: Mapping[
     for text in (*paths.fixed, *(path.example for path in paths.searched)):
         try:
             theta_at(open_path(text), few, few, 0.5, layers)
-        except Exception as error:  # anybody may write a path
+        except Exception as error:  # a third party's path may raise anything
             reason = " ".join(f"{error}".split()) or type(error).__name__
             raise SpaceError(f"curve.paths: {text} does not fit this model: {reason}") from error

@@ -1,4 +1,4 @@
-"""The straight line between the weights (WiSE-FT, Wortsman et al. 2022): what every curve has.
+"""The straight line between the weights (WiSE-FT, Wortsman et al. 2022), which every curve has.
 
 theta(t) = (1 - t) * theta_0 + t * theta_1
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Lerp(Path):
-    """The straight line: every weight goes t of the way."""
+    """The straight line: every weight goes the share t of the way."""
 
     def at(
         self,

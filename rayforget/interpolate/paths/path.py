@@ -1,8 +1,8 @@
-"""What every path from theta_0 to theta_1 is: named parameters, and the weights at each t.
+"""The interface of a path from theta_0 to theta_1: named parameters, and the weights at each t.
 
-A path is a frozen model: its fields are its parameters, each a constant here (a space may write grids and domains of
-them). t is the point's alpha. A file of a path must import without torch, since a space is read without it: what `at`
-needs of torch it imports inside. A path's name is the one under which it is registered (`rayforget.space.curve_paths`).
+A path is a frozen model whose fields are its parameters, each a constant here (a space may write grids and domains of
+them). t is the point's alpha. A path's file must import without torch, since spaces are read without it; `at` imports
+it inside. A path is named by the name under which it is registered (`rayforget.space.curve_paths`).
 """
 
 import json
@@ -40,13 +40,13 @@ class Path(Frozen):
             theta_0: fp32 tensors; may hold more names than `theta_1`.
             theta_1: the fp32 tensors that the training changed.
             t: the point's alpha.
-            layers: name -> where in the model the tensor lies; a tensor that belongs to no layer is not in it.
+            layers: name -> where in the model the tensor lies; tensors that belong to no layer are missing.
 
         Returns:
             The names of `theta_1` -> new fp32 tensors of the same shapes.
 
         Raises:
-            FoundationError: the path does not fit the tensors or layers; says what to change.
+            FoundationError: the path does not fit the tensors or layers; the message says what to change.
         """
 
 
@@ -54,8 +54,8 @@ def open_path(text: str) -> Path:
     """The path that a record or a space names by its text, such as `lines(gamma=0.5)`.
 
     Raises:
-        RecordError: it is no path's text.
-        ExtensionError: there is no such path here.
+        RecordError: the text is not a path's.
+        ExtensionError: there is no such path.
         ValidationError: the path does not take these parameters.
     """
     name, parameters = parse_path(text)
@@ -69,7 +69,7 @@ def theta_at(
     t: float,
     layers: "Mapping[str, Layer]",
 ) -> "dict[str, Tensor]":
-    """`path.at`, and a look at what came of it, since anybody may write a path.
+    """`path.at` with its result checked, since the path may be a third party's.
 
     Raises:
         FoundationError: the path did not give a tensor like theta_1's for each name.

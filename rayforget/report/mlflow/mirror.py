@@ -1,4 +1,4 @@
-"""The plan of a sweep's runs -> an MLflow store that shows them; a mirror of the record, made again at will."""
+"""The plan of a sweep's runs -> an MLflow store that shows them; a mirror of the record, remade at will."""
 
 import os
 import re
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # MLflow's own 7 stop the caller for minutes when a server is down
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # MLflow's own 7 stop the caller for minutes if a server is down
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""What holds unless the user has set something else; read by MLflow when it is imported."""
+"""Defaults of what the user has not set; MLflow reads them when it is imported."""
 _METRICS_PER_BATCH = 800
 _PARAMS_PER_BATCH = 90
 _KEY, _KIND, _SWEEP, _CREATED, _DONE = (f"rayforget.{name}" for name in ("key", "kind", "sweep", "created", "mirrored"))
@@ -34,12 +34,13 @@ T = TypeVar("T")
 
 
 class MirrorError(RayforgetError, RuntimeError):
-    """MLflow cannot be reached or refuses; the record is complete without it, `rayforget mirror` makes up for it."""
+    """MLflow cannot be reached or refuses; the record is complete without it, and `rayforget mirror` makes up for
+    it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracking:
-    """Where the mirror is."""
+    """The mirror's place."""
 
     uri: str
     artifacts: str | None
@@ -55,19 +56,19 @@ class Mirrored:
     run: str
     """The sweep's run id."""
     created: int
-    """Runs that were made."""
+    """Number of new runs."""
     updated: int
-    """Runs that were there and differed."""
+    """Number of existing runs that differed."""
     unchanged: int
     superseded: int
-    """Point runs that left the frontier."""
+    """Number of point runs that left the frontier."""
 
 
 def find_tracking(uri: str | None, storage: Store) -> Tracking:
     """The space's `tracking.uri`, else MLFLOW_TRACKING_URI, else SQLite (`mlflow.db`) in the storage path.
 
     Raises:
-        MirrorError: neither is set and the storage path is not on this machine's disk.
+        MirrorError: neither URI is set and the storage path is not on this machine's disk.
     """
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or None
     artifacts = str(storage.within("mlartifacts"))
@@ -84,9 +85,10 @@ def find_tracking(uri: str | None, storage: Store) -> Tracking:
 
 
 def mirror(view: SweepView, tracking: Tracking) -> Mirrored:
-    """Makes MLflow's runs of this sweep what the record says; twice gives the same, an interrupted one is completed.
+    """Makes MLflow's runs of this sweep match the record; repeating it changes nothing, and completes an interrupted
+    one.
 
-    Only one process may mirror a sweep at a time; should two have done so, the doubles are deleted.
+    Only one process may mirror a sweep at a time; if two have done so, the duplicates are deleted.
 
     Raises:
         MirrorError: whatever went wrong on MLflow's side; nothing else is affected.
@@ -99,7 +101,7 @@ def mirror(view: SweepView, tracking: Tracking) -> Mirrored:
 
 
 def check_tracking(tracking: Tracking) -> None:
-    """Raises MirrorError where MLflow cannot open the store."""
+    """Raises MirrorError if MLflow cannot open the store."""
     with _as_mirror_error(tracking):
         _connect(tracking).search_experiments(max_results=1)
 
@@ -138,7 +140,7 @@ class _Writer:
         )
 
     def _existing(self) -> dict[str, Mapping[str, str]]:
-        """Key -> tags of the sweep's runs; fills the ids."""
+        """Key -> tags of the sweep's runs; records their ids."""
         where = " and ".join(f"tags.`{name}` = '{value}'" for name, value in self._identity.items())
         found: dict[str, Mapping[str, str]] = {}
         token = None
@@ -162,7 +164,7 @@ class _Writer:
         self._ids[run.key] = made.info.run_id
 
     def _complete(self, run: RunPlan) -> None:
-        """Writes all of it again; the tag that says so comes last."""
+        """Writes the whole run again, and last the tag that marks it complete."""
         from mlflow.entities import Metric, Param, RunTag
 
         run_id = self._ids[run.key]
@@ -190,7 +192,7 @@ class _Writer:
 
 
 def _batches(entries: list[T], size: int) -> list[list[T]]:
-    """Slices of at most `size`; at least one, which may be empty."""
+    """Slices of at most `size`; at least one, possibly empty."""
     return [entries[start : start + size] for start in range(0, max(len(entries), 1), size)]
 
 
@@ -219,7 +221,7 @@ def _experiment(client: "MlflowClient", name: str, tracking: Tracking) -> str:
 
 @contextmanager
 def _as_mirror_error(tracking: Tracking) -> Iterator[None]:
-    """MLflow raises its own errors, SQLAlchemy's, requests' and the artifact store's: to a sweep they are all one."""
+    """MLflow raises its own errors, SQLAlchemy's, requests' and the artifact store's: for a sweep they are all one."""
     try:
         yield
     except MirrorError:

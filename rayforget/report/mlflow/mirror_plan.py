@@ -2,8 +2,8 @@
 
 Names of metrics: `val/speciality`, `val/generality` and `val/ROLE/TASK/RULE`, each a series over the alpha curve with
 step = 1000 * alpha (rounded; `val/alpha` holds the exact value); an earlier checkpoint has `val_0.5/...`, by fraction,
-and another path than the lerp `val_lines_gamma_0.5_-HASH/...` where it is scored on the coarse alphas.
-Filter for MLflow's compare page: tags.`rayforget.kind` = 'point' and tags.superseded = 'false'.
+and a path other than the lerp, if scored on the coarse alphas, `val_lines_gamma_0.5_-HASH/...`. Filter for MLflow's
+compare page: tags.`rayforget.kind` = 'point' and tags.superseded = 'false'.
 """
 
 import hashlib
@@ -24,15 +24,15 @@ from rayforget.values.brief import AnyCheckpoint
 from rayforget.values.scores import Score, ScoreBrief
 
 MAX_POINTS = 100
-"""Point runs of one sweep: MLflow's compare page loads a hundred runs at a time."""
+"""Most point runs of a sweep: MLflow's compare page loads a hundred runs at a time."""
 COMPARE_FILTER = "tags.`rayforget.kind` = 'point' and tags.superseded = 'false'"
-"""What to type into MLflow's search box to compare the frontier's points."""
+"""Filter for MLflow's search box to compare the frontier's points."""
 
 FRONTIER_TABLE = "frontier_table.json"
 """The artifact that MLflow's UI and `mlflow.load_table` read as a table."""
 _LIST_OF_TABLES = json.dumps([{"path": FRONTIER_TABLE, "type": "table"}])
 _TABLES = "mlflow.loggedArtifacts"
-"""MLflow's tag that says which artifacts are tables, as its `log_table` sets it."""
+"""MLflow's tag of the artifacts that are tables, as its `log_table` sets it."""
 _REFUSED = re.compile(r"[^\w./ -]", re.ASCII)
 _MAX_TEXT = 5000
 """MLflow cuts longer parameters and tags."""
@@ -40,16 +40,16 @@ _MAX_TEXT = 5000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepView:
-    """What of a sweep is shown."""
+    """The shown part of a sweep."""
 
     name: str
     space_name: str
     created: float
-    """Unix time; with the name it tells sweeps of the same name apart."""
+    """Unix time; distinguishes sweeps of the same name."""
     running: bool
     """Whether more trials are to come."""
     tags: Mapping[str, str] = field(default_factory=dict)
-    """Anything to find the sweep by, e.g. the git commit."""
+    """Any tags to find the sweep by, e.g. the git commit."""
     roles: Sequence[TaskRole]
     records: Sequence[AnyCheckpoint]
     points: Sequence[FrontierPoint]
@@ -59,8 +59,8 @@ class SweepView:
     test: Mapping[PointKey, Pair] = field(default_factory=dict)
     """(S, G) on `test` of frontier points that the report has scored."""
     series: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
-    """Metric -> (number of finished trials, value), e.g. `val/hypervolume`. A pair that was once mirrored must not
-    change: MLflow cannot take a value back."""
+    """Metric -> (number of finished trials, value), e.g. `val/hypervolume`. A pair once mirrored must not change:
+    MLflow cannot take a value back."""
     artifacts: Mapping[str, bytes] = field(default_factory=dict)
     """File name -> content: `frontier.png`, `frontier.html`, `frontier.json`, `frontier_table.json`."""
 
@@ -77,7 +77,7 @@ class MetricPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """One run as it should be."""
+    """The target state of one run."""
 
     key: str
     """Tag `rayforget.key`: unique in its sweep."""
@@ -95,7 +95,7 @@ class RunPlan:
 
     @property
     def digest(self) -> str:
-        """Sixteen hex digits over all of it: a run that carries this tag is complete and needs no writing."""
+        """Sixteen hex digits over the whole run: a run with this tag is complete and needs no writing."""
         hashes = {name: hashlib.sha256(data).hexdigest() for name, data in self.artifacts.items()}
         values = {**{name: getattr(self, name) for name in self.__dataclass_fields__}, "artifacts": hashes}
         text = json.dumps(values, sort_keys=True, default=asdict)
@@ -118,14 +118,14 @@ def plan_runs(view: SweepView) -> list[RunPlan]:
 def flatten_recipe(recipe: Mapping[str, Any]) -> dict[str, str]:
     """A resolved recipe as MLflow parameters.
 
-    Nested names are joined by dots; a list of things with a kind is keyed by it (`penalties.l2.strength`), so that the
-    same parameter has the same name in every run; other lists are joined by commas.
+    Nested names are joined by dots; a list of objects with a kind is keyed by it (`penalties.l2.strength`), so that a
+    parameter has the same name in every run; other lists are joined by commas.
     """
     return dict(sorted(_flatten("", recipe)))
 
 
 def safe_name(name: str) -> str:
-    """A metric's name with what MLflow refuses (`=`, `@`, `|`, ...) replaced; different names stay different."""
+    """A metric's name with the characters that MLflow refuses (`=`, `@`, `|`, ...) replaced; names stay distinct."""
     clean = _REFUSED.sub("_", name)
     return clean if clean == name else f"{clean}-{hashlib.sha256(name.encode()).hexdigest()[:4]}"
 
@@ -228,7 +228,7 @@ def _curve_metrics(
     for measured in record.points:
         point = values[PointKey(record.trial, record.step, *measured.spot)]
         if measured.path not in on_grid:
-            continue  # each spot of an inner search is on a path of its own, which makes no series
+            continue  # each spot of an inner search is on its own path, which makes no series
         figures = [("alpha", measured.alpha), *_scores(measured.scores, roles, point)]
         for name, value in figures:
             step, time_ms = round(1000 * measured.alpha), _ms(record.finished)
@@ -236,12 +236,12 @@ def _curve_metrics(
 
 
 def _of_path(stage: str, path: str) -> str:
-    """`val`, and of another path than the lerp `val_lines_gamma_0.5_-1a2b`."""
+    """`val`, or for a path other than the lerp `val_lines_gamma_0.5_-1a2b`."""
     return stage if path == LERP else f"{stage}_{safe_name(path)}"
 
 
 def _path_params(path: str) -> dict[str, str]:
-    """`path`: its name, and `path.gamma`: its parameters."""
+    """The path's name as `path`, and its parameters as `path.gamma` and so on."""
     name, parameters = parse_path(path)
     return {"path": name, **flatten_recipe({"path": parameters})}
 
@@ -261,7 +261,7 @@ def _scores(
 
 
 def _observations(record: AnyCheckpoint) -> Iterator[tuple[str, float]]:
-    """Seconds and the facts that are finite numbers."""
+    """Seconds, and the facts that are finite numbers."""
     for prefix, entries in (("seconds", record.seconds), ("facts", record.facts)):
         for name, value in sorted(entries.items()):
             if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
@@ -287,7 +287,7 @@ def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _thin_out(frontier: Sequence[PointKey], values: Mapping[PointKey, FrontierPoint]) -> list[PointKey]:
-    """At most MAX_POINTS of them, evenly spread along the frontier, both ends included."""
+    """At most MAX_POINTS keys, evenly spread along the frontier, including both ends."""
     ordered = sorted(frontier, key=lambda key: (values[key].speciality, key.order))
     if len(ordered) <= MAX_POINTS:
         return ordered

@@ -1,4 +1,4 @@
-"""What a driver knows while its sweep runs -> MLflow, now and then, from a thread that the sweep never waits for."""
+"""A driver's knowledge while its sweep runs -> MLflow, now and then, from a thread that the sweep never waits for."""
 
 import threading
 import time
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from rayforget.space.models import Space
 
 FIRST_AFTER_S = 300.0
-"""A sweep of a few minutes is mirrored once, at its end: MLflow's import alone takes 3 s of a core."""
+"""A sweep of a few minutes is mirrored only at its end: MLflow's import alone takes 3 s of a core."""
 PAUSE_S = 60.0
-"""The least time between two mirrorings."""
+"""Minimal time between two mirrorings."""
 _MAX_SHARE = 0.05
-"""The largest share of the time that mirroring takes."""
+"""Largest share of the time to spend on mirroring."""
 SETTLED_S = 30.0
-"""A trial that ended so long ago is known to the driver, and so are all that ended before it."""
+"""After this time the driver knows of a trial's end, and of all that ended before it."""
 
 
 class MirrorThread:
-    """Mirrors the newest state that it was told, one mirroring at a time; a context manager."""
+    """Mirrors the newest state it was told, one mirroring at a time; a context manager."""
 
     def __init__(
         self,
@@ -42,13 +42,13 @@ class MirrorThread:
         first_after_s: float = FIRST_AFTER_S,
         pause_s: float = PAUSE_S,
     ) -> None:
-        """Takes what is done.
+        """Starts nothing yet.
 
         Args:
             mirror_state: writes one state; raises MirrorError.
-            say: shows the user a line; called once at most, for the first error.
+            say: shows the user a line; called at most once, for the first error.
             first_after_s: seconds before the first mirroring.
-            pause_s: least seconds between two.
+            pause_s: minimal seconds between two mirrorings.
         """
         self._mirror_state, self._say = mirror_state, say
         self._first_after_s, self._pause_s = first_after_s, pause_s
@@ -63,7 +63,7 @@ class MirrorThread:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Waits for a mirroring under way: the next one, of the whole sweep, must be alone."""
+        """Waits for a running mirroring, since the next one, of the whole sweep, must be alone."""
         self._ended.set()
         self._thread.join()
 
@@ -89,7 +89,7 @@ class MirrorThread:
 
 
 def mirror_thread(sweep: Sweep, space: "Space", say: Callable[[str], None]) -> MirrorThread:
-    """The thread that mirrors this sweep; it does nothing where the space says so."""
+    """The thread that mirrors this sweep; it does nothing unless the space enables it."""
     roles = task_roles(space)
     errors, items = BaselineErrors(roles), items_of(sweep.record, roles)
 
@@ -113,7 +113,7 @@ def running_view(
     *,
     now: float,
 ) -> SweepView:
-    """Trials that ended, with their points; which of these are the frontier's is said when the sweep ends."""
+    """Trials that ended, with their points; the frontier is only marked when the sweep ends."""
     trials: dict[str, list[AnyCheckpoint]] = {}
     for record in records:
         trials.setdefault(record.trial, []).append(record)

@@ -1,4 +1,4 @@
-"""A sweep's MLflow store -> MLflow's own UI on it, in the foreground, gone without a trace when it is stopped."""
+"""A sweep's MLflow store -> MLflow's own UI on it, in the foreground, gone without a trace when stopped."""
 
 import errno
 import os
@@ -33,10 +33,10 @@ class _Stopped(Exception):  # noqa: N818
 
 
 def run_ui(name: str, space: "Space", port: int, console: Console) -> int:
-    """Serves the store on loopback until a signal comes; where the store is a server already, says its address.
+    """Serves the store on loopback until a signal comes; if the store is a server already, prints its address.
 
     Returns:
-        0 when stopped by Ctrl-C, else MLflow's own exit code.
+        0 if stopped by Ctrl-C, else MLflow's own exit code.
 
     Raises:
         RecordError: nothing is mirrored yet.
@@ -64,7 +64,7 @@ def run_ui(name: str, space: "Space", port: int, console: Console) -> int:
 
 def _check_port(port: int) -> None:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: just closed is free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: a port just closed is free
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
@@ -77,7 +77,7 @@ def _serve(uri: str, port: int) -> int:
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     environment = {**quiet, **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
     with _signals_raise():
-        # A session of its own: the server starts processes, and all of them are ended together.
+        # A session of its own: the server starts processes, which all end together.
         server = subprocess.Popen(arguments, env=environment, start_new_session=True)
         try:
             with ended_with_us(server):
@@ -90,10 +90,10 @@ def _serve(uri: str, port: int) -> int:
 
 @contextmanager
 def ended_with_us(server: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """Has the server ended even where this process dies without a word (SIGKILL).
+    """Ensures that the server ends even if this process is killed (SIGKILL).
 
-    A shell waits for the end of a pipe that this process alone holds open; on macOS too, and for all that the server
-    started, neither of which Linux's PR_SET_PDEATHSIG does.
+    A shell waits for the end of a pipe that only this process holds open; that works on macOS too, and for all that the
+    server started, unlike Linux's PR_SET_PDEATHSIG.
     """
     script = f"read -r _; kill -TERM -{server.pid}; sleep 5; kill -KILL -{server.pid}"
     nowhere = subprocess.DEVNULL
@@ -103,12 +103,12 @@ def ended_with_us(server: "subprocess.Popen[bytes]") -> Iterator[None]:
     try:
         yield
     finally:
-        guard.kill()  # before the pipe is closed: from here on the server is ended by us
+        guard.kill()  # before the pipe is closed: from here on we end the server
         guard.communicate()
 
 
 def _end(server: "subprocess.Popen[bytes]") -> None:
-    """Ends the server and all that it started."""
+    """Ends the server and all processes that it started."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     _signal_group(server, signal.SIGTERM)
@@ -119,7 +119,7 @@ def _end(server: "subprocess.Popen[bytes]") -> None:
 
 
 def _signal_group(server: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):  # all of it has ended
+    with suppress(ProcessLookupError):  # all of them have ended
         os.killpg(server.pid, number)
 
 
@@ -142,6 +142,6 @@ def _say(console: Console, lines: list[str]) -> None:
 
 
 def _hidden(uri: str) -> str:
-    """The URI without what follows the user's name in it."""
+    """The URI with everything after the user's name hidden."""
     head, at, tail = uri.rpartition("@")
     return f"{head.rsplit(':', 1)[0]}:***@{tail}" if at and head.count(":") > 1 else uri

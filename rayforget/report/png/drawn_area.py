@@ -7,7 +7,7 @@ import numpy as np
 from rayforget.frontier.summary import Summary
 
 _LEAST_EXTENT = 6.0
-"""Percent that either axis spans at least, so that a lone point is not drawn at the scale of its rounding."""
+"""Percent that either axis spans at least, so that the scale of a lone point is not that of its rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,14 +19,15 @@ class Frame:
     bottom: float
     top: float
     outside: int
-    """Points that lie beyond the limits."""
+    """Number of points beyond the limits."""
 
 
 def frame_points(summary: Summary) -> Frame:
-    """Holds the frontier, the baselines and most points; a few ruined trainings do not squeeze the rest.
+    """A frame that holds the frontier, the baselines and most points, so that a few ruined trainings do not squeeze the
+    rest.
 
-    A side moves outwards from frontier and baselines to the 2nd or 98th percentile of all points, by at most a third
-    of the extent of frontier and baselines themselves.
+    A side moves outwards from frontier and baselines to the 2nd or 98th percentile of all points, by at most a third of
+    the extent of frontier and baselines themselves.
     """
     points = 100 * np.array([(point.speciality, point.generality) for point in summary.points])
     models = [*summary.frontier, *summary.theta_0.points, *(summary.plain.points if summary.plain else ())]

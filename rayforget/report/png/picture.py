@@ -22,14 +22,14 @@ _SIZE_IN = (9.0, 5.8)
 _DPI = 160
 _DASHES = (0, (4, 3))
 _PAPER: dict[str, Any] = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8}
-"""Behind words that may stand on lines."""
+"""Background of text that may cross lines."""
 _PICKED_WIDTH = 0.37
-"""Of the picked point's label, as a share of the frame's width."""
+"""Width of the picked point's label, as a share of the frame's."""
 _LEGEND: dict[str, Any] = {"loc": "upper left", "frameon": False, "fontsize": 9}
 
 
 def draw_frontier(summary: Summary, path: Path) -> None:
-    """Writes a PNG of 1440 x 928 pixels; values are those of `val`, on which points were chosen, in percent.
+    """Writes a PNG of 1440 x 928 pixels; values are in percent on `val`, on which points were chosen.
 
     Far-away points are left out of the frame and counted in a note.
     """
@@ -48,7 +48,7 @@ def draw_frontier(summary: Summary, path: Path) -> None:
 
 
 def _draw_ground(axes: Axes, summary: Summary, frame: Frame) -> None:
-    """The dominated area above the reference, and the box that it is measured in."""
+    """The dominated area above the reference, and the box in which it is measured."""
     if summary.plain is None:
         return
     (left, top), (right, bottom) = summary.theta_0.val.pair, summary.plain.val.pair
@@ -75,7 +75,7 @@ def _draw_frontier(axes: Axes, summary: Summary, looks: dict[str, Look], frame: 
     for owner in owners:
         curve = [point for point in summary.points if point.curve == owner]
         if len(curve) == 1 and curve[0].path != LERP:
-            continue  # of an inner search: what lies between it and theta_0 was not scored
+            continue  # spots of an inner search: nothing between them and theta_0 was scored
         start = [] if any(point.alpha == 0 for point in curve) or curve[0].alpha < 0 else [summary.theta_0.val.pair]
         xs, ys = 100 * np.array([*start, *((point.speciality, point.generality) for point in curve)]).T
         axes.plot(xs, ys, color=looks[curve[0].method].color, lw=1, alpha=0.75, zorder=3)
@@ -126,7 +126,7 @@ def _draw_picked(axes: Axes, summary: Summary, frame: Frame) -> None:
     where = (100 * point.speciality, 100 * point.generality)
     axes.scatter(*where, s=150, facecolor="none", edgecolor=INK, linewidth=1.2, zorder=6)
     text = f"best for at most 1 point of generality:\n{name_method(point.method)}, {name_alpha(point)}"
-    # The space above a frontier is free; the text ends inside the frame, whatever the point's place.
+    # The space above a frontier is free; the text ends inside the frame, wherever the point is.
     across = min((where[0] - frame.left) / (frame.right - frame.left) + 0.03, 1 - _PICKED_WIDTH)
     beneath = [_highest(summary, i, frame) for i in summary.frontier if _is_below(summary, i, frame, across)]
     up = min(max([(where[1] - frame.bottom) / (frame.top - frame.bottom), *beneath]) + 0.04, 0.92)
@@ -137,7 +137,7 @@ def _draw_picked(axes: Axes, summary: Summary, frame: Frame) -> None:
 
 
 def _is_below(summary: Summary, index: int, frame: Frame, across: float) -> bool:
-    """Whether a point stands below a text that begins there, as a share of the frame's width."""
+    """Whether a point is below a text that begins at `across`, a share of the frame's width."""
     place = (100 * summary.points[index].speciality - frame.left) / (frame.right - frame.left)
     return across - 0.02 <= place <= across + _PICKED_WIDTH
 
@@ -221,7 +221,7 @@ def _recovered_words(summary: Summary) -> str:
     if found.value is None:
         return f"Recovered is undefined; the hypervolume is {format_area(found.hypervolume)} on {where}."
     interval = ", 95 % interval" if summary.recovery.interval else ""
-    # The axes are val's, so is the area over the box.
+    # The axes show val, so the area over the box must be val's.
     drawn = summary.recovery.val if summary.split == "test" else None
     beside = (
         "" if drawn is None or drawn.value is None else f"; on val, as drawn, {format_recovered(drawn)} (optimistic)"
@@ -234,7 +234,7 @@ def _methods(summary: Summary) -> Sequence[str]:
 
 
 def _short(method: str) -> str:
-    """A name that fits beside the picture."""
+    """A name short enough to fit beside the picture."""
     name = name_method(method)
     return name if len(name) <= 20 else f"{name[:11]}…{name[-8:]}"
 

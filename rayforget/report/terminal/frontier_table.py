@@ -10,9 +10,9 @@ _SCORES = ("speciality", "generality")
 
 
 def frontier_as_table(summary: Summary) -> bytes:
-    """JSON of {"columns": [...], "data": [[...], ...]}, as `mlflow.log_table` writes it, recipes included.
+    """JSON of {"columns": [...], "data": [[...], ...]}, as `mlflow.log_table` writes it, including recipes.
 
-    Rows ascend in speciality; a field that a recipe does not have, and a score that is not there yet, is null.
+    Rows ascend in speciality; a field that a recipe lacks, or a score that is not there yet, is null.
     """
     points = [summary.points[i] for i in summary.frontier]
     recipes = [flatten_recipe(point.recipe) for point in points]

@@ -17,18 +17,18 @@ from rayforget.report.words.numbers import name_alpha
 
 _STOPPING = "stopping; what is finished is recorded"
 _SHOWN = 8
-"""Best points in the view: it must fit into a window."""
+"""Number of best points in the view, which must fit into a window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a sweep is."""
+    """A sweep's progress."""
 
     done: int
     failed: int
     total: int
     recovered: float | None
-    """On `val`, optimistic; None while plain fine-tuning is not measured, or undefined."""
+    """On `val`, optimistic; None while plain fine-tuning is not measured, or if undefined."""
     frontier: Sequence[FrontierPoint]
     """The best points so far, ascending in speciality."""
     undefined: bool = False
@@ -38,10 +38,10 @@ class Progress:
 
 
 def open_console() -> Console:
-    """A console on standard output; where that is no terminal, lines are wide enough for the tables.
+    """A console on standard output; if that is no terminal, lines are wide enough for the tables.
 
-    It prints text as it is: error texts, paths and names come from elsewhere, and rich would read `[/tmp]` as its own
-    markup, and raise, and `:x:` as a picture. What is to be coloured says so by a style.
+    It prints text literally: error texts, paths and names come from elsewhere, and rich would take `[/tmp]` for its own
+    markup, and raise, and `:x:` for a picture. Colour is set by a style.
     """
     console = Console(markup=False, emoji=False)
     return console if console.is_terminal else Console(width=max(110, console.width), markup=False, emoji=False)
@@ -51,7 +51,7 @@ class LiveView:
     """Shows progress until it is closed; a context manager."""
 
     def __init__(self, console: Console, title: str, *, running: Callable[[], Sequence[str]]) -> None:
-        """`running` gives the names of the jobs under way whenever the view is drawn."""
+        """`running` returns the names of the running jobs whenever the view is drawn."""
         self._console, self._title, self._running = console, title, running
         self._progress: Progress | None = None
         self._note = "starting Ray and the first worker group"
@@ -75,7 +75,7 @@ class LiveView:
             self._live.stop()
 
     def note(self, text: str) -> None:
-        """Says what is going on beside the trials."""
+        """Shows a message about something other than the trials."""
         self._note = text
         if not self._console.is_terminal:
             self._console.print(text)
@@ -93,13 +93,13 @@ class LiveView:
         signal.default_int_handler(number, frame)
 
     def warn(self, text: str) -> None:
-        """Prints a line that stays; may come from another thread."""
+        """Prints a line that stays; may be called from another thread."""
         self._console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
     def show(self, progress: Progress) -> None:
         """Takes the newest state."""
         self._progress = progress
-        self._side_by_side = max(self._side_by_side, len(self._running()) + 1)  # what ended ran beside these
+        self._side_by_side = max(self._side_by_side, len(self._running()) + 1)  # the job that ended ran beside these
         if self._first is None and progress.done:
             self._first = (progress.done, time.monotonic())
         if progress.done:
@@ -110,7 +110,8 @@ class LiveView:
     def _eta_s(self, progress: Progress) -> float | None:
         """Seconds until the last training ends, from the pace since the first one ended.
 
-        Trainings that run side by side end together, so one more in no time says nothing: it takes as many as run.
+        Trainings that run side by side end together, so one more that ended at once says nothing about the pace: it
+        takes as many as run side by side.
         """
         if self._first is None or progress.done >= progress.total:
             return None
@@ -171,7 +172,7 @@ class LiveView:
 
 
 def _recovered(progress: Progress) -> str:
-    """`0.91`, `undefined`, or nothing while it is not known."""
+    """`0.91`, `undefined`, or nothing while it is unknown."""
     if progress.undefined:
         return "undefined"
     return "" if progress.recovered is None else f"{progress.recovered:.2f}"

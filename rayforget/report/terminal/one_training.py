@@ -12,7 +12,8 @@ NUMBER_HEADS: tuple[str, ...] = ("trainings", "α = 1 alone", "all α")
 
 
 def one_training_rows(summary: Summary) -> list[list[str]]:
-    """Every method of which it is known; none while plain fine-tuning is not measured, or recovered is undefined."""
+    """One row per method with a known value; none while plain fine-tuning is not measured, or recovered is
+    undefined."""
     return [
         [name_method(method.method), _count(method), *(format_one_training(one) for one in _both(method))]
         for method in _known(summary)

@@ -74,7 +74,7 @@ def _baselines_table(summary: Summary) -> Table:
 
 
 def _points_table(summary: Summary) -> Table:
-    """From the most general point to the most special one; the picked point is marked."""
+    """The frontier from the most general point to the most special one; the picked point is marked."""
     picked = pick_point(summary)
     table = _table()
     table.add_column("  trial", no_wrap=True)
@@ -102,7 +102,7 @@ def _points_table(summary: Summary) -> Table:
 
 
 def _recovered_table(summary: Summary) -> Table:
-    """What each method recovers without interpolation and with it."""
+    """What each method recovers without and with interpolation."""
     table = _table()
     table.add_column("method", no_wrap=True)
     table.add_column("trainings", justify="right")
@@ -130,7 +130,7 @@ def _paths_table(summary: Summary) -> Table:
 
 
 def _plain_table(text_heads: Sequence[str], number_heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Cells that are written elsewhere, for the terminal and the page alike."""
+    """A table of cells made elsewhere, for the terminal and the page alike."""
     table = _table()
     for head in text_heads:
         table.add_column(head, no_wrap=True)
@@ -142,7 +142,7 @@ def _plain_table(text_heads: Sequence[str], number_heads: Sequence[str], rows: S
 
 
 def frontier_row_title(summary: Summary) -> str | None:
-    """What the frontier has besides the lerp's common alphas; None where it has nothing."""
+    """What the frontier has besides the lerp's common alphas; None if nothing."""
     refined = any(not point.coarse for point in summary.points)
     if summary.paths:
         return "all, every α and path"
@@ -150,7 +150,7 @@ def frontier_row_title(summary: Summary) -> str | None:
 
 
 def method_cells(method: MethodSummary) -> list[str]:
-    """One row of the table of what is recovered."""
+    """One row of the table of recovered values."""
     trainings = str(method.trainings) + (f" (+{method.failed} failed)" if method.failed else "")
     values = [*recovery_cells(method.alpha_1), *recovery_cells(method.curve)] if method.trainings else ["—"] * 4
     return [name_method(method.method), trainings, *values]
@@ -181,7 +181,7 @@ def _add_measure_columns(table: Table) -> None:
 
 
 def _add_row(table: Table, *cells: str, style: str = "") -> None:
-    """Cells as they are: a name in square brackets is no markup."""
+    """Adds cells literally: a name in square brackets is no markup."""
     table.add_row(*(Text(cell) for cell in cells), style=style)
 
 

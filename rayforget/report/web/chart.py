@@ -100,7 +100,7 @@ def _add_frontier(figure: go.Figure, summary: Summary, looks: dict[str, Look], h
 
 
 def _add_tested(figure: go.Figure, summary: Summary) -> None:
-    """The frontier's points where `test` sees them; hidden until asked for."""
+    """The frontier's points as scored on `test`; hidden until asked for."""
     tested = [i for i in summary.frontier if i in summary.test]
     if not tested:
         return
@@ -148,7 +148,7 @@ def _add_baselines(figure: go.Figure, summary: Summary, hovers: list[str]) -> No
 
 
 def _add_box(figure: go.Figure, summary: Summary) -> None:
-    """The box of the baselines: what recovered is measured in."""
+    """The baselines' box, in which recovered is measured."""
     if summary.plain is None:
         return
     (left, top), (right, bottom) = summary.theta_0.val.pair, summary.plain.val.pair

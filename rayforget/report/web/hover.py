@@ -1,4 +1,4 @@
-"""Points -> what a page says of them when one points at them, as the little HTML that plotly reads."""
+"""Points -> their descriptions on the page when hovered over, in the simple HTML that plotly reads."""
 
 from html import escape
 
@@ -47,6 +47,6 @@ def _by_task(summary: Summary, point: FrontierPoint) -> str:
 
 
 def hover_mean(name: str, num_seeds: int, val: Measure, test: Measure | None) -> str:
-    """What is said of a baseline that is a mean."""
+    """The description of a baseline that is a mean."""
     lines = [f"<b>{name}, mean of {num_seeds} seeds</b>", hover_measure("val", val)]
     return "<br>".join(lines + ([hover_measure("test", test)] if test else []))

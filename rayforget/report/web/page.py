@@ -1,4 +1,4 @@
-"""A summary -> one HTML file that needs nothing else: what was found, an interactive picture, the tables."""
+"""A summary -> one HTML file that needs nothing else: the findings, an interactive picture, the tables."""
 
 from html import escape
 from pathlib import Path
@@ -43,7 +43,7 @@ _HOW_TO = (
 
 
 def write_page(summary: Summary, path: Path) -> None:
-    """Writes the page (about 5 MB, nearly all of it plotly's script); it asks the network for nothing."""
+    """Writes the page (about 5 MB, nearly all of it plotly's script); it makes no network requests."""
     chart = build_chart(summary).to_html(
         full_html=False,
         include_plotlyjs=True,

@@ -62,7 +62,7 @@ def frontier_html(summary: Summary) -> str:
 
 
 def recovered_html(summary: Summary) -> str:
-    """What each method recovers without interpolation and with it."""
+    """What each method recovers without and with interpolation."""
     rows = [_row(method_cells(method), num_text=1) for method in summary.methods]
     rows.append(_row(method_cells(summary.together), num_text=1, kind="picked"))
     if title := frontier_row_title(summary):
@@ -78,7 +78,7 @@ def recovered_html(summary: Summary) -> str:
 
 
 def _one_training_html(summary: Summary) -> str:
-    """What one training of each method recovers alone; empty where it is not known."""
+    """What one training of each method recovers alone; empty if unknown."""
     rows = one_training.one_training_rows(summary)
     if not rows:
         return ""
@@ -90,7 +90,7 @@ def _notes_html(summary: Summary) -> str:
 
 
 def paths_html(summary: Summary) -> str:
-    """What each path recovers alone and beside the lerp; empty where the lerp is the only one."""
+    """What each path recovers alone and beside the lerp; empty if the lerp is the only one."""
     if not summary.paths:
         return ""
     rows = [
@@ -124,7 +124,7 @@ def tasks_html(summary: Summary) -> str:
 
 
 def whole_html(summary: Summary) -> str:
-    """Both parts of every labelled split that was cut in two, and the whole; empty unless it is asked for."""
+    """Both parts of every labelled split that was cut in two, and the whole; empty unless requested."""
     if not summary.whole:
         return ""
     return _plain_table(
@@ -148,7 +148,7 @@ def _measure_cells(measure: Measure | None) -> list[str]:
 
 
 def _row(cells: Sequence[str], *, num_text: int, kind: str = "", escaped: bool = False) -> str:
-    """The first `num_text` cells are words, the others numbers."""
+    """A row whose first `num_text` cells are words, the others numbers."""
     shown = cells if escaped else [escape(cell) for cell in cells]
     tags = ["<td class=text>" if i < num_text else "<td>" for i in range(len(shown))]
     return f'<tr class="{kind}">' + "".join(f"{t}{c}</td>" for t, c in zip(tags, shown, strict=True)) + "</tr>"
@@ -157,7 +157,7 @@ def _row(cells: Sequence[str], *, num_text: int, kind: str = "", escaped: bool =
 def _plain_table(
     title: str, note: str, text_heads: Sequence[str], number_heads: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> str:
-    """Cells that are written elsewhere, for the page and the terminal alike."""
+    """A table of cells made elsewhere, for the page and the terminal alike."""
     heads = [f'<th class="text">{head}</th>' for head in text_heads]
     heads += [f"<th>{head}</th>" for head in number_heads]
     cells = [_row(row, num_text=len(text_heads)) for row in rows]

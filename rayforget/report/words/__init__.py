@@ -1,1 +1,1 @@
-"""What people read of a summary: numbers, sentences, footnotes; said once for all reports."""
+"""The words of all reports on a summary: numbers, sentences, footnotes."""

@@ -52,7 +52,7 @@ def footnotes(summary: Summary) -> list[str]:
 
 
 def _metric_notes(summary: Summary) -> list[str]:
-    """What the scores are, where they are not all accuracies."""
+    """The scores' metrics, if they are not all accuracies."""
     tasks: dict[str, list[str]] = {}
     for role in summary.roles:
         tasks.setdefault(role.metric, []).append(role.name)

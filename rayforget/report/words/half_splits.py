@@ -1,11 +1,11 @@
-"""Which tasks are scored on a part of one labelled split -> the footnotes that say so."""
+"""Tasks that are scored on a part of one labelled split -> the footnotes that say so."""
 
 from rayforget.frontier.summary import Summary
 from rayforget.record.command import program
 
 
 def half_notes(summary: Summary) -> list[str]:
-    """One line for each way in which tasks were cut; none where no task was."""
+    """One line for each way in which tasks were cut; none if no task was."""
     ways: dict[tuple[float, int], list[str]] = {}
     for task in summary.halved:
         ways.setdefault((task.val_share, task.seed), []).append(task.name)

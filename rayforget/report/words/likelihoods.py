@@ -1,4 +1,4 @@
-"""A summary and scores on `val` -> what stands behind scores of texts: nats per token, bits per byte, cut items."""
+"""A summary and scores on `val` -> the readings behind scores of texts: nats per token, bits per byte, cut items."""
 
 from collections.abc import Mapping
 
@@ -17,12 +17,12 @@ _FIGURES = {"nll_per_token": "nats/token", "bits_per_byte": "bits/byte"}
 
 
 def text_notes(summary: Summary, val: Mapping[PointKey, Mapping[str, Score]]) -> RenderableType:
-    """Likelihoods of theta_0 and of the frontier's point with the best speciality, and how many items were cut.
+    """Likelihoods of theta_0 and of the frontier's point with the best speciality, and the number of cut items.
 
-    Nothing is said of tasks that have neither.
+    Tasks that have neither are left out.
 
     Args:
-        summary: which points there are.
+        summary: gives the points.
         val: scores of at least the frontier's points and theta_0's.
     """
     theta_0 = val[summary.points[summary.theta_0.points[0]].key]

@@ -21,19 +21,19 @@ class Picked:
     """The best point within the budget: picked on `val`, measured against theta_0 on `split`."""
 
     index: int
-    """Into the summary's points."""
+    """Index into the summary's points."""
     gain: float
     """S - S(theta_0)."""
     loss: float
     """G(theta_0) - G."""
     errors: Pair | None
-    """Standard errors of the two, paired."""
+    """Standard errors of gain and loss, paired."""
     split: str
-    """`test` where both were scored on it, else `val`."""
+    """`test` if both were scored on it, else `val`."""
 
 
 def pick_point(summary: Summary) -> Picked | None:
-    """The best speciality that loses at most one point of generality; None where no such point beats theta_0."""
+    """The best speciality that loses at most one point of generality; None if no such point beats theta_0."""
     values = np.array([summary.val[i].pair for i in summary.frontier]).reshape(-1, 2)
     place = pick(values, theta_0=summary.theta_0.val.pair, max_loss=MAX_LOSS)
     if place is None or values[place, 0] <= summary.theta_0.val.speciality:
@@ -47,7 +47,7 @@ def pick_point(summary: Summary) -> Picked | None:
 
 
 def read(summary: Summary) -> tuple[str, str, str]:
-    """What the sweep found: what fine-tuning cost, what can be had for one point of generality, what is recovered."""
+    """The sweep's findings: the cost of fine-tuning, what one point of generality buys, and what is recovered."""
     return (_read_plain(summary), _read_pick(summary), _read_recovered(summary))
 
 
@@ -94,12 +94,12 @@ def name_point(point: FrontierPoint) -> str:
 
 
 def name_alpha(point: FrontierPoint) -> str:
-    """`α = 0.6`; on another path than the lerp `α = 0.6 of lines(gamma=0.5)`."""
+    """`α = 0.6`; on a path other than the lerp `α = 0.6 of lines(gamma=0.5)`."""
     return f"α = {point.alpha:g}" + ("" if point.path == LERP else f" of {point.path}")
 
 
 def stale_notice(standing: Standing) -> str | None:
-    """What a report says first while an earlier one is stale; None where none is."""
+    """The first words of a report while an earlier one is stale; None if none is."""
     if not standing.report_is_stale:
         return None
     ended = len(standing.done) + len(standing.failed)
@@ -139,7 +139,7 @@ def format_area(hypervolume: float) -> str:
 
 
 def format_recovered(found: Recovered | None, interval: Interval | None = None) -> str:
-    """`1.61 [1.42, 1.91]`; `—` where it is not measured; the hypervolume where it is undefined."""
+    """`1.61 [1.42, 1.91]`; `—` if it is not measured; the hypervolume if it is undefined."""
     if found is None:
         return "—"
     if found.value is None:
@@ -148,7 +148,7 @@ def format_recovered(found: Recovered | None, interval: Interval | None = None) 
 
 
 def format_one_training(found: OneTraining | None) -> str:
-    """`0.71 [0.35, 1.08]`; `—` where it is undefined or not measured."""
+    """`0.71 [0.35, 1.08]`; `—` if it is undefined or not measured."""
     return "—" if found is None else _with_interval(found.mean, found.interval)
 
 
@@ -161,5 +161,5 @@ def _with_interval(value: float, interval: Interval | None) -> str:
 
 
 def name_method(method: str) -> str:
-    """What a method is called in a report."""
+    """A method's name in reports."""
     return {THETA_0: "θ0", PLAIN: "plain"}.get(method, method)

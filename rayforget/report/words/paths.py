@@ -1,4 +1,4 @@
-"""A summary's paths -> the words and cells of the table that says what each of them adds."""
+"""A summary's paths -> the words and cells of the table of what each of them adds."""
 
 from rayforget.frontier.summary import PathSummary
 
@@ -8,5 +8,5 @@ HEADS = ("path", "models", "alone\ntest [95 %]", "\nval*", "with the lerp's\ntes
 
 
 def path_cells(path: PathSummary) -> list[str]:
-    """Which it is, and how many models were scored for it."""
+    """The path, and the number of models scored for it."""
     return [f"{path.path}, searched" if path.searched else path.path, str(path.models)]

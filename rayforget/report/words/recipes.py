@@ -1,11 +1,11 @@
-"""Recipes as nested values -> flat names and short texts, and which of them tell trials apart."""
+"""Recipes as nested values -> flat names and short texts, and those that distinguish trials."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 def shorten_recipe(recipe: Mapping[str, Any]) -> dict[str, str]:
-    """Nested names joined by dots, numbers to three digits: for people to read (`mirror_plan` keeps every digit).
+    """Nested names joined by dots, numbers to three digits, for people to read (`mirror_plan` keeps every digit).
 
     `{"adapter": {"rank": 8}, "penalties": [{"kind": "l1", "strength": 0.1}]}` becomes
     `{"adapter.rank": "8", "penalties.l1.strength": "0.1"}`; a list of values becomes one text.
@@ -27,7 +27,7 @@ def shorten_recipe(recipe: Mapping[str, Any]) -> dict[str, str]:
 
 
 def distinguish(recipes: Sequence[Mapping[str, str]]) -> list[str]:
-    """Names whose texts are not the same in all flat recipes, sorted; `method` is told elsewhere."""
+    """Names whose texts differ between the flat recipes, sorted, without `method`, which is shown elsewhere."""
     names = sorted({name for recipe in recipes for name in recipe} - {"method"})
     return [name for name in names if len({recipe.get(name) for recipe in recipes}) > 1]
 

@@ -1,4 +1,4 @@
-"""What records noted of the data -> the remarks that a report makes of it: nothing is left out or cut in silence."""
+"""Records' facts on the data -> a report's remarks on them: nothing is left out or cut silently."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,10 +10,10 @@ _NUM_NAMED = 5
 
 
 def data_remarks(records: Iterable[AnyCheckpoint], tests: Iterable[TestRecord]) -> tuple[str, ...]:
-    """One sentence per split with broken images that were skipped, and one for training texts that were cut.
+    """One sentence per split with skipped broken images, and one for cut training texts.
 
     Args:
-        records: of a sweep; theta_0's own speaks of `val`, the trainings' of `train`.
+        records: a sweep's; theta_0's own is about `val`, the trainings' are about `train`.
         tests: its scores on `test`.
     """
     records = list(records)
@@ -29,14 +29,14 @@ def data_remarks(records: Iterable[AnyCheckpoint], tests: Iterable[TestRecord]) 
 
 
 def broken_remark(where: str, names: Sequence[str]) -> str:
-    """`tasks.photo.val: 2 broken images skipped: a.jpg, b.jpg`; of many the first are named."""
+    """`tasks.photo.val: 2 broken images skipped: a.jpg, b.jpg`; if there are many, names only the first."""
     images = "1 broken image" if len(names) == 1 else f"{len(names)} broken images"
     more = f", and {len(names) - _NUM_NAMED} more" if len(names) > _NUM_NAMED else ""
     return f"{where}: {images} skipped: {', '.join(names[:_NUM_NAMED])}{more}"
 
 
 def _cut(records: Sequence[AnyCheckpoint]) -> list[str]:
-    """The trainings share their sequences, so the largest counts are all of theirs."""
+    """Remarks on cut training texts; the trainings share their sequences, so the largest counts hold for all."""
     found = []
     for fact, verb in (("cut_sequences", "cut to the model's length"), ("dropped_sequences", "left out as too long")):
         count = max((int(record.facts.get(fact, 0)) for record in records), default=0)

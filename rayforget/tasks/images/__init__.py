@@ -1,1 +1,1 @@
-"""Images: where they are read from, how labels become classes, and the decoded splits kept on a node."""
+"""Images: where they are read from, how labels become classes, and decoded splits cached on a node."""

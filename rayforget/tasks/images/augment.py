@@ -1,4 +1,4 @@
-"""Training images -> the same images mirrored and cut out at random, as one batch and reproducibly."""
+"""Training images -> the same images randomly mirrored and cropped, as one batch, reproducibly."""
 
 from typing import Literal, assert_never
 
@@ -12,21 +12,21 @@ Augmentation = Literal["none", "flip", "crop"]
 AffineMaps = Float[Tensor, "n 2 3"]
 
 CHUNK_PIXELS = 2**24
-"""Pixels per channel that are resampled at once."""
+"""Pixels per channel resampled at once."""
 MIN_AREA = 0.9
-"""Smallest share of the image that a crop keeps (open_clip's own choice)."""
+"""Smallest share of the image that a crop keeps (open_clip's value)."""
 
 
 def augment(images: UInt8[Tensor, "n 3 h w"], kind: Augmentation, generator: Generator) -> UInt8[Tensor, "n 3 h w"]:
-    """The batch, augmented; everything random is drawn from `generator`, so the same state gives the same batch.
+    """The augmented batch; all randomness comes from `generator`, so equal states give equal batches.
 
-    none: the images themselves, nothing drawn. flip: each mirrored left to right with probability 1/2. crop: flip, then
-    a window of 90-100 % of the area, resized to the full size.
+    none: returns the images and draws nothing. flip: mirrors each left to right with probability 1/2. crop: flips, then
+        resizes a window of 90-100 % of the area to the full size.
 
     Args:
         images: uint8, on any device.
         kind: the recipe's augmentation.
-        generator: on CPU, wherever the images are.
+        generator: on the CPU, wherever the images are.
     """
     match kind:
         case "none":
@@ -41,10 +41,10 @@ def augment(images: UInt8[Tensor, "n 3 h w"], kind: Augmentation, generator: Gen
 
 
 def _windows(num_images: int, generator: Generator) -> AffineMaps:
-    """Maps from the output's coordinates in [-1, 1] to the input's, drawn at random.
+    """Random maps from the output's coordinates in [-1, 1] to the input's.
 
-    area ~ U(0.9, 1); log(width / height) ~ U(log area, -log area), all the aspect ratios that fit into the image; the
-    place is uniform; half of the maps mirror x.
+    area ~ U(0.9, 1); log(width / height) ~ U(log area, -log area), which are all the aspect ratios that fit into the
+    image; the position is uniform; half of the maps mirror x.
     """
     area_draw, ratio_draw, x_draw, y_draw, flip_draw = torch.rand(5, num_images, generator=generator).unbind()
     area = 1 - (1 - MIN_AREA) * area_draw
@@ -66,7 +66,7 @@ def _crop(images: UInt8[Tensor, "n 3 h w"], windows: AffineMaps) -> UInt8[Tensor
     for start in range(0, n, per_chunk):
         chunk = slice(start, start + per_chunk)
         grid = functional.affine_grid(windows[chunk], [len(images[chunk]), 3, h, w], align_corners=False)
-        # A window may touch the image's edge; beyond it the edge's pixels stand in for what the filter asks.
+        # A window may touch the image's edge; the edge's pixels then fill what the filter needs beyond it.
         seen = functional.grid_sample(
             images[chunk].float(), grid, mode="bicubic", padding_mode="border", align_corners=False
         )

@@ -1,4 +1,4 @@
-"""An item's encoded bytes -> its content hash: what identifies an image in cuts, overlaps and caches."""
+"""An item's encoded bytes -> its content hash, which identifies an image in cuts, overlaps and caches."""
 
 import hashlib
 

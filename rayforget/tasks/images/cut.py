@@ -1,7 +1,7 @@
 """One labelled set -> two halves by a seeded hash of each item's content.
 
-The half depends on the content, the seed and the share alone: not on order, file names, labels or the other items. So
-copies of an image never stand on both sides, and a set that is moved, renamed or extended keeps its cut.
+The half depends only on the content, the seed and the share, not on order, file names, labels or the other items. So
+copies of an image are never on both sides, and a set that is moved, renamed or extended keeps its cut.
 """
 
 import hashlib
@@ -15,8 +15,8 @@ def in_val(hashes: NDArray[np.uint8], *, seed: int, val_share: float) -> NDArray
 
     Args:
         hashes: content hashes, shape (n, 16).
-        seed: another seed is another, independent cut.
-        val_share: expected share of the items in `val`; the others are `test`.
+        seed: another seed gives another, independent cut.
+        val_share: expected share of the items in `val`; the rest are `test`.
 
     Returns:
         Shape (n,).

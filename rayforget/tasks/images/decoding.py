@@ -1,4 +1,4 @@
-"""Encoded bytes -> an opened image, or the reason why they are none."""
+"""Encoded bytes -> an opened image, or the reason why it is broken."""
 
 import io
 import struct
@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 # Formats that Pillow decodes itself; others (EPS) would start programs.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-# What Pillow's decoders raise on damaged bytes. A decoder's own mistake is another error and ends the run.
+# Pillow's decoders raise these on damaged bytes. A bug of a decoder raises other errors, which end the run.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, OverflowError, struct.error, zlib.error)
 
 
@@ -19,7 +19,7 @@ class Decoder(Protocol):
     """A foundation's own deterministic preprocessing up to uint8; called from several threads at once."""
 
     key: str
-    """Everything the result depends on beside the image (sizes, interpolation, version of its code)."""
+    """Everything the result depends on besides the image (sizes, interpolation, version of the code)."""
     shape: tuple[int, int, int]
     """(3, H, W)."""
 
@@ -29,7 +29,7 @@ class Decoder(Protocol):
 
 
 def open_image(data: bytes) -> Image.Image | str:
-    """The image, loaded to the last byte (a cut-off file shows only then), or why it is broken."""
+    """The image, loaded to the last byte (otherwise truncation goes unnoticed), or why it is broken."""
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
         image.load()

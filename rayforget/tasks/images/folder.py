@@ -11,7 +11,7 @@ IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", 
 
 
 class FolderImages:
-    """Images at ROOT/CLASS/**/FILE; hidden files and files of other extensions do not count."""
+    """Images at ROOT/CLASS/**/FILE; hidden files and files with other extensions are ignored."""
 
     class_names: tuple[str, ...] | None
 
@@ -19,7 +19,7 @@ class FolderImages:
         """Lists the folder.
 
         Raises:
-            TaskError: the folder is missing, holds no class folder, or a class folder holds no image.
+            TaskError: the folder is missing, has no class folder, or a class folder has no image.
         """
         if not root.is_dir():
             found = "a file" if root.exists() else "nothing"
@@ -61,11 +61,11 @@ class FolderImages:
 
     @property
     def place(self) -> str:
-        """The folder."""
+        """The folder's path."""
         return f"folder {os.path.abspath(self._root)}"
 
     def stamps(self, indices: Sequence[int]) -> list[bytes | None]:
-        """The files' own."""
+        """The files' stamps."""
         return [file_stamp(self._root / self._paths[index]) for index in indices]
 
 

@@ -20,14 +20,14 @@ class DatasetImages:
 
     class_names: tuple[str, ...] | None
     revision: str | None
-    """Commit of the hub data set that was taken; None for a local one."""
+    """The commit of a hub data set; None for a local one."""
 
     def __init__(self, source: DatasetSource) -> None:
-        """Opens the data set, memory-mapped; a hub data set, or one of Parquet files, goes through the library's cache.
+        """Opens the data set, memory-mapped; hub data sets and Parquet files go through the library's cache.
 
         Raises:
-            TaskError: the data set, its split or a column is missing, it was not taken at the commit that was asked
-                for, or the labels are not class indices.
+            TaskError: the data set, its split or a column is missing, it is not at the commit that was asked for, or
+                the labels are not class indices.
         """
         table, self.revision = load_split(source, files="Parquet or Arrow files")
         self._title = title(source)
@@ -56,7 +56,7 @@ class DatasetImages:
         return int(self._labels[index])
 
     def read(self, index: int) -> bytes:
-        """The image's bytes; empty (hence broken) where the cell is empty."""
+        """The image's bytes; empty (hence broken) if the cell is empty."""
         cell = self._images[index][self._column]
         if cell is None:
             return b""
@@ -65,7 +65,7 @@ class DatasetImages:
         return Path(cell["path"]).read_bytes() if cell["path"] else b""
 
     def stamps(self, indices: Sequence[int]) -> list[bytes | None]:
-        """Those of the Arrow files with the item's row; images that lie beside them in files of their own have none."""
+        """The Arrow file's stamp with the item's row; images in files of their own have none."""
         of_files = [file_stamp(path) for path in self._files]
         if not of_files or None in of_files:
             return [None] * len(indices)
@@ -86,7 +86,7 @@ def _labels(table: Any, column: str, title: str) -> tuple[tuple[str, ...] | None
 
 
 def _lie_inside(images: Any, column: str) -> NDArray[np.bool_]:
-    """Which items' bytes are in the table itself; no item is read."""
+    """Which items' bytes are in the table itself; reads no item."""
     from pyarrow import compute
 
     cells = images.with_format("arrow").data.column(column)

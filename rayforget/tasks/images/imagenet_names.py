@@ -13,7 +13,7 @@ from rayforget.errors import TaskError
 
 
 def imagenet_class_names() -> tuple[str, ...]:
-    """open_clip's 1000 names, in ImageNet's order; two of them occur twice, so they identify no class."""
+    """open_clip's 1000 names, in ImageNet's order; two of them occur twice, so names do not identify classes."""
     return tuple(_zero_shot_metadata().IMAGENET_CLASSNAMES)
 
 
@@ -29,7 +29,7 @@ def imagenet_ids(subset: Literal["imagenet", "imagenet_r", "imagenet_a"]) -> tup
 
 @functools.cache
 def _zero_shot_metadata() -> ModuleType:
-    """open_clip/zero_shot_metadata.py as a module of its own: it imports nothing."""
+    """open_clip/zero_shot_metadata.py loaded as a standalone module, which imports nothing."""
     path = _package_folder("open_clip") / "zero_shot_metadata.py"
     spec = importlib.util.spec_from_file_location("rayforget._zero_shot_metadata", path)
     if spec is None or spec.loader is None:
@@ -40,7 +40,7 @@ def _zero_shot_metadata() -> ModuleType:
 
 
 def _package_folder(package: str) -> Path:
-    """Where an installed package lies, without importing it."""
+    """The folder of an installed package, found without importing it."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise TaskError(f"package {package} is not installed; it holds ImageNet's class names")

@@ -1,4 +1,4 @@
-"""Maps a function over many items in threads: results in order, few of them in memory, the first error raised."""
+"""Maps a function over many items in threads: results in order, few of them in memory, first error raised."""
 
 import os
 from collections import deque
@@ -19,7 +19,7 @@ def map_in_order(
     Args:
         function: called in any of the threads.
         items: taken one by one, a few ahead of the results.
-        threads: 1 for a function that holds Python's lock, which several threads only fight for; None: one per core.
+        threads: 1 for a function that holds Python's lock, for which threads would only compete; None: one per core.
     """
     threads = threads or min(32, os.cpu_count() or 1)
     source = iter(items)

@@ -1,7 +1,7 @@
-"""A source's items -> their content hashes: remembered by this object, and from run to run by the node.
+"""A source's items -> their content hashes, remembered by this object and, from run to run, by the node.
 
-An item is read where its hash is not known yet: never asked for in this object, and its file not the one that was
-hashed in an earlier run.
+An item is read only if its hash is unknown: not yet computed by this object, and not in an earlier run for the same
+file.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from rayforget.tasks.images.known_hashes import HashStore, KnownHashes
 from rayforget.tasks.images.sources import Draws, ImageSource, KnowsFiles
 
 _KEEP_EVERY = 2**16
-"""Items after whose reading their hashes are kept: a process that dies loses no more of them."""
+"""Hashes are stored after this many items are read, so that a process that dies loses no more of them."""
 _STAMPS_AT_ONCE = 256
 
 
@@ -28,7 +28,7 @@ class ItemHashes:
 
         Args:
             source: the items.
-            read: gives an item's bytes.
+            read: returns an item's bytes.
         """
         self._source, self._read = source, read
         self._hashes = np.zeros((len(source), HASH_BYTES), dtype=np.uint8)
@@ -36,19 +36,19 @@ class ItemHashes:
         self._known: KnownHashes | None = None
 
     def remember_in(self, store: HashStore) -> None:
-        """Looks there from now on, and keeps there what is read; of a source without files nothing is remembered."""
+        """Looks hashes up in `store` from now on and adds new ones; a source without files remembers nothing."""
         if isinstance(self._source, KnowsFiles):
             self._known = store.of(self._source.place, len(self._source))
 
     def forget(self) -> None:
-        """The next call reads the items."""
+        """Makes the next call read the items."""
         self._hashed[:] = False
         if self._known is not None:
             self._known.forget()
             self._known = None
 
     def of(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Shape (n, 16)."""
+        """The items' hashes, shape (n, 16)."""
         wanted = np.unique(indices[~self._hashed[indices]])
         if self._known is not None and isinstance(self._source, KnowsFiles) and len(wanted):
             self._look_up_or_read(wanted, self._known, self._source)
@@ -58,7 +58,7 @@ class ItemHashes:
         return self._hashes[indices]
 
     def _look_up_or_read(self, wanted: NDArray[np.int64], known: KnownHashes, source: KnowsFiles) -> None:
-        stamps = _stamps(wanted, source)  # before anything is read: what changes later has another stamp then
+        stamps = _stamps(wanted, source)  # taken before reading, so that a later change gets another stamp
         self._take_known(wanted, known, stamps)
         if self._hashed[wanted].all():
             return
@@ -77,7 +77,7 @@ class ItemHashes:
         self._hashes[wanted[found]], self._hashed[wanted[found]] = hashes[found], True
 
     def _reading(self, wanted: NDArray[np.int64]) -> Iterator[None]:
-        """Reads one item after the other for its hash."""
+        """Reads the items one by one for their hashes."""
         hashes = map_in_order(
             lambda index: content_hash(self._read(index)),
             wanted.tolist(),
@@ -90,7 +90,7 @@ class ItemHashes:
 
 
 def _stamps(wanted: NDArray[np.int64], source: KnowsFiles) -> list[bytes | None]:
-    """A stamp for each item; in threads, since a network disk takes its time to answer."""
+    """A stamp for each item; in threads, since a network disk answers slowly."""
     pieces = [wanted[start : start + _STAMPS_AT_ONCE].tolist() for start in range(0, len(wanted), _STAMPS_AT_ONCE)]
     found = beating(map_in_order(source.stamps, pieces), "look for changed files", len(pieces))
     return [stamp for piece in found for stamp in piece]

@@ -1,9 +1,9 @@
-"""Content hashes that this node has computed before, by the stamps of what was read: one file for each set of items.
+"""Content hashes that this node has computed before, by the stamps of what was read: one file per set of items.
 
-A file is replaced as a whole, so that any number of processes may read and write it, on network disks too (where a
-SQLite database with several writers is not safe): the last one wins, and what another wrote at the same moment is read
-again one day. A file that is damaged is left out with a warning. The images decide: whoever finds other bytes than the
-hash says calls `forget`.
+A file is replaced as a whole, so that any number of processes may read and write it, even on network disks (where a
+SQLite database with several writers is not safe): the last writer wins, and what another wrote at the same moment is
+computed again some day. A damaged file is ignored with a warning. The images have the last word: code that finds bytes
+other than the hash says calls `forget`.
 """
 
 import hashlib
@@ -25,23 +25,23 @@ from rayforget.tasks.images.node_lock import node_lock
 logger = logging.getLogger(__name__)
 
 _HEAD = b"rayforget content hashes 1, BLAKE2b of 16 bytes\n"
-"""Names the layout and the hash function: hashes of another kind are other hashes."""
+"""Identifies the layout and the hash function, so that hashes of another kind are not mistaken for these."""
 _DIGEST_BYTES = 32
 _WIDTH = STAMP_BYTES + HASH_BYTES
 _MAX_SETS = 512
 _TEMPORARY = ".writing-"
 
 Entries = NDArray[np.uint8]
-"""Shape (n, 32): stamps, and the content hashes of what they stand for."""
+"""Shape (n, 32): stamps, each followed by the content hash it stands for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HashStore:
-    """Where a node keeps them."""
+    """The folder in which a node keeps its hashes."""
 
     folder: Path
     writes: bool = True
-    """False only looks: nothing is made or written."""
+    """False makes it read-only."""
 
     @classmethod
     def in_cache(cls, cache: Path, *, writes: bool = True) -> "HashStore":
@@ -49,11 +49,11 @@ class HashStore:
         return cls(folder=cache / "hashes", writes=writes)
 
     def of(self, place: str, num_items: int) -> "KnownHashes":
-        """Those of one set.
+        """The hashes of one set.
 
         Args:
             place: where the set lies: a folder, shards, a data set's split.
-            num_items: the set's; no more than twice as many hashes are kept.
+            num_items: the size of the set; at most twice as many hashes are kept.
         """
         name = hashlib.blake2b(os.fsencode(place), digest_size=16).hexdigest()
         return KnownHashes(path=self.folder / name, writes=self.writes, most=2 * num_items)
@@ -66,7 +66,7 @@ class KnownHashes:
     path: Path
     writes: bool
     most: int
-    """Entries that are kept."""
+    """The most entries to keep."""
 
     def look_up(self, stamps: Sequence[bytes | None]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Hashes of the items with these stamps, shape (n, 16), and which of them are known, shape (n,)."""
@@ -83,16 +83,16 @@ class KnownHashes:
         return hashes, known
 
     def add(self, stamps: Sequence[bytes | None], hashes: NDArray[np.uint8]) -> None:
-        """Remembers hashes, shape (n, 16), of the items that have a stamp; a disk that refuses is no error."""
+        """Remembers hashes, shape (n, 16), of the items that have a stamp; a failing disk is no error."""
         kept = np.flatnonzero([stamp is not None for stamp in stamps])
         if not self.writes or not len(kept):
             return
         mine = np.hstack([_rows([stamp for stamp in stamps if stamp is not None], STAMP_BYTES), hashes[kept]])
         old = self._read()
-        # Of two with one head the first is kept: the newer one.
+        # If two entries have the same head, the first is kept: the newer one.
         merged = np.concatenate([mine, old])
         _, first = np.unique(_heads(merged), return_index=True)
-        if len(first) > self.most:  # entries of files that have changed since; or of such as nobody asked for now
+        if len(first) > self.most:  # entries of files changed since, or not asked for now
             first = np.sort(first)[: self.most]
             first = first[np.argsort(_heads(merged[first]))]
         try:
@@ -103,21 +103,21 @@ class KnownHashes:
             )
 
     def forget(self) -> None:
-        """Removes all of them: they do not say what the items hold."""
+        """Removes all hashes of the set, since they are not those of the items."""
         if self.writes:
             self.path.unlink(missing_ok=True)
 
     @contextmanager
     def one_at_a_time(self) -> Iterator[None]:
-        """Within, other processes of the node wait to read the same items: they find them known then."""
+        """Lets one process of the node at a time read the same items; the others then find them known."""
         with ExitStack() as stack:
             if self.writes:
-                with suppress(OSError):  # no folder can be made here: nothing will be remembered either
+                with suppress(OSError):  # without a folder nothing will be remembered anyway
                     stack.enter_context(node_lock(self.path.parent / "locks" / self.path.name, "hashing images"))
             yield
 
     def _read(self) -> Entries:
-        """All entries, ascending in their heads; none where there is no file, or a damaged one."""
+        """All entries, ascending in their heads; none if the file is missing or damaged."""
         nothing = np.zeros((0, _WIDTH), np.uint8)
         try:
             data = self.path.read_bytes()
@@ -162,7 +162,7 @@ def _digest(body: memoryview) -> bytes:
 
 
 def _remove_oldest(folder: Path) -> None:
-    """Keeps the sets that were written last, and no file of a process that died while it wrote."""
+    """Keeps the sets written last, and no file of a process that died while writing."""
     files = [path for path in folder.iterdir() if path.is_file()]
     if len(files) > _MAX_SETS:
         for path in sorted(files, key=_written)[: len(files) - _MAX_SETS]:

@@ -1,4 +1,4 @@
-"""A source whose labels are a task's classes, and that remembers its items' content hashes."""
+"""A source labelled with a task's classes, which remembers its items' content hashes."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,17 @@ logger = logging.getLogger(__name__)
 
 
 class LabelledImages:
-    """An `ImageSource` whose label -1 means that the item belongs to none of the task's classes."""
+    """An `ImageSource` in which label -1 means that the item belongs to none of the task's classes."""
 
     class_names: tuple[str, ...] | None
 
     def __init__(self, source: ImageSource, *, classes: Sequence[int] | None = None, border: int = 0) -> None:
-        """Takes every label from `source`.
+        """Wraps a source.
 
         Args:
             source: the items.
             classes: source label -> task class or -1; None keeps the labels.
-            border: pixels to crop from each side of an image before it is decoded any further.
+            border: pixels to crop from each side of an image before any other step of decoding.
         """
         labels = np.fromiter((source.label(index) for index in range(len(source))), np.int64, len(source))
         self.class_names = source.class_names
@@ -38,7 +38,7 @@ class LabelledImages:
         self._contents = ItemHashes(source, self.read)
 
     def __len__(self) -> int:
-        """Number of items, those without a class included."""
+        """Number of items, including those without a class."""
         return len(self.labels)
 
     def name(self, index: int) -> str:
@@ -53,7 +53,7 @@ class LabelledImages:
         """Encoded bytes of an image.
 
         Raises:
-            TaskError: the item cannot be read at all (broken images are another matter: they can).
+            TaskError: the item cannot be read at all (a broken image can be).
         """
         try:
             return self._source.read(index)
@@ -62,19 +62,19 @@ class LabelledImages:
 
     @property
     def revision(self) -> str | None:
-        """Commit of the hub data set that the items are from, where they are from one."""
+        """The commit of the hub data set that the items come from, if any."""
         return self._source.revision if isinstance(self._source, KnowsRevision) else None
 
     @property
     def stream(self) -> tuple[str | int, ...] | None:
-        """Which random streams the items are drawn from, where they are drawn."""
+        """The random streams that the items are drawn from, if they are drawn."""
         return self._source.stream if isinstance(self._source, Draws) else None
 
     def size(self, index: int) -> int | None:
-        """Encoded bytes of an item, where the source knows without reading.
+        """Encoded bytes of an item, if the source knows it without reading.
 
         Raises:
-            TaskError: the item is not there: a link to nothing, or to itself.
+            TaskError: the item is missing: a link to nothing, or to itself.
         """
         try:
             return self._source.size(index) if isinstance(self._source, KnowsSizes) else None
@@ -82,14 +82,14 @@ class LabelledImages:
             raise TaskError(f"{self.name(index)}: cannot be read ({error})") from error
 
     def prepare(self, image: Image.Image) -> Image.Image:
-        """What the data set's own rules ask for before any decoder: the border cropped."""
+        """Applies the data set's own rules before any decoder: crops the border."""
         if not self._border:
             return image
         width, height = image.size
         return image.crop((self._border, self._border, width - self._border, height - self._border))
 
     def remember_in(self, store: HashStore) -> None:
-        """From now on content hashes are looked up there before an item is read, and kept there."""
+        """Looks content hashes up in `store` before reading items, and adds new ones."""
         self._contents.remember_in(store)
 
     def content_hashes(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -97,12 +97,12 @@ class LabelledImages:
         return self._contents.of(indices)
 
     def forget_hashes(self) -> None:
-        """Drops what is known of the items' contents, in the store too."""
+        """Drops all known hashes of the items, in the store too."""
         self._contents.forget()
 
 
 def label_by_suite(source: ImageSource, suite: Suite, *, strict: bool) -> LabelledImages:
-    """A suite's items under the suite's classes.
+    """A suite's items labelled with the suite's classes.
 
     Raises:
         TaskError: see `label_by_name`.
@@ -130,11 +130,11 @@ def label_by_name(
 
     Args:
         source: the items.
-        known: name -> class; _ and space are the same in names.
-        num_classes: the task's classes.
-        strict: names must all be known (folders); otherwise names that are not, but are as many as the classes, count
-            as another wording of them in the same order.
-        ignored: names that the data set has beside its classes; their items get label -1.
+        known: name -> class; _ and space are equivalent in names.
+        num_classes: number of the task's classes.
+        strict: names must all be known (folders); otherwise unknown names, if as many as the classes, count as another
+            wording of them in the same order.
+        ignored: names that the data set has besides its classes; their items get label -1.
         border: see `LabelledImages`.
 
     Raises:

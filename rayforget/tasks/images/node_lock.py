@@ -1,4 +1,4 @@
-"""A lock among the processes of one node, given back by the system when its holder dies, so that none goes stale."""
+"""A lock among the processes of one node; the system releases it when its holder dies, so none goes stale."""
 
 import fcntl
 import logging
@@ -19,11 +19,11 @@ def node_lock(path: Path, what: str) -> Iterator[bool]:
     """Holds the lock file while the block runs; others wait.
 
     Args:
-        path: the lock file, made if need be and left where it is (removing it would let two holders in).
-        what: what others do meanwhile, for the log.
+        path: the lock file, created if missing and never removed (removal would let two holders in).
+        what: what the holder does, for the log.
 
     Yields:
-        Whether the lock is held: False on file systems without locks, where the block runs all the same.
+        Whether the lock is held; False on file systems without locks, where the block runs anyway.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
@@ -45,7 +45,7 @@ def _acquire(descriptor: int, what: str) -> bool:
             if not waiting:
                 logger.info("waiting for another process of this node: %s", what)
                 waiting = True
-            beat(f"wait for another process: {what}")  # should that one hang, its own watchdog ends it
+            beat(f"wait for another process: {what}")  # if that one hangs, its own watchdog ends it
             time.sleep(POLL_S)
         except OSError as error:
             logger.warning("no file locks here (%s); %s may be done by several processes at once", error, what)

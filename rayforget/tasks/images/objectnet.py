@@ -1,8 +1,8 @@
 """ObjectNet's folders -> its 113 classes that ImageNet knows, each standing for one or more of ImageNet's.
 
-Scored as in WiSE-FT (arXiv 2109.01903): over the ImageNet classes that the maps name, a label's logit is the largest of
-its classes' logits. So one classifier over ImageNet's classes serves zero-shot, fine-tuned and interpolated models.
-The set's other 200 folders have no ImageNet class and are left out; its red border is cropped by 2 pixels.
+Scored as in WiSE-FT (arXiv 2109.01903), over the ImageNet classes that the maps name: a label's logit is the largest of
+its classes' logits. So one classifier over ImageNet's classes serves zero-shot, fine-tuned and interpolated models. The
+set's other 200 folders have no ImageNet class and are left out; its red border is cropped by 2 pixels.
 """
 
 import json
@@ -17,10 +17,10 @@ BORDER_PIXELS = 2
 
 
 def objectnet(images: Path) -> Suite:
-    """Reads the maps that the data set ships, from `mappings` beside the folder of the images.
+    """Reads the maps that come with the data set, from `mappings` beside the folder of the images.
 
     Files: folder_to_objectnet_label.json (folder -> label), objectnet_to_imagenet_1k.json (label -> ImageNet's names,
-    `; ` between them), imagenet_to_label_2012_v2 (one of those names per line), pytorch_to_imagenet_2012_id.json (class
+    separated by `; `), imagenet_to_label_2012_v2 (one of those names per line), pytorch_to_imagenet_2012_id.json (class
     index in the order of WordNet ids -> line).
 
     Raises:

@@ -7,13 +7,13 @@ from rayforget.tasks.images.sources import ImageSource
 
 
 def open_source(source: Source, *, suite: SuiteName | None = None) -> ImageSource:
-    """Opens a source; nothing is decoded.
+    """Opens a source; decodes nothing.
 
-    With `suite`, labels are the suite's classes, items of folders that belong to none of them have label -1, and the
-    suite's preparation (a crop of the border) comes with the source.
+    With `suite`, labels are the suite's classes, items of folders outside them have label -1, and the source applies
+    the suite's preparation (a crop of the border).
 
     Raises:
-        TaskError: the data is missing, has no items, or (with a suite) a label that is none of the suite's.
+        TaskError: the data is missing, has no items, or (with a suite) has a label outside the suite.
     """
     if suite is not None:
         from rayforget.tasks.images.labelled import label_by_suite
@@ -42,5 +42,5 @@ def open_source(source: Source, *, suite: SuiteName | None = None) -> ImageSourc
 
 
 def broken_limit(source: Source) -> int:
-    """How many unreadable images the source may hold; drawn ones are never broken."""
+    """How many unreadable images the source may have; drawn ones are never broken."""
     return 0 if isinstance(source, WorldSource) else source.max_broken

@@ -17,16 +17,16 @@ from rayforget.tasks.cache_folder import written_whole
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredPixels:
-    """What one folder of the cache holds."""
+    """The contents of one folder of the cache."""
 
     pixels: NDArray[np.uint8]
     """Shape (num_items, 3, H, W), memory-mapped read-only."""
     broken: Mapping[int, str]
-    """Positions of the broken items among those that were asked for, and what is wrong with each."""
+    """Position of each broken item among those asked for -> what is wrong with it."""
 
 
 def read_pixels(folder: Path) -> StoredPixels | None:
-    """The folder's pixels, or None where there are none or the disk kept only a part of them."""
+    """The folder's pixels; None if there are none or the disk kept only a part of them."""
     try:
         broken = json.loads((folder / "broken.json").read_text())
         pixels = np.load(folder / "pixels.npy", mmap_mode="r")
@@ -43,17 +43,17 @@ def write_pixels(
     *,
     check: Callable[[Mapping[int, str]], None],
 ) -> StoredPixels:
-    """Writes the folder and reads it back; of two processes that do so at once, both succeed.
+    """Writes the folder and reads it back; if two processes do so at once, both succeed.
 
     Args:
-        folder: where to.
+        folder: the target.
         decoded: per item, pixels of `shape` or what is wrong with it.
         count: number of items.
         shape: (3, H, W).
-        check: raises when the broken items so far are too many.
+        check: raises if there are too many broken items so far.
 
     Raises:
-        TaskError: the disk has no room for it.
+        TaskError: the disk is full.
     """
     needed, free = count * prod(shape), shutil.disk_usage(folder.parent).free
     if needed > free:
@@ -79,5 +79,5 @@ def write_pixels(
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
-    """The .npy header, of the same length for any number of items (NumPy leaves room for the first axis to grow)."""
+    """The .npy header, of equal length for any number of items (NumPy leaves room for the first axis to grow)."""
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})

@@ -1,7 +1,7 @@
-"""A split's items -> its decoded pixels, decoded once per node and then memory-mapped by everyone.
+"""A split's items -> its decoded pixels, decoded once per node and then memory-mapped by all processes.
 
-The cache knows no names: its key is a hash of the items' contents, their labels, the decoder and the code's version.
-So a moved or renamed set is found again, and a changed image, label or decoder never is.
+The cache ignores names: its key is a hash of the items' contents, their labels, the decoder and the code's version. So
+a moved or renamed set is found again, and a changed image, label or decoder never is.
 """
 
 import hashlib
@@ -31,24 +31,24 @@ from rayforget.tasks.images.sources import ImageSource
 logger = logging.getLogger(__name__)
 
 CODE_VERSION = 1
-"""Raised whenever the same items and decoder would give other pixels."""
+"""Increment it whenever the same items and decoder would give other pixels."""
 _NUM_NAMED = 5
 BROKEN = "broken"
-"""Under which the facts of a record name the images that were skipped."""
+"""The key under which a record's facts name the skipped images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelSet:
-    """One decoded split, kept on this node."""
+    """One decoded split, cached on this node."""
 
     pixels: NDArray[np.uint8]
     """Shape (num_items, 3, H, W), memory-mapped read-only."""
     labels: NDArray[np.int64]
-    """Shape (num_items,), index into the task's classes."""
+    """Shape (num_items,), indices into the task's classes."""
     items_hash: str
-    """Hash of the items' contents and labels, in order; broken ones left out."""
+    """Hash of the items' contents and labels, in order, without broken items."""
     broken: tuple[str, ...]
-    """Names of the items that were skipped."""
+    """Names of the skipped items."""
 
 
 def pixel_set(
@@ -60,15 +60,15 @@ def pixel_set(
     max_broken: int,
     what: str,
 ) -> PixelSet:
-    """The decoded items of these indices, from the cache or decoded now; other processes of the node wait meanwhile.
+    """The items at these indices, from the cache or decoded now while the node's other processes wait.
 
     Args:
         source: the items.
-        indices: which of them, in this order.
+        indices: the items to return, in this order.
         decoder: image -> uint8 (3, H, W).
         cache: a folder on this node.
         max_broken: how many unreadable images may be skipped.
-        what: what this is, for messages: `tasks.photo.val`.
+        what: the split's name in messages, e.g. `tasks.photo.val`.
 
     Raises:
         TaskError: more broken images than allowed, none left, no room on the disk, or an item that changed meanwhile.
@@ -113,13 +113,13 @@ def pixel_set(
 
 
 def broken_facts(broken: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """What a record says of images that were skipped: `{"broken": {task: names}}`, nothing where none were."""
+    """The record's facts on skipped images: `{"broken": {task: names}}`, or nothing if there are none."""
     found = {task: list(names) for task, names in broken.items() if names}
     return {BROKEN: found} if found else {}
 
 
 def cache_key(hashes: NDArray[np.uint8], labels: NDArray[np.int64], decoder: Decoder, prepare_key: str) -> str:
-    """32 hex digits over everything that decides the pixels, and the labels."""
+    """32 hex digits over the labels and everything that decides the pixels."""
     code = f"pixels {CODE_VERSION}, Pillow {PIL.__version__}"
     parts = (code, decoder.key, list(decoder.shape), prepare_key, items_hash(hashes, labels))
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

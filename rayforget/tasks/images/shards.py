@@ -1,6 +1,6 @@
 """Tar shards in webdataset's layout -> random access to their images, without unpacking or copying them.
 
-The headers are walked once; then an item is one seek and one read. Loading the shards through `datasets` would write a
+The headers are read once; then an item is one seek and one read. Loading the shards through `datasets` would write a
 second copy of all bytes into its cache, and `webdataset` itself only streams.
 """
 
@@ -23,7 +23,7 @@ _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """Where one file lies in its shard."""
+    """The position of one file in its shard."""
 
     shard: int
     offset: int
@@ -31,17 +31,17 @@ class _Member:
 
 
 class ShardImages:
-    """Samples KEY.image beside KEY.label, in the shards' order and each shard's own order."""
+    """Samples KEY.image beside KEY.label, shard by shard, each in the shard's own order."""
 
     class_names: tuple[str, ...] | None = None
 
     def __init__(self, pattern: str, *, image: str, label: str) -> None:
-        """Walks the shards' headers and reads the labels.
+        """Reads the shards' headers and the labels.
 
         Args:
             pattern: path of the shards, with `{000..012}`, `{a,b}` and globs.
             image: extension of the images, without the leading dot.
-            label: extension of the labels (class indices as text), likewise.
+            label: extension of the labels (class indices as text), without the leading dot.
 
         Raises:
             TaskError: a shard is missing or compressed, or a sample lacks its image or its label.
@@ -87,11 +87,11 @@ class ShardImages:
 
     @property
     def place(self) -> str:
-        """The shards and which of their files are the images."""
+        """The shards' pattern and the extension of the images."""
         return f"shards {os.path.abspath(self._pattern)} {self._image}"
 
     def stamps(self, indices: Sequence[int]) -> list[bytes | None]:
-        """The shard's stamp with the member's place in it."""
+        """The shard's stamp with the member's position in it."""
         of_shard = {shard: file_stamp(self._shards[shard]) for shard in {self._images[i].shard for i in indices}}
         return [_stamp(of_shard[member.shard], member) for member in (self._images[index] for index in indices)]
 
@@ -100,7 +100,7 @@ def expand_shards(pattern: str) -> list[Path]:
     """`val-{0..2}.tar` -> three paths; then globs, sorted.
 
     Raises:
-        TaskError: a path that does not exist, a glob that matches nothing, or a URL.
+        TaskError: a path does not exist, a glob matches nothing, or the pattern is a URL.
     """
     if is_uri(pattern):
         raise TaskError(f"shards {pattern}: only local files can be read at random; download them first")
@@ -115,7 +115,7 @@ def expand_shards(pattern: str) -> list[Path]:
 
 
 def _expand_braces(pattern: str) -> Iterator[str]:
-    """Every combination of the braces' alternatives, the last brace fastest; ranges keep their leading zeros."""
+    """Every combination of the braces' alternatives, the last brace varying fastest; ranges keep leading zeros."""
     pieces = _BRACES.split(pattern)
     choices = [[piece] if position % 2 == 0 else _alternatives(piece) for position, piece in enumerate(pieces)]
     for combination in itertools.product(*choices):
@@ -136,7 +136,7 @@ def _alternatives(inside: str) -> list[str]:
 def _members(
     number: int, shard: Path, image: str, label: str
 ) -> tuple[dict[str, _Member], dict[str, bytes], list[str]]:
-    """A shard's images and the bytes of its labels by key, and all extensions that were seen."""
+    """A shard's images and its labels' bytes, by key, and all extensions seen."""
     images: dict[str, _Member] = {}
     labels: dict[str, bytes] = {}
     seen: set[str] = set()
@@ -170,7 +170,7 @@ def _stamp(of_shard: bytes | None, member: _Member) -> bytes | None:
 
 
 def _label(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
-    """A label's bytes, read on the way from header to header: the shard is opened once for all of them."""
+    """A label's bytes, read while walking the headers, so that the shard is opened once for all labels."""
     file = archive.extractfile(info)
     return b"" if file is None else file.read()
 
@@ -183,7 +183,7 @@ def _class_index(shard: Path, key: str, text: bytes) -> int:
 
 
 def _read(shard: Path, member: _Member) -> bytes:
-    """One member's bytes; opened anew each time, so that threads and thousands of shards do not share handles."""
+    """One member's bytes; reopens the shard, so that threads and thousands of shards do not share handles."""
     with shard.open("rb") as file:
         file.seek(member.offset)
         return file.read(member.size)

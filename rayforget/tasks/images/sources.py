@@ -1,4 +1,4 @@
-"""What a source of images can do: random access to its undecoded items, and what some sources know besides."""
+"""The interfaces of image sources: random access to undecoded items, and what only some sources know."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -9,7 +9,7 @@ class ImageSource(Protocol):
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """What the source itself calls its labels (folders, a ClassLabel); None where it has only indices."""
+        """The source's own names of its labels (folders, a ClassLabel); None if it has only indices."""
         ...
 
     def __len__(self) -> int:
@@ -21,7 +21,7 @@ class ImageSource(Protocol):
         ...
 
     def label(self, index: int) -> int:
-        """Label of an item: an index into `class_names` where there are any."""
+        """Label of an item: an index into `class_names` if there are any."""
         ...
 
     def read(self, index: int) -> bytes:
@@ -31,7 +31,7 @@ class ImageSource(Protocol):
 
 @runtime_checkable
 class KnowsSizes(Protocol):
-    """A source that knows how long an item is without reading it."""
+    """A source that knows an item's length without reading it."""
 
     def size(self, index: int) -> int:
         """Encoded bytes of an item."""
@@ -40,7 +40,7 @@ class KnowsSizes(Protocol):
 
 @runtime_checkable
 class KnowsRevision(Protocol):
-    """A source that knows which commit of a hub data set it is."""
+    """A source that knows its hub data set's commit."""
 
     @property
     def revision(self) -> str | None:
@@ -50,7 +50,7 @@ class KnowsRevision(Protocol):
 
 @runtime_checkable
 class KnowsFiles(Protocol):
-    """A source whose items lie in files, so that an item's content hash can be remembered while its file stays."""
+    """A source whose items lie in files, so that their content hashes can be remembered while the files stay."""
 
     @property
     def place(self) -> str:
@@ -58,9 +58,9 @@ class KnowsFiles(Protocol):
         ...
 
     def stamps(self, indices: Sequence[int]) -> list[bytes | None]:
-        """What stays the same for as long as an item's bytes do (see `file_stamps`); reads no item.
+        """Stamps that stay the same as long as the items' bytes do (see `file_stamps`); reads no item.
 
-        None where that cannot be told: the file is too young, for example.
+        None if that cannot be told, e.g. because the file is too young.
         """
         ...
 
@@ -71,5 +71,5 @@ class Draws(Protocol):
 
     @property
     def stream(self) -> tuple[str | int, ...]:
-        """Sources with different ones share no item's random stream, hence no item."""
+        """Sources with different streams share no item's random stream, hence no item."""
         ...

@@ -1,4 +1,4 @@
-"""What a well-known set of images brings along: class names, prompts, and the map from its folders to labels."""
+"""A well-known image set's class names, prompts, and map from folders to labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """What a well-known set brings along."""
+    """The class names, prompts and labels of a well-known set."""
 
     class_ids: tuple[str, ...]
-    """WordNet ids: what says that a class is the same as another set's (names repeat)."""
+    """WordNet ids, which identify classes across sets (names repeat)."""
     class_names: tuple[str, ...]
     """One name per id."""
     templates: tuple[str, ...]
@@ -17,9 +17,9 @@ class Suite:
     folders: Mapping[str, int]
     """The set's own folder names -> label."""
     class_groups: tuple[tuple[int, ...], ...] | None = None
-    """label -> indices into `class_names`, where a label stands for several; None where labels are those indices."""
+    """Label -> indices into `class_names`, if a label stands for several; None if labels are those indices."""
     ignored: frozenset[str] = frozenset()
-    """Folders that the set has and that belong to no class."""
+    """Folders of the set that belong to no class."""
     border: int = 0
     """Pixels to crop from each side of every image."""
 

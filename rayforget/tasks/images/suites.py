@@ -1,4 +1,4 @@
-"""The ImageNet family: class names, prompts, and the map from each set's own folders to its classes."""
+"""The ImageNet family: class names, prompts, and the map from each set's folders to its classes."""
 
 from typing import assert_never
 
@@ -9,12 +9,12 @@ from rayforget.tasks.images.suite import Suite
 
 
 def load_suite(name: SuiteName, source: Source) -> Suite:
-    """The suite by name; ObjectNet's maps are read from beside the folders of `source`.
+    """The suite of this name; ObjectNet's maps are read from beside the folders of `source`.
 
-    The class list is the suite's, whichever of its folders are there.
+    The class list is the suite's, even if some of its folders are missing.
 
     Raises:
-        TaskError: ObjectNet without its maps.
+        TaskError: ObjectNet's maps are missing.
     """
     match name:
         case "imagenet" | "imagenet_sketch":
@@ -36,7 +36,7 @@ def load_suite(name: SuiteName, source: Source) -> Suite:
 
 
 def _subset(ids: tuple[str, ...]) -> Suite:
-    """Some of ImageNet's classes; folders are named by WordNet id."""
+    """A subset of ImageNet's classes; folders are named by WordNet id."""
     names = dict(zip(imagenet_ids("imagenet"), imagenet_class_names(), strict=True))
     return Suite(
         class_ids=ids,
@@ -47,7 +47,7 @@ def _subset(ids: tuple[str, ...]) -> Suite:
 
 
 def _v2() -> Suite:
-    """ImageNet-V2's folders are class indices in decimal: 0, 1, 10, 100 as text, but in number's order as labels."""
+    """ImageNet-V2, whose folders are class indices in decimal: sorted as text (0, 1, 10, 100), labelled as numbers."""
     whole = _subset(imagenet_ids("imagenet"))
     return Suite(
         class_ids=whole.class_ids,

@@ -1,1 +1,1 @@
-"""Texts as data: rows, prompts, training sequences, and what a language model is asked."""
+"""Texts as data: rows, prompts, training sequences, and requests to a language model."""

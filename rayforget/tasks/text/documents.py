@@ -1,4 +1,4 @@
-"""Rows of the user's own -> checked documents: a prompt, the answers to choose from, which is right."""
+"""The user's own rows -> checked documents: a prompt, the answers to choose from, the right one."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,35 +19,35 @@ from rayforget.tasks.text.rows import Row
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One item: what is asked, and the right answer."""
+    """One item: a question and its right answer."""
 
     values: Mapping[str, Any]
-    """The user's own: `prompt`, `choices` (an instruction's output or a text alone), `answer` (its index);
-    lm-eval's: the document as its task has it."""
+    """For the user's own: `prompt`, `choices` (or an instruction's output, or a plain text, alone) and `answer` (its
+    index); for lm-eval's: the document as its task has it."""
     content: bytes
-    """Hash of what makes it this item and no other; see `own_document`, and `lm_eval_documents` for lm-eval's."""
+    """Hash that identifies the item; see `own_document`, and `lm_eval_documents` for lm-eval's."""
     name: str
-    """For messages."""
+    """The document's name in messages."""
 
     @property
     def prompt(self) -> str:
-        """The text before the answer; of the user's own documents only."""
+        """The text before the answer; only for the user's own documents."""
         return str(self.values["prompt"])
 
     @property
     def answer(self) -> str:
-        """The right answer, without the space before it; of the user's own documents only."""
+        """The right answer, without the space before it; only for the user's own documents."""
         return str(self.values["choices"][self.values["answer"]])
 
 
 def own_document(task: OwnTextTask, row: Row) -> Document:
-    """Checks a row and fills the prompt in.
+    """Checks a row and fills in the prompt.
 
-    The content of a multiple-choice document is its prompt's fields and choices without the answer, as an image's
-    content is without its label; of the others it is all that the task reads.
+    A multiple-choice document's content is its prompt's fields and choices without the answer, as an image's content
+    excludes its label; any other document's is all that the task reads.
 
     Raises:
-        TaskError: starts with the row's name; says which key was expected and what was found.
+        TaskError: the message starts with the row's name and says which key was expected and what was found.
     """
     match task:
         case MultipleChoiceTask():
@@ -74,7 +74,7 @@ def contents_of(documents: Sequence[Document]) -> NDArray[np.uint8]:
 
 
 def documents_hash(documents: Iterable[Document], *parts: str) -> str:
-    """32 hex digits over the documents' values in order, and whatever else is given."""
+    """32 hex digits over the documents' values in order, and over `parts`."""
     digest = sha256("\n".join(parts).encode())
     for document in documents:
         digest.update(b"\n" + canonical(document.values))
@@ -82,7 +82,7 @@ def documents_hash(documents: Iterable[Document], *parts: str) -> str:
 
 
 def canonical(values: Any) -> bytes:
-    """The same bytes for equal values: JSON with sorted keys; what JSON does not know (dates) as text."""
+    """Equal bytes for equal values: JSON with sorted keys; values that JSON lacks (dates) as text."""
     return json.dumps(values, sort_keys=True, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass")
 
 
@@ -107,7 +107,7 @@ def _choices(row: Row) -> list[str]:
 
 
 def _answer(row: Row, choices: Sequence[str]) -> int:
-    """Index of the right choice; a text is first sought among the choices, then read as a letter."""
+    """Index of the right choice; a text is first looked up among the choices, then read as a letter."""
     value = row.values.get("answer")
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(choices):
         return value

@@ -1,4 +1,4 @@
-"""Texts -> token ids, to the letter as lm-eval's `HFLM` makes them."""
+"""Texts -> token ids, exactly as lm-eval's `HFLM` makes them."""
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
@@ -22,11 +22,11 @@ def encode_texts(
     """Token ids of each text; equal texts are encoded once.
 
     Args:
-        tokenizer: of transformers.
-        texts: any.
+        tokenizer: a tokenizer of transformers.
+        texts: any texts.
         special: whether the tokenizer adds its special tokens; None leaves it to the tokenizer.
-        prefix_token: a text that starts with this token spelled out gets no special tokens where `special` is None;
-            None knows no such texts.
+        prefix_token: if `special` is None, a text that starts with this token spelled out gets no special tokens; None
+            disables this rule.
     """
     spelled = None if special is not None or prefix_token is None else tokenizer.decode(prefix_token)
     known: dict[str, list[int]] = {}
@@ -48,8 +48,8 @@ def encode_pairs(tokenizer: Any, pairs: Sequence[tuple[str, str]], *, prefix_tok
     """Context and continuation ids of each pair, as lm-eval's `_encode_pair` splits them.
 
     Blanks at the end of a context go to the continuation, since tokenizers join a blank with the word after it; the
-    continuation is what the whole has more than the context alone. An empty context is `prefix_token`, and the
-    continuation then gets no special tokens; without a prefix token its own first token is the context.
+    continuation is what the whole has beyond the context alone. An empty context becomes `prefix_token`, and the
+    continuation then gets no special tokens; without a prefix token its own first token becomes the context.
     """
     moved = [_move_blanks(context, continuation) for context, continuation in pairs]
     filled = [pair for pair in moved if pair[0]]
@@ -62,7 +62,7 @@ def encode_pairs(tokenizer: Any, pairs: Sequence[tuple[str, str]], *, prefix_tok
 
 
 def joined(sequences: Iterable[Sequence[int]]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Sequences one behind the other, and where each starts (one more: where the last ends)."""
+    """The sequences concatenated, and where each starts (with one more entry: where the last ends)."""
     listed = list(sequences)
     starts = np.zeros(len(listed) + 1, dtype=np.int64)
     np.cumsum([len(sequence) for sequence in listed], out=starts[1:])
@@ -71,7 +71,7 @@ def joined(sequences: Iterable[Sequence[int]]) -> tuple[NDArray[np.int32], NDArr
 
 
 def tokenizer_identity(tokenizer: Any) -> str:
-    """32 hex digits over everything that decides the ids a tokenizer gives."""
+    """32 hex digits over everything that decides a tokenizer's ids."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     rules = backend.to_str() if backend is not None else canonical(tokenizer.get_vocab()).decode()
     probe = tokenizer(["A question?\n 1,234 répondu"], verbose=False)["input_ids"]
@@ -81,7 +81,7 @@ def tokenizer_identity(tokenizer: Any) -> str:
 
 def _move_blanks(context: str, continuation: str) -> tuple[str, str]:
     kept = context.rstrip()
-    # A context of blanks alone becomes empty; lm-eval has no answer to that but an assertion.
+    # A context of blanks alone becomes empty, for which lm-eval fails an assertion.
     return kept, context[len(kept) :] + continuation
 
 

@@ -1,4 +1,4 @@
-"""What a model says to a task's requests -> one result per document, by lm-eval's own rules."""
+"""A model's answers to a task's requests -> one result per document, by lm-eval's own rules."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ _RIGHT_OR_WRONG = frozenset(
     {"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match"}
     | {"prompt_level_strict_acc", "prompt_level_loose_acc"}
 )
-"""Metrics whose items are kept as bits."""
+"""Metrics whose results are kept as bits."""
 
 
 class Judge:
@@ -34,14 +34,14 @@ class Judge:
         request_starts: NDArray[np.int64],
         pair_starts: NDArray[np.int64],
     ) -> None:
-        """Takes lm-eval's task.
+        """Prepares to judge one task's answers.
 
         Args:
-            task: lm-eval's.
-            documents: what was asked about.
-            metric: a name of the task's, or `likelihood`.
-            request_starts: shape (num_documents + 1,): which requests are a document's.
-            pair_starts: shape (num_requests + 1,): which pairs are a request's; one for each that generates.
+            task: lm-eval's task object.
+            documents: the documents that the requests are about.
+            metric: the name of one of the task's metrics, or `likelihood`.
+            request_starts: shape (num_documents + 1,): document i has the requests from [i] to [i + 1].
+            pair_starts: shape (num_requests + 1,): request i has the pairs from [i] to [i + 1]; one if it generates.
         """
         self._task, self._documents = _remembering(task), documents
         self._filters = [each.name for each in task._filters]
@@ -69,7 +69,7 @@ class Judge:
         return self._checked(np.array(values, dtype=np.float64)), None
 
     def right_pairs(self) -> list[tuple[int, int]]:
-        """Per document the pairs, from the first up to but not including the last, that ask for its right answer.
+        """Per document the range (first, end) of the pairs that ask for its right answer.
 
         Raises:
             TaskError: the task's answers are generated, or a document has more than one right answer.
@@ -81,16 +81,16 @@ class Judge:
         return [(self._pair_starts[request], self._pair_starts[request + 1]) for request, _ in self._right]
 
     def num_tokens(self, lengths: NDArray[np.int64]) -> int:
-        """Tokens of all right answers together.
+        """Number of tokens of all right answers together.
 
         Args:
-            lengths: shape (num_pairs,): tokens of each pair's continuation.
+            lengths: shape (num_pairs,): tokens in each pair's continuation.
         """
         before = np.concatenate([[0], np.cumsum(lengths)])
         return int(sum(before[last] - before[first] for first, last in self.right_pairs()))
 
     def _answers(self, results: PairResults) -> list[Any]:
-        """Per request what lm-eval's model would have answered; pairs of one request are added up in order."""
+        """What lm-eval's model would have answered to each request; pairs of one request are added up in order."""
         sums, greedy = results.log_likelihoods.tolist(), results.greedy.tolist()
         spans = list(pairwise(self._pair_starts))
         likelihoods = [sums[a] if b == a + 1 else sum(sums[a:b]) for a, b in spans]
@@ -99,7 +99,7 @@ class Judge:
         return [(each, all(greedy[a:b])) for each, (a, b) in zip(likelihoods, spans, strict=True)]
 
     def _filtered(self, by_document: list[list[Any]]) -> list[list[Any]]:
-        """The answers after the task's own filter (an answer picked out of a text, say)."""
+        """The answers after the task's own filter (which may extract an answer from a text)."""
         if self._filters == ["none"]:  # take_first of the only one
             return by_document
         from lm_eval.api.instance import Instance
@@ -124,14 +124,14 @@ class Judge:
         return values.astype(np.float32)
 
     def _bits_per_byte(self, answers: list[Any]) -> ItemResults:
-        """Bits per byte of each document's right answer, weighted by its bytes: 2^(-sum / sum) is the score."""
+        """Bits per byte of each document's right answer, weighted by its bytes; the score is 2^(-sum / sum)."""
         nats = np.array([_likelihood(answers[request]) for request, _ in self._right], dtype=np.float64)
         num_bytes = np.array([count for _, count in self._right], dtype=np.float64)
         return (-nats / log(2) / num_bytes).astype(np.float32), num_bytes.astype(np.float32)
 
     @cached_property
     def _right(self) -> list[tuple[int, int]]:
-        """Per document the request that holds the right answer, and that answer's bytes."""
+        """Per document the request with the right answer, and that answer's bytes."""
         first = self._request_starts[:-1]
         return [
             (start + offset, count)
@@ -139,9 +139,9 @@ class Judge:
         ]
 
     def _right_of(self, document: Document) -> tuple[int, int]:
-        """The right answer's place among the document's requests, and its bytes.
+        """The index of the right answer among the document's requests, and its bytes.
 
-        lm-eval counts a choice without the space before it (acc_bytes), and a rolling text as its task does.
+        lm-eval measures a choice without the space before it (acc_bytes), and a rolling text as its task does.
         """
         values = document.values
         if self._kind == "loglikelihood_rolling":
@@ -153,7 +153,7 @@ class Judge:
         if self._kind == "loglikelihood":
             return 0, _positive(len(str(target).removeprefix(" ").encode()), document)
         choices = self._task.doc_to_choice(values)
-        if self._task.multiple_input:  # the choices stand in the contexts, what follows is the same for all
+        if self._task.multiple_input:  # choices are the contexts; all share one continuation
             right, answer = self._task.doc_to_text(values), str(target)
         else:
             right = choices.index(target) if isinstance(target, str) and target in choices else target
@@ -178,7 +178,7 @@ def _positive(num_bytes: int, document: Document) -> int:
 
 
 def _remembering(task: Any) -> Any:
-    """A copy whose templates are filled in once per document: judging is done for every alpha of every trial."""
+    """A copy that fills in templates once per document, since judging runs for every alpha of every trial."""
     remembering = copy.copy(task)
     for name in ("doc_to_text", "doc_to_target", "doc_to_choice"):
         if hasattr(task, name):
@@ -191,7 +191,7 @@ def _once(fill: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     def filled(values: Any) -> Any:
         if id(values) not in known:
-            known[id(values)] = (values, fill(values))  # holds the document, so that its id stays its own
+            known[id(values)] = (values, fill(values))  # keeps the document alive, so that its id stays its own
         return known[id(values)][1]
 
     return filled

@@ -12,24 +12,24 @@ from rayforget.errors import TaskError
 _NAME = re.compile(rb"^task:[ \t]*[\"']?([\w.:+-]+)[\"']?[ \t]*(?:#.*)?\r?$", re.MULTILINE)
 _GROUP = re.compile(rb"^group:[ \t]*[\"']?([\w.:+-]+)[\"']?[ \t]*(?:#.*)?\r?$", re.MULTILINE)
 _DEPTHS = ("*/*.yaml", "*/*/*.yaml", "*/*/*/**/*.yaml")
-"""Most tasks lie one folder deep; of the deep ones there are seven thousand, which are read only when need be."""
+"""Most tasks lie one folder deep; the seven thousand deeper ones are read only if needed."""
 _NLTK = re.compile(r"nltk\.download\(\s*[\"'](\w+)[\"']")
 _NLTK_KINDS = ("tokenizers", "corpora", "taggers", "chunkers", "stemmers", "models")
 
 
 def task_config(name: str) -> dict[str, Any]:
-    """The task's configuration as lm-eval has it, its functions resolved.
+    """The task's configuration as lm-eval has it, with its functions resolved.
 
     Raises:
-        TaskError: there is no such task, or it needs a package or an nltk resource that is not here; says how to get
-            it.
+        TaskError: there is no such task, or it needs a package or an nltk resource that is missing; the message says
+            how to get it.
     """
     path = next((path for depth in _DEPTHS if (path := _files(depth).get(name))), None)
     if path is None:
         raise TaskError(f"lm-eval knows no task {name!r}; {_instead(name)}")
     from lm_eval.tasks._yaml_loader import load_yaml
 
-    # Before its functions are imported: those of such tasks fetch what runs the code.
+    # Before its functions are imported: in such tasks they fetch what runs the code.
     if load_yaml(path, resolve_func=False).get("unsafe_code"):
         raise TaskError(f"lm-eval's task {name} runs the code that a model writes, which is not supported")
     _require_nltk(path.parent)
@@ -45,7 +45,7 @@ def task_config(name: str) -> dict[str, Any]:
 
 @cache
 def _files(depth: str) -> dict[str, Path]:
-    """The tasks' files of one depth, found by a search in their text: lm-eval parses all of them, for many seconds."""
+    """The task files of one depth, found by searching their text: lm-eval takes many seconds to parse them all."""
     found: dict[str, Path] = {}
     for path in sorted(_folder().glob(depth)):
         for match in _NAME.finditer(path.read_bytes()):
@@ -76,7 +76,7 @@ def _extras() -> list[str]:
 
 
 def _require_nltk(folder: Path) -> None:
-    """Refuses what a task's own code would download while it is imported, when it is not here."""
+    """Refuses a missing resource that a task's own code would download when imported."""
     wanted = {name for path in sorted(folder.glob("*.py")) for name in _NLTK.findall(path.read_text())}
     if not wanted:
         return

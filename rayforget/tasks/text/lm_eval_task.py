@@ -1,6 +1,6 @@
-"""A declared lm-eval task -> lm-eval's own task object over its data set or local files, and explicit documents.
+"""A declared lm-eval task -> lm-eval's task object over its data set or local files, and explicit documents.
 
-lm-eval would choose the split by itself (test, where there is one); here a split is asked for by name.
+lm-eval would choose the split itself (test, if there is one); here a split is asked for by name.
 """
 
 import logging
@@ -26,18 +26,18 @@ from rayforget.tasks.text.lm_eval_index import task_config
 from rayforget.tasks.text.rows import json_lines
 
 FEWSHOT_SEED = 1234
-"""lm-eval's own default."""
+"""lm-eval's default."""
 _SPLITS: dict[LmEvalSplit, str] = {"train": "training_split", "validation": "validation_split", "test": "test_split"}
 _NUMBERS = frozenset({"_id", "id", "idx", "ind", "index", "key", "qid", "question_id", "source_id", "uid"})
-"""Fields that only number an item; two documents that differ in nothing else are the same one."""
+"""Fields that only number an item; documents that differ in nothing else are the same."""
 
 
 def load_lm_eval_task(name: str, task: LmEvalTask) -> Any:
     """lm-eval's task object; with `data_files` the hub is never asked.
 
     Raises:
-        TaskError: at `tasks.NAME.task` or `tasks.NAME.data_files`; a data set that is not here names the command that
-            downloads it.
+        TaskError: at `tasks.NAME.task` or `tasks.NAME.data_files`; for a data set that is missing the message names the
+            command that downloads it.
     """
     with at_key(f"tasks.{name}.task"):
         config = task_config(task.task)
@@ -52,9 +52,9 @@ def load_lm_eval_task(name: str, task: LmEvalTask) -> Any:
 
 
 def lm_eval_documents(loaded: Any, task: LmEvalTask, split: LmEvalSplit) -> tuple[Document, ...]:
-    """The documents of one of the task's own splits, as it processes them; the first `limit` where there is one.
+    """The documents of one of the task's own splits, as the task processes them; the first `limit` if there is one.
 
-    A document's content is all its fields but those that only number it.
+    A document's content is all its fields except those that only number it.
 
     Raises:
         TaskError: the task has no such split, or it is empty.
@@ -74,10 +74,10 @@ def lm_eval_documents(loaded: Any, task: LmEvalTask, split: LmEvalSplit) -> tupl
 
 
 def commit_taken(loaded: Any, task: LmEvalTask) -> str | None:
-    """The hub commit that a task's data set came from; None for local files.
+    """The hub commit of a task's data set; None for local files.
 
     Raises:
-        TaskError: it is another than the commit that was asked for, which happens without a network.
+        TaskError: the commit is not the one that was asked for, which happens without a network.
     """
     commit = None if task.data_files else commit_in(*(place for part in _parts(loaded) for place in _origins(part)))
     asked = task.revision or ""
@@ -94,13 +94,13 @@ def _parts(loaded: Any) -> list[Any]:
 
 
 def _origins(part: Any) -> list[str]:
-    """Where the library says a part of a data set came from: its cached files' folder, or what it downloaded."""
+    """The library's account of where a part of a data set came from: the cached files' folder, or the download."""
     files = [str(file["filename"]) for file in getattr(part, "cache_files", None) or ()]
     return [*files, *(getattr(getattr(part, "info", None), "download_checksums", None) or ())]
 
 
 def task_over(config: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
-    """lm-eval's task of this configuration over data sets that are already in memory, by split name."""
+    """lm-eval's task with this configuration over data sets in memory, by split name."""
     from lm_eval.api.task import ConfigurableTask
 
     base = config.get("class", ConfigurableTask)
@@ -130,9 +130,9 @@ def _local(path: Path) -> Any:
 
 
 def _settled(config: dict[str, Any], task: LmEvalTask, data: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The configuration with no split but those that are scored or give examples.
+    """The configuration with only the splits that are scored or give examples.
 
-    lm-eval reads every split that is named, all of `train` among them, when it makes the task.
+    On making the task, lm-eval reads every split that is named, including all of `train`.
     """
     wanted = {task.cut.split} if task.cut else {split for split in (task.val, task.test) if split}
     shots = int(config.get("num_fewshot") or 0)
@@ -157,7 +157,7 @@ def _settled(config: dict[str, Any], task: LmEvalTask, data: Mapping[str, Any] |
             _require_file(task, examples, data, why=f"the {shots} examples in its prompt")
         settled |= {key: None for key in _SPLITS.values() if config.get(key) not in data}
     if not settled.get("validation_split") and not settled.get("test_split"):
-        settled["validation_split"] = settled["training_split"]  # lm-eval makes no task without either
+        settled["validation_split"] = settled["training_split"]  # lm-eval needs one of the two
     return settled
 
 
@@ -195,7 +195,7 @@ def _constructed(config: dict[str, Any], data: Mapping[str, Any] | None) -> Any:
 
 @contextmanager
 def _hushed() -> Iterator[None]:
-    """Without lm-eval's warnings of what its own tasks leave to its defaults."""
+    """Silences lm-eval's warnings about its own tasks' reliance on defaults."""
     logger = logging.getLogger("lm_eval")
     level = logger.level
     logger.setLevel(logging.ERROR)

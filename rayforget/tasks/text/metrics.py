@@ -6,11 +6,11 @@ from rayforget.errors import TaskError
 from rayforget.space.text import LmEvalTask, MultipleChoiceTask, TextTask
 
 LIKELIHOOD = "likelihood"
-"""2^(-bits per byte) of the right answer; ours for every task that asks for likelihoods."""
+"""2^(-bits per byte) of the right answer; rayforget's own metric for every task of likelihoods."""
 
 
 def metric_of(task: TextTask) -> str:
-    """The metric that a task is scored by."""
+    """The name of a task's metric."""
     return task.metric if isinstance(task, MultipleChoiceTask | LmEvalTask) else LIKELIHOOD
 
 
@@ -21,10 +21,10 @@ def split_metric(metric: str, filters: list[str]) -> tuple[str, int]:
 
 
 def check_metric(judged: Any, metric: str) -> None:
-    """Refuses a metric that is no mean over items, or that is better when lower.
+    """Refuses a metric that is not a mean over items, or is better when lower.
 
     Raises:
-        TaskError: says which metrics the task has.
+        TaskError: the message lists the task's metrics.
     """
     if metric == LIKELIHOOD:
         if judged.OUTPUT_TYPE == "generate_until":
@@ -44,7 +44,7 @@ def _usable_names(judged: Any) -> list[str]:
     return [
         name
         for name, aggregate in judged.aggregation().items()
-        # ifeval's own mean over all instructions of all items
+        # ifeval's own mean, over all instructions of all items
         if (aggregate is mean or getattr(aggregate, "__name__", "") == "agg_inst_level_acc") and better.get(name, True)
     ]
 

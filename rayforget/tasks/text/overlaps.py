@@ -1,4 +1,4 @@
-"""A task's splits -> an error where a document stands in two of them."""
+"""A task's splits -> an error if two of them share a document."""
 
 from rayforget.errors import TaskError
 from rayforget.tasks.text.resolved import ResolvedText

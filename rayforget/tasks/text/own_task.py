@@ -1,4 +1,4 @@
-"""One of the user's own tasks -> lm-eval's task object, so that one code asks and judges all tasks."""
+"""One of the user's own tasks -> lm-eval's task object, so that the same code asks and judges all tasks."""
 
 from typing import Any, assert_never
 
@@ -9,11 +9,11 @@ from rayforget.tasks.text.lm_eval_task import task_over
 
 
 def own_lm_eval_task(name: str, task: OwnTextTask, example: Document) -> Any:
-    """The task as lm-eval would have it from a file of its own; its documents are `Document.values`.
+    """The task as lm-eval would load it from a file; its documents are `Document.values`.
 
     Args:
-        name: the task's.
-        task: as declared.
+        name: the task's name.
+        task: the declared task.
         example: any document; lm-eval tries the prompt on it.
     """
     match task:
@@ -31,7 +31,7 @@ def own_lm_eval_task(name: str, task: OwnTextTask, example: Document) -> Any:
 
 
 def _multiple_choice() -> dict[str, Any]:
-    """lm-eval puts its delimiter, one space, before each choice."""
+    """The configuration of multiple choice; lm-eval puts its delimiter, one space, before each choice."""
     metrics = [_mean("acc"), _mean("acc_norm")]
     columns = {"doc_to_choice": "choices", "doc_to_target": "answer"}
     return {"output_type": "multiple_choice", **columns, "metric_list": metrics}

@@ -8,24 +8,24 @@ _FIELD = re.compile(r"\{(\w+)\}")
 
 
 def fields_of(template: str) -> set[str]:
-    """The fields that a template names."""
+    """The names of a template's fields."""
     return set(_FIELD.findall(template))
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
-    """Fills the template's {fields} in; a line that names a field which the row lacks is left out.
+    """Fills in the template's {fields}, leaving out every line with a field that the row lacks.
 
-    A field is lacking where the row has no such column, or nothing in it but blanks. Spaces at the end are cut off:
-    the answer brings the one space before it along.
+    A row lacks a field if it has no such column, or one that is blank. Trailing spaces are cut off, since the answer
+    brings the one space before it.
     """
     texts = {name: text_of(values.get(name)) for name in fields_of(template)}
     lines = [line for line in template.split("\n") if all(texts[name].strip() for name in fields_of(line))]
-    # One pass over the lines, so that braces inside a value are text.
+    # One pass over the lines, so that braces inside a value stay text.
     return _FIELD.sub(lambda found: texts[found.group(1)], "\n".join(lines)).rstrip(" ")
 
 
 def text_of(value: Any) -> str:
-    """A value as it stands in a prompt: a list's texts one below the other, nothing for null."""
+    """A value as it appears in a prompt: a list's texts one per line, nothing for null."""
     if value is None:
         return ""
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):

@@ -1,4 +1,4 @@
-"""A task's split -> everything that a model is asked on it, as token ids, and the judge of its answers."""
+"""A task's split -> all that a model is asked on it, as token ids, and the judge of its answers."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +28,7 @@ from rayforget.values.scores import BITS_PER_BYTE, CUT_ITEMS, Split
 logger = logging.getLogger(__name__)
 
 _MAX_NEW_TOKENS = 256
-"""Where a task says nothing; lm-eval's own default."""
+"""For tasks that give no limit; lm-eval's default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,22 +40,22 @@ class _Limits:
 def task_requests(
     task: ResolvedText, split: Split, tokenizer: Any, *, max_length: int, prefix_token: int, cache: Path
 ) -> TaskRequests:
-    """What lm-eval's `HFLM` would ask, token by token.
+    """The requests that lm-eval's `HFLM` would make, token by token.
 
-    A request that is longer than the model loses its context's beginning, as there. A continuation that alone is
-    longer (`HFLM` ends with an assertion) is asked in windows, as rolling requests are: nothing of it is lost. Items
-    that lost some of their context are counted.
+    A request too long for the model loses the beginning of its context, as in `HFLM`. A continuation that is too long
+    by itself (where `HFLM` fails an assertion) is asked in windows, like rolling requests, so that nothing of it is
+    lost. Items that lost some of their context are counted.
 
     Args:
-        task: resolved.
-        split: which of its splits.
-        tokenizer: of transformers.
+        task: the resolved task.
+        split: the split to ask about.
+        tokenizer: a tokenizer of transformers.
         max_length: most tokens that the model reads at once; a pair has one more, which is only predicted.
-        prefix_token: stands before a text that has no context: the beginning mark, else the end mark.
+        prefix_token: stands before a text without context: the beginning mark, else the end mark.
         cache: a folder on this node.
 
     Raises:
-        TaskError: starts with the key in the space file.
+        TaskError: the message starts with the key in the space file.
     """
     key, documents = task.splits[split].key, task.splits[split].documents
     with at_key(key):
@@ -102,7 +102,7 @@ def task_requests(
 
 
 def _identity(task: ResolvedText) -> list[str]:
-    """What besides its documents decides an lm-eval task's prompts: its name, and lm-eval's version."""
+    """What decides an lm-eval task's prompts besides its documents: its name, and lm-eval's version."""
     if not isinstance(task.task, LmEvalTask):
         return []
     from lm_eval import __version__
@@ -111,7 +111,7 @@ def _identity(task: ResolvedText) -> list[str]:
 
 
 def _examples(judged: Any) -> str:
-    """Hash of the documents that a prompt's examples are drawn from; empty where there are no examples."""
+    """Hash of the documents that a prompt's examples are drawn from; empty if there are none."""
     if not (judged.config.num_fewshot or 0):
         return ""
     documents = (Document(values=values, content=b"", name="") for values in judged.fewshot_docs())
@@ -174,7 +174,7 @@ def _instances(judged: Any, index: int, document: Document) -> list[Any]:
 def _prompts(
     arguments: Sequence[tuple[str, dict[str, Any]]], tokenizer: Any, limits: _Limits
 ) -> tuple[list[list[int]], list[bool], dict[str, Any]]:
-    """Prompts cut to leave room for the answer, which were, where answers end, and their greatest lengths."""
+    """Prompts cut to leave room for the answer, which of them were cut, where answers end, and how long they may be."""
     from lm_eval.models.utils import normalize_gen_kwargs
 
     settings = [normalize_gen_kwargs(kwargs, _MAX_NEW_TOKENS) for _, kwargs in arguments]
@@ -196,14 +196,14 @@ def _prompts(
 
 
 def fitted(context: list[int], continuation: list[int], max_length: int) -> list[TokenPair]:
-    """The pair with its context's beginning cut off until max_length tokens are read and one more is predicted."""
+    """The pair with the beginning of its context cut off, so that max_length tokens are read and one more predicted."""
     if len(continuation) > max_length:
         return list(windows(continuation, context[-1], max_length))
     return [(context[-(max_length + 1 - len(continuation)) :], continuation)]
 
 
 def windows(tokens: list[int], prefix_token: int, max_length: int) -> Iterator[TokenPair]:
-    """lm-eval's rolling windows: each token is predicted once, with the most context in the last."""
+    """lm-eval's rolling windows: each token is predicted once; the last window has the most context."""
     from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
     for window in get_rolling_token_windows(

@@ -36,7 +36,7 @@ def resolve_text_tasks(tasks: Mapping[str, Task]) -> dict[str, ResolvedText]:
     """Reads every task's data and settles its documents.
 
     Raises:
-        TaskError: starts with the key in the space file, e.g. `tasks.arc.val: FILE:3: expected ...`.
+        TaskError: the message starts with the key in the space file, e.g. `tasks.arc.val: FILE:3: expected ...`.
     """
     return {name: _resolve(name, task) for name, task in tasks.items()}
 
@@ -74,7 +74,7 @@ def _read(key: str, task: OwnTextTask, source: TextSource, seen: list[Row]) -> T
 
 
 def _check_prompt(task: OwnTextTask, rows: Sequence[Row]) -> None:
-    """A field that no row has would leave its line out everywhere, in silence."""
+    """Refuses a field that no row has, which would silently leave its line out everywhere."""
     if isinstance(task, PlainTextTask):
         return
     for field in sorted(fields_of(task.prompt) - _OPTIONAL):
@@ -104,7 +104,7 @@ def _resolve_lm_eval(name: str, task: LmEvalTask) -> ResolvedText:
 
 
 def _halves(whole: TextSplit, cut: TextCut | LmEvalCut) -> dict[SplitName, TextSplit]:
-    """Both sides of a cut by content, each in the whole's order."""
+    """Both sides of a cut by content, each in the order of the whole."""
     chosen = in_val(contents_of(whole.documents), seed=cut.seed, val_share=cut.val_share)
     halves: dict[SplitName, TextSplit] = {}
     for side, kept in zip(HALVES, (chosen, ~chosen), strict=True):

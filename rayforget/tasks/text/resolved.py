@@ -1,4 +1,4 @@
-"""A task on texts with its documents settled: what training sets and requests are made from."""
+"""A task on texts with its documents settled, from which training sets and requests are made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,11 +17,11 @@ class TextSplit:
     """The documents of one split."""
 
     key: str
-    """Where the space file declares them: `tasks.arc.val`, or `tasks.arc.cut` for both halves."""
+    """The space file's key: `tasks.arc.val`, or `tasks.arc.cut` for both halves."""
     documents: tuple[Document, ...]
     """In the source's order; at least one."""
     revision: str | None = None
-    """Commit of the hub data set that they came from."""
+    """The commit of the hub data set that the documents come from."""
 
     @property
     def expected_count(self) -> int:
@@ -29,7 +29,7 @@ class TextSplit:
         return len(self.documents)
 
     def few(self, count: int) -> "TextSplit":
-        """So many documents at most, spread over the whole split."""
+        """At most `count` documents, spread over the whole split."""
         number = len(self.documents)
         chosen = np.unique(np.linspace(0, number - 1, min(count, number)).astype(np.int64))
         return replace(self, documents=tuple(self.documents[i] for i in chosen))
@@ -42,15 +42,16 @@ class ResolvedText:
     name: str
     role: Role
     group: str | None
-    """Of a generality task; None of a speciality."""
+    """A generality task's group; None for a speciality."""
     task: TextTask
-    """As declared."""
+    """The task as declared."""
     splits: Mapping[SplitName, TextSplit]
-    """`val` and `test` where the task is scored, and `train` where it is learnt from."""
+    """`val` and `test` if the task is scored, and `train` if it is trained on."""
     lm_eval: Any | None
-    """lm-eval's own task object; None where the task is the user's own."""
+    """lm-eval's own task object; None for the user's own tasks."""
 
     def few(self, count: int) -> "ResolvedText":
-        """With `count` documents of each split at most, and twice as many to train on, whose lengths differ more."""
+        """The task with at most `count` documents per split, and twice as many for training, whose lengths differ
+        more."""
         splits = {name: split.few(2 * count if name == "train" else count) for name, split in self.splits.items()}
         return replace(self, splits=splits)

@@ -1,4 +1,4 @@
-"""A declared source of texts -> its rows as dictionaries, each with a name that finds it again."""
+"""A declared source of texts -> its rows as dictionaries, each with a name by which it can be found."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from rayforget.tasks.hub_split import load_split, title
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One row, its columns under our names."""
+    """One row, with its columns under our names."""
 
     values: Mapping[str, Any]
     name: str
@@ -27,14 +27,14 @@ class Rows:
     rows: tuple[Row, ...]
     """At least one."""
     revision: str | None = None
-    """Commit of the hub data set that was taken; None for others."""
+    """The commit of a hub data set; None for other sources."""
 
 
 def read_rows(source: TextSource) -> Rows:
-    """Reads a source, at most `limit` rows of it, in its own order.
+    """Reads a source, at most `limit` rows, in its own order.
 
     Raises:
-        TaskError: the data is missing, has no rows, or a row that is no object; names file and line.
+        TaskError: the data is missing, has no rows, or a row that is no object; the message names file and line.
     """
     revision = None
     match source:
@@ -56,7 +56,7 @@ def read_rows(source: TextSource) -> Rows:
 
 
 def json_lines(path: Path) -> Iterator[Row]:
-    """The objects of a file with one on each line; empty lines and a byte order mark at its head do not count."""
+    """The objects of a file with one per line, ignoring empty lines and a leading byte order mark."""
     try:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
@@ -91,7 +91,7 @@ def parquet_rows(path: Path) -> Iterator[Row]:
 def _object(line: str, where: str) -> dict[str, Any]:
     try:
         values = json.loads(line)
-    except (ValueError, RecursionError) as error:  # a number of too many digits, a nest too deep
+    except (ValueError, RecursionError) as error:  # a number with too many digits, too deep a nesting
         why = error.msg if isinstance(error, json.JSONDecodeError) else error
         raise TaskError(f"{where}: expected one JSON object on this line, found {_short(line)} ({why})") from None
     if not isinstance(values, dict):
@@ -115,7 +115,7 @@ def _first(rows: Iterator[Row], limit: int | None) -> Iterator[Row]:
 
 
 def _renamed(rows: tuple[Row, ...], fields: Mapping[str, str]) -> tuple[Row, ...]:
-    """Rows with our names added; a column that no row has is an error."""
+    """The rows with our names added; a column that no row has is an error."""
     for ours, column in fields.items():
         if not any(column in row.values for row in rows):
             found = ", ".join(sorted(rows[0].values)) or "none"

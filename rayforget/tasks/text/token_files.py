@@ -1,4 +1,4 @@
-"""What was tokenised -> one folder of the node's cache, written under a temporary name and memory-mapped when read."""
+"""Tokenised data -> one folder of the node's cache, written under a temporary name and memory-mapped when read."""
 
 import json
 import logging
@@ -25,25 +25,25 @@ _FACTS = "facts.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokenised:
-    """Arrays and facts by name."""
+    """Arrays and facts, by name."""
 
     arrays: Mapping[str, NDArray[Any]]
     """Read-only when they come from the cache."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """Values of JSON."""
+    """JSON values."""
 
 
 def tokenised(cache: Path, key_parts: list[Any], make: Callable[[], Tokenised], *, what: str) -> Tokenised:
-    """Finds the arrays on this node, or makes them while the node's other processes wait.
+    """The arrays from this node's cache, or made now while the node's other processes wait.
 
     Args:
         cache: a folder on this node.
-        key_parts: everything that decides the arrays but the code: values of JSON.
+        key_parts: everything that decides the arrays except the code, as JSON values.
         make: makes them.
-        what: for the log: `tasks.arc.val`.
+        what: the split's name in the log, e.g. `tasks.arc.val`.
 
     Raises:
-        TaskError: what `make` raises, or the disk keeps only a part.
+        TaskError: raised by `make`, or the disk keeps only a part.
     """
     key = sha256(canonical([_code_version(), *key_parts])).hexdigest()[:32]
     folder = cache / key
@@ -60,7 +60,7 @@ def tokenised(cache: Path, key_parts: list[Any], make: Callable[[], Tokenised], 
 
 
 def _read(folder: Path) -> Tokenised | None:
-    """The folder's arrays; None where there are none or the disk kept only a part of them."""
+    """The folder's arrays; None if there are none or the disk kept only a part of them."""
     try:
         description = json.loads((folder / _FACTS).read_text())
         arrays = {name: _load(folder / f"{name}.npy") for name in description["arrays"]}
@@ -81,7 +81,7 @@ def _load(path: Path) -> NDArray[Any]:
 
 
 def _write(folder: Path, made: Tokenised) -> Tokenised:
-    """Writes the folder and reads it back; of two processes that do so at once, both succeed."""
+    """Writes the folder and reads it back; if two processes do so at once, both succeed."""
     with written_whole(folder, is_whole=lambda there: _read(there) is not None) as complete:
         for array, values in made.arrays.items():
             np.save(complete / f"{array}.npy", values)
@@ -94,7 +94,7 @@ def _write(folder: Path, made: Tokenised) -> Tokenised:
 
 @remember
 def _code_version() -> str:
-    """Hash of this folder's code, with the versions of what makes prompts and tokens."""
+    """Hash of this folder's code and of the versions of the packages that make prompts and tokens."""
     digest = sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())

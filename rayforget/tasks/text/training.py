@@ -1,4 +1,4 @@
-"""All tasks that are learnt from -> one set of token sequences, tokenised once per node."""
+"""All tasks with a training split -> one set of token sequences, tokenised once per node."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,20 +35,20 @@ def training_set(
 ) -> TrainingSet:
     """The documents of every task with `train`, in the space's order.
 
-    A document is its prompt, one space, its answer and the end mark, in the tokens that scoring asks for. A beginning
-    mark is there only where the tokenizer itself puts one before a prompt. A plain text is learnt whole, in pieces of
-    `max_length` that overlap by one token, so that each token but the very first is a target once.
+    A document is its prompt, one space, its answer and the end mark, in the tokens that scoring asks for. It has a
+    beginning mark only if the tokenizer itself puts one before a prompt. A plain text is learnt whole, in pieces of
+    `max_length` that overlap by one token, so that each token except the very first is a target once.
 
     Args:
-        tasks: of the space.
-        tokenizer: of transformers.
-        sequences: what to do with long sequences, and which tokens are learnt.
+        tasks: the space's tasks.
+        tokenizer: a tokenizer of transformers.
+        sequences: what to do with long sequences, and which tokens to learn.
         max_length: longest sequence in tokens, at least 2.
         eos: the end mark; None for a model that has none.
         cache: a folder on this node.
 
     Raises:
-        TaskError: no task is learnt from, or no sequence is left.
+        TaskError: no task has a training split, or no sequence is left.
     """
     learnt = {name: task.splits["train"].documents for name, task in tasks.items() if "train" in task.splits}
     if not learnt:
@@ -121,13 +121,14 @@ def _pairs(tokenizer: Any, documents: Sequence[Document]) -> Iterator[tuple[list
 
 
 def cut(prompt: list[int], answer: list[int], max_length: int) -> tuple[list[int], list[int]]:
-    """Loses the prompt's beginning; where the answer alone is too long, its end, and the prompt's last token stays."""
+    """Cuts the beginning of the prompt; if the answer alone is too long, cuts its end and keeps the prompt's last
+    token."""
     answer = answer[: max_length - 1]
     return prompt[-min(len(prompt), max_length - len(answer)) :], answer
 
 
 def pieces(tokens: list[int], max_length: int) -> Iterator[list[int]]:
-    """Pieces of at most `max_length` tokens; each begins with the last token of the one before."""
+    """Pieces of at most `max_length` tokens; each begins with the last token of the previous one."""
     for start in range(0, max(1, len(tokens) - 1), max_length - 1):
         piece = tokens[start : start + max_length]
         if len(piece) > 1:

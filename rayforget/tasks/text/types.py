@@ -1,4 +1,4 @@
-"""What text tasks hand over: training sequences for a learner, requests for a scorer; all of it token ids."""
+"""Text tasks as token ids: training sequences for a learner, requests for a scorer."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSet:
-    """Tokenised sequences, one behind the other."""
+    """Tokenised sequences, concatenated."""
 
     tokens: NDArray[np.int32]
     """Shape (sum of lengths,); read-only."""
     starts: NDArray[np.int64]
     """Shape (num_items + 1,): sequence i is tokens[starts[i]:starts[i + 1]]."""
     first_targets: NDArray[np.int32]
-    """Shape (num_items,): from this token of its sequence on, tokens are learnt; at least 1."""
+    """Shape (num_items,): the index in its sequence from which tokens are learnt; at least 1."""
     facts: Mapping[str, int]
-    """What was counted: `cut_sequences`, `dropped_sequences`."""
+    """Counts: `cut_sequences`, `dropped_sequences`."""
     items_hash: str
-    """Hash of all of it, 32 hex digits."""
+    """Hash of the whole set, 32 hex digits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +28,16 @@ class Pairs:
     """(context, continuation) requests: how likely is the continuation after the context?"""
 
     tokens: NDArray[np.int32]
-    """Shape (sum of lengths,): each pair's context and continuation, one behind the other; read-only."""
+    """Shape (sum of lengths,): the pairs' contexts and continuations, concatenated; read-only."""
     starts: NDArray[np.int64]
     """Shape (num_pairs + 1,): pair i is tokens[starts[i]:starts[i + 1]]."""
     continuations: NDArray[np.int32]
-    """Shape (num_pairs,): where in its pair the continuation begins; at least 1."""
+    """Shape (num_pairs,): the index in its pair at which the continuation begins; at least 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairResults:
-    """What a model says of `Pairs`."""
+    """A model's results on `Pairs`."""
 
     log_likelihoods: NDArray[np.float64]
     """Shape (num_pairs,): sum of log p over the continuation's tokens, in nats."""
@@ -47,14 +47,14 @@ class PairResults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generations:
-    """Prompts to go on from, greedily."""
+    """Prompts to continue greedily."""
 
     prompts: Sequence[NDArray[np.int32]]
     """Token ids of each prompt."""
     until: Sequence[tuple[str, ...]]
-    """Per prompt, the texts at which it ends; they are cut off."""
+    """Per prompt, the texts that end the answer; they are cut off."""
     max_new_tokens: Sequence[int]
-    """Per prompt, how long an answer may become."""
+    """Per prompt, the maximal length of the answer."""
 
 
 ItemResults = tuple[NDArray[np.bool_] | NDArray[np.float32], NDArray[np.float32] | None]
@@ -63,22 +63,22 @@ ItemResults = tuple[NDArray[np.bool_] | NDArray[np.float32], NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRequests:
-    """Everything that a model is asked on one split of one task; made once per node."""
+    """All that a model is asked on one split of one task; made once per node."""
 
     rule: str
     """The score's rule: a metric's name, or `bits_per_byte`."""
     pairs: Pairs
-    """Log-likelihood requests; rolling ones are cut into windows. Empty where the task generates."""
+    """Log-likelihood requests; rolling ones are cut into windows. Empty if the task generates."""
     generations: Generations
-    """Generation requests; empty where the task asks for likelihoods."""
+    """Generation requests; empty if the task asks for likelihoods."""
     num_items: int
-    """Documents."""
+    """Number of documents."""
     items_hash: str
     """Hash over the documents' contents in order, 32 hex digits."""
     judge: Callable[[PairResults, Sequence[str]], ItemResults]
     """(results of `pairs`, texts of `generations`) -> per-document results."""
     right_pairs: Callable[[], Sequence[tuple[int, int]]] | None = None
-    """Per document the `pairs` (from, up to) that ask for its right answer; raises TaskError where it has none. None:
-    nobody has said."""
+    """Per document the range (from, up to) of `pairs` that ask for its right answer; raises TaskError if it has none.
+    None if unknown."""
     facts: Mapping[str, int] = field(default_factory=dict)
-    """What was counted once for all models (see `rayforget.values.scores.Score.facts`)."""
+    """Counts that all models share (see `rayforget.values.scores.Score.facts`)."""

@@ -1,1 +1,1 @@
-"""Penalties towards theta_0: one method a file."""
+"""Penalties towards theta_0, one method per file."""

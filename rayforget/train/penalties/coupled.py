@@ -1,10 +1,10 @@
-"""What the penalties inside the loss share: their gradients are added before clipping and Adam.
+"""The common part of the penalties inside the loss, whose gradients are added before clipping and Adam.
 
-For a LoRA the weights in question are the merged ones, whose distance from theta_0 is dW = scale * B @ A, with B of
-shape (out, r) and A of shape (r, in): a penalty's gradient reaches A and B by the chain rule.
+For a LoRA the penalised weights are the merged ones, whose distance from theta_0 is dW = scale * B @ A, with B of shape
+(out, r) and A of shape (r, in): a penalty's gradient reaches A and B by the chain rule.
 
-These gradients pass through Adam's scaling, so the strengths have a scale of their own: no grid carries over from the
-proximal forms.
+These gradients pass through Adam's scaling, so the strengths have a scale of their own: grids for the proximal forms do
+not carry over.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class CoupledHooks(Hooks):
-    """Adds to the gradients of whole weights and of a LoRA's factors; a subclass says what."""
+    """Adds to the gradients of whole weights and of a LoRA's factors; a subclass defines what."""
 
     def __init__(self, training: Training, strength: float) -> None:
         self._weights: Mapping[str, Tensor] = training.weights
@@ -28,7 +28,7 @@ class CoupledHooks(Hooks):
         self._strength = strength
 
     def directions(self, distances: "list[Tensor]") -> "list[Tensor]":
-        """d penalty / d theta at strength 1, from theta - theta_0, which may be overwritten; shapes as they come."""
+        """d penalty / d theta at strength 1, from theta - theta_0, which may be overwritten; same shapes."""
         raise NotImplementedError
 
     def factor_directions(self, a: "Tensor", b: "Tensor", scale: float) -> "tuple[Tensor, Tensor, float]":
@@ -36,7 +36,7 @@ class CoupledHooks(Hooks):
         raise NotImplementedError
 
     def before_clip(self) -> None:
-        """Adds strength times the directions."""
+        """Adds strength times the directions to the gradients."""
         import torch
 
         from rayforget.train.sharding import own_shares, sharded_like, whole

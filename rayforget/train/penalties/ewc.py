@@ -2,18 +2,18 @@
 
     penalty = strength / 2 * sum_i F_i (theta_i - theta_0i)^2
 
-with F the diagonal of the empirical Fisher information at theta_0 on data that is named (`rayforget.train.fisher`),
-divided by its mean over all trained weights: strengths then have the scale of L2's, which is F = 1 everywhere. The
-step is the proximal operator with tau = lr_t * strength:
+with F the diagonal of the empirical Fisher information at theta_0 on named data (`rayforget.train.fisher`), divided by
+its mean over all trained weights: strengths then have the scale of L2's, for which F = 1 everywhere. The step is the
+proximal operator with tau = lr_t * strength:
 
     theta <- lerp(theta, theta_0, w),   w = tau F / (1 + tau F)
 
 w is computed in float64. tau = 0 changes no bit; tau -> infinity gives theta_0 where F > 0, and changes nothing where
 F = 0.
 
-On which data the Fisher information is taken decides what is protected. The speciality's own training data protects
-the weights that matter for what is about to be learnt anew; a general task's data protects those that matter for what
-must not be lost, and its `val`, on which points are chosen, is then seen by the training too: read `test`.
+The data for the Fisher information decides what is protected. The speciality's own training data protects the weights
+that matter for what is about to be learnt anew; a general task's data protects those that matter for what must not be
+lost. The training then also sees that task's `val`, on which points are chosen: read `test`.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _WIDTH = 100.0
-"""Useful strengths lie within this factor of 1 / (sum of the learning rates), as L2's: F has mean 1."""
+"""Useful strengths lie within this factor of 1 / (sum of the learning rates), like L2's, since F has mean 1."""
 _LARGEST = 1e300
-"""tau and tau F are cut here, so that they are finite: w is 1 from 1e16 on."""
+"""tau and tau F are capped here to stay finite: w is 1 from 1e16 on."""
 _PIECE = 2**16
-"""Weights handled at a time: their factors in float64 stay in the cache."""
+"""Number of weights handled at a time, so that their factors in float64 stay in the cache."""
 
 
 class FisherData(Frozen):
-    """The data on which weights are found to matter."""
+    """The data that decides which weights matter."""
 
     task: Name
     """A task of the space."""
     split: Literal["train", "val"]
-    """`train` of the speciality, or `val` of any task; never `test`, which the report alone reads."""
+    """`train` of the speciality, or `val` of any task; never `test`, which only the report reads."""
 
 
 class EwcPenalty(Penalty):
@@ -50,10 +50,10 @@ class EwcPenalty(Penalty):
 
     kind: Literal["ewc"]
     data: FisherData
-    """Where the Fisher information is taken: the speciality's data protects what it changes, a general task's data
-    what must not be lost."""
+    """Data for the Fisher information: the speciality's data protects what it changes, a general task's data what must
+    not be lost."""
     samples: PositiveInt | None = None
-    """How many items of it, spread evenly over the set; null takes all."""
+    """Number of its items, spread evenly over the set; null takes all."""
 
     instead_with_lora = "kind: l2_coupled (which knows no Fisher information)"
 
@@ -62,7 +62,7 @@ class EwcPenalty(Penalty):
         return Needs(theta_0=True, further=1)
 
     def useful_strengths(self, learning_rate_sums: Span) -> UsefulStrengths:
-        """L2's, since F has mean 1."""
+        """The same as L2's, since F has mean 1."""
         shortest, longest = learning_rate_sums
         return UsefulStrengths(
             low=1 / (longest * _WIDTH), high=_WIDTH / shortest, too_strong="leaves what matters at theta_0"
@@ -79,7 +79,7 @@ class EwcPenalty(Penalty):
             yield Problem(at=("data", "split"), text=f"found {split}; task {task} has {there}")
 
     def prepare(self, training: Training) -> "EwcHooks":
-        """Finds the Fisher information, or takes what is kept of it, and puts the step on every weight that has one."""
+        """Computes or loads the Fisher information, and sets up the step for every weight that has it."""
         from rayforget.train.fisher import fisher_information, normalised
 
         raw = fisher_information(training, self.data.task, self.data.split, samples=self.samples)
@@ -101,14 +101,14 @@ class EwcHooks(Hooks):
         }
 
     def after_step(self, learning_rate: float) -> None:
-        """tau = learning rate * strength."""
+        """Takes the step with tau = learning rate * strength."""
         from rayforget.train.sharding import own_share
 
         for weight, start, fisher in self._moved.values():
             ewc_proximal_step(own_share(weight.detach()), start, fisher, learning_rate * self._strength)
 
     def facts(self) -> Mapping[str, Any]:
-        """What F was divided by, and where it was taken."""
+        """F's mean, by which it was divided, and its data."""
         return {"fisher_mean": self._mean, "fisher_data": f"{self._data.task}/{self._data.split}"}
 
 

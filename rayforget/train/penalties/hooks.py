@@ -1,4 +1,4 @@
-"""A penalty, what it does in a training and what it is given for that; knows no torch until it is used.
+"""A penalty, its hooks in a training, and what they are given; imports no torch until used.
 
 The trainer calls every penalty's hooks in this order, penalties in the order of their kinds' names:
 
@@ -10,7 +10,7 @@ The trainer calls every penalty's hooks in this order, penalties in the order of
         before_clip             adds to the gradients, which are those of the mean loss over all ranks
         after_step              moves the weights, when the optimiser has
 
-A step that a gradient scaler skips has no `after_step`.
+If a gradient scaler skips a step, `after_step` is not called.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Hooks:
-    """Does nothing at any of the hooks; a penalty overrides those that it needs."""
+    """Does nothing at any hook; a penalty overrides those that it needs."""
 
     pulls: bool = False
     """Whether `pull` adds anything."""
@@ -36,15 +36,15 @@ class Hooks:
         """Called under the training's autocast, without gradients, on all ranks alike.
 
         Args:
-            inputs: keyword arguments of the module's forward, of one micro-batch.
+            inputs: keyword arguments of the module's forward, for one micro-batch.
         """
 
     def pull(self, logits: "Tensor", piece: slice) -> "Tensor":
-        """What is added to the loss of some of the micro-batch's targets: a sum over them, a scalar in fp32.
+        """The addition to the loss of some of the micro-batch's targets: a sum over them, a scalar in fp32.
 
         Args:
-            logits: of these targets, shape (n, num_classes).
-            piece: which of the micro-batch's targets they are.
+            logits: logits of these targets, shape (n, num_classes).
+            piece: the slice of the micro-batch's targets.
         """
         raise NotImplementedError("a penalty with `pulls` says in `pull` what it adds")
 
@@ -52,32 +52,32 @@ class Hooks:
         """Called without gradients; every trained weight has its `.grad`."""
 
     def after_step(self, learning_rate: float) -> None:
-        """Called without gradients; the step was taken with this learning rate."""
+        """Called without gradients, after a step that was taken with this learning rate."""
 
     def facts(self) -> Mapping[str, Any]:
-        """What the record shall say of it; values of JSON."""
+        """The record's facts on the penalty; JSON values."""
         return {}
 
     def state_dict(self) -> Mapping[str, Any]:
-        """What it must know again to go on after a resume, besides what `prepare` finds anew."""
+        """What a resume must restore, besides what `prepare` computes again."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes that over."""
+        """Restores that state."""
 
 
 class Sources(Protocol):
-    """The data that a penalty may ask for before a training, and a place for what took long to make."""
+    """The data that a penalty may ask for before a training, and a store for results that took long to compute."""
 
     def learner(self, task: str, split: str) -> "Learner":
-        """A fresh learner at theta_0, whole on this rank, over a task's split: its items and what is right for them.
+        """A fresh learner at theta_0, whole on this rank, over a task's split: its items and their right answers.
 
-        Its names of weights are those of the module that is trained; no augmentation, no adapter.
+        Its weights have the names of the module being trained; no augmentation, no adapter.
         """
         ...
 
     def kept(self, what: Mapping[str, str], make: "Callable[[], Mapping[str, Tensor]]") -> "Mapping[str, Tensor]":
-        """What was made from these (names and hashes) before on this storage, else makes and keeps it.
+        """The result made before from these names and hashes on this storage; if there is none, makes and keeps it.
 
         Every rank calls it, and every rank gets the whole.
         """
@@ -86,24 +86,23 @@ class Sources(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """A training that is about to begin, as penalties see it."""
+    """A training about to begin, as penalties see it."""
 
     learner: "Learner"
     weights: "Mapping[str, Tensor]"
-    """The trained weights, by the module's names, in shards where they are sharded; a LoRA's factors are not among
-    them."""
+    """The trained weights, by the module's names, in shards if sharded; without a LoRA's factors."""
     start: "Mapping[str, Tensor]"
-    """Their values at theta_0, of shards each rank's own; empty where no penalty `needs` them."""
+    """Their values at theta_0, if sharded each rank's own share; empty if no penalty `needs` them."""
     factors: "Sequence[LoraFactors]"
-    """Of the adapted layers."""
+    """The adapted layers' factors."""
     sharded: bool
     sources: Sources | None
-    """None where a training has no more than its learner."""
+    """None if the training has only its learner."""
 
 
 class Penalty(PenaltyConfig):
-    """A penalty with what it does: one file each, whose docstring has the equation."""
+    """A penalty with its hooks: one file each, whose docstring has the equation."""
 
     def prepare(self, training: Training) -> Hooks:
-        """What it does in one training; called once, at theta_0, on every rank, where the strength is not 0."""
+        """The hooks for one training; called once, at theta_0, on every rank, unless the strength is 0."""
         raise NotImplementedError(f"{type(self).__name__} has no `prepare`: a penalty says there what it does")

@@ -24,19 +24,19 @@ class Distillation(Penalty):
 
     kind: Literal["kd"]
     temperature: PositiveFloat = 1.0
-    """T, dividing both models' logits."""
+    """T, which divides both models' logits."""
 
     def needs(self, *, lora: bool) -> Needs:
-        """A teacher; with a LoRA it is the same weights with the adapter off, and no copy."""
+        """A teacher; with a LoRA it is the same weights with the adapter off, and needs no copy."""
         return Needs(theta_0=not lora, rounded=True, teacher=True)
 
     def prepare(self, training: Training) -> "DistillationHooks":
-        """Asks theta_0 before every forward."""
+        """Sets theta_0 up to answer before every forward."""
         return DistillationHooks(training, self)
 
 
 class DistillationHooks(Hooks):
-    """Keeps the teacher's answer to the micro-batch that is under way."""
+    """Keeps the teacher's answer to the current micro-batch."""
 
     pulls = True
 

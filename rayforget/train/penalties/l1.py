@@ -6,8 +6,8 @@ theta_0, Parikh and Boyd 2014, section 6.5.2):
     theta <- min(max(theta_0, theta - tau), theta + tau) = clamp(theta_0, theta - tau, theta + tau)
 
 Every weight moves by at most tau towards theta_0 and stops there. tau = 0 changes no bit, |theta - theta_0| <= tau
-gives theta_0 to the bit, any large tau gives theta_0; it is stable for every tau. Adam moves a weight by about lr per
-step, so a strength of 1 or more freezes the model: useful strengths are 1e-3 to 1, on a log scale.
+gives theta_0 to the bit, and so does any large tau; the step is stable for every tau. Adam moves a weight by about lr
+per step, so a strength of 1 or more freezes the model: useful strengths are 1e-3 to 1, on a log scale.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _PIECE = 2**18
-"""Weights handled at a time on CPU: 1 MiB, so that the bounds stay in the cache and only theta and theta_0 move."""
+"""Weights handled at a time on a CPU: 1 MiB, so that the bounds stay in the cache and only theta and theta_0 move."""
 
 
 class L1Penalty(Penalty):
@@ -35,7 +35,7 @@ class L1Penalty(Penalty):
         return Needs(theta_0=True)
 
     def useful_strengths(self, learning_rate_sums: Span) -> UsefulStrengths:
-        """Below what undoes Adam's steps, whatever the learning rate."""
+        """Strengths below what undoes Adam's steps, whatever the learning rate."""
         return UsefulStrengths(
             low=1e-3,
             high=1.0,
@@ -44,7 +44,7 @@ class L1Penalty(Penalty):
         )
 
     def prepare(self, training: Training) -> "L1Hooks":
-        """The proximal step on every trained weight."""
+        """Sets up the proximal step on every trained weight."""
         return L1Hooks(training, self.strength)
 
 
@@ -56,7 +56,7 @@ class L1Hooks(Hooks):
         self._strength = strength
 
     def after_step(self, learning_rate: float) -> None:
-        """tau = learning rate * strength."""
+        """Takes the step with tau = learning rate * strength."""
         from rayforget.train.sharding import own_shares
 
         l1_proximal_step(own_shares(self.weights.values()), self.start, learning_rate * self._strength)
@@ -84,7 +84,7 @@ def l1_proximal_step(weights: "list[Tensor]", theta_0: "list[Tensor]", tau: floa
 
 
 def few_kernels_step(weights: "list[Tensor]", theta_0: "list[Tensor]", tau: float) -> None:
-    """The same to the bit, in four kernels for all tensors together: for devices where a launch costs most."""
+    """The same to the bit, in four kernels for all tensors together: for devices whose launches cost most."""
     import torch
 
     with torch.no_grad():
@@ -95,7 +95,7 @@ def few_kernels_step(weights: "list[Tensor]", theta_0: "list[Tensor]", tau: floa
 
 
 def pieces(tensor: "Tensor") -> "Iterator[Tensor]":
-    """Views of consecutive rows, of about `_PIECE` elements each."""
+    """Views of consecutive rows, with about `_PIECE` elements each."""
     if tensor.numel() <= _PIECE:
         return iter((tensor,))
     import torch

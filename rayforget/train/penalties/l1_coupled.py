@@ -23,11 +23,11 @@ class CoupledL1Penalty(Penalty):
     kind: Literal["l1_coupled"]
 
     def needs(self, *, lora: bool) -> Needs:
-        """theta_0; a LoRA's distance from it is known from its factors, and what is trained beside it is small."""
+        """theta_0; a LoRA's distance from it follows from its factors, and the other trained weights are small."""
         return Needs(theta_0=True)
 
     def prepare(self, training: Training) -> "CoupledL1Hooks":
-        """The gradient on every trained weight and adapter."""
+        """Sets up the gradient on every trained weight and adapter."""
         return CoupledL1Hooks(training, self.strength)
 
 
@@ -35,13 +35,13 @@ class CoupledL1Hooks(CoupledHooks):
     """Adds the gradient before clipping."""
 
     def directions(self, distances: "list[Tensor]") -> "list[Tensor]":
-        """Signs, in place."""
+        """Signs of the distances, in place."""
         import torch
 
         torch._foreach_sign_(distances)
         return distances
 
     def factor_directions(self, a: "Tensor", b: "Tensor", scale: float) -> "tuple[Tensor, Tensor, float]":
-        """By the signs of dW."""
+        """From the signs of dW."""
         sign = (b @ a).sign()
         return sign @ a.T, b.T @ sign, scale

@@ -4,8 +4,8 @@ The step is the proximal operator of tau/2 * |theta - theta_0|^2 with tau = lr_t
 
     theta <- (theta + tau * theta_0) / (1 + tau) = lerp(theta, theta_0, tau / (1 + tau))
 
-tau = 0 changes no bit, tau -> infinity gives theta_0; it is stable for every tau, where the explicit step
-theta - tau * (theta - theta_0) diverges beyond tau = 2. Useful strengths lie around 1 / sum_t lr_t.
+tau = 0 changes no bit, tau -> infinity gives theta_0; the step is stable for every tau, while the explicit step theta -
+tau * (theta - theta_0) diverges beyond tau = 2. Useful strengths lie around 1 / sum_t lr_t.
 """
 
 from typing import TYPE_CHECKING, Literal
@@ -32,14 +32,15 @@ class L2Penalty(Penalty):
         return Needs(theta_0=True)
 
     def useful_strengths(self, learning_rate_sums: Span) -> UsefulStrengths:
-        """Where one training's steps together move a weight some of its way, and not all of it."""
+        """Strengths at which a training's steps together move a weight some of its way to theta_0, but not all of
+        it."""
         shortest, longest = learning_rate_sums
         return UsefulStrengths(
             low=1 / (longest * _WIDTH), high=_WIDTH / shortest, too_strong="leaves the model at theta_0"
         )
 
     def prepare(self, training: Training) -> "L2Hooks":
-        """The proximal step on every trained weight."""
+        """Sets up the proximal step on every trained weight."""
         return L2Hooks(training, self.strength)
 
 
@@ -51,7 +52,7 @@ class L2Hooks(Hooks):
         self._strength = strength
 
     def after_step(self, learning_rate: float) -> None:
-        """tau = learning rate * strength."""
+        """Takes the step with tau = learning rate * strength."""
         from rayforget.train.sharding import own_shares
 
         l2_proximal_step(own_shares(self.weights.values()), self.start, learning_rate * self._strength)

@@ -23,11 +23,11 @@ class CoupledL2Penalty(Penalty):
     kind: Literal["l2_coupled"]
 
     def needs(self, *, lora: bool) -> Needs:
-        """theta_0; a LoRA's distance from it is known from its factors, and what is trained beside it is small."""
+        """theta_0; a LoRA's distance from it follows from its factors, and the other trained weights are small."""
         return Needs(theta_0=True)
 
     def prepare(self, training: Training) -> "CoupledL2Hooks":
-        """The gradient on every trained weight and adapter."""
+        """Sets up the gradient on every trained weight and adapter."""
         return CoupledL2Hooks(training, self.strength)
 
 
@@ -39,5 +39,5 @@ class CoupledL2Hooks(CoupledHooks):
         return distances
 
     def factor_directions(self, a: "Tensor", b: "Tensor", scale: float) -> "tuple[Tensor, Tensor, float]":
-        """By the Gram matrices."""
+        """From the Gram matrices."""
         return b @ (a @ a.T), (b.T @ b) @ a, scale**2

@@ -14,17 +14,17 @@ from rayforget.space.recipe import FullAdapter, Recipe
 
 
 class FoundationSources:
-    """Learners over other data at the recipe's head, and tensors that are kept between trainings."""
+    """Learners over other data with the recipe's head, and tensors kept between trainings."""
 
     def __init__(
         self, foundation: Foundation, recipe: Recipe, device: torch.device, cache: TensorsCache | None
     ) -> None:
-        """For one training at the recipe's head.
+        """Prepares the sources of one training.
 
         Args:
-            foundation: with the space's tasks.
-            recipe: of the training; its head decides what is learnt.
-            device: on which ranks speak to each other.
+            foundation: has the space's tasks.
+            recipe: the training's; its head decides what is trained.
+            device: the device on which ranks communicate.
             cache: None keeps nothing.
         """
         self._foundation, self._device, self._cache = foundation, device, cache
@@ -32,11 +32,11 @@ class FoundationSources:
         self._recipe = recipe.model_copy(update=bare)
 
     def learner(self, task: str, split: str) -> Learner:
-        """At theta_0, whole; see the protocol."""
+        """A learner at theta_0, whole; see the protocol."""
         return self._foundation.learner(self._recipe, (task, cast(Literal["train", "val"], split)))
 
     def kept(self, what: Mapping[str, str], make: Callable[[], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
-        """Found by the hashes of model, head and code too; made by all ranks together where one of them lacks it."""
+        """Also keyed by the hashes of model, head and code; made by all ranks together if one of them lacks it."""
         if self._cache is None:
             return make()
         key = {

@@ -1,4 +1,4 @@
-"""A learner of a task's split is taught what scoring calls right, token by token."""
+"""A learner over a task's split is taught what scoring calls right, token by token."""
 
 import json
 from collections.abc import Mapping
@@ -71,7 +71,7 @@ def batch_of(learner: Learner, *items: int) -> Batch:
 @torch.no_grad()
 def loss_of(learner: Learner, *items: int) -> float:
     batch = batch_of(learner, *items)
-    learner.module.eval()  # these small models have dropout; what is loaded has none
+    learner.module.eval()  # these small models have dropout; loaded ones have none
     logits = learner.module(features=learner.module(**batch.inputs))
     return float(F.cross_entropy(logits.double(), batch.targets, reduction="sum"))
 
@@ -79,7 +79,7 @@ def loss_of(learner: Learner, *items: int) -> float:
 @pytest.mark.parametrize("positions", [64, 12])
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_its_loss_is_the_likelihood_that_scoring_finds(tmp_path: Path, positions: int, split: Any) -> None:
-    """bits per byte of an item, times its bytes and ln 2; short positions cut prompts and put texts in windows."""
+    """An item's bits per byte times its bytes and ln 2; short positions cut prompts and put texts into windows."""
     prepared = prepared_with(tmp_path, own_tasks(tmp_path), positions=positions)
     (scores,) = prepared.scorer(None).score([{}], split)
     for name in ("choice", "said", "text"):

@@ -1,4 +1,4 @@
-"""Models whose layers mix the tokens of a row by other ways than masked attention are found out, and never packed."""
+"""Models whose layers mix the tokens of a row by other means than masked attention are detected, and never packed."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""A folder of Galactica's layout: its tokenizer names no special token, config.json has pad 1 and eos 2."""
+"""A folder with Galactica's layout: its tokenizer names no special token, config.json has pad 1 and eos 2."""
 
 import json
 from itertools import pairwise
@@ -18,7 +18,7 @@ from rayforget.tasks.text.encode import encode_pairs, encode_texts
 CPU = torch.device("cpu")
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 MARKS = ("[START_REF]", "[END_REF]", "[IMAGE]", "<fragments>", "</fragments>", "<work>", "</work>", "[START_AMINO]")
-"""Of the tokens that Galactica's tokenizer.json adds behind its first four; <work> and the like are special too."""
+"""Some of the tokens that Galactica's tokenizer.json adds after its first four; <work> and the like are special too."""
 PAIRS = [
     ("Question: What cures a fever?\nAnswer:", " the sun"),
     ("The doctor [START_REF]", " a garden[END_REF]"),
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _galactica_tokenizer() -> Any:
-    """Byte-level BPE that takes digits one by one; its first four ids are those that Galactica has."""
+    """Byte-level BPE that takes digits one by one; its first four ids are Galactica's."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     made = Tokenizer(models.BPE(unk_token="<unk>"))

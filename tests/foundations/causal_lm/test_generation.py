@@ -1,4 +1,4 @@
-"""Answers are those of transformers' own greedy generation, one prompt at a time."""
+"""Answers equal transformers' own greedy generation, one prompt at a time."""
 
 import numpy as np
 import pytest
@@ -107,7 +107,7 @@ def test_no_prompts_have_no_answers():
 
 
 def test_texts_are_looked_at_seldom_and_end_answers_at_the_same_token():
-    """With every `until` that the answer holds, wherever it stands between two looks."""
+    """Tries every `until` that the answer holds, wherever it stands between two searches."""
     model = tiny_language_model("llama")
     (prompt,) = prompts_of(TEXTS[:1]).prompts
     tokens = alone(model, prompt, 30)
@@ -125,7 +125,7 @@ def test_texts_are_looked_at_seldom_and_end_answers_at_the_same_token():
 
 
 def counted(monkeypatch):
-    """Counts decoded texts, and rows of each call of transformers' generate."""
+    """Counts decoded texts, and the rows of each call of transformers' generate."""
     calls = {"decoded": 0, "rows": []}
     cls = type(tiny_tokenizer())
     decode = cls.decode

@@ -1,4 +1,4 @@
-"""Scores are the judge's, requests are made once, and a model that is not finite has none."""
+"""Scores are the judge's, requests are made once, and a model that is not finite has no scores."""
 
 import dataclasses
 
@@ -23,7 +23,7 @@ from rayforget.heartbeat import heard_by
 
 
 def answered(texts):
-    """A task that generates: an item per prompt, right where the answer is as long as the prompt's number is odd."""
+    """A task that generates: an item per prompt, right if the answer is as long as the prompt's number is odd."""
     return dataclasses.replace(
         greedy_pairs(NO_PAIRS),
         rule="exact_match",
@@ -123,7 +123,7 @@ def test_every_model_beats_with_every_task_batch_and_token():
     again = heard[first:]
     batches = len(prepare_rows(model, MIXED, batch_tokens=64))
     assert batches > 1
-    assert again.count("score texts") == 2 * batches  # of two tasks
+    assert again.count("score texts") == 2 * batches  # for two tasks
     assert again.count("generate") >= 2
     assert [stage for stage in again if stage.startswith(("score ", "judge ")) and stage != "score texts"] == [
         "score greedy", "judge greedy", "score likely", "judge likely", "score answers", "judge answers",

@@ -1,4 +1,4 @@
-"""Several processes over gloo give what one process gives, to the last bit."""
+"""Several processes over gloo give the same as one process, to the last bit."""
 
 import dataclasses
 from datetime import timedelta

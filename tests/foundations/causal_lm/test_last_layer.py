@@ -1,4 +1,4 @@
-"""The last layer alone, for the tokens that are read, gives them what the whole layer gives them."""
+"""The last layer, run only for the tokens that are read, gives them the same as the whole layer."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ TOKENS = torch.arange(3, 24).reshape(3, 7)
 
 
 def masked():
-    """Rows of two branches of two tokens each behind a stem of three, at equal positions."""
+    """Rows with two branches of two tokens each behind a stem of three, at equal positions."""
     mask = torch.ones(7, 7, dtype=torch.bool).tril()
     mask[5:, 3:5] = False
     positions = torch.tensor([0, 1, 2, 3, 4, 3, 4]).expand(3, 7)

@@ -1,4 +1,4 @@
-"""Log-likelihoods are those of each pair on its own in float64."""
+"""Log-likelihoods equal those of each pair on its own in float64."""
 
 import copy
 

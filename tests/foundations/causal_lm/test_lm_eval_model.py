@@ -1,4 +1,4 @@
-"""Through lm-eval's interface our engine says what its own HFLM says."""
+"""Through lm-eval's interface our engine gives the same as lm-eval's own HFLM."""
 
 import itertools
 import json
@@ -32,7 +32,7 @@ def both(model, batch_size=1):
 
 
 def assert_same_likelihoods(model, asked, groups):
-    """Within 1e-4, with the same best of each group, but for near-ties, which are listed."""
+    """Within 1e-4, and with the same best of each group, except for near-ties, which are listed."""
     ours, peer = both(model, batch_size=4)
     requests = instances("loglikelihood", asked)
     found, expected = ours.loglikelihood(requests), peer.loglikelihood(requests, disable_tqdm=True)
@@ -47,7 +47,7 @@ def assert_same_likelihoods(model, asked, groups):
 
 
 def near_ties(values, groups):
-    """(group, its best two values) where these differ by less than 2e-4: there rounding may turn the prediction."""
+    """(group, its best two values) if these differ by less than 2e-4: rounding may then flip the prediction."""
     best_two = [(number, *np.sort(values[group])[-2:]) for number, group in enumerate(groups)]
     return [(number, best, second) for number, second, best in best_two if best - second < 2e-4]
 
@@ -67,7 +67,7 @@ def real(shared, name):
 
 
 def real_questions(shared, count):
-    """(context, choice) of some real questions, and which of them are one question's."""
+    """(context, choice) of some real questions, and the group of each question."""
     asked, groups = [], []
     for task in ("arc_easy", "pubmedqa"):
         lines = (shared / "data" / "text" / task / "val.jsonl").read_text().splitlines()[:count]

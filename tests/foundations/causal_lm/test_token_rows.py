@@ -1,4 +1,4 @@
-"""Rows hold every pair once, and nobody sees what is not in the pair."""
+"""Rows hold every pair once, and no token sees what is not in its pair."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_every_target_is_predicted_once_and_from_its_own_pair_alone(batch_tokens
 
 def test_a_context_with_several_continuations_is_held_once():
     (batch,) = batches_of(random_pairs([(20, [4, 4, 4])]))
-    assert batch.tokens.shape == (1, 20 + 2 + 3 * 1)  # what is shared of the continuations is on the stem too
+    assert batch.tokens.shape == (1, 20 + 2 + 3 * 1)  # the continuations' common part is on the stem too
 
 
 def test_continuations_of_one_token_leave_a_plain_row_of_the_context():
@@ -124,7 +124,7 @@ def test_a_continuation_longer_than_the_model_is_refused():
 
 
 def computed(batches):
-    """(tokens that are computed, tokens that each of them looks at in all)."""
+    """(number of computed tokens, total number of tokens that they attend to)."""
     return sum(b.tokens.numel() for b in batches), sum(b.tokens.numel() * b.tokens.shape[1] for b in batches)
 
 

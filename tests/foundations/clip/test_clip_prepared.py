@@ -197,7 +197,7 @@ def test_broken_images_are_facts_of_training_and_of_scoring(tmp_path):
 
 @torch.no_grad()
 def answers_of(learner):
-    """Per item whether the largest logit is its target's, asked one by one."""
+    """Whether each item's largest logit is its target's, asked one by one."""
     right = []
     for item in range(learner.num_items):
         batch = learner.batch(torch.tensor([item]), torch.Generator())

@@ -1,4 +1,4 @@
-"""The real model on real images gives the known figures, and a model of full size goes the whole way."""
+"""The real model gives the known figures on real images, and a model of full size goes the whole way."""
 
 import shutil
 import tempfile
@@ -57,7 +57,7 @@ def test_zero_shot_figures_of_clip_real_on_pacs(shared, tmp_path):
 
 
 def few_images(shared, folder):
-    """A task of one photograph per class and split, seven in all."""
+    """A task with one photograph per class and split, seven in all."""
     sources = {}
     for split in ("train", "val", "test"):
         for classes in sorted((shared / "data/pacs64" / split / "photo").iterdir()):
@@ -69,7 +69,7 @@ def few_images(shared, folder):
 
 @pytest.fixture(scope="module")
 def vit_b_32():
-    """A folder of its own, since pytest would keep its 600 MB for three sessions."""
+    """Uses a folder of its own, since pytest would keep its 600 MB for three sessions."""
     config = open_clip.get_model_config("ViT-B-32")
     with tempfile.TemporaryDirectory() as folder:
         yield save_clip(

@@ -80,7 +80,7 @@ def test_open_clips_messages_are_kept_back_and_no_others(tmp_path, caplog):
     foundation = save_clip(tmp_path)
     caplog.set_level(logging.INFO)
     open_clip.create_model(foundation.model)
-    assert caplog.records  # else there would be nothing to keep back
+    assert caplog.records  # otherwise there would be nothing to suppress
     caplog.clear()
     with quiet_open_clip():
         open_clip.create_model(foundation.model)

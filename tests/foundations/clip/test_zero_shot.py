@@ -32,7 +32,7 @@ def pixels_of(size):
 
 
 class World:
-    """A small model, its tasks' pixels, and what open_clip itself makes of other weights."""
+    """A small model, its tasks' pixels, and open_clip's own results with other weights."""
 
     def __init__(self, root, vision=VIT):
         self.pixels = pixels_of(vision["image_size"])
@@ -61,7 +61,7 @@ class World:
 
     @torch.no_grad()
     def reference(self, theta, head):
-        """open_clip's own model with these weights, one image at a time, the rules written out."""
+        """open_clip's own model with these weights, one image at a time, with the rules written out."""
         clip = self.clip
         clip.load_state_dict({**self.model.theta_0})
         zero_shot_0 = self.classifier(TASKS["speciality"])
@@ -132,7 +132,7 @@ def test_balanced_accuracy_is_made_of_the_same_items_with_their_classes(world):
 
 
 def test_other_weights_give_other_scores(world):
-    """Else the comparison above would prove nothing."""
+    """Otherwise the comparison above would prove nothing."""
     before, after = world.scorer("text").score([{}, world.part("visual.") | world.text()], "val")
     assert items(before) != items(after)
 

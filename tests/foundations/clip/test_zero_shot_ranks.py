@@ -1,4 +1,4 @@
-"""Several processes over gloo give what one process gives."""
+"""Several processes over gloo give the same as one process."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -46,7 +46,7 @@ def scored(root):
 
 
 def gradients(root):
-    """Norms of every trained parameter's gradient, per head, through DDP when there are ranks."""
+    """Norms of every trained parameter's gradient, per head, through DDP if there are several ranks."""
     model = load_clip(save_clip(root, seed=0), CPU)
     vectors = ClassVectors(model)
     result = {}

@@ -1,4 +1,4 @@
-"""Alpha by block: t on average, within [0, 1], any alphas with that mean reached, equal leads the lerp to the bit."""
+"""Alpha by block: t on average, within [0, 1]; any alphas with that mean are reached; equal leads are the lerp."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""LiNeS: its equation layer by layer, the lerp at gamma = 1 to the bit, and what it does where there is no depth."""
+"""LiNeS: its equation layer by layer, the lerp at gamma = 1 to the bit, and models without depth."""
 
 import pytest
 import torch

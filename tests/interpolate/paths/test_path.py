@@ -1,4 +1,4 @@
-"""A path's text names it: it comes back from it to the bit; what a path gives is looked at; no torch to read one."""
+"""A path is rebuilt from its text to the bit; a path's results are checked; reading one imports no torch."""
 
 import subprocess
 import sys
@@ -65,7 +65,7 @@ def test_the_lerp_is_the_lerp() -> None:
 
 
 class Half(Path):
-    """Forgets names, or makes doubles of them."""
+    """Drops names, or makes tensors double precision."""
 
     doubles: bool
 

@@ -22,7 +22,7 @@ class HuberPenalty(Penalty):
 
     kind: Literal["huber"]
     width: PositiveFloat
-    """Distance from theta_0 up to which it is L2."""
+    """Distance from theta_0 up to which the penalty is L2."""
 
     instead_with_lora = "kind: l2_coupled"
 

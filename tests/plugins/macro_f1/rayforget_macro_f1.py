@@ -1,4 +1,4 @@
-"""The predicted class of each image -> the mean over classes of F1, which is no mean over images."""
+"""The predicted class of each image -> the mean over classes of F1, which is not a mean over images."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +9,10 @@ from rayforget.metrics.metric import Classes, Floats, Metric
 
 
 class MacroF1(Metric):
-    """F1 of class k is 2 t_k / (p_k + n_k): images that are rightly said to be k, that are said to be, that are.
+    """The F1 of class k is 2 t_k / (p_k + n_k), with the numbers of images rightly predicted as k, predicted as k, and
+    of k.
 
-    An image's result is the class that is predicted. A class that is neither there nor predicted has no F1.
+    An image's result is its predicted class. A class that is neither there nor predicted has no F1.
     """
 
     word = "macro F1"
@@ -23,13 +24,13 @@ class MacroF1(Metric):
         return logits.argmax(dim=-1)
 
     def own(self, results: Floats, weights: Floats, classes: Classes | None) -> tuple[Floats, ...]:
-        """Of each class that is there: whether it is predicted and right, and whether it is predicted."""
+        """For each existing class: whether it is predicted and right, and whether it is predicted."""
         assert classes is not None
         predicted = [(results == k) * weights for k in range(classes.max() + 1)]
         return (*(each * (classes == k) for k, each in enumerate(predicted)), *predicted)
 
     def common(self, weights: Floats, classes: Classes | None) -> tuple[Floats, ...]:
-        """Of each class whether it is the item's."""
+        """For each class whether it is the item's."""
         assert classes is not None
         return tuple((classes == k) * weights for k in range(classes.max() + 1))
 

@@ -1,6 +1,6 @@
-"""Two layers on pictures of 8 x 8 pixels, the same classes for every task: a kind of foundations in one file.
+"""Two layers on pictures of 8 x 8 pixels, with the same classes for every task: a kind of foundation in one file.
 
-The file imports torch where a space is not only read; a larger kind puts what needs torch into files of its own.
+The file imports torch only inside functions that need it; a larger kind puts these into files of their own.
 """
 
 import hashlib
@@ -18,14 +18,14 @@ from rayforget.space.frozen import Problem
 
 
 class Pixels(FoundationConfig):
-    """A network of two layers, of random weights."""
+    """A network of two layers with random weights."""
 
     kind: Literal["pixels"]
     model: Literal["random"]
     classes: PositiveInt
-    """Classes that all tasks have."""
+    """Number of classes of all tasks."""
     width: PositiveInt = 16
-    """Numbers between the layers."""
+    """Width of the hidden layer."""
 
 
 class PixelsKind(Kind[Pixels, Any]):

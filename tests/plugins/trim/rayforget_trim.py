@@ -1,4 +1,4 @@
-"""A path that takes the largest changes alone: the trimming of TIES-merging (Yadav et al. 2023, arXiv:2306.01708).
+"""A path that takes only the largest changes: the trimming of TIES-merging (Yadav et al. 2023, arXiv:2306.01708).
 
     theta(t) = theta_0 + t * m * (theta_1 - theta_0)
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Trim(Path):
-    """theta_0, and of each tensor the share `keep` of its changes that are largest."""
+    """theta_0 with only the largest changes of each tensor, a share `keep` of them."""
 
     keep: Annotated[float, Field(gt=0, le=1)]
     """Share of a tensor's weights that change; 1 is the lerp."""
@@ -32,7 +32,7 @@ class Trim(Path):
         t: float,
         layers: "Mapping[str, Layer]",
     ) -> "dict[str, Tensor]":
-        """torch.lerp towards theta_1 where it is far enough away, theta_0 elsewhere."""
+        """torch.lerp towards theta_1 for the weights that change, theta_0 elsewhere."""
         import torch
 
         found = {}

@@ -63,7 +63,7 @@ def cubic(distance: torch.Tensor) -> torch.Tensor:
 
 
 def resampling(scale: float, offset: float, size: int) -> torch.Tensor:
-    """Row o: weights of the input's pixels in output pixel o; pixels beyond the edge are the edge's."""
+    """Row o: the weights of the input's pixels in output pixel o; pixels beyond the edge count as the edge's."""
     weights = torch.zeros(size, size, dtype=torch.float64)
     for out in range(size):
         place = ((scale * ((2 * out + 1) / size - 1) + offset + 1) * size - 1) / 2

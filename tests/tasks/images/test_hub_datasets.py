@@ -86,7 +86,7 @@ def test_wrong_columns_are_named(tmp_path, picture):
 
 
 def test_missing_data_is_an_error_that_says_how_to_get_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # else it tries for 20 s
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # otherwise it tries for 20 s
     with pytest.raises(TaskError, match="no such folder"):
         DatasetImages(source(tmp_path / "none"))
     with pytest.raises(TaskError, match=r"download it once: .*load_dataset\('nobody/nothing', 'small', split='test'\)"):

@@ -1,4 +1,4 @@
-"""What a node remembers of contents is never trusted over what it can tell of the files."""
+"""A node never trusts the contents that it remembers over what it can tell from the files."""
 
 import multiprocessing
 import os
@@ -23,7 +23,7 @@ HOUR_NS = 3600 * 10**9
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """later() puts the clock an hour on: files that were written just now are old then."""
+    """later() puts the clock forward by an hour, so that files written just now count as old."""
     real = time.time_ns
 
     def put_on() -> None:
@@ -128,7 +128,7 @@ def test_several_processes_write_at_once_and_the_file_stays_whole(tmp_path: Path
         writer.join()
     numbers = [1000 * each + place for each in range(3) for place in range(40)]
     hashes, found = known(tmp_path).look_up(stamps_of(*numbers))
-    assert found.sum() >= 40  # the last writer's own at least
+    assert found.sum() >= 40  # at least the last writer's own
     assert (hashes[found] == hashes_of(*numbers)[found]).all()
     assert [path.name for path in (tmp_path / "hashes").iterdir()] == [known(tmp_path).path.name]
 
@@ -137,7 +137,7 @@ def test_a_file_that_was_just_written_or_lies_in_the_future_has_no_stamp(tmp_pat
     file = tmp_path / "a"
     file.write_bytes(b"x")
     assert file_stamp(file) is None
-    os.utime(file, ns=(0, 0))  # an old time of modification: the inode's own time tells
+    os.utime(file, ns=(0, 0))  # an old modification time, but a new inode time
     assert file_stamp(file) is None
     later()
     assert file_stamp(file) is not None
@@ -156,7 +156,7 @@ def test_size_time_inode_and_path_are_part_of_a_stamp(tmp_path: Path, later) -> 
     file.write_bytes(b"four")
     stamps.append(file_stamp(file))
     file.write_bytes(b"one")
-    os.utime(file, ns=times)  # size, time of modification and inode as they were
+    os.utime(file, ns=times)  # size, modification time and inode as they were
     stamps.append(file_stamp(file))
     other = tmp_path / "b"
     other.write_bytes(b"two")
@@ -181,7 +181,7 @@ def test_a_changed_file_is_read_again_and_its_neighbours_are_not(image_folder, p
     first = images_in(root, tmp_path).content_hashes(indices)
     files = sorted(root.glob("*/*"))
     files[1].write_bytes(picture(77))
-    os.chmod(files[0], 0o640)  # a new time of the inode: read again, though nothing of the content changed
+    os.chmod(files[0], 0o640)  # a new inode time: read again, though the content is the same
     opened: list[str] = []
     again = images_in(root, tmp_path)
     read = again.read
@@ -193,7 +193,7 @@ def test_a_changed_file_is_read_again_and_its_neighbours_are_not(image_folder, p
 
 
 def test_hashes_that_do_not_fit_the_files_are_forgotten(image_folder, tmp_path, later) -> None:
-    """As on a file system that does not tell of changes: the store says one thing, the images another."""
+    """As on a file system that does not record changes: the store says one thing, the images another."""
     from test_pixels import Squeeze
 
     root, indices = image_folder("set", {"a": 3}), np.arange(3)

@@ -9,7 +9,7 @@ from rayforget.tasks.images.labelled import LabelledImages, label_by_name
 
 
 class Listed:
-    """A source of short texts that counts what is read."""
+    """A source of short texts that counts reads."""
 
     def __init__(self, labels: list[int], class_names: tuple[str, ...] | None = None) -> None:
         self.class_names = class_names

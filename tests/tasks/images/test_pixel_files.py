@@ -14,7 +14,7 @@ def image(value: int) -> np.ndarray:
 
 
 def accept(_: Mapping[int, str]) -> None:
-    """Any number of broken items."""
+    """Accepts any number of broken items."""
 
 
 @pytest.mark.parametrize("count", [1, 9, 10, 101])

@@ -19,7 +19,7 @@ from rayforget.tasks.images.pixels import pixel_set
 
 @dataclass
 class Squeeze:
-    """Resizes to 4 x 5 pixels and counts what it has done."""
+    """Resizes to 4 x 5 pixels and counts its calls."""
 
     key: str = "squeeze 1"
     shape: tuple[int, int, int] = (3, 4, 5)
@@ -33,7 +33,7 @@ class Squeeze:
 
 @dataclass
 class Pair:
-    """A folder, its source, and a call with short arguments."""
+    """A folder, its source, and a call with few arguments."""
 
     root: Path
     cache: Path
@@ -104,7 +104,7 @@ def test_the_border_crop_comes_before_the_decoder_and_names_another_set(pair):
     whole = pair.decode(Squeeze(shape=(3, 5, 8)))
     images = LabelledImages(FolderImages(pair.root), border=2)
     cropped = pixel_set(images, range(5), Squeeze(shape=(3, 5, 8)), pair.cache, max_broken=0, what="t")
-    file = Image.open(images.name(0))  # 12 x 9: without the border as large as the decoder's output
+    file = Image.open(images.name(0))  # 12 x 9: as large as the decoder's output once the border is off
     assert (cropped.pixels[0] == np.asarray(file).transpose(2, 0, 1)[:, 2:-2, 2:-2]).all()
     assert not (cropped.pixels == whole.pixels).all()
 

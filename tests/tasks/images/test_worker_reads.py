@@ -1,4 +1,4 @@
-"""A worker that starts on a node where the pixels are cached opens no image: counted in fresh processes."""
+"""A worker that starts on a node with cached pixels opens no image: counted in fresh processes."""
 
 import io
 import json
@@ -100,7 +100,7 @@ def dataset_of(root: Path, pictures: list[bytes]) -> dict[str, Any]:
     ("make", "opens"),
     [
         (folder_of, 0),
-        (shards_of, 2),  # the headers and labels of each are read, the images are not
+        (shards_of, 2),  # headers and labels of each are read, images are not
         pytest.param(dataset_of, None, marks=pytest.mark.slow),
     ],
     ids=["folder", "shards", "data set"],
@@ -109,7 +109,7 @@ def test_a_second_worker_opens_no_image(tmp_path: Path, picture: Any, make: Any,
     source = make(tmp_path / "data", [picture(number) for number in range(NUM_IMAGES)])
     if make is dataset_of:
         start_worker(tmp_path, source)  # the library makes its own copy
-    time.sleep(2.1)  # files that were written just now are not remembered
+    time.sleep(2.1)  # files written just now are not remembered
     first, second = start_worker(tmp_path, source), start_worker(tmp_path, source)
     assert first["items"] == second["items"]
     assert first["reads"] >= NUM_IMAGES

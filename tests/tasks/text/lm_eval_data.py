@@ -96,7 +96,7 @@ DOCUMENTS: dict[str, Callable[[int], dict[str, Any]]] = {
     "wikitext": lambda i: {"page": f" = {word(i)} = \n The {word(i)} 's {i} @,@ 000 " + "long " * (5 * i)},
 }
 SPLIT = {"lambada_openai": "test", "ifeval": "train"} | dict.fromkeys(("arc_challenge_chat", "wikitext"), "test")
-"""The split of each task's data that is asked for here; validation elsewhere."""
+"""The split of each task's data that is used here; validation for the others."""
 CHOOSING = [name for name in DOCUMENTS if name not in ("arc_challenge_chat", "ifeval", "lambada_openai", "wikitext")]
 
 

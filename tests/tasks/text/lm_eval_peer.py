@@ -1,4 +1,4 @@
-"""lm-eval itself, for comparison: its HFLM with what it asks for written down, and a model made of hashes."""
+"""lm-eval itself, for comparison: its HFLM with its requests noted, and a model made of hashes."""
 
 import zlib
 from typing import Any
@@ -8,7 +8,7 @@ from lm_eval.models.huggingface import HFLM
 
 
 class NotingHFLM(HFLM):
-    """Writes down (context, continuation) ids, cut as HFLM cuts them, and answers nothing of use."""
+    """Notes (context, continuation) ids, cut as HFLM cuts them, and answers nothing of use."""
 
     def __init__(self, model: Any, tokenizer: Any, max_length: int) -> None:
         super().__init__(pretrained=model, tokenizer=tokenizer, max_length=max_length, device="cpu", batch_size=1)
@@ -27,7 +27,7 @@ def hashed(*texts: str) -> float:
 
 
 class HashedLM(LM):
-    """Log-likelihoods and answers that depend on the texts alone."""
+    """Log-likelihoods and answers that depend only on the texts."""
 
     def __init__(self, answers: tuple[str, ...] = ("a", "b")) -> None:
         super().__init__()

@@ -19,7 +19,7 @@ def document(task, **values) -> Document:
     ("answer", "index"), [(0, 0), (2, 2), ("A", 0), ("b", 1), ("C", 2), ("green", 1), (" green ", 1), ("B", 2)]
 )
 def test_an_answer_is_an_index_a_choice_or_a_letter(answer, index):
-    """`B` is one of the choices, which counts before the letter."""
+    """`B` is one of the choices, which takes precedence over the letter."""
     made = document(CHOICE, **{**QUESTION, "answer": answer})
     assert made.values["answer"] == index
     assert made.answer == QUESTION["choices"][index]

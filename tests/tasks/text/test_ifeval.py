@@ -1,4 +1,4 @@
-"""ifeval, whose answers may have 1280 tokens, at the settings of search_spaces/galactica_medical.yaml."""
+"""ifeval, whose answers may have 1280 tokens, with the settings of search_spaces/galactica_medical.yaml."""
 
 import copy
 from pathlib import Path
@@ -26,14 +26,14 @@ ANSWER = 1280
 
 @pytest.fixture(autouse=True)
 def _nltk_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The instructions that are tried here need none of its resources."""
+    """The instructions tried here need none of nltk's resources."""
     nltk = pytest.importorskip("nltk")
     monkeypatch.setattr(nltk.data, "find", lambda place: place)
 
 
 @pytest.fixture
 def space_of(tmp_path: Path):
-    """The space itself over a local file of ifeval's schema and a random model of Galactica's 2048 positions."""
+    """The space itself over a local file with ifeval's schema and a random model with Galactica's 2048 positions."""
 
     def load(count: int = 6, first: int = 0):
         model = save_lm(tmp_path / "model", "opt", galactica=True, positions=2048)

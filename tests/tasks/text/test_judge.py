@@ -62,7 +62,7 @@ def judged_by_us(task, tmp_path, split="val"):
 
 
 def judged_by_lm_eval(task, name, metric, path, split="val"):
-    """Per document, what lm_eval.evaluate logs for the very same documents."""
+    """Per document, what lm_eval.evaluate logs for the same documents."""
     from datasets import Dataset
     from lm_eval.evaluator import evaluate
 
@@ -77,7 +77,7 @@ def judged_by_lm_eval(task, name, metric, path, split="val"):
 
 
 WITHOUT_NORM = ("boolq", "commonsense_qa", "pubmedqa", "social_iqa", "winogrande")
-"""Of `CHOOSING`, the tasks that do not ask for acc_norm."""
+"""The tasks of `CHOOSING` that do not ask for acc_norm."""
 
 
 def test_the_tasks_without_acc_norm_are_these():
@@ -102,7 +102,7 @@ def test_items_and_score_are_those_of_lm_eval(tmp_path, name, metric):
 
 
 def test_the_hashed_model_makes_ties():
-    """The first of equal choices is right or wrong, as with lm-eval; without ties the test above would not see it."""
+    """The first of equal choices is right or wrong, as in lm-eval; without ties the test above would not see it."""
     values = [LM.loglikelihood([type("R", (), {"args": (str(i), "x")})])[0][0] for i in range(30)]
     assert len(set(values)) < 13
 
@@ -148,7 +148,7 @@ def test_likelihood_is_that_of_the_right_choice_by_its_bytes(tmp_path, name):
 
 
 def test_rolling_texts_count_the_bytes_that_their_task_counts(tmp_path):
-    """wikitext counts those of the page before it was cleaned; lm-eval's score is the same sum over the same bytes."""
+    """wikitext counts the bytes of the page before cleaning; lm-eval's score is the same sum over the same bytes."""
     path = write(tmp_path, "wikitext", 9)
     task = resolve_text_tasks({"t": lm_eval_task(path, "wikitext", "likelihood")})["t"]
     _, (items, weights) = judged_by_us(task, tmp_path)

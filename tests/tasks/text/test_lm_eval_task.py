@@ -13,7 +13,7 @@ from rayforget.tasks.text.lm_eval_task import lm_eval_documents, load_lm_eval_ta
 
 @pytest.fixture(autouse=True)
 def _no_network(tmp_path, monkeypatch):
-    """Any attempt to reach a network fails the test, though the libraries are told nothing of it."""
+    """Fails on any attempt to reach a network, of which the libraries are told nothing."""
 
     def refuse(*_, **__):
         raise AssertionError("the network was asked")

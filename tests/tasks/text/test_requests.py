@@ -49,7 +49,7 @@ def asked(task, tmp_path, *, bos=False, max_length=64, split="val", prefix_token
 
 
 def pairs_of(requests):
-    """(tokens, where the continuation begins) of each pair."""
+    """(tokens, start of the continuation) of each pair."""
     pairs = requests.pairs
     spans = pairwise(pairs.starts.tolist())
     return [
@@ -216,7 +216,7 @@ def test_items_that_lose_context_are_counted(own, tmp_path, kind, max_length):
     whole, found = (asked(task, tmp_path, max_length=length) for length in (4096, max_length))
     assert whole.facts["cut_items"] == 0
     starts = whole.judge._request_starts
-    long = np.diff(whole.pairs.starts) > max_length + 1  # one pair per request where nothing is cut
+    long = np.diff(whole.pairs.starts) > max_length + 1  # one pair per request if nothing is cut
     assert found.facts["cut_items"] == sum(long[a:b].any() for a, b in pairwise(starts))
     assert (found.facts["cut_items"] > 0) == (max_length < 512)
 

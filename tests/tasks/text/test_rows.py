@@ -101,7 +101,7 @@ def test_missing_data_and_columns_are_named(tmp_path):
 
 
 def test_a_data_set_that_is_not_here_names_the_command_that_downloads_it(monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # else it tries for 20 s
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # otherwise it tries for 20 s
     with pytest.raises(TaskError, match=r"download it once: .*load_dataset\('nobody/nothing', split='test'\)"):
         read_rows(TextDatasetSource(kind="dataset", path="nobody/nothing", split="test"))
 

@@ -20,7 +20,7 @@ from rayforget.tasks.text.resolve import check_overlaps, resolve_text_tasks
 
 @pytest.fixture
 def rows(tmp_path):
-    """rows(name, numbers, ...) -> a file with one question for each number."""
+    """rows(name, numbers, ...) -> a file with one question per number."""
 
     def make(name, numbers, **others):
         path = tmp_path / f"{name}.jsonl"

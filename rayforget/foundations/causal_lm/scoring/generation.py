@@ -1,8 +1,8 @@
-"""A causal language model's weights and prompts -> greedy answers, in batches and with transformers' key-value cache.
+"""A causal language model's weights and prompts -> greedy answers, in batches, with transformers' key-value cache.
 
-An answer ends before the first of its prompt's `until` texts, before an end token, or after `max_new_tokens`: what
-lm-eval's HFLM gives one prompt at a time with `do_sample=False`. Batches are filled up on the left, and rounding can
-turn a step at which two tokens are equally likely; else an answer depends on no other prompt.
+An answer ends before the first of its prompt's `until` texts, before an end token, or after `max_new_tokens`, as
+lm-eval's HFLM gives it one prompt at a time with `do_sample=False`. Batches are padded on the left, and rounding can
+flip a step at which two tokens are equally likely; otherwise an answer depends on no other prompt.
 """
 
 from collections.abc import Sequence
@@ -24,36 +24,36 @@ from rayforget.heartbeat import beat
 from rayforget.tasks.text.types import Generations
 
 _LOOK_BACK = 2
-"""Tokens beyond those of an `until` text in which it is looked for: it may be written with other tokens."""
+"""Tokens searched for an `until` text beyond its own number: it may be written with other tokens."""
 _LOOK_EVERY = 8
-"""Steps after which texts are looked at."""
+"""Steps between two searches for texts."""
 _CACHE_BYTES = {"cpu": 2**30, "cuda": 2**34}
-"""Of keys and values in fp32, by device: a step reads all weights for one token of each row, so rows are worth much."""
+"""Size of keys and values in fp32, by device. A step reads all weights for one token of each row, so rows pay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What a model goes on with."""
+    """A model's answers."""
 
     texts: tuple[str, ...]
     """Per prompt, in their order."""
     finite: NDArray[np.bool_]
-    """Per prompt, whether all logits were finite; a text means nothing otherwise."""
+    """Per prompt, whether all logits were finite; otherwise its text is meaningless."""
 
 
 @torch.inference_mode()
 def generate(model: CausalLm, theta: State, generations: Generations, *, batch_tokens: int) -> Answers:
-    """Answers to all prompts; the ranks share the batches, and every rank gets the whole result.
+    """Answers all prompts; the ranks share the batches, and every rank gets the whole result.
 
     Args:
         model: theta_0.
         theta: tensors that differ from theta_0, under canonical names.
-        generations: what is asked; the same on every rank. A prompt is cut on the left until its answer has room.
-        batch_tokens: prompts times the longest are at most so many, unless it is a single one. With their answers
-            they may be more, as long as their keys and values take little memory.
+        generations: the prompts, the same on every rank. A prompt is cut on the left until its answer has room.
+        batch_tokens: bounds the number of prompts times the longest, unless there is only one. With their answers they
+            may have more tokens, as long as their keys and values take little memory.
 
     Raises:
-        TaskError: an answer may be as long as the model's input, or longer.
+        TaskError: an answer may be at least as long as the model's input.
     """
     prompts = _fitted(generations, model.max_length)
     if not prompts:
@@ -66,7 +66,7 @@ def generate(model: CausalLm, theta: State, generations: Generations, *, batch_t
         cache_tokens=_CACHE_BYTES["cpu" if model.device.type == "cpu" else "cuda"] // _bytes_per_token(model),
         max_length=model.max_length,
     )
-    # A column more tells whether all was finite; tokens are kept plus 1, so that 0 is "no token".
+    # An additional column tells whether all was finite; tokens are kept plus 1, so that 0 is "no token".
     found = torch.zeros(len(prompts), max(generations.max_new_tokens) + 1, dtype=torch.int64)
     for numbers in portions[rank() :: world_size()]:
         answers, finite = _answer(model, weights, prompts, numbers, generations)
@@ -101,21 +101,22 @@ def _portions(
     cache_tokens: int,
     max_length: int,
 ) -> list[list[int]]:
-    """Which prompts are answered together, longest first.
+    """Groups the prompts to be answered together, longest first.
 
     Args:
-        prompts: their tokens.
-        answers: how long each answer may become.
-        batch_tokens: of the prompts, which are read at once.
-        cache_tokens: of prompts and answers, whose keys and values are kept; at least `batch_tokens` are.
-        max_length: of the model.
+        prompts: token ids of each.
+        answers: maximal length of each answer.
+        batch_tokens: bound on the tokens of the prompts, which are read at once.
+        cache_tokens: bound on the tokens of prompts and answers, whose keys and values are kept; at least
+            `batch_tokens` are.
+        max_length: the model's.
     """
     cache_tokens = max(cache_tokens, batch_tokens)
     order = sorted(range(len(prompts)), key=lambda number: (-len(prompts[number]) - answers[number], number))
     portions: list[list[int]] = []
     for number in order:
         wider = [*(portions[-1] if portions else []), number]
-        # The longest prompt and the longest answer may be of two different prompts; all rows go as far as their sum.
+        # The longest prompt and the longest answer may belong to different prompts; all rows go as far as their sum.
         read = max(len(prompts[each]) for each in wider)
         width = read + max(answers[each] for each in wider)
         fits = len(wider) * read <= batch_tokens and len(wider) * width <= cache_tokens
@@ -133,7 +134,7 @@ def _answer(
     numbers: Sequence[int],
     generations: Generations,
 ) -> tuple[list[list[int]], Bool[Tensor, " r"]]:
-    """Tokens of the answers of these prompts, and whether all logits were finite (on CPU)."""
+    """The tokens of these prompts' answers, and whether all logits were finite (on the CPU)."""
     width = max(len(prompts[number]) for number in numbers)
     tokens = torch.full((len(numbers), width), model.pad_token)
     seen = torch.zeros(len(numbers), width, dtype=torch.int64)
@@ -160,7 +161,7 @@ def _answer(
 
 
 class _Generate(nn.Module):
-    """transformers' `generate` as a forward, so that `functional_call` swaps the weights under it."""
+    """transformers' `generate` as a forward, so that `functional_call` swaps the weights."""
 
     def __init__(self, lm: nn.Module) -> None:
         super().__init__()
@@ -172,10 +173,10 @@ class _Generate(nn.Module):
 
 
 class _Watch:
-    """Looks on while a batch is generated: says which rows are done, and notes logits that are not finite.
+    """Watches the generation of a batch: tells which rows are done, and notes logits that are not finite.
 
-    What ends a row is kept on the device. Texts are looked at every few steps and at the end alone: to see one, the
-    device's work has to be waited for. An answer that went on behind its `until` meanwhile is cut to the same token.
+    The state of the rows is kept on the device. Texts are searched every few steps and at the end, since that has to
+    wait for the device. An answer that meanwhile went on past its `until` is cut at the same token.
     """
 
     def __init__(self, model: CausalLm, generations: Generations, numbers: Sequence[int], width: int) -> None:
@@ -196,7 +197,7 @@ class _Watch:
         self.finite = torch.ones(len(numbers), dtype=torch.bool, device=model.device)
 
     def look(self, input_ids: Int[Tensor, "r l"], scores: Float[Tensor, "r v"]) -> Float[Tensor, "r v"]:
-        """A logits processor that changes nothing; -inf is how others forbid a token."""
+        """A logits processor that changes nothing; -inf is how other processors forbid a token."""
         broken = (scores.isnan() | (scores == torch.inf)).any(dim=1) | (scores == -torch.inf).all(dim=1)
         self.finite &= ~broken
         return scores
@@ -213,7 +214,7 @@ class _Watch:
         return self._done
 
     def lengths(self, input_ids: Int[Tensor, "r l"]) -> list[int]:
-        """How long each answer is, when all are written."""
+        """The length of each answer, once all are written."""
         self._look_for_texts(input_ids)
         lengths: list[int] = self._lengths.tolist()
         return lengths
@@ -227,13 +228,13 @@ class _Watch:
         for row, answer in enumerate(answers):
             last = min(self._looked_at, lengths[row])
             if not self._untils[row] or last <= before or not self._ends(row, answer, before + 1, last):
-                continue  # a text that a part spells is in the whole too
+                continue  # a text spelled by a part is also in the whole
             found = next((step for step in range(before + 1, last + 1) if self._ends(row, answer, step, step)), None)
             if found is not None:
                 self._lengths[row], self._done[row] = found, True
 
     def _ends(self, row: int, answer: list[int], first: int, last: int) -> bool:
-        """Whether one of the row's texts stands in its tokens `first` to `last` (from 1) and those shortly before."""
+        """Whether one of the row's texts is in its tokens `first` to `last` (from 1) and those shortly before."""
         text = self._tokenizer.decode(answer[max(0, first - self._windows[row]) : last])
         return any(until in text for until in self._untils[row])
 
@@ -243,7 +244,7 @@ class _Watch:
 
 
 def _bytes_per_token(model: CausalLm) -> int:
-    """Of keys and values in fp32, as far as the configuration tells; without it, as much as a large model's."""
+    """Bytes of keys and values in fp32, if the configuration tells them; else as many as a large model needs."""
     config: Any = model.head.lm.config
     layers, width, heads = (
         getattr(config, name, None) for name in ("num_hidden_layers", "hidden_size", "num_attention_heads")

@@ -1,11 +1,11 @@
 """A causal language model whose last layer is computed only for the tokens whose output is read.
 
-Of the last layer, keys and values are needed for every token, everything else for the few that predict something: one
-in several hundred where a long text has a short answer. That saves about three quarters of a layer, of four a fifth of
-all work, and changes results by rounding alone.
+In the last layer keys and values are needed for every token, everything else only for the few that predict something:
+one in several hundred if a long text has a short answer. That saves about three quarters of a layer, a fifth of all
+work in a model of four layers, and changes results only by rounding.
 
 It works through the key-value cache that every layer of transformers knows. The layer is called twice: first on all
-tokens, with a cache that keeps keys and values and goes no further; then on the few, with a cache that has them all.
+tokens, with a cache that keeps keys and values and then stops; then on the few, with a cache that has them all.
 """
 
 import inspect
@@ -24,7 +24,7 @@ from rayforget.foundations.causal_lm.head import CausalHead
 logger = logging.getLogger(__name__)
 
 _CACHE_NAMES = ("past_key_values", "layer_past")
-"""What layers call the cache among their arguments."""
+"""Names of the cache among a layer's arguments."""
 
 
 class _KeysMade(Exception):  # noqa: N818
@@ -32,7 +32,7 @@ class _KeysMade(Exception):  # noqa: N818
 
 
 class _Keys:
-    """Keeps the keys and values of the first call, and gives them to the second."""
+    """Keeps the keys and values of the first call for the second."""
 
     def __init__(self) -> None:
         self.kept: tuple[Tensor, Tensor] | None = None
@@ -52,7 +52,7 @@ class LastLayer:
 
     @contextmanager
     def only(self, columns: Int[Tensor, "r s"]) -> Iterator[None]:
-        """Within, the model's last hidden state is (r, s, d): of these columns of its rows."""
+        """Within the block the model's last hidden state has shape (r, s, d): only these columns of its rows."""
 
         def shorten(layer: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
             keys = _Keys()
@@ -82,7 +82,7 @@ _known: WeakKeyDictionary[CausalHead, LastLayer | None] = WeakKeyDictionary()
 
 
 def last_layer(head: CausalHead) -> LastLayer | None:
-    """The model's last layer, or None where the model does not work that way: tried out once per model."""
+    """The model's last layer, or None if the model does not work that way, which is tried once per model."""
     if head not in _known:
         found = _find(head)
         _known[head] = found if found is not None and _agrees(head, found) else None
@@ -107,7 +107,7 @@ def _find(head: CausalHead) -> LastLayer | None:
 
 @torch.no_grad()
 def _agrees(head: CausalHead, found: LastLayer) -> bool:
-    """Whether a few tokens get the features that they get without it, in plain rows and with a mask."""
+    """Whether a few tokens get the same features with and without it, in plain rows and with a mask."""
     device = next(head.parameters()).device
     tokens = torch.arange(3, 15, device=device).reshape(2, 6)
     positions = torch.arange(6, device=device).expand(2, 6)

@@ -1,12 +1,12 @@
-"""A causal language model's weights and batches of rows -> how likely each continuation is after its context.
+"""A causal language model's weights and batches of rows -> the likelihood of each continuation after its context.
 
     log p(continuation | context) = sum over its tokens of log p(token | all before it)
 
-Features are computed for whole rows, logits for the tokens alone that predict a continuation's, a piece at a time:
-(rows x length x vocabulary) exists nowhere. The softmax is in fp32, the sum over tokens in float64.
+Features are computed for whole rows, logits only for the tokens that predict a continuation's, piece by piece: (rows x
+length x vocabulary) never exists. The softmax is in fp32, the sum over tokens in float64.
 
-A log-likelihood depends on no other pair. Batch size, shared prefixes and the number of ranks change it by rounding
-alone (about 1e-6 per token); with the same batches it is the same to the last bit whatever the number of ranks.
+A log-likelihood depends on no other pair. Batch size, shared prefixes and the number of ranks change it only by
+rounding (about 1e-6 per token); with equal batches it is the same to the last bit whatever the number of ranks.
 """
 
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ from rayforget.heartbeat import beating
 from rayforget.tasks.text.types import PairResults, Pairs
 
 LOGITS_AT_ONCE = {"cpu": 2**22, "cuda": 2**28}
-"""By device. On a CPU 16 MiB in fp32: fits in a cache, and malloc gives the same memory again and again. On a GPU
-1 GiB: few large products, whose start costs nothing."""
+"""By device. On a CPU 16 MiB in fp32: fits into a cache, and malloc reuses the same memory. On a GPU 1 GiB: few large
+products, whose launches cost nothing."""
 
 
 def prepare_rows(model: CausalLm, pairs: Pairs, *, batch_tokens: int) -> tuple[RowBatch, ...]:
@@ -50,8 +50,8 @@ def log_likelihoods(model: CausalLm, theta: State, batches: Sequence[RowBatch], 
     Args:
         model: theta_0.
         theta: tensors that differ from theta_0, under canonical names.
-        batches: of `prepare_rows`; the same on every rank.
-        num_pairs: how many pairs they hold.
+        batches: from `prepare_rows`; the same on every rank.
+        num_pairs: number of pairs in them.
 
     Returns:
         A pair whose logits are not finite has a log-likelihood that is not finite.
@@ -78,9 +78,9 @@ def _answers(
 
     Args:
         model: theta_0.
-        weights: all that differ.
-        output: of the output layer alone, under its own names: the pieces need no others put in place.
-        batch: what is asked.
+        weights: all tensors that differ.
+        output: those of the output layer, under its own names, since the pieces need no others.
+        batch: the rows to evaluate.
     """
     features = _features(model, weights, batch)
     targets = batch.targets.to(model.device)
@@ -97,14 +97,14 @@ def _answers(
 
 
 def _output_weights(model: CausalLm, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The output layer's tensors among `weights`; where one is tied to the embedding it goes by that one's name."""
+    """The output layer's tensors among `weights`; one tied to the embedding is found under the embedding's name."""
     names = {id(tensor): name for name, tensor in model.head.named_parameters()}
     found = {own: names[id(tensor)] for own, tensor in model.head.output.named_parameters()}
     return {own: weights[name] for own, name in found.items() if name in weights}
 
 
 def _features(model: CausalLm, weights: dict[str, Tensor], batch: RowBatch) -> Float[Tensor, "t d"]:
-    """Features of each target's source."""
+    """The features at each target's source."""
     device = model.device
     columns, sources = batch.columns.to(device), batch.sources.to(device)
     inputs: dict[str, Tensor] = {"tokens": batch.tokens.to(device)}

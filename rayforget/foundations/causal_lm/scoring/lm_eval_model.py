@@ -20,14 +20,14 @@ from rayforget.tasks.text.requests import fitted, windows
 from rayforget.tasks.text.types import Generations, Pairs
 
 _MAX_NEW_TOKENS = 256
-"""Where a request says nothing; HFLM's default."""
+"""For requests that give no limit; HFLM's default."""
 
 
 class LmEvalModel(LM):  # type: ignore[misc]
-    """One theta (implements lm-eval's `LM`); lm-eval's own cache of answers is not keyed by weights: leave it off."""
+    """One theta (implements lm-eval's `LM`). Leave lm-eval's cache of answers off: its key ignores the weights."""
 
     def __init__(self, model: CausalLm, theta: State, *, batch_tokens: int = 4096) -> None:
-        """Takes weights.
+        """Wraps weights.
 
         Args:
             model: theta_0.
@@ -41,7 +41,7 @@ class LmEvalModel(LM):  # type: ignore[misc]
 
     @property
     def tokenizer_name(self) -> str:
-        """For lm-eval's fingerprint of its requests."""
+        """Identifies the tokenizer in lm-eval's fingerprint of its requests."""
         return str(self.tokenizer.name_or_path).replace("/", "__")
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
@@ -55,7 +55,7 @@ class LmEvalModel(LM):  # type: ignore[misc]
         return text
 
     def chat_template(self, chat_template: bool | str = False) -> str | None:
-        """What `apply_chat_template` follows."""
+        """The template that `apply_chat_template` follows."""
         return self.tokenizer.chat_template if chat_template else None
 
     def loglikelihood(self, requests: Sequence[Any], **_: Any) -> list[tuple[float, bool]]:
@@ -74,7 +74,7 @@ class LmEvalModel(LM):  # type: ignore[misc]
         """Greedy answers.
 
         Raises:
-            TaskError: a request wants answers drawn at random.
+            TaskError: a request asks for sampled answers.
         """
         from lm_eval.models.utils import normalize_gen_kwargs
 

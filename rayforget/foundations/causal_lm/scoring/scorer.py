@@ -1,7 +1,7 @@
 """Many language models -> their scores on every task; requests are tokenised and laid out in rows once for all models.
 
-The models are the outer loop and the rows the inner one: a large model's weights are then in place for a whole pass,
-and the rows are token ids in memory, which cost nothing to go through again.
+The models are the outer loop and the rows the inner one: a large model's weights then stay in place for a whole pass,
+and the rows are token ids in memory, which are cheap to read again.
 """
 
 import hashlib
@@ -33,16 +33,16 @@ class _Prepared:
 
 
 class LanguageScorer:
-    """Scores models on tasks on texts (implements `Scorer`)."""
+    """Scores models on tasks of texts (implements `Scorer`)."""
 
     def __init__(
         self, model: CausalLm, requests: Mapping[str, Callable[[Split], TaskRequests]], *, batch_tokens: int
     ) -> None:
-        """Nothing is tokenised yet: the requests of a split are made when it is first scored.
+        """Tokenises nothing yet: the requests of a split are made when it is first scored.
 
         Args:
             model: theta_0.
-            requests: by task, what is asked on a split; called once for each split, when it is first scored.
+            requests: task -> function that makes the requests on a split; called once per split.
             batch_tokens: tokens per forward pass.
         """
         self.tasks: Sequence[str] = tuple(requests)
@@ -52,14 +52,14 @@ class LanguageScorer:
 
     @property
     def identity(self) -> str:
-        """Hash over what besides weights and requests decides a score: architecture, tokenizer, lengths, batches."""
+        """Hash of what decides a score besides weights and requests: architecture, tokenizer, lengths, batches."""
         model = self._model
         tokens = [model.max_length, model.pad_token, model.eos_token, model.prefix_token]
         parts = [dict(model.config), tokenizer_identity(model.tokenizer), tokens, self._batch_tokens]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
     def items_hash(self, split: Split) -> str:
-        """One hash over all tasks' names, rules, documents and requests (prompts are in them), 32 hex digits."""
+        """One hash over all tasks' names, rules, documents and requests (including prompts), 32 hex digits."""
         digest = hashlib.sha256()
         for name in sorted(self.tasks):
             requests = self._prepared(name, split).requests
@@ -76,11 +76,11 @@ class LanguageScorer:
         return {name: self._prepared(name, split).requests.items_hash for name in self.tasks}
 
     def facts(self, split: Split) -> dict[str, Any]:
-        """Nothing: a text that cannot be read is an error."""
+        """Nothing: an unreadable text is an error."""
         return {}
 
     def counted(self, split: Split) -> dict[str, Mapping[str, int]]:
-        """By task, what was counted of its items: see `Score.facts`."""
+        """Task -> counts over its items; see `Score.facts`."""
         return {name: self._prepared(name, split).requests.facts for name in self.tasks}
 
     def score(self, thetas: Sequence[State], split: Split) -> list[Scored]:

@@ -1,21 +1,20 @@
-"""(context, continuation) pairs -> batches of token rows in which what pairs of one context share stands once.
+"""(context, continuation) pairs -> batches of token rows that hold only once what pairs with one context share.
 
-A group is the pairs of one context. Its row is the longest prefix that all of them share (the stem: at least the
-context), then the rest of each (the branches), side by side at equal positions; `causal_mask` keeps the branches from
-seeing each other:
+A group is the pairs of one context. Its row is their longest common prefix (the stem: at least the context), then the
+rest of each (the branches), side by side at equal positions; `causal_mask` keeps the branches from seeing each other:
 
     stem                    branch 1    branch 2
     Question : ... Answer : |  the sun  |  the moon and stars        (" the" is shared and belongs to the stem)
 
-A shared row needs a dense mask, and its branches look past each other, so pairs share only where that costs less than
-it saves: the windows of long texts, whose whole context is the beginning mark, are rows of their own.
+A shared row needs a dense mask, and attention is also computed between its branches, so pairs share a row only if that
+costs less than it saves: the windows of long texts, whose whole context is the beginning mark, get rows of their own.
 
 The last token of a pair is only predicted, so it is no input: pairs whose continuations are one token each (yes, no,
-maybe) leave the bare stem, which needs no mask. Pairs that share their context with no other, as where the contexts
-differ and the continuation is the same, are plain rows too.
+maybe) leave the bare stem, which needs no mask. Pairs that share their context with no other are plain rows too, e.g.
+if contexts differ and the continuation is the same.
 
 A pair longer than the model's `max_length` + 1 is cut on the left, as lm-eval's HFLM does it (its last token is no
-input): its context is another one then.
+input), which changes its context.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,38 +31,38 @@ from rayforget.heartbeat import beating
 from rayforget.tasks.text.types import Pairs
 
 FILLER = -1
-"""The sequence number of tokens that fill a row up."""
+"""The sequence number of padding."""
 
 _DENSE_FROM = 2048
-"""Tokens of a row from which on looking at all others costs as much as everything else that is done for a token; half
-of the others where the mask is the plain one. About 6 x the width of a transformer, of small ones less."""
+"""Length of a row, in tokens, from which attending to all others costs as much as all other work on a token; half of
+the others under a plain mask. About 6 x a transformer's width, less for small ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowBatch:
-    """Rows for one forward pass, and what is read from it; on CPU, never written to."""
+    """Rows for one forward pass, and what is read from it; on the CPU, read-only."""
 
     tokens: Int[Tensor, "r l"]
-    """Filled up on the right."""
+    """Padded on the right."""
     positions: Int[Tensor, "r l"] | None
-    """Each token's position in its own pair; None where the rows are plain: 0, 1, 2, ..."""
+    """Each token's position in its own pair; None if the rows are plain: 0, 1, 2, ..."""
     sequences: Int[Tensor, "r l"] | None
-    """0, and FILLER for fillers; None where the rows are plain."""
+    """0, and FILLER for padding; None if the rows are plain."""
     branches: Int[Tensor, "r l"] | None
-    """0 on the stem, else which branch; None where the rows are plain."""
+    """0 on the stem, else the number of the branch; None if the rows are plain."""
     columns: Int[Tensor, "r s"]
-    """Which tokens of each row predict something, ascending; filled up on the right with 0."""
+    """Columns of the tokens of each row that predict something, ascending; padded on the right with 0."""
     sources: Int[Tensor, " t"]
-    """Per target, the flat index row * s + k of the entry of `columns` that predicts it; repeats."""
+    """Per target, the flat index row * s + k of the entry of `columns` that predicts it; may repeat."""
     targets: Int[Tensor, " t"]
     """Token ids of all continuations."""
     pairs: NDArray[np.int64]
-    """Shape (t,): which pair a target belongs to."""
+    """Shape (t,): the pair of each target."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
-    """One group, not filled up."""
+    """One group, not padded."""
 
     tokens: NDArray[np.int64]
     positions: NDArray[np.int64]
@@ -83,7 +82,7 @@ class _Pair:
     tokens: NDArray[np.int64]
     """Cut to the model's length."""
     continuation: int
-    """Where in `tokens` it begins."""
+    """The index in `tokens` at which it begins."""
 
 
 def row_batches(
@@ -92,11 +91,11 @@ def row_batches(
     """All pairs, longest rows first; the same pairs and settings give the same batches.
 
     Args:
-        pairs: what is asked.
+        pairs: the pairs to lay out.
         max_length: the model's longest input, in tokens.
-        batch_tokens: a batch's rows times its longest row are at most so many, unless it is a single row.
-        filler: token id that rows are filled up with; nothing sees one.
-        share_prefixes: False puts every pair in a row of its own; for comparison.
+        batch_tokens: bounds a batch's rows times its longest row, unless it is a single row.
+        filler: token id for padding; no token sees it.
+        share_prefixes: False puts every pair into a row of its own, for comparison.
 
     Raises:
         TaskError: a pair has no context or no continuation, or a continuation is longer than the model's input.
@@ -129,10 +128,10 @@ def _cut(pairs: Pairs, number: int, max_length: int) -> _Pair:
 
 
 def _groups(kept: Sequence[_Pair], room: int) -> list[list[_Pair]]:
-    """Pairs of equal contexts together, in the order of their first, while that is cheaper than a row for each.
+    """Groups pairs of equal contexts, in the order of their first, while that is cheaper than a row for each.
 
-    The branches of a group take at most `room` tokens; without room every pair is a group of its own. So a shared row
-    is at most twice as long as the model's input.
+    The branches of a group take at most `room` tokens, so that a shared row is at most twice as long as the model's
+    input; without room every pair is a group of its own.
     """
     groups: list[list[_Pair]] = []
     current: dict[bytes, int] = {}
@@ -151,7 +150,7 @@ def _groups(kept: Sequence[_Pair], room: int) -> list[list[_Pair]]:
 
 
 def _pays(pair: _Pair, taken: int, branch: int) -> bool:
-    """Whether another branch costs no more than a plain row of its own: linear work, and looking at other tokens."""
+    """Whether another branch costs no more than a plain row of its own: linear work, and attention to other tokens."""
     if branch == 0:
         return True
     if pair.continuation == 1:  # the beginning mark alone
@@ -171,7 +170,7 @@ def _row(group: Sequence[_Pair]) -> _Row:
             tokens.append(rest)
             positions.append(np.arange(stem, stem + len(rest)))
             branches.append(np.full(len(rest), branch))
-        # Where in the row each of the pair's own tokens stands.
+        # Columns in the row of each of the pair's own tokens.
         columns = np.concatenate([np.arange(stem), np.arange(column, column + len(rest))])
         sources.append(columns[pair.continuation - 1 :])
         targets.append(pair.tokens[pair.continuation :])
@@ -190,7 +189,7 @@ def _row(group: Sequence[_Pair]) -> _Row:
 
 
 def _shared_prefix(sequences: Sequence[NDArray[np.int64]]) -> int:
-    """Length of the longest prefix of all."""
+    """Length of the longest common prefix."""
     length = min(len(sequence) for sequence in sequences)
     differs = np.zeros(length, dtype=np.bool_)
     for sequence in sequences[1:]:
@@ -199,7 +198,7 @@ def _shared_prefix(sequences: Sequence[NDArray[np.int64]]) -> int:
 
 
 def _portions(rows: Sequence[_Row], batch_tokens: int) -> Iterator[Sequence[_Row]]:
-    """Consecutive rows, the first of each portion being its longest."""
+    """Consecutive rows; the first of each portion is its longest."""
     first = 0
     while first < len(rows):
         count = max(1, batch_tokens // len(rows[first].tokens))

@@ -9,7 +9,7 @@ from torch import Tensor
 from rayforget.tasks.resolved import ResolvedTask
 
 Groups = tuple[tuple[int, ...], ...]
-"""Per label, the rows of the class vectors that stand for it."""
+"""Per label, the rows of its class vectors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class Classifier:
 
     vectors: Float[Tensor, "rows d"]
     groups: Int[Tensor, "labels g"] | None
-    """Per label its rows, shorter lists filled up with their first; None where row c is label c."""
+    """Per label its rows, shorter lists padded with their first; None if row c is label c."""
 
     def logits(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n labels"]:
         """Per label the largest inner product of one of its vectors with the feature."""
@@ -31,7 +31,7 @@ class Classifier:
 
 
 def restrict(vectors: Float[Tensor, "rows d"], groups: Groups | None) -> Classifier:
-    """The classifier of a task whose label c is served by the rows `groups[c]`; None takes row c for label c."""
+    """The classifier of a task whose label c has the rows `groups[c]`; None means that label c has row c."""
     if groups is None or groups == tuple((row,) for row in range(len(vectors))):
         return Classifier(vectors=vectors, groups=None)
     if all(len(rows) == 1 for rows in groups):
@@ -41,15 +41,15 @@ def restrict(vectors: Float[Tensor, "rows d"], groups: Groups | None) -> Classif
 
 
 def filled(groups: Groups) -> Int[Tensor, "labels g"]:
-    """Every label's rows, shorter lists filled up with their first, so that their maximum stays what it is."""
+    """Every label's rows, shorter lists padded with their first, which leaves their maximum unchanged."""
     longest = max(len(rows) for rows in groups)
     return torch.tensor([[*rows, *[rows[0]] * (longest - len(rows))] for rows in groups])
 
 
 def groups_within(task: ResolvedTask, speciality: ResolvedTask) -> Groups | None:
-    """The speciality's rows that stand for each of a task's labels; None where its classifier does not serve the task.
+    """The speciality's rows for each of a task's labels; None if its classifier does not serve the task.
 
-    It serves a task when it has all of its classes and the task asks for no prompts of its own.
+    It serves a task if it has all of its classes and the task asks for no prompts of its own.
     """
     rows = task.indices_within(speciality)
     if rows is None or task.templates != speciality.templates:

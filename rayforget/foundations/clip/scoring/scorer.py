@@ -1,6 +1,6 @@
 """Many CLIP models -> their scores on every task, in one pass over the decoded images.
 
-Which class vectors score which task, where theta may differ from theta_0 in any tensor:
+Which class vectors score which task, if theta may differ from theta_0 in any tensor:
 
 | recipe's head | the speciality's classes, or some of them, in its prompts | other tasks |
 |---|---|---|
@@ -8,13 +8,14 @@ Which class vectors score which task, where theta may differ from theta_0 in any
 | trained | theta's `head.weight` | theta's text tower |
 | text | theta's text tower | theta's text tower |
 
-A text tower runs only for a theta that holds tensors of it; else theta_0's class vectors serve, made once per process.
+A text tower runs only for a theta that holds tensors of it; otherwise theta_0's class vectors serve, made once per
+process.
 
-An item's result is what the task's metric makes of its logits: for accuracy whether the argmax is its label. It depends
-on no other item. Batch size and number of ranks
-change features by rounding alone (about 1e-6); a result can only differ where the best two classes are that close.
-With the same batch size and number of ranks, scores are the same to the last bit. An item whose features, or whose
-task's class vectors, are not finite has no result, and then the whole model has no scores.
+The task's metric makes an item's result of its logits: for accuracy, whether the argmax is its label. It depends on no
+other item. Batch size and number of ranks change features only by rounding (about 1e-6); a result can only differ if
+the best two classes are that close. With equal batch size and number of ranks, scores are the same to the last bit. An
+item without finite features, or whose task's class vectors are not finite, has no result, and then the whole model has
+no scores.
 """
 
 import hashlib
@@ -58,13 +59,13 @@ class ZeroShotScorer:
         head: Head | None,
         batch_size: int,
     ) -> None:
-        """Nothing is decoded yet: the pixels of a split are asked for when it is first scored.
+        """Decodes nothing yet: the pixels of a split are requested when it is first scored.
 
         Args:
             model: theta_0.
             vectors: its class vectors.
-            tasks: what is scored, by name.
-            pixels: the decoded split of a task; asked for when it is first scored.
+            tasks: the tasks to score, by name.
+            pixels: returns the decoded split of a task; called when it is first scored.
             speciality: name of the task that is trained on.
             head: the recipe's; None scores models that no recipe trained.
             batch_size: images per forward pass.
@@ -78,9 +79,9 @@ class ZeroShotScorer:
 
     @property
     def identity(self) -> str:
-        """Hash over what besides weights and items decides a score: architecture, preprocessing, prompts, head, metric.
+        """Hash of what decides a score besides weights and items: architecture, preprocessing, prompts, head, metric.
 
-        Accuracy goes without saying: so what was scored by it before there were other metrics is still known.
+        Accuracy is left out of it, so that scores cached before there were other metrics are still found.
         """
         tasks = [
             [name, task.class_ids, task.class_names, task.class_groups, task.templates, *self._named_metric(name)]
@@ -109,7 +110,7 @@ class ZeroShotScorer:
         return broken_facts({name: self._pixels(name, split).broken for name in self.tasks})
 
     def counted(self, split: Split) -> dict[str, dict[str, int]]:
-        """Nothing: of images none is cut, those that cannot be read are counted when a set is made."""
+        """Nothing: no image is cut, and unreadable ones are counted when a set is made."""
         return {}
 
     def score(self, thetas: Sequence[State], split: Split) -> list[Scored]:
@@ -142,12 +143,12 @@ class ZeroShotScorer:
     def _pass(
         self, sets: Sequence[PixelSet], thetas: Sequence[State], classifiers: Sequence[Sequence[Classifier]]
     ) -> tuple[Tensor, list[list[int]]]:
-        """Per model and item its result (float32, on CPU); per model and task how many items are not finite."""
+        """Per model and item its result (float32, on the CPU); per model and task the number of items not finite."""
         weights = [self._model.visual_weights(theta) for theta in thetas]
         total = num_items(sets)
         sound = [[each.vectors.isfinite().all() for each in of_tasks] for of_tasks in classifiers]
-        # A column more per task counts what is not finite, so that a single all-reduce tells all ranks everything; an
-        # item's result is on one rank and 0 on the others, and counts below 2^24 are exact.
+        # An additional column per task counts what is not finite, so that a single all-reduce tells all ranks
+        # everything; an item's result is on one rank and 0 on the others, and counts below 2^24 are exact.
         results = torch.zeros(len(thetas), total + len(sets), dtype=torch.float32, device=self._model.device)
         for batch in pixel_batches(sets, self._batch_size, rank=rank(), world_size=world_size()):
             beat("score images", batch.first, total)
@@ -165,7 +166,7 @@ class ZeroShotScorer:
         return results[:, :total].cpu(), results[:, total:].int().tolist()
 
     def _classifiers(self, theta: State) -> list[Classifier]:
-        """Per task, in the order of `tasks`."""
+        """One classifier per task, in the order of `tasks`."""
         if HEAD in theta and self._head != "trained":
             raise FoundationError(f"{HEAD} belongs to models trained with head: trained, not with {self._head}")
         text_weights = self._model.text_weights(theta)
