@@ -8,6 +8,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,18 @@ def _write(family: str, texts: Mapping[str, str]) -> None:
 
 def stale_sections() -> list[str]:
     """Sections whose name is no string in any test, and fits no f-string that a test calls something with."""
+    names, patterns = _names()
+    live = re.compile("|".join(sorted(patterns)))
+    return [
+        f"{path.name}: {case}"
+        for path in sorted(MESSAGES.glob("*.txt"))
+        for case in sections(path.stem)
+        if case not in names and not live.fullmatch(case)
+    ]
+
+
+@cache
+def _names() -> tuple[set[str], set[str]]:
     names: set[str] = set()
     patterns: set[str] = set()
     for path in TESTS.rglob("*.py"):
@@ -71,10 +84,4 @@ def stale_sections() -> list[str]:
                     parts = [part.value if isinstance(part, ast.Constant) else None for part in argument.values]
                     if sum(len(part or "") for part in parts) >= 5:  # `{a}: {b}` would fit any
                         patterns.add("".join(".+" if part is None else re.escape(part) for part in parts))
-    live = re.compile("|".join(sorted(patterns)))
-    return [
-        f"{path.name}: {case}"
-        for path in sorted(MESSAGES.glob("*.txt"))
-        for case in sections(path.stem)
-        if case not in names and not live.fullmatch(case)
-    ]
+    return names, patterns

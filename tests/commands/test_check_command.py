@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from command_types import Run, Says
-from tiny_clip import save_clip
 
 FULL = "  full: {}\n"
 
@@ -65,6 +64,8 @@ def test_a_proximal_strength_out_of_all_proportion_is_noted(says: Says, folders:
 @pytest.fixture
 def tiny(folders: Path) -> Path:
     """The space file with a model that is quickly loaded."""
+    from tiny_clip import save_clip  # imports torch
+
     folders.write_text(folders.read_text().replace("builtin", save_clip(folders.parent / "model").model))
     return folders
 

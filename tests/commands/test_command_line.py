@@ -119,13 +119,12 @@ def test_a_damaged_space_and_one_of_a_newer_version_are_one_line(run: Run, recor
     golden_text.check("commands", "any command: the space of a sweep is damaged", "\n".join(said), replace)
 
 
-@pytest.mark.parametrize("port", ["0", "65536"])
-def test_a_port_that_cannot_be_is_refused(port: str, says: Says, recorded: Path) -> None:
-    assert says(f"ui: port {port}", "ui", "whole", "--port", port) == 2
-
-
-def test_ui_without_a_mirror_says_how_to_make_one(says: Says, recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ui_refuses_a_port_that_cannot_be_and_says_how_to_make_a_mirror(
+    says: Says, recorded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for port in (0, 65536):
+        assert says(f"ui: port {port}", "ui", "whole", "--port", port) == 2
     assert says("ui: nothing is mirrored", "ui", "whole") == 2
 
 

@@ -134,13 +134,20 @@ def test_a_sweep_with_nothing_left_is_known_to_be_finished(tmp_path: Path) -> No
     assert resumed.settle()
 
 
-def test_a_finished_sweep_is_reported_and_zero(tmp_path: Path) -> None:
-    assert close("sweep ends: finished", worked_through(tmp_path), finished=True) == 0
-    assert (tmp_path / "s" / "report" / "frontier.html").is_file()
-
-
-def test_an_interrupted_sweep_says_how_to_go_on(tmp_path: Path) -> None:
-    assert close("sweep ends: interrupted", worked_through(tmp_path), finished=False) == INTERRUPTED
+def test_whatever_ends_a_sweep_what_is_recorded_is_reported_then_what_is_wrong_and_how_to_go_on(
+    tmp_path: Path,
+) -> None:
+    agenda, report = worked_through(tmp_path), tmp_path / "s" / "report"
+    assert close("sweep ends: finished", agenda, finished=True) == 0
+    assert (report / "frontier.html").is_file()
+    assert close("sweep ends: interrupted", agenda, finished=False) == INTERRUPTED
+    report.rename(tmp_path / "away")
+    report.write_text("in the way")
+    assert close("sweep ends: finished, the report cannot be written", agenda, finished=True) == 1
+    agenda.halted = "OSError: [Errno 28] No space left on device: [bold]x[/bold]"
+    assert close("sweep ends: halted, the report cannot be written", agenda, finished=False) == 1
+    report.unlink()
+    assert close("sweep ends: halted", agenda, finished=False) == 1
 
 
 @pytest.mark.parametrize("place", ["run", "report"])
@@ -163,17 +170,3 @@ def test_a_ctrl_c_that_nobody_catches_says_how_to_go_on(
         signal.signal(signal.SIGINT, before)
     assert code == INTERRUPTED
     golden_text.check("commands", f"sweep: Ctrl-C in its {place}", capsys.readouterr().out, {str(tmp_path): "HERE"})
-
-
-def test_a_broken_sweep_is_reported_then_its_error_then_how_to_go_on(tmp_path: Path) -> None:
-    agenda = worked_through(tmp_path)
-    agenda.halted = "OSError: [Errno 28] No space left on device: [bold]x[/bold]"
-    assert close("sweep ends: halted", agenda, finished=False) == 1
-
-
-def test_a_storage_that_takes_no_report_is_said_and_hides_nothing(tmp_path: Path) -> None:
-    agenda = worked_through(tmp_path)
-    (tmp_path / "s" / "report").write_text("in the way")
-    assert close("sweep ends: finished, the report cannot be written", agenda, finished=True) == 1
-    agenda.halted = "OSError: no space"
-    assert close("sweep ends: halted, the report cannot be written", agenda, finished=False) == 1

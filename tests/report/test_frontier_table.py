@@ -1,6 +1,7 @@
 """The frontier in the layout of MLflow's tables."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from summaries import make_paths_summary, make_summary
@@ -9,8 +10,9 @@ from rayforget.frontier.summary import Summary
 from rayforget.report.terminal.frontier_table import frontier_as_table
 
 
-@pytest.mark.parametrize("summary", [make_summary("half tested"), make_paths_summary()], ids=["lerp", "paths"])
-def test_each_point_of_the_frontier_is_a_row_with_its_scores_and_its_recipe(summary: Summary) -> None:
+@pytest.mark.parametrize("make", [lambda: make_summary("half tested"), make_paths_summary], ids=["lerp", "paths"])
+def test_each_point_of_the_frontier_is_a_row_with_its_scores_and_its_recipe(make: Callable[[], Summary]) -> None:
+    summary = make()
     table = json.loads(frontier_as_table(summary))
     assert table.keys() == {"columns", "data"}
     assert len(set(table["columns"])) == len(table["columns"])

@@ -39,22 +39,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return go_on
 
 
-def test_trainings_that_end_together_say_nothing_of_the_pace(clock: Callable[[float], None]) -> None:
+def test_trainings_that_end_together_say_nothing_of_the_pace_and_the_last_leaves_nothing_to_expect(
+    clock: Callable[[float], None],
+) -> None:
     text = io.StringIO()
     view = LiveView(Console(file=text, width=200), "s", running=lambda: ["the other one"])
-    for seconds, done in ((60, 1), (0, 2), (14, 3), (0, 4)):  # two of them in 14 s, then three: 16 and 15 remain
+    # The first two of them, then two in 14 s, in which three have ended: 16 and 15 remain.
+    for seconds, done in ((60, 1), (0, 2), (14, 3), (0, 4), (5, 10), (5, 19)):
         clock(seconds)
         view.show(progress(done))
     golden_text.check("reports", "live: lines of a sweep that works on two at a time", text.getvalue())
-
-
-def test_nothing_is_expected_once_all_trainings_are_done(clock: Callable[[float], None]) -> None:
-    text = io.StringIO()
-    view = LiveView(Console(file=text, width=200), "s", running=list)
-    for done in (1, 10, 19):
-        clock(5)
-        view.show(progress(done))
-    golden_text.check("reports", "live: lines up to the last training", text.getvalue())
 
 
 def test_a_terminal_shows_what_runs_and_the_best_points(clock: Callable[[float], None]) -> None:

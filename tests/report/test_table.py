@@ -1,4 +1,5 @@
 import dataclasses
+from collections.abc import Callable
 
 import golden_text
 import pytest
@@ -23,8 +24,9 @@ def test_every_state_of_a_sweep_fits_100_columns_and_has_a_reading(kind: str) ->
         golden_text.check("reports", f"sentences and footnotes: {kind}", "\n".join([*sentences, "", *notes]))
 
 
-@pytest.mark.parametrize("summary", [make_summary("full"), make_paths_summary()], ids=["lerp", "paths"])
-def test_numbers_are_those_of_the_summary(summary: Summary) -> None:
+@pytest.mark.parametrize("make", [lambda: make_summary("full"), make_paths_summary], ids=["lerp", "paths"])
+def test_numbers_are_those_of_the_summary(make: Callable[[], Summary]) -> None:
+    summary = make()
     lines = printed(frontier_table(summary), width=140).splitlines()
     for i in summary.frontier:
         point, tested = summary.points[i], summary.test[i]
