@@ -55,9 +55,7 @@ def without_effect(space: "SpaceParts") -> Iterator[Problem]:
 
 def _storage_problems(space: "SpaceParts") -> Iterator[Problem]:
     if is_uri(space.storage.path) and not has_file_system(space.storage.path):
-        text = (
-            f"found {space.storage.path}: there is no such file system; write a local folder, s3://BUCKET/... or gs://"
-        )
+        text = f"found {space.storage.path}: there is no such file system; write a local folder, s3://BUCKET/... or gs://BUCKET/..."
         yield Problem(at=("storage", "path"), text=text)
     elif is_uri(space.storage.path) and space.resources.cache is None:
         text = (

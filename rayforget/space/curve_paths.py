@@ -21,6 +21,7 @@ from pydantic import PositiveInt, ValidationError
 from rayforget.errors import ExtensionError
 from rayforget.extensions import Registry
 from rayforget.space.domains import ChoiceDomain, Domain, FloatDomain, IntDomain, Scalar
+from rayforget.space.expected import found_and_expected
 from rayforget.space.frozen import Frozen, Problem, invalid, thaw
 from rayforget.space.path_text import LERP, path_text
 
@@ -158,7 +159,7 @@ def _ends(domain: Domain) -> tuple[Scalar, ...]:
 
 def _told(error: ValidationError, where: At) -> Iterator[Problem]:
     for it in error.errors():
-        text = it["msg"] if it["type"] == "problem" else f"found {it['input']!r}: {it['msg']}"
+        text = it["msg"] if it["type"] == "problem" else found_and_expected(it)
         if it["type"] == "missing":
             text = f"is missing; add `{it['loc'][-1]}:`"
         elif it["type"] == "extra_forbidden":

@@ -141,7 +141,7 @@ class ZeroShotTask(Frozen):
             yield Problem(at=("metric",), text=str(error))
             return
         if not found.value.of_images:
-            text = f"found {self.metric}, which is of texts; images have accuracy, balanced_accuracy and packages' own"
+            text = f"found {self.metric}, a metric of texts; write accuracy, balanced_accuracy or another one of images"
             yield Problem(at=("metric",), text=text)
 
     def _role_problems(self) -> Iterable[Problem]:
@@ -161,7 +161,7 @@ class ZeroShotTask(Frozen):
             yield Problem(at=("classes",), text=text)
         for index, name in enumerate(self.classes or ()):
             if name in (self.classes or ())[:index]:
-                yield Problem(at=("classes", index), text=f"found {name!r} twice; each class has its own name")
+                yield Problem(at=("classes", index), text=f"found {name!r} twice; give each class a name of its own")
         for index, template in enumerate(self.templates or ()):
             if template.count("{}") != 1:
                 text = f"found {template!r}; a template holds {{}} once, where the class name goes"

@@ -27,7 +27,7 @@ _SCALARS = {
 """YAML 1.2's core schema. PyYAML has 1.1's, where 1e-3 is a string, `no` is false and 1:30 is ninety."""
 
 
-_TOO_NESTED = f"lists or mappings nested deeper than {_MOST_NESTED}; write it flatter"
+_TOO_NESTED = f"found lists or mappings nested deeper than {_MOST_NESTED}; write them flatter"
 
 
 class _Loader(yaml.SafeLoader):
@@ -95,7 +95,7 @@ class _Reading:
     def value(self, node: yaml.Node, at: At, above: tuple[yaml.Node, ...]) -> Any:
         """The node's plain value; `at` is where it is, `above` the nodes that hold it."""
         if any(node is one for one in above):
-            raise self.error(node, "an alias that holds itself; write the value out")
+            raise self.error(node, "found an alias that holds itself; write the value out")
         if len(above) > _MOST_NESTED:
             raise self.error(node, _TOO_NESTED)
         if isinstance(node, yaml.MappingNode):
@@ -113,7 +113,7 @@ class _Reading:
                 raise self.error(key_node, "found a list or a mapping as a key; keys are text")
             key = key_node.value
             if key == "<<" and key_node.style is None:
-                raise self.error(key_node, "merge keys (<<) are not read; repeat the keys")
+                raise self.error(key_node, "found a merge key (<<), which is not read; repeat the keys")
             if key in values:
                 raise self.error(key_node, f"found {key} twice (first in line {lines[key]}); remove one of them")
             lines[key] = key_node.start_mark.line + 1

@@ -15,9 +15,10 @@ def _bound_problems(low: float, high: float, log: bool, step: float | None) -> I
     if low > high:
         yield Problem(at=("low",), text=f"low is {low} and high is {high}; low must not be above high: swap them")
     elif log and step is not None:
-        yield Problem(at=("step",), text=f"found step {step} with log: true; a log domain has no steps: remove one")
-    elif step is not None and (text := _step_problem(low, high, step)):
+        text = f"found step {step} with log: true; a log domain has no steps: remove one of them"
         yield Problem(at=("step",), text=text)
+    elif step is not None and (misfit := _step_problem(low, high, step)):
+        yield Problem(at=("step",), text=misfit)
     if log and low <= 0:
         yield Problem(at=("low",), text=f"found {low} with log: true; a log domain starts above 0: raise low")
 

@@ -69,7 +69,7 @@ def check_elsewhere(loaded: LoadedSpace, *, paths_on_cluster: bool) -> None:
         if os.path.isabs(place.written) and (paths_on_cluster or place.at == ("resources", "cache")):
             continue  # the cache is made where it is missing, on each node
         if paths_on_cluster or place.at == ("resources", "cache"):
-            text = "is relative, and the cluster's folder is another one: write it from / on"
+            text = "is relative, and the cluster works in another folder: write an absolute path"
         elif place.at == ("storage", "path"):
             text = "is a folder of this machine, which the cluster cannot reach: give a URI, --storage s3://BUCKET/runs"
         elif place.at == ("tracking", "uri"):
@@ -78,7 +78,7 @@ def check_elsewhere(loaded: LoadedSpace, *, paths_on_cluster: bool) -> None:
             text = "exists only on this machine: use a name on the hub, or copy the data to every node"
         lines.append(f"{loaded.document.where(place.at)}: {dotted(place.at)}: {place.written} {text}")
     if lines and not paths_on_cluster:
-        lines.append("If every node of the cluster has these very paths (a shared disk), say --paths-on-cluster.")
+        lines.append("If every node of the cluster has these very paths (a shared disk), add --paths-on-cluster.")
     if lines:
         raise SpaceError("\n".join(lines))
 

@@ -1,38 +1,18 @@
 """Pydantic's errors -> lines for people: where, which key, what was found, what was expected, what to do."""
 
-import json
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rayforget.space.document import At, Document, dotted
+from rayforget.space.expected import found_and_expected, shown
 from rayforget.space.frozen import Frozen
 from rayforget.space.locate import kinds, locate
 from rayforget.space.searchable import CONSTANT
 
-_EXPECTED = {
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "string_type": "text, in quotes if it looks like something else",
-    "path_type": "a path",
-    "tuple_type": "a list, as [a, b]",
-    "dict_type": "a mapping of keys",
-    "model_type": "a mapping of keys",
-    "model_attributes_type": "a mapping of keys",
-    "greater_than": "a number above {gt:g}",
-    "greater_than_equal": "a number of at least {ge:g}",
-    "less_than": "a number below {lt:g}",
-    "less_than_equal": "a number of at most {le:.12g}",
-    "too_short": "a list or mapping of at least {min_length}",
-    "string_too_long": "at most {max_length} letters",
-    "string_pattern_mismatch": "a name of lower-case letters, digits, _ and - that begins with a letter or a digit",
-}
 _OR_A_DOMAIN = {
     "int_type": ", or a domain {low: ..., high: ...}",
     "float_type": ", or a domain {low: ..., high: ...}",
@@ -71,21 +51,10 @@ def _text(details: ErrorDetails, at: At, owner: type[Frozen] | None) -> str:
             return f"has no kind; add `kind:`, one of {_listed(kinds(owner, at) if owner else ())}"
         case "union_tag_invalid":
             tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
-            return f"found {_shown(details['input'].get('kind'))}; {_instead(str(context['tag']), tags)}"
-        case "literal_error":
-            expected = f"{'one of ' if ' or ' in context['expected'] else ''}{context['expected']}"
+            return f"found {shown(details['input'].get('kind'))}; {_instead(str(context['tag']), tags)}"
         case _:
-            expected = _EXPECTED[kind].format_map(context) if kind in _EXPECTED else details["msg"]
-    if CONSTANT in details["loc"]:
-        expected += _OR_A_DOMAIN.get(kind, "")
-    return f"found {_shown(details['input'])}; write {expected}"
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+            or_a_domain = _OR_A_DOMAIN.get(kind, "") if CONSTANT in details["loc"] else ""
+            return f"{found_and_expected(details)}{or_a_domain}"
 
 
 def _instead(found: str, known: Iterable[str]) -> str:

@@ -22,11 +22,11 @@ def _notes(loaded: LoadedSpace) -> Iterator[str]:
         )
     if search.sampler == "tpe" and search.startup >= search.trainings:
         yield (
-            f"search.startup: all {search.trainings} trainings are drawn at random, the sampler takes over after "
+            f"search.startup: all {search.trainings} trainings are drawn at random: the sampler takes over after "
             f"{search.startup} ({loaded.where('search.startup')})"
         )
     if search.sampler == "nsga2":
-        yield "search.sampler: nsga2 is told the asked point of each curve only; tpe can learn from the others too"
+        yield "search.sampler: nsga2 learns from one point of each curve, the one it asked for; tpe can learn from all"
     for method in loaded.methods:
         if not method.domains and num_recipes > num_methods:
             yield (

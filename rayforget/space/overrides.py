@@ -20,12 +20,19 @@ def override(document: Document, options: Sequence[str]) -> Document:
         key, equals, text = option.partition("=")
         if not equals or not all(key.split(".")):
             raise SpaceError(f"{place}: found no key=value; write e.g. --set search.trainings=8")
-        at = _set(tree, key.split("."), read_yaml(text, place), place)
+        at = _set(tree, key.split("."), _value(text, place), place)
         for one in [one for one in places if one[: len(at)] == at]:
             del places[one]
         for length in range(1, len(at) + 1):
             places.setdefault(at[:length], place)
     return Document(tree=tree, places=places)
+
+
+def _value(text: str, place: str) -> Any:
+    try:
+        return read_yaml(text, place)
+    except SpaceError as error:
+        raise SpaceError(str(error).replace(f"{place}:1: ", f"{place}: ", 1)) from None  # most options are one line
 
 
 def _set(tree: dict[str, Any], keys: list[str], value: Any, place: str) -> At:

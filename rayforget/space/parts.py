@@ -42,7 +42,7 @@ class Search(Frozen):
         """A recipe trained with only some of its seeds."""
         if self.trainings % self.seeds:
             fits = self.trainings + self.seeds - self.trainings % self.seeds
-            text = f"found {self.trainings} with seeds: {self.seeds}; every recipe has all its seeds: write {fits}, say"
+            text = f"found {self.trainings} with seeds: {self.seeds}; every recipe needs all of its seeds: write {fits}"
             yield Problem(at=("trainings",), text=text)
 
 
@@ -114,7 +114,7 @@ class Resources(Frozen):
     def problems(self) -> Iterable[Problem]:
         """Shares of several GPUs, which Ray does not give, and of one GPU by workers that NCCL must connect."""
         if self.gpus_per_worker > 1 and self.gpus_per_worker % 1:
-            text = f"found {self.gpus_per_worker}; above 1 Ray gives whole GPUs only: write a whole number"
+            text = f"found {self.gpus_per_worker}; above 1, Ray gives whole GPUs only: write a whole number"
             yield Problem(at=("gpus_per_worker",), text=text)
         if 0 < self.gpus_per_worker < 1 and self.workers_per_slot > 1:
             text = (

@@ -35,7 +35,7 @@ def _absolute(path: str) -> str:
     _given(path)
     at_home = os.path.expanduser(path)
     if path.startswith("~") and at_home == path:
-        raise _refused(f"found {path!r}, and this machine has no such user; write ~/, or a path from / on")
+        raise _refused(f"found {path!r}, and this machine has no such user; write ~/... or an absolute path")
     return os.path.abspath(at_home)
 
 

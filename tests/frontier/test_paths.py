@@ -33,6 +33,7 @@ def summary_of(records: list[CheckpointRecord], test: Mapping[PointKey, Mapping[
     )
 
 
+@cache
 def points() -> tuple[FrontierPoint, ...]:
     return gather(sweep()[0], ROLES).points
 

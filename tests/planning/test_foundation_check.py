@@ -1,9 +1,11 @@
 """What is wrong with the foundation is one message with its line, before anything is started or written."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import golden_text
 import pytest
 from tiny_clip import save_clip
 from tiny_lm import save_lm
@@ -70,101 +72,65 @@ search: {trainings: 1, seed: 0}
 
 
 def told(folder: Path, text: str, model: str, targets: str = "null") -> str:
-    """What the check says; empty where it finds nothing wrong."""
+    """What the check says."""
     (folder / "space.yaml").write_text(text.replace("MODEL", model).replace("TARGETS", targets))
     try:
         check_foundation(load_space(folder / "space.yaml"))
     except SpaceError as error:
         return str(error)
-    return ""
+    return "nothing"
 
 
-@pytest.mark.parametrize(
-    ("text", "model", "line", "message"),
-    [
-        (CLIP, "local-dir:/no/such/folder", 4, "foundation.model local-dir:/no/such/folder: no such folder"),
-        (CLIP, "ViT-B-61\n  pretrained: openai", 4, "foundation.model 'ViT-B-61' is no model of open_clip"),
-        (CLIP, "ViT-B-16\n  pretrained: opanai", 5, "foundation.pretrained 'opanai' is no tag"),
-        (CLIP, "ViT-B-16\n  pretrained: /no/weights.pt", 5, "foundation.pretrained /no/weights.pt: no such file"),
-        (TEXT, "/no/such/folder", 4, "foundation.model: no folder /no/such/folder"),
-    ],
-)
-def test_a_model_that_is_not_there_is_told_with_its_line(
-    tmp_path: Path, text: str, model: str, line: int, message: str
-) -> None:
-    assert told(tmp_path, text, model).startswith(f"{tmp_path}/space.yaml:{line}: {message}")
+HEAD = CLIP.replace("epochs: 1", "epochs: 1, head: text")
+MODELS = {
+    "a folder that is not there": (CLIP, "local-dir:/no/such/folder", "null"),
+    "no model of open_clip": (CLIP, "ViT-B-61\n  pretrained: openai", "null"),
+    "no tag of the model": (CLIP, "ViT-B-16\n  pretrained: opanai", "null"),
+    "a file of weights that is not there": (CLIP, "ViT-B-16\n  pretrained: /no/weights.pt", "null"),
+    "a CLIP without weights": (CLIP, "local-dir:DIR/empty", "null"),
+    "a CLIP": (CLIP, "local-dir:DIR/clip", "null"),
+    "targets in a CLIP's image tower": (CLIP, "local-dir:DIR/clip", "[c_fc]"),
+    "a target in the frozen text tower": (CLIP, "local-dir:DIR/clip", "[c_fc, token_embedding]"),
+    "targets where both towers are trained": (HEAD, "local-dir:DIR/clip", "[q_proj]"),
+    "a target in neither tower": (HEAD, "local-dir:DIR/clip", "[q_proj, x]"),
+    "a CLIP on the hub, left to the workers": (CLIP, "hf-hub:nobody/nothing", "[nothing]"),
+    "a language model that is not there": (TEXT, "/no/such/folder", "null"),
+    "targets in a language model": (TEXT, "DIR/lm", "[q_proj]"),
+    "a target in no language model": (TEXT, "DIR/lm", "[nothing]"),
+    "no path": (TEXT, "''", "null"),
+    "a folder as of a CLIP": (TEXT, "local-dir:/tmp", "null"),
+    "a name with too many parts": (TEXT, "a/b/c", "null"),
+    "a name with a space": (TEXT, "a b", "null"),
+    "a short name on the hub": (TEXT, "gpt2", "null"),
+    "a language model on the hub, left to the workers": (TEXT, "nobody/nothing", "[nothing]"),
+}
+BROKEN = {
+    "a config that is no JSON": ("config.json", "{"),
+    "a config that is no object": ("config.json", "3"),
+    "weights without bytes": ("model.safetensors", ""),
+    "a config that transformers refuses, left to the workers": (
+        "config.json",
+        '{"model_type": "opt", "hidden_size": "wide"}',
+    ),
+}
 
 
-def test_weights_that_are_missing_are_told(tmp_path: Path) -> None:
-    model = save_clip(tmp_path / "model").model
-    assert told(tmp_path, CLIP, model) == ""
-    (tmp_path / "model" / "open_clip_model.safetensors").unlink()
-    assert "space.yaml:4: foundation.model local-dir:" in (found := told(tmp_path, CLIP, model))
-    assert "no weights" in found
-
-
-@pytest.mark.parametrize(("head", "right", "wrong"), [("frozen", "c_fc", "token_embedding"), ("text", "q_proj", "x")])
-def test_a_target_that_matches_no_layer_is_told(tmp_path: Path, head: str, right: str, wrong: str) -> None:
-    model = save_clip(tmp_path / "model").model
-    text = CLIP.replace("epochs: 1", f"epochs: 1, head: {head}")
-    assert told(tmp_path, text, model, f"[{right}]") == ""
-    found = told(tmp_path, text, model, f"[{right}, {wrong}]")
-    assert found.startswith(f"{tmp_path}/space.yaml:22: methods.lora: adapter.targets names '{wrong}'")
-    assert "q_proj" in found
-    assert ("text tower" in found) == (head == "frozen")
-
-
-def test_a_target_that_matches_no_layer_of_a_language_model_is_told(tmp_path: Path) -> None:
-    model = str(save_lm(tmp_path / "model", "opt"))
-    assert told(tmp_path, TEXT, model, "[q_proj]") == ""
-    assert "space.yaml:21: methods.lora: adapter.targets names 'nothing'" in told(tmp_path, TEXT, model, "[nothing]")
-    assert "text tower" not in told(tmp_path, TEXT, model, "[nothing]")
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "message"),
-    [
-        ("config.json", "{", "config.json is no JSON"),
-        ("config.json", "3", "config.json holds int, expected a JSON object"),
-        ("model.safetensors", "", "model.safetensors holds no bytes"),
-    ],
-)
-@pytest.mark.parametrize("targets", ["null", "[q_proj]"])
-def test_a_broken_folder_of_a_language_model_is_told(
-    tmp_path: Path, file: str, content: str, message: str, targets: str
-) -> None:
-    model = save_lm(tmp_path / "model", "opt")
-    (model / file).write_text(content)
-    found = told(tmp_path, TEXT, str(model), targets)
-    assert found.startswith(f"{tmp_path}/space.yaml:4: foundation.model: ")
-    assert message in found
-
-
-def test_a_config_that_transformers_refuses_leaves_the_targets_to_the_workers(tmp_path: Path) -> None:
-    model = save_lm(tmp_path / "model", "opt")
-    (model / "config.json").write_text('{"model_type": "opt", "hidden_size": "wide"}')
-    assert told(tmp_path, TEXT, str(model), "[q_proj]") == ""
-
-
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        ("''", "found no path"),
-        ("local-dir:/tmp", "write the folder alone: /tmp"),
-        ("a/b/c", "neither a folder nor a name"),
-        ("a b", "neither a folder nor a name"),
-        ("gpt2", ""),
-    ],
-)
-def test_a_name_that_no_language_model_can_have_is_told(tmp_path: Path, model: str, message: str) -> None:
-    found = told(tmp_path, TEXT, model)
-    assert message in found
-    assert bool(found) == bool(message)
-
-
-def test_a_model_on_the_hub_is_left_to_the_workers(tmp_path: Path) -> None:
-    assert told(tmp_path, CLIP, "hf-hub:nobody/nothing", "[nothing]") == ""
-    assert told(tmp_path, TEXT, "nobody/nothing", "[nothing]") == ""
+def test_what_is_said_of_a_foundation_is_as_it_is_kept(tmp_path: Path) -> None:
+    save_clip(tmp_path / "clip")
+    save_clip(tmp_path / "empty")
+    (tmp_path / "empty" / "open_clip_model.safetensors").unlink()
+    save_lm(tmp_path / "lm", "opt")
+    said = {}
+    for case, (text, model, targets) in MODELS.items():
+        said[case] = told(tmp_path, text, model.replace("DIR", str(tmp_path)), targets)
+    for number, (case, (file, content)) in enumerate(BROKEN.items()):
+        folder = tmp_path / f"lm{number}"
+        shutil.copytree(tmp_path / "lm", folder)
+        (folder / file).write_text(content)
+        said[case] = told(tmp_path, TEXT, str(folder))
+        assert told(tmp_path, TEXT, str(folder), "[q_proj]") == said[case]
+    shown = {case: text.replace(str(tmp_path), "DIR").splitlines() for case, text in said.items()}
+    golden_text.compare("foundations", shown)
 
 
 def test_nothing_is_written_and_the_code_is_two(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_a_lease_is_renewed_while_its_driver_lives_and_given_back_when_it_ends(s
 
 def test_a_driver_keeps_its_sweep_over_an_outage_that_is_longer_than_its_lease(s3_behind_door, door):
     with sole_driver(s3_behind_door, lease_s=0.6):
-        door.refusals = [503] * 40
+        door.refusals = [503] * 24
         while door.refusals:
             time.sleep(0.1)
         time.sleep(1)

@@ -24,6 +24,11 @@ def small_parts(monkeypatch) -> None:
     monkeypatch.setattr(remote_folder, "_PART_BYTES", PART)
 
 
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch) -> None:
+    monkeypatch.setattr("rayforget.record.patience._FIRST_WAIT_S", 0.02)
+
+
 @pytest.fixture
 def client(s3_port):
     return boto3.client("s3", endpoint_url=f"http://127.0.0.1:{s3_port}", region_name="us-east-1")

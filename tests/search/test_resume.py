@@ -2,7 +2,6 @@
 
 import shutil
 from collections import Counter
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +80,12 @@ def killed_before_each_is_written(folder: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 SEARCHES = [
-    {"sampler": sampler, "balance": balance, "seeds": seeds, "seed": seed}
-    for (sampler, balance, seeds), seed in zip(
-        product(("tpe", "random"), ("method", "none"), (1, 3)),
-        range(8),
-        strict=True,
-    )
+    {"sampler": "tpe", "balance": "method", "seeds": 1, "seed": 0},
+    {"sampler": "tpe", "balance": "none", "seeds": 3, "seed": 1},
+    {"sampler": "random", "balance": "method", "seeds": 3, "seed": 2},
+    {"sampler": "random", "balance": "none", "seeds": 1, "seed": 3},
 ]
+"""Every two settings together."""
 
 
 @pytest.mark.parametrize("search", SEARCHES, ids=lambda search: "-".join(map(str, search.values())))

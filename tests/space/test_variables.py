@@ -1,10 +1,9 @@
-"""Variables of the file and of the environment are replaced in strings, and each has its place in an error."""
+"""Variables of the file and of the environment are replaced in strings."""
 
 from typing import Any
 
 import pytest
 
-from rayforget.errors import SpaceError
 from rayforget.space.document import read_document
 from rayforget.space.variables import interpolate
 
@@ -39,18 +38,3 @@ def test_what_is_replaced_stays_text() -> None:
 
 def test_what_is_no_variable_is_left_alone() -> None:
     assert _read("a: 'x-{000..012}.tar $HOME {}'")["a"] == "x-{000..012}.tar $HOME {}"
-
-
-def test_variables_do_not_read_each_other() -> None:
-    with pytest.raises(SpaceError, match=r"x:3: vars\.b: found \$\{a\}.*do not read each other"):
-        _read("vars:\n  a: '1'\n  b: ${a}\nc: ${a}${b}")
-
-
-def test_all_that_is_unset_or_unused_is_told_at_once() -> None:
-    with pytest.raises(SpaceError) as caught:
-        _read("vars:\n  lost: a\nb:\n  - ${ONE}\n  - c: ${TWO}\n")
-    assert [line.split(": ")[:2] for line in str(caught.value).splitlines()] == [
-        ["x:4", "b.0"],
-        ["x:5", "b.1.c"],
-        ["x:2", "vars.lost"],
-    ]

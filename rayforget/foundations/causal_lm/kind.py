@@ -38,7 +38,7 @@ class CausalLmKind(Kind[CausalLmFoundation, "CausalLm"]):
     def training_problems(self, tasks: Mapping[str, Task]) -> Iterator[Problem]:
         """No task with `train`."""
         if all(task.train is None for task in tasks.values()):
-            yield Problem(at=("tasks",), text="found none with `train:`; at least one speciality task has it")
+            yield Problem(at=("tasks",), text="none has `train:`; give it to at least one speciality task")
 
     def local_places(self, spec: CausalLmFoundation) -> Iterator[tuple[str, str]]:
         """The model's folder."""

@@ -39,11 +39,12 @@ def causal_source(spec: CausalLmFoundation) -> CausalSource:
         _check_folder(folder)
     elif name.startswith(LOCAL_FOLDER):
         raise FoundationError(
-            f"{name!r}: {LOCAL_FOLDER} is for CLIP models; write the folder alone: {name.removeprefix(LOCAL_FOLDER)}"
+            f"foundation.model: found {name!r}, and {LOCAL_FOLDER} is for CLIP models; write the folder alone: "
+            f"{name.removeprefix(LOCAL_FOLDER)}"
         )
     elif not is_hub_name(name, owned=False):
         raise FoundationError(
-            f"{name!r} is neither a folder nor a name on the hub (OWNER/NAME); check foundation.model"
+            f"foundation.model: found {name!r}, neither a folder nor a name on the hub; write a folder or OWNER/NAME"
         )
     return CausalSource(
         name=name,
@@ -55,7 +56,9 @@ def causal_source(spec: CausalLmFoundation) -> CausalSource:
 
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
-        raise FoundationError(f"no folder {folder}; check foundation.model")
+        raise FoundationError(
+            f"foundation.model: found {folder}, and there is no such folder; give the one that holds config.json"
+        )
     if not (folder / "config.json").is_file():
         found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
         raise FoundationError(

@@ -45,7 +45,8 @@ class ClipKind(Kind[ClipFoundation, "ClipModel"]):
         """Other than one task with `train`, or one without prompts."""
         trained = [name for name, task in tasks.items() if task.train is not None]
         if len(trained) != 1:
-            text = f"found {' and '.join(trained) or 'none'} with `train:`; exactly one speciality task has it"
+            found = f"{' and '.join(trained)} have" if trained else "none has"
+            text = f"{found} `train:`; give it to exactly one speciality task"
             yield Problem(at=("tasks", *trained[1:2]), text=text)
             return
         task = tasks[trained[0]]
