@@ -1,14 +1,21 @@
-"""A sweep's records drawn from a simple model of fine-tuning: paired items, curves that bend, methods that differ."""
+"""A sweep whose records are drawn from a simple model of fine-tuning: paired items, bent curves, unlike methods."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rayforget.frontier.choose import points_to_report
+from rayforget.frontier.gather import gather
 from rayforget.frontier.points import PointKey, TaskRole
-from rayforget.values.points import Point
-from rayforget.values.records import CheckpointRecord
+from rayforget.record.store import Store
+from rayforget.record.sweep import Sweep, SweepInfo
+from rayforget.space.models import Space
+from rayforget.values.points import Point, Spot
+from rayforget.values.records import CheckpointRecord, TestRecord
 from rayforget.values.scores import Score
 
 ROLES = (
@@ -118,3 +125,57 @@ def make_records(
             shifts = {a: curve(gain * drift, loss * fraction, bump, a) for a in alphas}
             add(trial, fraction, recipe, shifts)
     return records, test
+
+
+def make_space(storage: Path, *, trainings: int, seeds: int, tracking: str | None = None) -> Space:
+    """A space of these tasks, that nobody trains."""
+
+    def source(split: str, place: int) -> dict[str, Any]:
+        return {"kind": "world", "style": "sketch" if place else "photo", "split": split, "count": 8 + place}
+
+    tasks: dict[str, Any] = {
+        role.name: {"kind": "zero_shot", "role": role.role}
+        | {split: source(split, place) for split in ("val", "test")}
+        | ({"group": role.group} if place else {"templates": ["a {}"], "train": source("train", place)})
+        for place, role in enumerate(ROLES)
+    }
+    return Space.model_validate(
+        {
+            "name": "tiny",
+            "foundation": {"kind": "clip", "model": "builtin"},
+            "tasks": tasks,
+            "recipe": {"learning_rate": {"low": 1e-5, "high": 1e-3}, "epochs": 1, "batch_size": 8},
+            "methods": {"full": {}},
+            "plain": {"set": {"learning_rate": 1e-4}, "seeds": seeds},
+            "search": {"trainings": trainings, "seed": 0},
+            "storage": {"path": str(storage)},
+            "tracking": {"uri": tracking},
+        }
+    )
+
+
+def make_sweep(space: Space, name: str, records: Iterable[CheckpointRecord] = (), *, at: float) -> Sweep:
+    """A new sweep with these records, all made at this time."""
+    info = SweepInfo(name=name, space_name=space.name, created=at, space_digest="0" * 12)
+    sweep = Sweep.create(Store.open(space.storage.path), info, space_text="", space=space.model_dump(mode="json"))
+    add_records(sweep, records, at=at)
+    return sweep
+
+
+def add_records(sweep: Sweep, records: Iterable[CheckpointRecord], *, at: float) -> None:
+    for record in records:
+        sweep.add(record if record.trial == "theta_0" else replace(record, finished=at))
+
+
+def untested(sweep: Sweep) -> list[PointKey]:
+    """Points that a report wants on `test`, and that are not scored there."""
+    points = gather(sweep.records(), ROLES).points
+    return [key for key in (points[i].key for i in points_to_report(points)) if key not in sweep.test_scores()]
+
+
+def add_tests(
+    sweep: Sweep, keys: Sequence[PointKey], test: Mapping[PointKey, Mapping[str, Score]], *, at: float
+) -> None:
+    for key in keys:
+        scores = {Spot(key.alpha, key.path): test[key]}
+        sweep.add_tests(TestRecord(trial=key.trial, step=key.step, theta_1_hash="", scores=scores, finished=at))

@@ -48,7 +48,8 @@ def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
         broken = [broken_remark(f"{where}, of a few looked at", names) for where, names in found.broken.items()]
     else:
         unproven = f"{counts.words.unproven}, " if counts.words.unproven else ""
-        lines.append(("not looked at", f"the model's weights, {unproven}memory, disk and time: leave --no-probe out"))
+        unseen = f"the model's weights, {unproven}memory, disk and time"
+        lines.append(("not looked at", f"{unseen}; leave --no-probe out to look at them too"))
     _print(open_console(), loaded, lines, [*broken, *notes(loaded), *strength_warnings(loaded, counts)])
 
 
@@ -73,7 +74,8 @@ def _counted(counts: Counts) -> Iterator[Line]:
         f"(per checkpoint {counts.alphas} alphas{paths}{searched}{refine}), "
         f"each on {counts.val_items} {counts.words.many} of val",
     )
-    yield "points", f"{_range(*counts.points)}; those that the report shows are scored on {counts.test_items} of test"
+    tested = f"{counts.test_items} {counts.words.many} of test"
+    yield "points", f"{_range(*counts.points)}; those that the report shows are scored on {tested}"
 
 
 def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Line]:

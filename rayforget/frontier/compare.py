@@ -64,7 +64,10 @@ def summarise(
         raise RecordError(f"{len(ordered) - len(index)} of {len(ordered)} points repeat a (trial, step, alpha, path)")
     theta_0 = tuple(i for i, point in enumerate(ordered) if point.method == THETA_0)
     if len(theta_0) != 1:
-        raise RecordError(f"expected one point of theta_0, found {len(theta_0)}; score theta_0 once before a report")
+        raise RecordError(
+            f"expected one point of theta_0, found {len(theta_0)}; a sweep scores theta_0 before all else: "
+            "let it go on, then ask again"
+        )
     plain = tuple(i for i, point in enumerate(ordered) if is_plain_baseline(point))
     needed = {ordered[i].key: i for i in points_to_compare(ordered)}
     for scores, known, what in ((needed, val, "have no val scores"), (test, index, "have test scores but no point")):

@@ -35,7 +35,10 @@ def recovered_so_far(
     base = [point for point in points if point.method == THETA_0]
     theta_0 = [_pair(point) for point in base]
     if len(theta_0) != 1:
-        raise RecordError(f"expected one point of theta_0, found {len(theta_0)}; score theta_0 once before a report")
+        raise RecordError(
+            f"expected one point of theta_0, found {len(theta_0)}; a sweep scores theta_0 before all else: "
+            "let it go on, then ask again"
+        )
     trainings: dict[str, list[FrontierPoint]] = {}
     for point in points:
         if point.method != THETA_0:

@@ -27,7 +27,7 @@ def _judge(useful: UsefulStrengths | None, low: float, high: float) -> str | Non
         found = "does next to nothing"
     else:
         return None
-    return f"{found}; useful are {useful.low:.1g} to {useful.high:.1g}, log"
+    return f"{found}; strengths from {useful.low:.1g} to {useful.high:.1g} are useful, with log: true"
 
 
 def _learning_rate_sums(counted: MethodCount) -> Span:

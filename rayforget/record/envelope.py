@@ -47,7 +47,7 @@ def open_sealed(kind: str, data: bytes, name: str) -> dict[str, Any]:
     """
     match = _FILE.fullmatch(data)
     if match is None:
-        raise RecordError(f"{name} is damaged: {len(data)} bytes that are not a complete file of the record; {_REMEDY}")
+        raise RecordError(f"{name} is damaged: no complete file of the record ({len(data)} B); {_REMEDY}")
     if (found := int(match["format"])) != FORMAT:
         raise RecordError(
             f"{name} has format {found}, this version reads format {FORMAT}; use the version of rayforget that wrote it"

@@ -94,8 +94,7 @@ class Sweep:
         _check_name(name)
         store = storage.within(name)
         if not store.exists("sweep.json"):
-            names = ", ".join(sweep_names(storage)) or "none"
-            raise RecordError(f"no sweep {name} in {storage}; found: {names}")
+            raise _no_sweep(storage, name)
         return cls(store, _read_info(store))
 
     def space_text(self) -> str:
@@ -231,6 +230,10 @@ class Sweep:
         return decode_checkpoint(self.store.read(name), f"{self.store}/{name}")
 
 
+def _no_sweep(storage: Store, name: str) -> RecordError:
+    return RecordError(f"no sweep {name} in {storage}; found: {', '.join(sweep_names(storage)) or 'none'}")
+
+
 def remove_sweep(storage: Store, name: str) -> None:
     """Deletes a sweep, or what is left of one, beginning with `sweep.json`, so that half a sweep is never listed.
 
@@ -239,7 +242,7 @@ def remove_sweep(storage: Store, name: str) -> None:
     """
     _check_name(name)
     if not {"sweep.json", "space.json", "space.yaml"} & storage.files(name).keys():
-        raise RecordError(f"no sweep {name} in {storage}; {command('list', storage)} shows what there is")
+        raise _no_sweep(storage, name)
     with sole_driver(storage.within(name)):
         storage.delete(f"{name}/sweep.json")
         storage.delete(name)

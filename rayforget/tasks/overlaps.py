@@ -43,8 +43,9 @@ def check_overlaps(task: ResolvedTask) -> None:
             if other_part != name:
                 shared.append(f"{other} ({other_part}) and {images.name(index)} ({name})")
     if shared:
+        such = "1 such image" if len(shared) == 1 else f"{len(shared)} such images"
         raise TaskError(
-            f"tasks.{task.name}: the same image in two splits: {shared[0]}; {len(shared)} such images; "
+            f"tasks.{task.name}: the same image in two splits: {shared[0]}; {such}; "
             "splits must not overlap: remove them from one"
         )
 

@@ -1,14 +1,21 @@
 """Summaries of synthetic sweeps on which the drawings are tried."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
+from io import StringIO
 
+from rich.console import Console, RenderableType
+from synthetic_paths import with_paths
 from synthetic_sweep import ROLES, make_records
 
+from rayforget.frontier.choose import choose_frontier
 from rayforget.frontier.compare import summarise
 from rayforget.frontier.gather import gather
 from rayforget.frontier.points import PointKey
+from rayforget.frontier.split_halves import HalvedTask, WholeScore
 from rayforget.frontier.summary import Summary
+from rayforget.report.mlflow.mirror_plan import SweepView
 from rayforget.values.records import CheckpointRecord
 from rayforget.values.scores import Score
 
@@ -47,3 +54,51 @@ def summarise_records(
         num_resamples=num_resamples,
         failed=found.failed,
     )
+
+
+@cache
+def make_paths_summary() -> Summary:
+    """A sweep whose curves run along several paths."""
+    records, test = with_paths(*make_records(trials=7, fractions=(1.0,)))
+    return summarise_records(records, test, num_resamples=50)
+
+
+def full_of_remarks(summary: Summary) -> Summary:
+    """The same sweep with all that a report may have to say besides."""
+    assert summary.plain is not None
+    models = (summary.theta_0.points, summary.plain.points, summary.frontier[-1:])
+    first, *rest = summary.roles
+    return replace(
+        summary,
+        roles=(replace(first, metric="balanced accuracy"), *rest),
+        notice="Stale: as one of the tests has it.",
+        remarks=("tasks.photo.val: 1 broken image skipped: <a>",),
+        halved=(
+            HalvedTask(name="sketch", seed=0, val_share=0.5),
+            HalvedTask(name="cartoon", seed=0, val_share=0.5),
+            HalvedTask(name="counting", seed=4, val_share=0.25),
+        ),
+        whole=tuple(
+            WholeScore(task="sketch", points=tuple(points), val=0.5, test=0.61234, whole=0.55, num_items=998)
+            for points in models
+        ),
+    )
+
+
+def printed(what: RenderableType, width: int = 100) -> str:
+    """What a terminal of so many columns shows."""
+    text = StringIO()
+    Console(file=text, width=width, color_system=None).print(what)
+    return text.getvalue()
+
+
+def make_view(*, trials: int, running: bool = False, **changes: object) -> SweepView:
+    """A small sweep as MLflow is told of it."""
+    records, _ = make_records(trials=trials, seeds=1, scale=0.1)
+    records = [replace(r, finished=1000.0 + i, seconds={"train": 2.5}) for i, r in enumerate(records)]
+    points = gather(records, ROLES).points
+    view = SweepView(
+        name="tiny-1", space_name="tiny", created=990.0, running=running, roles=ROLES, records=records, points=points,
+        frontier=[points[i].key for i in choose_frontier(points)], artifacts={"frontier.json": b"{}"},
+    )  # fmt: skip
+    return replace(view, **changes)  # type: ignore[arg-type]

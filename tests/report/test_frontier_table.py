@@ -1,14 +1,18 @@
 """The frontier in the layout of MLflow's tables."""
 
 import json
+from collections.abc import Callable
 
-from summaries import make_summary
+import pytest
+from summaries import make_paths_summary, make_summary
 
+from rayforget.frontier.summary import Summary
 from rayforget.report.terminal.frontier_table import frontier_as_table
 
 
-def test_each_point_of_the_frontier_is_a_row_with_its_scores_and_its_recipe() -> None:
-    summary = make_summary("half tested")
+@pytest.mark.parametrize("make", [lambda: make_summary("half tested"), make_paths_summary], ids=["lerp", "paths"])
+def test_each_point_of_the_frontier_is_a_row_with_its_scores_and_its_recipe(make: Callable[[], Summary]) -> None:
+    summary = make()
     table = json.loads(frontier_as_table(summary))
     assert table.keys() == {"columns", "data"}
     assert len(set(table["columns"])) == len(table["columns"])
@@ -23,4 +27,5 @@ def test_each_point_of_the_frontier_is_a_row_with_its_scores_and_its_recipe() ->
         assert row["test/speciality"] == (tested.speciality if tested else None)
         assert row["method"] == summary.points[i].method
         assert row["learning_rate"] == str(summary.points[i].recipe.get("learning_rate")) or row["trial"] == "theta_0"
-    assert {row["test/speciality"] is None for row in rows} == {True, False}
+    untested = {row["test/speciality"] is None for row in rows}
+    assert untested == ({False} if summary.paths else {True, False})

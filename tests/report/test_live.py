@@ -7,9 +7,11 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import golden_text
 import pytest
 from rich.console import Console
 from rich.table import Table
+from summaries import printed
 
 import rayforget
 from rayforget.frontier.points import FrontierPoint
@@ -37,39 +39,30 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return go_on
 
 
-def test_trainings_that_end_together_say_nothing_of_the_pace(clock: Callable[[float], None]) -> None:
+def test_trainings_that_end_together_say_nothing_of_the_pace_and_the_last_leaves_nothing_to_expect(
+    clock: Callable[[float], None],
+) -> None:
     text = io.StringIO()
     view = LiveView(Console(file=text, width=200), "s", running=lambda: ["the other one"])
-    for seconds, done in ((60, 1), (0, 2), (14, 3), (0, 4)):
+    # The first two of them, then two in 14 s, in which three have ended: 16 and 15 remain.
+    for seconds, done in ((60, 1), (0, 2), (14, 3), (0, 4), (5, 10), (5, 19)):
         clock(seconds)
         view.show(progress(done))
-    first, second, third, fourth = text.getvalue().splitlines()
-    assert "ETA" not in first + second
-    # Two of them ended in 14 s, then three: 16 and 15 remain.
-    assert third.endswith("ETA 1:52")
-    assert fourth.endswith("ETA 1:10")
-
-
-def test_nothing_is_expected_once_all_trainings_are_done(clock: Callable[[float], None]) -> None:
-    text = io.StringIO()
-    view = LiveView(Console(file=text, width=200), "s", running=list)
-    for done in (1, 10, 19):
-        clock(5)
-        view.show(progress(done))
-    assert ["ETA" in line for line in text.getvalue().splitlines()] == [False, True, False]
+    golden_text.check("reports", "live: lines of a sweep that works on two at a time", text.getvalue())
 
 
 def test_a_terminal_shows_what_runs_and_the_best_points(clock: Callable[[float], None]) -> None:
     text = io.StringIO()
     view = LiveView(Console(file=text, width=120, force_terminal=True), "my sweep", running=lambda: ["0004-kd"])
+    frames = [printed(view._render(), 120)]
     with view:
         view.show(progress(4))
+        frames.append(printed(view._render(), 120))
         clock(30)
         view.show(progress(6))
-    shown = text.getvalue()
-    for part in ("my sweep", "6/19 done", "1 running", "running: 0004-kd", "recovered so far 0.50", "0003-l2", "0.375"):
-        assert part in shown
-    assert "ETA 3:15" in shown
+        frames.append(printed(view._render(), 120))
+    assert "6/19 done" in text.getvalue()
+    golden_text.check("reports", "live: a terminal at its start, after 4 trainings and after 6", "\n".join(frames))
 
 
 def test_an_interrupt_is_heard_at_once() -> None:

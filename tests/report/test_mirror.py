@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic_sweep import ROLES, make_records
+import summaries
+from synthetic_sweep import ROLES
 
-from rayforget.frontier.choose import choose_frontier
 from rayforget.frontier.gather import gather
 from rayforget.record.store import Store
 from rayforget.report.mlflow.mirror import MirrorError, Tracking, find_tracking, mirror
@@ -22,17 +22,13 @@ from rayforget.report.terminal.frontier_table import frontier_as_table
 pytestmark = pytest.mark.slow  # MLflow's import and a new database take seconds
 
 
-def make_view(trials: int = 3, name: str = "tiny-1", **changes: Any) -> SweepView:
-    records, _ = make_records(trials=trials, seeds=1, scale=0.1)
-    records = [replace(r, finished=1000.0 + i, seconds={"train": 2.5}) for i, r in enumerate(records)]
-    points = gather(records, ROLES).points
-    view = SweepView(
-        name=name, space_name="tiny", created=990.0, running=False, roles=ROLES, records=records, points=points,
-        frontier=[points[i].key for i in choose_frontier(points)], tags={"commit": "abc"},
-        series={"val/hypervolume": [(n, 0.01 * n) for n in range(1, 4)]},
-        artifacts={"frontier.json": b"{}", "frontier.png": b"png"},
-    )  # fmt: skip
-    return replace(view, **changes)
+def make_view(trials: int = 3, **changes: Any) -> SweepView:
+    given = {
+        "tags": {"commit": "abc"},
+        "series": {"val/hypervolume": [(n, 0.01 * n) for n in range(1, 4)]},
+        "artifacts": {"frontier.json": b"{}", "frontier.png": b"png"},
+    }
+    return summaries.make_view(trials=trials, **{**given, **changes})
 
 
 @pytest.fixture(scope="module")

@@ -5,24 +5,17 @@ import re
 from dataclasses import replace
 
 import pytest
-from synthetic_sweep import ROLES, make_records
+import summaries
+from synthetic_sweep import ROLES
 
-from rayforget.frontier.choose import choose_frontier
 from rayforget.frontier.gather import gather
 from rayforget.report.mlflow.mirror_plan import MAX_POINTS, RunPlan, SweepView, flatten_recipe, plan_runs, safe_name
 
 
-def make_view(*, running: bool = False, trials: int = 4, **changes) -> SweepView:
-    records, _ = make_records(trials=trials, seeds=1, scale=0.1)
-    records = [replace(r, finished=1000.0 + i, seconds={"train": 2.5}) for i, r in enumerate(records)]
-    points = gather(records, ROLES).points
-    frontier = [points[i].key for i in choose_frontier(points)]
-    view = SweepView(
-        name="tiny-1", space_name="tiny", created=990.0, running=running, roles=ROLES, records=records, points=points,
-        frontier=frontier, series={"val/hypervolume": [(1, 0.0), (2, 0.01), (99, 0.02)]},
-        artifacts={"frontier.json": b"{}"},
-    )  # fmt: skip
-    return replace(view, **changes)
+def make_view(**changes) -> SweepView:
+    return summaries.make_view(
+        trials=4, **{"series": {"val/hypervolume": [(1, 0.0), (2, 0.01), (99, 0.02)]}, **changes}
+    )
 
 
 def by_kind(runs: list[RunPlan], kind: str) -> list[RunPlan]:

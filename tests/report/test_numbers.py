@@ -1,14 +1,15 @@
 import dataclasses
 
+import golden_text
 import pytest
-from summaries import KINDS, make_summary
+from summaries import full_of_remarks, make_summary
 
 from rayforget.frontier.intervals import MEASURED_COVERAGE, Interval
 from rayforget.frontier.recovered import Recovered
 from rayforget.frontier.summary import OneTraining
 from rayforget.report.terminal.one_training import one_training_rows
 from rayforget.report.words.footnotes import footnotes
-from rayforget.report.words.numbers import describe_change, format_recovered, percent, pick_point, read
+from rayforget.report.words.numbers import describe_change, format_recovered, percent, pick_point
 
 
 @pytest.mark.parametrize(
@@ -36,16 +37,6 @@ def test_recovered_is_told_with_what_is_known_of_it() -> None:
     assert format_recovered(None) == "—"
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_state_of_a_sweep_has_a_reading(kind: str) -> None:
-    summary = make_summary(kind)
-    lines = read(summary)
-    assert len(lines) == 3
-    assert all(line.endswith(".") for line in lines)
-    assert not any(word in line for word in ("None", "nan") for line in (*lines, *footnotes(summary)))
-    assert ("test" in lines[0]) == (kind in ("full", "no bootstrap", "half tested"))
-
-
 def test_the_picked_point_keeps_the_budget_on_val_and_is_told_on_test() -> None:
     summary = make_summary("full")
     picked = pick_point(summary)
@@ -62,41 +53,31 @@ def test_nothing_is_picked_where_nothing_beats_theta_0() -> None:
     assert pick_point(make_summary("theta_0 alone")) is None
 
 
-def test_unequal_numbers_of_trainings_are_pointed_out() -> None:
-    summary = make_summary("full")
-    assert any("at 1 training each" in note for note in footnotes(summary))  # one of full's two has failed
-    equal = tuple(dataclasses.replace(m, trainings=4, failed=0) for m in summary.methods)
-    assert any("at 4 trainings each" in note for note in footnotes(dataclasses.replace(summary, methods=equal)))
-    first, *rest = equal
-    lost = (dataclasses.replace(first, trainings=3, failed=1), *rest)
-    (note,) = [n for n in footnotes(dataclasses.replace(summary, methods=lost)) if n.startswith("methods")]
-    assert "from 3 to 4 trainings with points, failed ones not counted" in note
-
-
-def test_what_is_missing_is_said() -> None:
-    assert any("test is not scored yet" in note for note in footnotes(make_summary("no test")))
-    assert any("not every chosen point is scored on test" in note for note in footnotes(make_summary("half tested")))
-    assert not any(note.startswith("—") for note in footnotes(make_summary("full")))
-
-
-def test_scores_that_are_not_all_accuracies_are_told_by_their_words() -> None:
-    summary = make_summary("full")
-    assert not any(note.startswith("scores:") for note in footnotes(summary))
-    first, *rest = summary.roles
-    roles = (dataclasses.replace(first, metric="balanced accuracy"), *rest)
-    (note,) = [n for n in footnotes(dataclasses.replace(summary, roles=roles)) if n.startswith("scores:")]
-    assert note.startswith("scores: balanced accuracy of photo; accuracy of art_painting, ")
-
-
-def test_one_training_tells_its_interval_its_coverage_and_what_it_does_not_know() -> None:
+def test_footnotes_tell_what_is_special_of_a_sweep() -> None:
     summary = make_summary("full")
     one = OneTraining(mean=0.71, recipes=4, interval=Interval(low=0.349, high=1.08, empty_share=0.0))
-    methods = tuple(dataclasses.replace(m, trainings=4, one_alone=one, one_curve=one) for m in summary.methods)
-    four = dataclasses.replace(summary, methods=methods)
-    assert one_training_rows(four)[0] == ["full", "4", "0.71 [0.35, 1.08]", "0.71 [0.35, 1.08]"]
-    told = f"{100 * MEASURED_COVERAGE[4]:.0f} % of them held the truth at 4 trainings"
-    assert any(told in note for note in footnotes(four))
-    assert any("a sampler chose" in note for note in footnotes(four))
-    eight = tuple(dataclasses.replace(method, trainings=8) for method in methods)
-    assert one_training_rows(dataclasses.replace(summary, methods=eight))[0][1] == "8 (4 recipes)"
+    equal, known, seeds = (
+        tuple(dataclasses.replace(method, failed=0, **changes) for method in summary.methods)
+        for changes in (
+            {"trainings": 4},
+            {"trainings": 4, "one_alone": one, "one_curve": one},
+            {"trainings": 8, "one_alone": one, "one_curve": one},
+        )
+    )
+    lost = (dataclasses.replace(equal[0], trainings=3, failed=1), *equal[1:])
+    variants = {
+        "equal numbers of trainings": dataclasses.replace(summary, methods=equal),
+        "one training failed": dataclasses.replace(summary, methods=lost),
+        "intervals of one training": dataclasses.replace(summary, methods=known),
+        "two seeds of each recipe": dataclasses.replace(summary, methods=seeds),
+        "a metric, halves and broken images": full_of_remarks(summary),
+    }
+    told = []
+    for name, variant in variants.items():
+        told += [f"\n{name}:", *(f"  {note}" for note in footnotes(variant) if note not in footnotes(summary))]
+    golden_text.check("reports", "footnotes that a full sweep does not have", "\n".join(told))
+    assert one_training_rows(variants["intervals of one training"])[0] == ["full", "4", *["0.71 [0.35, 1.08]"] * 2]
+    assert one_training_rows(variants["two seeds of each recipe"])[0][1] == "8 (4 recipes)"
     assert one_training_rows(make_summary("no plain")) == []
+    coverage = f"{100 * MEASURED_COVERAGE[4]:.0f} % of them held the truth at 4 trainings"
+    assert any(coverage in note for note in footnotes(variants["intervals of one training"]))

@@ -1,10 +1,13 @@
 import dataclasses
 import re
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import golden_text
 import pytest
-from summaries import make_summary
+from summaries import full_of_remarks, make_paths_summary, make_summary
 
 from rayforget.report.web.chart import build_chart
 from rayforget.report.web.page import write_page
@@ -22,6 +25,7 @@ class Outside(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.loaded += [f"{tag} {value}" for name, value in attrs if name in ("src", "href", "data", "action")]
+        self.text += [{"li": "\n", "td": " | ", "th": " | "}.get(tag, "")]
         if tag not in ("meta", "br"):
             self.open.append(tag)
 
@@ -33,17 +37,20 @@ class Outside(HTMLParser):
             self.text.append(data)
 
 
-def parse(kind: str, folder: Path) -> tuple[Outside, str]:
-    write_page(make_summary(kind), folder / "frontier.html")
-    html = (folder / "frontier.html").read_text(encoding="utf-8")
+@cache
+def parse(kind: str) -> tuple[Outside, str]:
+    summary = full_of_remarks(make_paths_summary()) if kind == "several paths" else make_summary(kind)
+    with TemporaryDirectory() as folder:
+        write_page(summary, Path(folder) / "frontier.html")
+        html = (Path(folder) / "frontier.html").read_text(encoding="utf-8")
     parser = Outside()
     parser.feed(html)
     return parser, html
 
 
-@pytest.mark.parametrize("kind", ["full", "half tested", "theta_0 alone"])
-def test_page_loads_nothing_from_elsewhere(kind: str, tmp_path: Path) -> None:
-    parser, html = parse(kind, tmp_path)
+@pytest.mark.parametrize("kind", ["full", "half tested", "theta_0 alone", "several paths"])
+def test_page_loads_nothing_from_elsewhere(kind: str) -> None:
+    parser, html = parse(kind)
     assert parser.loaded == []
     assert parser.open == []
     assert not re.search(r"@import|url\(\s*['\"]?http", re.sub(r"<script.*?</script>", "", html, flags=re.S))
@@ -51,16 +58,17 @@ def test_page_loads_nothing_from_elsewhere(kind: str, tmp_path: Path) -> None:
     assert len(html) > 3_000_000  # the script is inside
 
 
-def test_page_shows_the_tables_and_names_as_they_are(tmp_path: Path) -> None:
-    parser, html = parse("full", tmp_path)
+def test_page_shows_the_tables_and_names_as_they_are() -> None:
+    parser, html = parse("full")
     text, summary = " ".join(parser.text), make_summary("full")
-    assert "tiny-<1>" in text
     assert "tiny-<1>" not in html
     for i in summary.frontier:
         assert percent(summary.points[i].speciality) in text
         assert summary.points[i].trial in text
-    for role in summary.roles:
-        assert role.name in text
+    assert not any(words in text for words in ("lerp", "Paths", "Whole labelled splits", "Stale"))
+    parser, html = parse("several paths")
+    assert "<li>tasks.photo.val: 1 broken image skipped: &lt;a&gt;</li>" in html
+    golden_text.check("reports", "page: several paths", re.sub(r"\n{3,}", "\n\n", "".join(parser.text)))
 
 
 def test_hover_tells_recipe_trial_step_alpha_and_every_task() -> None:

@@ -5,25 +5,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
+import golden_text
 import pytest
 from PIL import Image
 from rich.console import Console
-from synthetic_sweep import ROLES, make_records
+from synthetic_sweep import ROLES, add_records, add_tests, make_records, make_space, make_sweep, untested
 
-from rayforget.frontier.choose import points_to_report
 from rayforget.frontier.gather import gather
 from rayforget.frontier.points import PointKey
 from rayforget.record.standing import Standing, standing_of
-from rayforget.record.store import Store
-from rayforget.record.sweep import Sweep, SweepInfo
+from rayforget.record.sweep import Sweep
 from rayforget.report.method_styles import ALERT
 from rayforget.report.present import mark_stale, mirror_sweep, present, read_report
 from rayforget.report.words.numbers import stale_notice
 from rayforget.space.models import Space
-from rayforget.values.points import Spot
-from rayforget.values.records import CheckpointRecord, TestRecord
 
 RECORDS, TEST = make_records(trials=4, seeds=2, scale=0.1, failures=0, fractions=(1.0,))
 FIRST, LATER = RECORDS[:5], RECORDS[5:]
@@ -31,57 +27,19 @@ FIRST, LATER = RECORDS[:5], RECORDS[5:]
 
 
 def space_of(root: Path, trainings: int = 2) -> Space:
-    folder = {"kind": "folder", "path": "/no"}
-    tasks: dict[str, Any] = {
-        role.name: {
-            "kind": "zero_shot",
-            "role": role.role,
-            "val": {**folder, "path": f"/no/{role.name}/val"},
-            "test": {**folder, "path": f"/no/{role.name}/test"},
-            **({"group": role.group} if role.role == "generality" else {"templates": ["a {}"], "train": folder}),
-        }
-        for role in ROLES
-    }
-    return Space.model_validate(
-        {
-            "name": "tiny",
-            "foundation": {"kind": "clip", "model": "builtin"},
-            "tasks": tasks,
-            "recipe": {"learning_rate": {"low": 1e-5, "high": 1e-3}, "epochs": 1, "batch_size": 8},
-            "methods": {"full": {}},
-            "plain": {"set": {"learning_rate": 1e-4}, "seeds": 2},
-            "search": {"trainings": trainings, "seed": 0},
-            "storage": {"path": str(root)},
-            "tracking": {"uri": f"sqlite:///{root / 'mlflow.db'}"},
-        }
-    )
+    return make_space(root, trainings=trainings, seeds=2, tracking=f"sqlite:///{root / 'mlflow.db'}")
 
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Sweep:
     """Two trainings and the baselines, all done; nothing on `test` yet."""
-    info = SweepInfo(name="s", space_name="tiny", created=0.0, space_digest="")
-    space = space_of(tmp_path).model_dump(mode="json")
-    made = Sweep.create(Store.open(tmp_path), info, space_text="", space=space)
+    made = make_sweep(space_of(tmp_path), "s", FIRST, at=100.0)
     made.note_budget(2)
-    add(made, FIRST, at=100.0)
     return made
 
 
-def add(sweep: Sweep, records: Sequence[CheckpointRecord], *, at: float) -> None:
-    for record in records:
-        sweep.add(record if record.trial == "theta_0" else replace(record, finished=at))
-
-
-def untested(sweep: Sweep) -> list[PointKey]:
-    points = gather(sweep.records(), ROLES).points
-    return [key for key in (points[i].key for i in points_to_report(points)) if key not in sweep.test_scores()]
-
-
 def score_on_test(sweep: Sweep, keys: Sequence[PointKey], *, at: float) -> None:
-    for key in keys:
-        scores = {Spot(key.alpha, key.path): TEST[key]}
-        sweep.add_tests(TestRecord(trial=key.trial, step=key.step, theta_1_hash="", scores=scores, finished=at))
+    add_tests(sweep, keys, TEST, at=at)
 
 
 def standing(sweep: Sweep) -> Standing:
@@ -119,7 +77,7 @@ def test_a_report_is_stale_from_the_larger_budget_to_its_last_test_score(sweep: 
     sweep.note_budget(4)
     assert standing(sweep).report_is_stale
     for record in LATER:
-        add(sweep, [record], at=300.0)
+        add_records(sweep, [record], at=300.0)
         assert standing(sweep).report_is_stale
     *some, last = untested(sweep)
     score_on_test(sweep, some, at=400.0)
@@ -139,16 +97,14 @@ def test_a_deleted_record_makes_a_report_stale_and_is_the_reason_given(
     sweep: Sweep, tmp_path: Path, budget: int
 ) -> None:
     sweep.note_budget(budget)
-    add(sweep, LATER if budget == 4 else [], at=150.0)
+    add_records(sweep, LATER if budget == 4 else [], at=150.0)
     score_on_test(sweep, untested(sweep), at=200.0)
     assert standing(sweep).finished
     trial = next(record.trial for record in sweep.tests() if record.trial != "theta_0")
     (record,) = (record for record in sweep.records() if record.trial == trial)
     sweep.store.delete(f"points/{record.key}.json")
-    notice = stale_notice(standing(sweep)) or ""
-    assert f"records were deleted after a first report, {budget + 1} of {budget + 2} trainings" in notice
-    assert "more trainings" not in notice
-    add(sweep, [record], at=300.0)
+    golden_text.check("reports", f"stale: records were deleted, budget {budget}", stale_notice(standing(sweep)) or "")
+    add_records(sweep, [record], at=300.0)
     assert not standing(sweep).report_is_stale
 
 
@@ -157,11 +113,13 @@ def test_terminal_and_files_say_so_and_take_it_back(sweep: Sweep, tmp_path: Path
     assert "Stale" not in show(sweep, tmp_path)
     assert files(tmp_path) == {"png": False, "html": False, "json": False}
     sweep.note_budget(4)
-    add(sweep, LATER[:1], at=300.0)
-    text = " ".join(show(sweep, tmp_path).split())
-    assert "Stale: more trainings were asked for after a first report, 5 of 6 are done; scores on test are" in text
+    add_records(sweep, LATER[:1], at=300.0)
+    notice = stale_notice(standing(sweep))
+    assert notice is not None
+    golden_text.check("reports", "stale: a larger budget", notice)
+    assert notice in " ".join(show(sweep, tmp_path).split())
     assert files(tmp_path) == {"png": True, "html": True, "json": True}
-    add(sweep, LATER[1:], at=300.0)
+    add_records(sweep, LATER[1:], at=300.0)
     score_on_test(sweep, untested(sweep), at=400.0)
     assert "Stale" not in show(sweep, tmp_path)
     assert files(tmp_path) == {"png": False, "html": False, "json": False}
@@ -192,8 +150,7 @@ def test_going_on_marks_the_files_and_mlflow_at_once(sweep: Sweep, tmp_path: Pat
 
 
 def test_a_report_says_what_the_data_lacked(tmp_path: Path) -> None:
-    info, space = SweepInfo(name="s", space_name="tiny", created=0.0, space_digest=""), space_of(tmp_path)
-    made = Sweep.create(Store.open(tmp_path), info, space_text="", space=space.model_dump(mode="json"))
-    lacking = {"broken": {"photo": ["a.png"]}}
-    add(made, [record if record.recipe else replace(record, facts=lacking) for record in FIRST], at=1.0)
+    space, lacking = space_of(tmp_path), {"broken": {"photo": ["a.png"]}}
+    records = [record if record.recipe else replace(record, facts=lacking) for record in FIRST]
+    made = make_sweep(space, "s", records, at=1.0)
     assert read_report(made, space).summary.remarks == ("tasks.photo.val: 1 broken image skipped: a.png",)

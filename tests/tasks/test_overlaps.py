@@ -34,7 +34,7 @@ def test_two_equal_images_under_other_names_and_classes_are_named(image_folder, 
         check_overlaps(resolved(**{split: folder(root) for split, root in roots.items()}))
     message = str(found.value)
     assert message.startswith("tasks.photo: the same image in two splits")
-    assert f"{copied} ({one}) and {target} ({other}); 1 such images" in message
+    assert f"{copied} ({one}) and {target} ({other}); 1 such image;" in message
 
 
 def test_only_items_whose_size_occurs_in_two_splits_are_read(image_folder):

@@ -32,13 +32,13 @@ def one_training_notes(summary: Summary) -> list[str]:
         notes += [
             "one training: intervals over items, trainings and plain's seeds (Student's t); in simulated sweeps "
             f"{100 * share:.0f} % of them held the truth at {tried} trainings",
-            "one training: recipes that a sampler chose after others are no independent draws; the mean is then that "
+            "one training: recipes that a sampler chose after others are not independent draws; the mean is then that "
             "of its choices, and the interval too narrow",
         ]
     if any(_shares_recipes(method) for method in methods):
         notes.append("one training: seeds of one recipe are averaged first and count as one")
     if any(one.recipes == 1 and one.interval is None for one in found):
-        notes.append("one training: of a single one nothing is known of how another would differ")
+        notes.append("one training: a single one does not tell how another would differ")
     return notes
 
 

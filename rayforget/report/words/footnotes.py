@@ -22,7 +22,8 @@ def footnotes(summary: Summary) -> list[str]:
         )
     if summary.paths:
         notes.append(
-            "α = 1 alone and all α are those of the lerp; the other paths are part of the frontier, and compared above"
+            "α = 1 alone and all α are those of the lerp; the other paths are part of the frontier, and the table of "
+            "paths compares them"
         )
     if summary.plain is not None:
         notes.append("plain is part of all and of no other method")

@@ -106,7 +106,8 @@ def stale_notice(standing: Standing) -> str | None:
     if standing.records_lost:
         return (
             f"Stale: records were deleted after a first report, {ended} of {standing.total} trainings are recorded to "
-            "their end; a sweep that is resumed makes them again, and scores on test are the first report's until then."
+            "their end; resume the sweep, it makes the missing ones again; until then the scores on test are the first "
+            "report's."
         )
     return (
         f"Stale: more trainings were asked for after a first report, {ended} of {standing.total} are done; "

@@ -32,4 +32,5 @@ def _name(summary: Summary, points: tuple[int, ...]) -> str:
     if summary.plain is not None and points == summary.plain.points:
         return f"plain, mean of {len(points)} seeds" if len(points) > 1 else "plain, 1 seed"
     point = summary.points[points[0]]
-    return f"{point.trial}, {name_method(point.method)}, {name_alpha(point)}"
+    early = "" if point.fraction in (0, 1) else f", {percent(point.fraction, 0)} % of its training"
+    return f"{point.trial}, {name_method(point.method)}, {name_alpha(point)}{early}"

@@ -154,8 +154,8 @@ def label_by_name(
         return LabelledImages(source, border=border)
     example = ", ".join(sorted(known)[:3])
     raise TaskError(
-        f"label without a class name: {unknown[0]!r} ({len(unknown)} of {len(source.class_names)} names are "
-        f"unknown); expected names such as {example}; add it to the classes or take it out of the data"
+        f"label without a class name: {unknown[0]!r} ({len(unknown)} of {len(source.class_names)} names unknown); "
+        f"expected names such as {example}; add it to the classes or take it out of the data"
     )
 
 

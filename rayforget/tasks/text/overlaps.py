@@ -18,7 +18,8 @@ def check_overlaps(task: ResolvedText) -> None:
             if other_split != split:
                 shared.append(f"{other} ({other_split}) and {document.name} ({split})")
     if shared:
+        such = "1 such text" if len(shared) == 1 else f"{len(shared)} such texts"
         raise TaskError(
-            f"tasks.{task.name}: the same text in two splits: {shared[0]}; {len(shared)} such texts; "
+            f"tasks.{task.name}: the same text in two splits: {shared[0]}; {such}; "
             "splits must not overlap: remove them from one"
         )

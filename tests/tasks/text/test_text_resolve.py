@@ -90,7 +90,7 @@ def test_a_question_in_two_splits_is_refused_whatever_its_answer(rows, one, othe
     with pytest.raises(TaskError) as found:
         check_overlaps(resolved(choice(**sources)))
     names = f"{sources[one].path}:2 ({one}) and {path}:3 ({other})"
-    assert f"tasks.odd: the same text in two splits: {names}; 1 such texts" in str(found.value)
+    assert f"tasks.odd: the same text in two splits: {names}; 1 such text;" in str(found.value)
 
 
 def test_copies_within_a_split_pass(rows):

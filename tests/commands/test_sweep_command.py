@@ -1,10 +1,15 @@
 """How a sweep ends: what is recorded is reported, and the exit code says whether all is done."""
 
 import io
+import re
 import signal
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import golden_text
 import pytest
+from command_types import Run
 from rich.console import Console
 from toy_agenda import do_job, toy_agenda
 
@@ -23,9 +28,15 @@ def worked_through(folder: Path) -> Agenda:
     return agenda
 
 
-def closed(agenda: Agenda, *, finished: bool) -> tuple[int, str]:
+def close(case: str, agenda: Agenda, *, finished: bool) -> int:
+    """The exit code; what is said after the tables is compared with a section."""
     text = io.StringIO()
-    return _close(agenda, Console(file=text, width=200), finished), text.getvalue()
+    code = _close(agenda, Console(file=text, width=200), finished)
+    tables, rest = re.split(r"^(?=frontier\.png|the report)", text.getvalue(), maxsplit=1, flags=re.M)
+    assert "0001-full" in tables
+    folder = str(agenda.sweep.store.local.parent)  # type: ignore[union-attr]
+    golden_text.check("commands", case, f"(the tables)\n\n{rest}", {folder: "HERE"})
+    return code
 
 
 def test_a_resumed_sweep_may_be_told_that_its_disk_is_shared_and_nothing_else(tmp_path: Path) -> None:
@@ -35,22 +46,44 @@ def test_a_resumed_sweep_may_be_told_that_its_disk_is_shared_and_nothing_else(tm
         **space.model_dump(),
         "storage": {**space.storage.model_dump(), "shared": True},
     }
-    with pytest.raises(SpaceError, match="only a larger search"):
-        _with_budget(space, ["storage.path=elsewhere"])
 
 
-@pytest.mark.parametrize(
-    ("trainings", "message"),
-    [
-        ("25", r"cannot have 25 trainings: search.trainings: found 25 with seeds: 2.* write 26"),
-        ("²", "--trials ² is not more"),
-    ],
-)
-def test_a_budget_that_a_sweep_cannot_have_is_refused_in_one_line(trainings: str, message: str, tmp_path: Path) -> None:
+def test_a_budget_that_a_sweep_cannot_have_is_refused_in_one_line(tmp_path: Path) -> None:
     space = toy_agenda(tmp_path).space
     space = space.model_copy(update={"search": space.search.model_copy(update={"seeds": 2})})
-    with pytest.raises(SpaceError, match=message):
-        _with_budget(space, [f"search.trainings={trainings}"])
+    said = []
+    for override in ("storage.path=elsewhere", "search.trainings=25", "search.trainings=1", "search.trainings=²"):
+        with pytest.raises(SpaceError) as refused:
+            _with_budget(space, [override])
+        assert len(str(refused.value).splitlines()) == 1
+        said.append(f"{override}: {refused.value}")
+    golden_text.check("commands", "sweep --resume: what cannot be changed", "\n".join(said))
+
+
+@pytest.mark.parametrize("how", ["option", "variable", "file"])
+def test_a_storage_that_is_given_outdoes_the_file_s_whatever_it_is(
+    how: str, run: Run, folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders.write_text(folders.read_text() + "storage: {path: elsewhere}\n")
+    found: list[str] = []
+    monkeypatch.setattr(
+        "rayforget.commands.sweep.start_sweep", lambda loaded, **_: found.append(loaded.space.storage.path)
+    )
+    if how == "variable":
+        monkeypatch.setenv("RAYFORGET_STORAGE", "runs")
+    run("sweep", folders, *(["--storage", "runs"] if how == "option" else []))
+    assert [Path(path).name for path in found] == ["elsewhere" if how == "file" else "runs"]
+
+
+@pytest.mark.parametrize(("resume", "overrides"), [(True, ()), (False, ("storage.path=s3://b/runs",))])
+def test_a_submitted_sweep_that_goes_on_keeps_its_storage_out_of_the_overrides(
+    resume: bool, overrides: tuple[str, ...], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("rayforget.on_ray.submit.submit_sweep", lambda _, **all_: asked.append(all_["overrides"]) or 0)
+    name = ["--resume", "s"] if resume else []
+    assert run("sweep", *name, "--address", "http://h:1", "--storage", "s3://b/runs")[0] == 0
+    assert asked == [overrides]
 
 
 def test_a_shared_disk_and_a_bucket_are_taken_without_asking_the_cluster(tmp_path: Path) -> None:
@@ -101,17 +134,20 @@ def test_a_sweep_with_nothing_left_is_known_to_be_finished(tmp_path: Path) -> No
     assert resumed.settle()
 
 
-def test_a_finished_sweep_is_reported_and_zero(tmp_path: Path) -> None:
-    code, text = closed(worked_through(tmp_path), finished=True)
-    assert code == 0
-    assert "0001-full" in text
-    assert (tmp_path / "s" / "report" / "frontier.html").is_file()
-
-
-def test_an_interrupted_sweep_says_how_to_go_on(tmp_path: Path) -> None:
-    code, text = closed(worked_through(tmp_path), finished=False)
-    assert code == INTERRUPTED
-    assert f"interrupted; go on with: rayforget sweep --resume s --storage {tmp_path}" in text
+def test_whatever_ends_a_sweep_what_is_recorded_is_reported_then_what_is_wrong_and_how_to_go_on(
+    tmp_path: Path,
+) -> None:
+    agenda, report = worked_through(tmp_path), tmp_path / "s" / "report"
+    assert close("sweep ends: finished", agenda, finished=True) == 0
+    assert (report / "frontier.html").is_file()
+    assert close("sweep ends: interrupted", agenda, finished=False) == INTERRUPTED
+    report.rename(tmp_path / "away")
+    report.write_text("in the way")
+    assert close("sweep ends: finished, the report cannot be written", agenda, finished=True) == 1
+    agenda.halted = "OSError: [Errno 28] No space left on device: [bold]x[/bold]"
+    assert close("sweep ends: halted, the report cannot be written", agenda, finished=False) == 1
+    report.unlink()
+    assert close("sweep ends: halted", agenda, finished=False) == 1
 
 
 @pytest.mark.parametrize("place", ["run", "report"])
@@ -124,7 +160,8 @@ def test_a_ctrl_c_that_nobody_catches_says_how_to_go_on(
     agenda = toy_agenda(tmp_path)
     before = signal.getsignal(signal.SIGINT)
     monkeypatch.setenv("COLUMNS", "300")
-    monkeypatch.setattr("rayforget.on_ray.sweep.run_sweep", interrupted if place == "run" else lambda *_, **__: False)
+    runs = SimpleNamespace(run_sweep=interrupted if place == "run" else lambda *_, **__: False)
+    monkeypatch.setitem(sys.modules, "rayforget.on_ray.sweep", runs)  # importing Ray takes seconds
     if place == "report":
         monkeypatch.setattr("rayforget.commands.sweep._report", interrupted)
     try:
@@ -132,29 +169,4 @@ def test_a_ctrl_c_that_nobody_catches_says_how_to_go_on(
     finally:
         signal.signal(signal.SIGINT, before)
     assert code == INTERRUPTED
-    out = capsys.readouterr().out
-    assert f"interrupted; go on with: rayforget sweep --resume s --storage {tmp_path}" in out
-    assert ("no frontier yet" in out) == (place == "run")
-
-
-def test_a_broken_sweep_is_reported_then_its_error_then_how_to_go_on(tmp_path: Path) -> None:
-    agenda = worked_through(tmp_path)
-    agenda.halted = "OSError: [Errno 28] No space left on device: [bold]x[/bold]"
-    code, text = closed(agenda, finished=False)
-    assert code == 1
-    places = [text.index(part) for part in ("0001-full", f"halted: {agenda.halted}\n", "halted; go on with: rayforget")]
-    assert places == sorted(places)
-
-
-def test_a_storage_that_takes_no_report_is_said_and_hides_nothing(tmp_path: Path) -> None:
-    agenda = worked_through(tmp_path)
-    (tmp_path / "s" / "report").write_text("in the way")
-    code, text = closed(agenda, finished=True)
-    assert code == 1
-    assert "0001-full" in text
-    assert f"mended: rayforget frontier s --storage {tmp_path}" in text
-    agenda.halted = "OSError: no space"
-    code, text = closed(agenda, finished=False)
-    assert code == 1
-    assert "halted: OSError: no space\n" in text
-    assert "--resume s" in text
+    golden_text.check("commands", f"sweep: Ctrl-C in its {place}", capsys.readouterr().out, {str(tmp_path): "HERE"})
