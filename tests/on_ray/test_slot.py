@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 
 from rayforget.equipment import Equipment, EquipmentSpec
 from rayforget.on_ray.session import ray_session
@@ -28,6 +29,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[None]:
+    torch.set_num_threads(1)  # as the workers, with which this process's own trainings are compared
     with ray_session(Resources(slots=1, workers_per_slot=2, cpus_per_worker=1), address=None):
         yield
     assert not workers()
