@@ -15,6 +15,10 @@ Role = Literal["speciality", "generality"]
 SuiteName = Literal["imagenet", "imagenet_v2", "imagenet_r", "imagenet_a", "imagenet_sketch", "objectnet"]
 
 
+Megapixels = Annotated[float, Field(gt=0, le=178)]
+"""Pillow itself decodes no larger images."""
+
+
 class FolderSource(Frozen):
     """Images in one sub-folder per class."""
 
@@ -23,6 +27,10 @@ class FolderSource(Frozen):
     """The folder that holds the classes' folders; relative to where the command is started."""
     max_broken: NonNegativeInt = 0
     """How many unreadable images are skipped (and named); more are an error."""
+    max_megapixels: Megapixels = 90
+    """Larger images are not decoded but count as broken; the header says how large one is."""
+    exif: Literal["apply", "ignore"] = "ignore"
+    """Whether images are turned as their EXIF orientation says; `ignore` takes them as they are stored."""
 
 
 class WebdatasetSource(Frozen):
@@ -37,10 +45,17 @@ class WebdatasetSource(Frozen):
     """Extension of the label files: the class index as text."""
     max_broken: NonNegativeInt = 0
     """How many unreadable images are skipped (and named); more are an error."""
+    max_megapixels: Megapixels = 90
+    """Larger images are not decoded but count as broken; the header says how large one is."""
+    exif: Literal["apply", "ignore"] = "ignore"
+    """Whether images are turned as their EXIF orientation says; `ignore` takes them as they are stored."""
 
 
 class DatasetSource(Frozen):
-    """A Hugging Face data set: a local folder (Parquet, Arrow, `save_to_disk`) or a hub name."""
+    """A Hugging Face data set: a local folder (Parquet, Arrow, `save_to_disk`) or a hub name.
+
+    Its images are turned as their EXIF orientation says, as the library turns them.
+    """
 
     kind: Literal["dataset"]
     path: FolderOrHubName
@@ -57,6 +72,8 @@ class DatasetSource(Frozen):
     """Commit of a hub data set; null takes the newest, and the record names the commit used."""
     max_broken: NonNegativeInt = 0
     """How many unreadable images are skipped (and named); more are an error."""
+    max_megapixels: Megapixels = 90
+    """Larger images are not decoded but count as broken; the header says how large one is."""
 
 
 class WorldSource(Frozen):

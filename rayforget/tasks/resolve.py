@@ -12,7 +12,7 @@ from rayforget.errors import TaskError
 from rayforget.space.data import Cut, FolderSource, Source, ZeroShotTask
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.labelled import LabelledImages, label_by_name
-from rayforget.tasks.images.opening import broken_limit, open_source
+from rayforget.tasks.images.opening import broken_limit, open_source, reading_of
 from rayforget.tasks.images.sources import ImageSource
 from rayforget.tasks.images.suite import Suite
 from rayforget.tasks.images.suites import load_suite
@@ -88,6 +88,7 @@ def _resolve(
             images, strict = opened[key], isinstance(source, FolderSource)
             if not isinstance(images, LabelledImages):
                 images = label_by_name(images, known, num_classes=len(names), strict=strict)
+            images.reading = reading_of(source)
             if hashes is not None:
                 images.remember_in(hashes)
             whole = SplitItems(key=f"tasks.{name}.{key}", source=images, max_broken=broken_limit(source))

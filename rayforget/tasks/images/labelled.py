@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rayforget.errors import TaskError
+from rayforget.tasks.images.decoding import Reading
 from rayforget.tasks.images.item_hashes import ItemHashes
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.sources import Draws, ImageSource, KnowsRevision, KnowsSizes
@@ -32,7 +33,7 @@ class LabelledImages:
         labels = np.fromiter((source.label(index) for index in range(len(source))), np.int64, len(source))
         self.class_names = source.class_names
         self.labels: NDArray[np.int64] = labels if classes is None else np.asarray(classes, dtype=np.int64)[labels]
-        self.prepare_key = f"crop {border}"
+        self.reading = Reading()
         self._source = source
         self._border = border
         self._contents = ItemHashes(source, self.read)
@@ -87,6 +88,11 @@ class LabelledImages:
             return image
         width, height = image.size
         return image.crop((self._border, self._border, width - self._border, height - self._border))
+
+    @property
+    def prepare_key(self) -> str:
+        """Everything that decides an image's pixels before the decoder."""
+        return f"crop {self._border}, {self.reading.key}"
 
     def remember_in(self, store: HashStore) -> None:
         """Looks content hashes up in `store` before reading items, and adds new ones."""
