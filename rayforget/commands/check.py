@@ -20,6 +20,8 @@ from rayforget.space.load import LoadedSpace
 from rayforget.space.notes import notes
 from rayforget.tasks.check import check_data
 from rayforget.tasks.images.known_hashes import HashStore
+from rayforget.tasks.images.remarks import image_remarks
+from rayforget.tasks.resolved import ResolvedTask
 
 if TYPE_CHECKING:
     from rayforget.planning.probe import Probe
@@ -50,7 +52,8 @@ def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
         unproven = f"{counts.words.unproven}, " if counts.words.unproven else ""
         unseen = f"the model's weights, {unproven}memory, disk and time"
         lines.append(("not looked at", f"{unseen}; leave --no-probe out to look at them too"))
-    _print(open_console(), loaded, lines, [*broken, *notes(loaded), *strength_warnings(loaded, counts)])
+    of_images = [line for task in tasks.values() if isinstance(task, ResolvedTask) for line in image_remarks(task)]
+    _print(open_console(), loaded, lines, [*broken, *of_images, *notes(loaded), *strength_warnings(loaded, counts)])
 
 
 def _counted(counts: Counts) -> Iterator[Line]:

@@ -118,6 +118,9 @@ class ZeroShotTask(Frozen):
     """A well-known set, which brings its class names, templates and the map from its folders to classes."""
     classes: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
     """Class names in the order of the labels; null takes the folders' names, sorted, with _ read as a space."""
+    candidates: Literal["all", "present"] = "all"
+    """With a suite: whether an image is scored among all of its classes, or among those that occur in the task's data,
+    e.g. in a subset of ImageNet of your own."""
     templates: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Prompts with {} for the class name; null takes the suite's, else the speciality's."""
     metric: Annotated[Name, Field(examples=["accuracy", "balanced_accuracy"])] = "accuracy"
@@ -173,6 +176,9 @@ class ZeroShotTask(Frozen):
             yield Problem(at=("train",), text=text)
 
     def _naming_problems(self) -> Iterable[Problem]:
+        if self.candidates == "present" and self.suite in (None, "objectnet"):
+            text = "found present without a suite of single classes (objectnet has groups of them): remove it"
+            yield Problem(at=("candidates",), text=text)
         if self.suite is not None and self.classes is not None:
             text = f"found beside suite: {self.suite}, which brings its own class names: remove one of them"
             yield Problem(at=("classes",), text=text)

@@ -11,7 +11,8 @@ from typing import Literal
 from rayforget.errors import TaskError
 from rayforget.space.data import Cut, FolderSource, Source, ZeroShotTask
 from rayforget.tasks.images.known_hashes import HashStore
-from rayforget.tasks.images.labelled import LabelledImages, label_by_name
+from rayforget.tasks.images.candidates import only_present
+from rayforget.tasks.images.labelled import LabelledImages, label_by_name, plain_name
 from rayforget.tasks.images.opening import broken_limit, open_source, reading_of
 from rayforget.tasks.images.sources import ImageSource
 from rayforget.tasks.images.suite import Suite
@@ -79,6 +80,8 @@ def _resolve(
     for key, source in _declared(task).items():
         with at_key(f"tasks.{name}.{key}"):
             opened[key] = open_source(source, suite=task.suite)
+    if suite and task.candidates == "present":
+        suite = only_present(suite, [images for images in opened.values() if isinstance(images, LabelledImages)])
     with at_key(f"tasks.{name}.classes"):
         names = suite.class_names if suite else _class_names(task, list(opened.values()))
     known = {class_name: index for index, class_name in enumerate(names)}
@@ -112,13 +115,13 @@ def _class_names(task: ZeroShotTask, opened: list[ImageSource]) -> tuple[str, ..
     if names is None:
         raise TaskError("the data has only class indices; give the class names in their order")
     if task.classes is None:
-        names = tuple(name.replace("_", " ") for name in names)
+        names = tuple(plain_name(name) for name in names)
     if len(names) < 2:
         raise TaskError(
             f"found one class, {names[0]!r}, whose score is always 100 %; expected two at least: one sub-folder for "
             "each class, or `classes:` with all their names"
         )
-    spaced = [name.replace("_", " ") for name in names]
+    spaced = [plain_name(name) for name in names]
     repeated = sorted({name for name in spaced if spaced.count(name) > 1})
     if repeated:
         raise TaskError(

@@ -58,7 +58,7 @@ class OpenedImage:
 def open_image(data: bytes, reading: Reading) -> OpenedImage | str:
     """The image in RGB, loaded to the last byte (otherwise truncation goes unnoticed), or why it is broken."""
     try:
-        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        image: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
         pixels = image.width * image.height
         if pixels > reading.max_megapixels * 1e6:
             return (

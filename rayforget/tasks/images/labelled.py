@@ -1,6 +1,7 @@
 """A source labelled with a task's classes, which remembers its items' content hashes."""
 
 import logging
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from rayforget.errors import TaskError
 from rayforget.tasks.images.decoding import Reading
 from rayforget.tasks.images.item_hashes import ItemHashes
 from rayforget.tasks.images.known_hashes import HashStore
-from rayforget.tasks.images.sources import Draws, ImageSource, KnowsRevision, KnowsSizes
+from rayforget.tasks.images.sources import Draws, ImageSource, KnowsRevision, KnowsSizes, PassesOver
 from rayforget.tasks.images.suite import Suite
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,11 @@ class LabelledImages:
     def revision(self) -> str | None:
         """The commit of the hub data set that the items come from, if any."""
         return self._source.revision if isinstance(self._source, KnowsRevision) else None
+
+    @property
+    def passed_over(self) -> str | None:
+        """The files that the source does not take, if any."""
+        return self._source.passed_over if isinstance(self._source, PassesOver) else None
 
     @property
     def stream(self) -> tuple[str | int, ...] | None:
@@ -136,7 +142,7 @@ def label_by_name(
 
     Args:
         source: the items.
-        known: name -> class; _ and space are equivalent in names.
+        known: name -> class; names are compared by `plain_name`.
         num_classes: number of the task's classes.
         strict: names must all be known (folders); otherwise unknown names, if as many as the classes, count as another
             wording of them in the same order.
@@ -149,11 +155,11 @@ def label_by_name(
     if source.class_names is None:
         return _in_range(LabelledImages(source, border=border), num_classes)
     _in_range(LabelledImages(source), len(source.class_names))
-    spaced = {_spaced(name): index for name, index in known.items()}
-    dropped = {_spaced(name) for name in ignored}
-    unknown = [name for name in source.class_names if _spaced(name) not in spaced and _spaced(name) not in dropped]
+    spaced = {plain_name(name): index for name, index in known.items()}
+    dropped = {plain_name(name) for name in ignored}
+    unknown = [name for name in source.class_names if plain_name(name) not in spaced and plain_name(name) not in dropped]
     if not unknown:
-        return LabelledImages(source, classes=[spaced.get(_spaced(n), -1) for n in source.class_names], border=border)
+        return LabelledImages(source, classes=[spaced.get(plain_name(n), -1) for n in source.class_names], border=border)
     if not strict and len(source.class_names) == num_classes:
         pairs = f"{source.class_names[0]!r} is class 0 of {num_classes}, ..., {source.class_names[-1]!r} the last"
         logger.info("class names that differ from the data's are taken in the data's order: %s", pairs)
@@ -176,5 +182,6 @@ def _in_range(images: LabelledImages, num_classes: int) -> LabelledImages:
     return images
 
 
-def _spaced(name: str) -> str:
-    return name.replace("_", " ")
+def plain_name(name: str) -> str:
+    """A name as it is compared: _ read as a space, and accents composed (NFC), since disks of Macs take them apart."""
+    return unicodedata.normalize("NFC", name).replace("_", " ")

@@ -73,3 +73,13 @@ class Draws(Protocol):
     def stream(self) -> tuple[str | int, ...]:
         """Sources with different streams share no item's random stream, hence no item."""
         ...
+
+
+@runtime_checkable
+class PassesOver(Protocol):
+    """A source that may find files which it does not take."""
+
+    @property
+    def passed_over(self) -> str | None:
+        """How many and which; None if there are none."""
+        ...
