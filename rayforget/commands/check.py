@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rayforget.foundations.kind import kind_of
 from rayforget.planning.cache_check import check_cache
 from rayforget.planning.counts import Counts, count
 from rayforget.planning.foundation_check import check_foundation
@@ -52,8 +53,14 @@ def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
         unproven = f"{counts.words.unproven}, " if counts.words.unproven else ""
         unseen = f"the model's weights, {unproven}memory, disk and time"
         lines.append(("not looked at", f"{unseen}; leave --no-probe out to look at them too"))
+    of_model = kind_of(loaded.space.foundation).remarks(loaded.space.foundation)
     of_images = [line for task in tasks.values() if isinstance(task, ResolvedTask) for line in image_remarks(task)]
-    _print(open_console(), loaded, lines, [*broken, *of_images, *notes(loaded), *strength_warnings(loaded, counts)])
+    _print(
+        open_console(),
+        loaded,
+        lines,
+        [*of_model, *broken, *of_images, *notes(loaded), *strength_warnings(loaded, counts)],
+    )
 
 
 def _counted(counts: Counts) -> Iterator[Line]:

@@ -40,9 +40,11 @@ class WebdatasetSource(Frozen):
     shards: Place
     """Local path of the shards; braces and globs are expanded (`/data/val-{000..012}.tar`)."""
     image: str = "jpg"
-    """Extension of the image files."""
+    """Extension of the image files; several with semicolons (`jpg;png;webp`), of which a sample's first counts."""
     label: str = "cls"
-    """Extension of the label files: the class index as text."""
+    """Extension of the label files: the class index or name as text, or `json` for an object that holds it."""
+    label_key: str = "label"
+    """With label: json (or another ending in it), where the object has the class."""
     max_broken: NonNegativeInt = 0
     """How many unreadable images are skipped (and named); more are an error."""
     max_megapixels: Megapixels = 90
@@ -67,7 +69,7 @@ class DatasetSource(Frozen):
     image: str = "image"
     """Column of the images."""
     label: str = "label"
-    """Column of the class indices."""
+    """Column of the classes: indices, or names as text."""
     revision: str | None = None
     """Commit of a hub data set; null takes the newest, and the record names the commit used."""
     max_broken: NonNegativeInt = 0
@@ -106,6 +108,20 @@ class Cut(Frozen):
     """Share of the items that go to `val`; the others are `test`."""
 
 
+_NO_PLACE = {"max_broken", "max_megapixels", "exif"}
+"""Settings of a source that do not say where it lies."""
+
+
+def class_keys(classes: tuple[str, ...] | dict[str, str] | None) -> tuple[int | str, ...]:
+    """What leads to each class in `classes`: its place, or the data's name for it, sorted as folders are."""
+    return tuple(sorted(classes)) if isinstance(classes, dict) else tuple(range(len(classes or ())))
+
+
+def class_names(classes: tuple[str, ...] | dict[str, str] | None) -> tuple[str, ...]:
+    """The class names in `classes`."""
+    return tuple(classes[key] for key in sorted(classes)) if isinstance(classes, dict) else (classes or ())
+
+
 class ZeroShotTask(Frozen):
     """Image classification against the text features of class names in prompt templates."""
 
@@ -116,16 +132,20 @@ class ZeroShotTask(Frozen):
     """For generality, which is the mean over groups of the mean over a group's tasks, e.g. `distribution` or `task`."""
     suite: SuiteName | None = None
     """A well-known set, which brings its class names, templates and the map from its folders to classes."""
-    classes: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
-    """Class names in the order of the labels; null takes the folders' names, sorted, with _ read as a space."""
+    classes: Annotated[tuple[str, ...] | dict[str, str], Field(min_length=2)] | None = None
+    """Class names in the order of the labels, or a map from the folders' (or the data's) names to class names, e.g.
+    `{n02084071: dog, 001.Crow: crow}`; null takes the folders' names, sorted, with _ read as a space."""
     candidates: Literal["all", "present"] = "all"
     """With a suite: whether an image is scored among all of its classes, or among those that occur in the task's data,
     e.g. in a subset of ImageNet of your own."""
     templates: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Prompts with {} for the class name; null takes the suite's, else the speciality's."""
-    metric: Annotated[Name, Field(examples=["accuracy", "balanced_accuracy"])] = "accuracy"
+    metric: Annotated[Name, Field(examples=["accuracy", "balanced_accuracy", "top5"])] = "accuracy"
     """How the answers are scored: accuracy, balanced_accuracy (mean of the classes' recalls, for classes of unequal
-    sizes), or a metric of an installed package."""
+    sizes), top5 (the right class is among the five likeliest), or a metric of an installed package."""
+    overlap: Literal["refuse", "drop"] = "refuse"
+    """What happens if the same image (byte for byte) is in two splits: an error, or the copy that is not in `test` (or
+    else not in `val` or `cut`) is left out, and counted by `check`."""
     train: Source | None = None
     """The training set; exactly one speciality task has it."""
     val: Source | None = None
@@ -182,9 +202,10 @@ class ZeroShotTask(Frozen):
         if self.suite is not None and self.classes is not None:
             text = f"found beside suite: {self.suite}, which brings its own class names: remove one of them"
             yield Problem(at=("classes",), text=text)
-        for index, name in enumerate(self.classes or ()):
-            if name in (self.classes or ())[:index]:
-                yield Problem(at=("classes", index), text=f"found {name!r} twice; give each class a name of its own")
+        keys, names = class_keys(self.classes), class_names(self.classes)
+        for index, (key, name) in enumerate(zip(keys, names, strict=True)):
+            if name in names[:index]:
+                yield Problem(at=("classes", key), text=f"found {name!r} twice; give each class a name of its own")
         for index, template in enumerate(self.templates or ()):
             if template.count("{}") != 1:
                 text = f"found {template!r}; a template holds {{}} once, where the class name goes"
@@ -205,6 +226,6 @@ class ZeroShotTask(Frozen):
         sources["cut"] = None if self.cut is None else self.cut.source
         given = [(split, source) for split, source in sources.items() if source is not None]
         for (one, first), (other, second) in combinations(given, 2):
-            if first.model_copy(update={"max_broken": 0}) == second.model_copy(update={"max_broken": 0}):
+            if first.model_dump(exclude=_NO_PLACE) == second.model_dump(exclude=_NO_PLACE):
                 text = f"is the same source as {one}; splits must not overlap: give {other} its own data"
                 yield Problem(at=(other,), text=text)

@@ -9,16 +9,17 @@ from dataclasses import replace
 from typing import Literal
 
 from rayforget.errors import TaskError
-from rayforget.space.data import Cut, FolderSource, Source, ZeroShotTask
-from rayforget.tasks.images.known_hashes import HashStore
+from rayforget.metrics.registry import METRICS
+from rayforget.space.data import Cut, FolderSource, Source, ZeroShotTask, class_names
 from rayforget.tasks.images.candidates import only_present
+from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.labelled import LabelledImages, label_by_name, plain_name
 from rayforget.tasks.images.opening import broken_limit, open_source, reading_of
-from rayforget.tasks.images.sources import ImageSource
+from rayforget.tasks.images.sources import ImageSource, NamesLabels
 from rayforget.tasks.images.suite import Suite
 from rayforget.tasks.images.suites import load_suite
 from rayforget.tasks.keys import at_key
-from rayforget.tasks.overlaps import check_overlaps
+from rayforget.tasks.overlaps import check_overlaps, drop_overlaps
 from rayforget.tasks.resolved import HALVES, Half, ResolvedTask, SplitItems, SplitName
 
 Declared = Literal["train", "val", "test", "cut"]
@@ -85,10 +86,13 @@ def _resolve(
     with at_key(f"tasks.{name}.classes"):
         names = suite.class_names if suite else _class_names(task, list(opened.values()))
     known = {class_name: index for index, class_name in enumerate(names)}
+    if isinstance(task.classes, dict):
+        known = {folder: known[plain_name(name)] for folder, name in task.classes.items()}
     splits: dict[SplitName, SplitItems] = {}
     for key, source in _declared(task).items():
         with at_key(f"tasks.{name}.{key}"):
-            images, strict = opened[key], isinstance(source, FolderSource)
+            images = opened[key]
+            strict = isinstance(source, FolderSource) or (isinstance(images, NamesLabels) and images.labels_are_names)
             if not isinstance(images, LabelledImages):
                 images = label_by_name(images, known, num_classes=len(names), strict=strict)
             images.reading = reading_of(source)
@@ -96,7 +100,7 @@ def _resolve(
                 images.remember_in(hashes)
             whole = SplitItems(key=f"tasks.{name}.{key}", source=images, max_broken=broken_limit(source))
             splits |= {key: whole} if key != "cut" else _halves(whole, task.cut)
-    return ResolvedTask(
+    resolved = ResolvedTask(
         name=name,
         role=task.role,
         group=task.group,
@@ -107,14 +111,21 @@ def _resolve(
         class_groups=suite.class_groups if suite else None,
         metric=task.metric,
     )
+    least = 2 if task.metric == "accuracy" else METRICS.find(task.metric).value.min_classes
+    if resolved.num_classes < least:
+        raise TaskError(
+            f"tasks.{name}.metric: found {task.metric} with {resolved.num_classes} classes, where it is always 100 %; "
+            f"expected {least} classes at least: write accuracy"
+        )
+    return drop_overlaps(resolved) if task.overlap == "drop" else resolved
 
 
 def _class_names(task: ZeroShotTask, opened: list[ImageSource]) -> tuple[str, ...]:
     """The task's own names, else those of the first source that has any."""
-    names = task.classes or next((source.class_names for source in opened if source.class_names), None)
+    names = class_names(task.classes) or next((source.class_names for source in opened if source.class_names), None)
     if names is None:
         raise TaskError("the data has only class indices; give the class names in their order")
-    if task.classes is None:
+    if not isinstance(task.classes, tuple):
         names = tuple(plain_name(name) for name in names)
     if len(names) < 2:
         raise TaskError(

@@ -204,3 +204,23 @@ def test_folders_whose_names_say_nothing_in_a_prompt_are_told(image_folder, name
     splits = {split: folder(image_folder(split, dict.fromkeys(names, 1))) for split in ("val", "test")}
     (remark,) = image_remarks(resolve_tasks({"t": task("speciality", templates=PROMPTS, **splits)})["t"])
     assert "which no text tower knows" in remark
+
+
+def test_folders_get_names_by_a_map_or_behind_their_numbers(image_folder):
+    birds = ("001.Black_footed_Albatross", "002.Crow")
+    splits = {split: folder(image_folder(split, dict.fromkeys(birds, 1))) for split in ("val", "test")}
+    whole = task("speciality", templates=PROMPTS, **splits)
+    mapped = whole.model_copy(update={"classes": {birds[1]: "crow", birds[0]: "black_footed albatross"}})
+    listed = whole.model_copy(update={"classes": ("Crow", "Black footed Albatross")})
+    found = resolve_tasks({"t": mapped})["t"]
+    assert found.class_names == ("black footed albatross", "crow")
+    assert found.splits["val"].source.labels.tolist() == [0, 1]
+    assert resolve_tasks({"t": listed})["t"].splits["val"].source.labels.tolist() == [1, 0]
+    with pytest.raises(TaskError, match=r"name it by `classes: \{001.Black_footed_Albatross: NAME"):
+        resolve_tasks({"t": whole.model_copy(update={"classes": ("Crow", "Dodo")})})
+
+
+def test_top_5_of_five_classes_is_refused(image_folder):
+    splits = {split: folder(image_folder(split, dict.fromkeys("abcde", 1))) for split in ("val", "test")}
+    with pytest.raises(TaskError, match=r"tasks.t.metric: found top5 with 5 classes"):
+        resolve_tasks({"t": task("speciality", templates=PROMPTS, metric="top5", **splits)})

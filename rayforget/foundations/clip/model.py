@@ -94,6 +94,7 @@ def load_clip(spec: ClipFoundation, device: torch.device, share: Share = keep_ow
                 require_pretrained=True,
                 force_quick_gelu=source.quick_gelu,
                 force_patch_dropout=0.0,
+                force_preprocess_cfg=source.preprocessing,
             )
             tokenizer: Tokenizer = open_clip.get_tokenizer(source.name)
             model_cfg = open_clip.get_model_config(source.name)

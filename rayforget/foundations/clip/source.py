@@ -4,13 +4,14 @@ import difflib
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from rayforget.errors import FoundationError
 from rayforget.foundations.clip.config import ClipFoundation
+from rayforget.foundations.clip.weights_file import Settled, settle_facts
 from rayforget.foundations.model_folder import read_config, refuse_empty
 from rayforget.space.paths import is_hub_name, is_weights_file
 
@@ -27,7 +28,9 @@ class ClipSource:
     pretrained: str | None
     """Tag or file of the weights, for a model name."""
     quick_gelu: bool
-    """Whether the tag's weights want QuickGELU even if the name does not say so (open_clip only warns)."""
+    """Whether the weights want QuickGELU even if the name does not say so (open_clip only warns)."""
+    preprocessing: dict[str, Any] = field(default_factory=dict)
+    """What the space or a file's tag says of mean, std, interpolation and resizing."""
 
 
 def clip_source(spec: ClipFoundation) -> ClipSource:
@@ -40,7 +43,7 @@ def clip_source(spec: ClipFoundation) -> ClipSource:
         spec = spec.model_copy(update={"model": f"local-dir:{builtin_folder()}"})
     prefix, found, place = spec.model.partition(":")
     if not found:
-        return _by_name(spec.model, spec.pretrained or "")
+        return _by_name(spec)
     if prefix not in ("local-dir", "hf-hub"):
         raise FoundationError(
             f"foundation.model {spec.model!r} begins with an unknown {prefix!r}; expected a model name, "
@@ -56,6 +59,25 @@ def clip_source(spec: ClipFoundation) -> ClipSource:
     elif spec.revision is not None:
         return ClipSource(name=f"local-dir:{_downloaded(place, spec.revision)}", pretrained=None, quick_gelu=False)
     return ClipSource(name=spec.model, pretrained=None, quick_gelu=False)
+
+
+def file_facts(spec: ClipFoundation) -> Settled | None:
+    """What applies to a file of weights, and why; None for a model that brings its own.
+
+    Raises:
+        FoundationError: nothing says what applies.
+    """
+    import open_clip
+    from open_clip.pretrained import get_pretrained_cfg
+
+    if spec.pretrained is None or not is_weights_file(spec.pretrained):
+        return None
+    name = spec.model.replace("/", "-")
+    tags = {tag: get_pretrained_cfg(name, tag) for tag in open_clip.list_pretrained_tags_by_model(name)}
+    by_name = bool((open_clip.get_model_config(name) or {}).get("quick_gelu", False))
+    if by_name and spec.quick_gelu is False:
+        raise FoundationError(f"foundation.quick_gelu: found false with {spec.model}, which has it; write another name")
+    return settle_facts(spec, quick_gelu=by_name, tags=tags)
 
 
 @contextmanager
@@ -89,11 +111,11 @@ def builtin_folder() -> Path:
     return Path(str(files("rayforget.builtin.pictures") / "weights"))
 
 
-def _by_name(name: str, pretrained: str) -> ClipSource:
+def _by_name(spec: ClipFoundation) -> ClipSource:
     import open_clip
     from open_clip.pretrained import get_pretrained_cfg
 
-    name = name.replace("/", "-")
+    name, pretrained = spec.model.replace("/", "-"), spec.pretrained or ""
     models: list[str] = open_clip.list_models()
     if name not in models:
         raise FoundationError(
@@ -106,7 +128,13 @@ def _by_name(name: str, pretrained: str) -> ClipSource:
     if is_weights_file(pretrained):
         if not Path(pretrained).is_file():
             raise FoundationError(f"foundation.pretrained {pretrained}: no such file; {known}")
-    elif not tag:
+        settled = file_facts(spec)
+        assert settled is not None
+        facts = settled.facts
+        return ClipSource(
+            name=name, pretrained=pretrained, quick_gelu=facts.quick_gelu, preprocessing=dict(facts.preprocessing)
+        )
+    if not tag:
         raise FoundationError(f"foundation.pretrained {pretrained!r} is no tag{_near(pretrained, tags)}; {known}")
     return ClipSource(name=name, pretrained=pretrained, quick_gelu=bool(tag.get("quick_gelu", False)))
 

@@ -1,6 +1,7 @@
 """A source labelled with a task's classes, which remembers its items' content hashes."""
 
 import logging
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
@@ -16,6 +17,8 @@ from rayforget.tasks.images.sources import Draws, ImageSource, KnowsRevision, Kn
 from rayforget.tasks.images.suite import Suite
 
 logger = logging.getLogger(__name__)
+
+_NUMBERED = re.compile(r"\d+[._ -]+(.+)")
 
 
 class LabelledImages:
@@ -156,10 +159,19 @@ def label_by_name(
         return _in_range(LabelledImages(source, border=border), num_classes)
     _in_range(LabelledImages(source), len(source.class_names))
     spaced = {plain_name(name): index for name, index in known.items()}
+    source_names = tuple(source.class_names)
+    if all(match := [_NUMBERED.fullmatch(name) for name in source_names]):  # CUB's 001.Black_footed_Albatross
+        bare = tuple(each.group(1) for each in match if each is not None)
+        if all(plain_name(name) in spaced for name in bare):
+            return LabelledImages(source, classes=[spaced[plain_name(name)] for name in bare], border=border)
     dropped = {plain_name(name) for name in ignored}
-    unknown = [name for name in source.class_names if plain_name(name) not in spaced and plain_name(name) not in dropped]
+    unknown = [
+        name for name in source.class_names if plain_name(name) not in spaced and plain_name(name) not in dropped
+    ]
     if not unknown:
-        return LabelledImages(source, classes=[spaced.get(plain_name(n), -1) for n in source.class_names], border=border)
+        return LabelledImages(
+            source, classes=[spaced.get(plain_name(n), -1) for n in source.class_names], border=border
+        )
     if not strict and len(source.class_names) == num_classes:
         pairs = f"{source.class_names[0]!r} is class 0 of {num_classes}, ..., {source.class_names[-1]!r} the last"
         logger.info("class names that differ from the data's are taken in the data's order: %s", pairs)
@@ -167,7 +179,8 @@ def label_by_name(
     example = ", ".join(sorted(known)[:3])
     raise TaskError(
         f"label without a class name: {unknown[0]!r} ({len(unknown)} of {len(source.class_names)} names unknown); "
-        f"expected names such as {example}; add it to the classes or take it out of the data"
+        f"expected names such as {example}; add it to the classes, name it by `classes: {{{unknown[0]}: NAME, ...}}`, "
+        "or take it out of the data"
     )
 
 

@@ -29,7 +29,7 @@ def open_source(source: Source, *, suite: SuiteName | None = None) -> ImageSourc
         case WebdatasetSource():
             from rayforget.tasks.images.shards import ShardImages
 
-            return ShardImages(source.shards, image=source.image, label=source.label)
+            return ShardImages(source.shards, image=source.image, label=source.label, label_key=source.label_key)
         case DatasetSource():
             from rayforget.tasks.images.hub import DatasetImages
 

@@ -28,6 +28,8 @@ def image_remarks(task: ResolvedTask) -> Iterator[str]:
             yield f"{key}: {items.source.passed_over}"
         if not items.source.reading.upright:
             yield from _sideways(key, items.source)
+    for line in task.dropped:
+        yield f"tasks.{task.name}: {line}"
     found = present(sources)
     if task.class_ids != task.class_names and task.class_groups is None and len(found) < task.num_classes:
         yield (

@@ -83,3 +83,13 @@ class PassesOver(Protocol):
     def passed_over(self) -> str | None:
         """How many and which; None if there are none."""
         ...
+
+
+@runtime_checkable
+class NamesLabels(Protocol):
+    """A source that says whether its labels are names themselves."""
+
+    @property
+    def labels_are_names(self) -> bool:
+        """True if `class_names` are what the items say, not another wording of class indices."""
+        ...

@@ -83,3 +83,47 @@ def test_compressed_and_damaged_shards_are_refused(tmp_path, picture):
     for name in ("a.tar", "b.tar"):
         with pytest.raises(TaskError, match=f"{name}: not an uncompressed tar"):
             ShardImages(str(tmp_path / name), image="jpg", label="cls")
+
+
+def test_a_sample_may_have_one_of_several_images_and_labels_in_json_or_as_names(tmp_path, picture):
+    files = {
+        "a.png": picture(0), "a.jpg": picture(1), "a.json": b'{"label": "dog", "cls": 1}',
+        "b.png": picture(2), "b.json": b'{"label": "cat", "cls": 0}',
+    }  # fmt: skip
+    write_shard(tmp_path / "a.tar", files)
+    images = ShardImages(str(tmp_path / "a.tar"), image="jpg;png", label="json")
+    assert [images.read(0), images.read(1)] == [picture(1), picture(2)]
+    assert images.name(1).endswith("b.png")
+    assert images.class_names == ("cat", "dog")
+    assert [images.label(0), images.label(1)] == [1, 0]
+    numbered = ShardImages(str(tmp_path / "a.tar"), image="png", label="json", label_key="cls")
+    assert (numbered.class_names, numbered.label(0), numbered.label(1)) == (None, 1, 0)
+    with pytest.raises(TaskError, match="expected a JSON object with 'no'"):
+        ShardImages(str(tmp_path / "a.tar"), image="png", label="json", label_key="no")
+
+
+@pytest.mark.parametrize("label", [b"99999999999999999999", b"-1", b"", b"\xff"])
+def test_a_label_that_is_no_class_is_refused(tmp_path, picture, label):
+    write_shard(tmp_path / "a.tar", {"a.jpg": picture(0), "a.cls": label, "b.jpg": picture(1), "b.cls": b"1"})
+    with pytest.raises(TaskError, match="label"):
+        ShardImages(str(tmp_path / "a.tar"), image="jpg", label="cls")
+
+
+def test_an_archive_is_read_to_a_proven_end(tmp_path, picture):
+    files = {f"{i}.{kind}": data for i in range(8) for kind, data in (("jpg", picture(i)), ("cls", b"1"))}
+    write_shard(tmp_path / "whole.tar", files)
+    data = (tmp_path / "whole.tar").read_bytes()
+    header = data.index(b"3.jpg\0")
+    end = len(data.rstrip(b"\0")) // 512 * 512 + 512  # after the last member
+    damaged = {
+        "zeros": (data[:header] + bytes(512) + data[header + 512 :], "more data after"),
+        "flipped": (data[:header] + b"\xff" + data[header + 1 :], "damaged"),
+        "cut off": (data[:header], "cut off"),
+        "at its end": (data[:end], "cut off"),
+        "appended": (data + data, "more data after"),
+    }
+    assert len(ShardImages(str(tmp_path / "whole.tar"), image="jpg", label="cls")) == 8
+    for content, message in damaged.values():
+        (tmp_path / "a.tar").write_bytes(content)
+        with pytest.raises(TaskError, match=message):
+            ShardImages(str(tmp_path / "a.tar"), image="jpg", label="cls")
