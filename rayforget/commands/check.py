@@ -19,10 +19,8 @@ from rayforget.report.terminal.live import open_console
 from rayforget.report.words.remarks import broken_remark
 from rayforget.space.load import LoadedSpace
 from rayforget.space.notes import notes
-from rayforget.tasks.check import check_data
+from rayforget.tasks.check import check_data, data_remarks
 from rayforget.tasks.images.known_hashes import HashStore
-from rayforget.tasks.images.remarks import image_remarks
-from rayforget.tasks.resolved import ResolvedTask
 
 if TYPE_CHECKING:
     from rayforget.planning.probe import Probe
@@ -54,12 +52,11 @@ def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
         unseen = f"the model's weights, {unproven}memory, disk and time"
         lines.append(("not looked at", f"{unseen}; leave --no-probe out to look at them too"))
     of_model = kind_of(loaded.space.foundation).remarks(loaded.space.foundation)
-    of_images = [line for task in tasks.values() if isinstance(task, ResolvedTask) for line in image_remarks(task)]
     _print(
         open_console(),
         loaded,
         lines,
-        [*of_model, *broken, *of_images, *notes(loaded), *strength_warnings(loaded, counts)],
+        [*of_model, *broken, *data_remarks(tasks), *notes(loaded), *strength_warnings(loaded, counts)],
     )
 
 

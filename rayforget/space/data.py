@@ -112,16 +112,6 @@ _NO_PLACE = {"max_broken", "max_megapixels", "exif"}
 """Settings of a source that do not say where it lies."""
 
 
-def class_keys(classes: tuple[str, ...] | dict[str, str] | None) -> tuple[int | str, ...]:
-    """What leads to each class in `classes`: its place, or the data's name for it, sorted as folders are."""
-    return tuple(sorted(classes)) if isinstance(classes, dict) else tuple(range(len(classes or ())))
-
-
-def class_names(classes: tuple[str, ...] | dict[str, str] | None) -> tuple[str, ...]:
-    """The class names in `classes`."""
-    return tuple(classes[key] for key in sorted(classes)) if isinstance(classes, dict) else (classes or ())
-
-
 class ZeroShotTask(Frozen):
     """Image classification against the text features of class names in prompt templates."""
 
@@ -132,9 +122,10 @@ class ZeroShotTask(Frozen):
     """For generality, which is the mean over groups of the mean over a group's tasks, e.g. `distribution` or `task`."""
     suite: SuiteName | None = None
     """A well-known set, which brings its class names, templates and the map from its folders to classes."""
-    classes: Annotated[tuple[str, ...] | dict[str, str], Field(min_length=2)] | None = None
-    """Class names in the order of the labels, or a map from the folders' (or the data's) names to class names, e.g.
-    `{n02084071: dog, 001.Crow: crow}`; null takes the folders' names, sorted, with _ read as a space."""
+    classes: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
+    """Class names in the order of the labels; null takes the folders' names, sorted, with _ read as a space."""
+    names: Annotated[dict[str, str], Field(min_length=2)] | None = None
+    """In place of `classes`: the class name for each folder (or name in the data), e.g. `{n02084071: dog}`."""
     candidates: Literal["all", "present"] = "all"
     """With a suite: whether an image is scored among all of its classes, or among those that occur in the task's data,
     e.g. in a subset of ImageNet of your own."""
@@ -202,10 +193,17 @@ class ZeroShotTask(Frozen):
         if self.suite is not None and self.classes is not None:
             text = f"found beside suite: {self.suite}, which brings its own class names: remove one of them"
             yield Problem(at=("classes",), text=text)
-        keys, names = class_keys(self.classes), class_names(self.classes)
-        for index, (key, name) in enumerate(zip(keys, names, strict=True)):
-            if name in names[:index]:
-                yield Problem(at=("classes", key), text=f"found {name!r} twice; give each class a name of its own")
+        if self.names is not None and (self.suite or self.classes) is not None:
+            text = f"found beside {'classes' if self.suite is None else 'suite'}, which names the classes: remove one"
+            yield Problem(at=("names",), text=text)
+        for index, name in enumerate(self.classes or ()):
+            if name in (self.classes or ())[:index]:
+                yield Problem(at=("classes", index), text=f"found {name!r} twice; give each class a name of its own")
+        seen: set[str] = set()
+        for folder, name in (self.names or {}).items():
+            if name in seen:
+                yield Problem(at=("names", folder), text=f"found {name!r} twice; give each class a name of its own")
+            seen.add(name)
         for index, template in enumerate(self.templates or ()):
             if template.count("{}") != 1:
                 text = f"found {template!r}; a template holds {{}} once, where the class name goes"

@@ -10,7 +10,7 @@ from typing import Literal
 
 from rayforget.errors import TaskError
 from rayforget.metrics.registry import METRICS
-from rayforget.space.data import Cut, FolderSource, Source, ZeroShotTask, class_names
+from rayforget.space.data import Cut, FolderSource, Source, ZeroShotTask
 from rayforget.tasks.images.candidates import only_present
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.labelled import LabelledImages, label_by_name, plain_name
@@ -86,8 +86,8 @@ def _resolve(
     with at_key(f"tasks.{name}.classes"):
         names = suite.class_names if suite else _class_names(task, list(opened.values()))
     known = {class_name: index for index, class_name in enumerate(names)}
-    if isinstance(task.classes, dict):
-        known = {folder: known[plain_name(name)] for folder, name in task.classes.items()}
+    if task.names is not None:
+        known = {folder: known[plain_name(name)] for folder, name in task.names.items()}
     splits: dict[SplitName, SplitItems] = {}
     for key, source in _declared(task).items():
         with at_key(f"tasks.{name}.{key}"):
@@ -111,7 +111,7 @@ def _resolve(
         class_groups=suite.class_groups if suite else None,
         metric=task.metric,
     )
-    least = 2 if task.metric == "accuracy" else METRICS.find(task.metric).value.min_classes
+    least = 1 if task.metric == "accuracy" else METRICS.find(task.metric).value.min_classes
     if resolved.num_classes < least:
         raise TaskError(
             f"tasks.{name}.metric: found {task.metric} with {resolved.num_classes} classes, where it is always 100 %; "
@@ -122,10 +122,14 @@ def _resolve(
 
 def _class_names(task: ZeroShotTask, opened: list[ImageSource]) -> tuple[str, ...]:
     """The task's own names, else those of the first source that has any."""
-    names = class_names(task.classes) or next((source.class_names for source in opened if source.class_names), None)
+    names = task.classes
+    if task.names is not None:  # in the folders' order, which stays the same however the map is written
+        names = tuple(task.names[folder] for folder in sorted(task.names))
+    if names is None:
+        names = next((source.class_names for source in opened if source.class_names), None)
     if names is None:
         raise TaskError("the data has only class indices; give the class names in their order")
-    if not isinstance(task.classes, tuple):
+    if task.classes is None:
         names = tuple(plain_name(name) for name in names)
     if len(names) < 2:
         raise TaskError(

@@ -210,13 +210,13 @@ def test_folders_get_names_by_a_map_or_behind_their_numbers(image_folder):
     birds = ("001.Black_footed_Albatross", "002.Crow")
     splits = {split: folder(image_folder(split, dict.fromkeys(birds, 1))) for split in ("val", "test")}
     whole = task("speciality", templates=PROMPTS, **splits)
-    mapped = whole.model_copy(update={"classes": {birds[1]: "crow", birds[0]: "black_footed albatross"}})
+    mapped = whole.model_copy(update={"names": {birds[1]: "crow", birds[0]: "black_footed albatross"}})
     listed = whole.model_copy(update={"classes": ("Crow", "Black footed Albatross")})
     found = resolve_tasks({"t": mapped})["t"]
     assert found.class_names == ("black footed albatross", "crow")
     assert found.splits["val"].source.labels.tolist() == [0, 1]
     assert resolve_tasks({"t": listed})["t"].splits["val"].source.labels.tolist() == [1, 0]
-    with pytest.raises(TaskError, match=r"name it by `classes: \{001.Black_footed_Albatross: NAME"):
+    with pytest.raises(TaskError, match=r"name it by `names: \{001.Black_footed_Albatross: NAME"):
         resolve_tasks({"t": whole.model_copy(update={"classes": ("Crow", "Dodo")})})
 
 

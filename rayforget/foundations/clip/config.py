@@ -35,6 +35,9 @@ class ClipFoundation(FoundationConfig):
     revision: str | None = None
     """Commit of a hub model (`hf-hub:`); null takes the newest, and the record names the commit used."""
 
+    trust_remote_code: bool = False
+    """Whether Python code that a folder or a hub model brings (for its tokenizer) may run."""
+
     def problems(self) -> Iterable[Problem]:
         """A tag or a revision that would not be read, or no tag if a name alone would mean random weights."""
         whole = self.model == "builtin" or self.model.startswith(("hf-hub:", LOCAL_FOLDER))

@@ -11,6 +11,7 @@ from typing import Any
 
 from rayforget.errors import FoundationError
 from rayforget.foundations.clip.config import ClipFoundation
+from rayforget.foundations.clip.own_code import refuse_own_code
 from rayforget.foundations.clip.weights_file import Settled, settle_facts
 from rayforget.foundations.model_folder import read_config, refuse_empty
 from rayforget.space.paths import is_hub_name, is_weights_file
@@ -50,14 +51,14 @@ def clip_source(spec: ClipFoundation) -> ClipSource:
             "hf-hub:OWNER/NAME, local-dir:FOLDER or builtin"
         )
     if prefix == "local-dir":
-        _check_folder(Path(place))
+        _check_folder(Path(place), trusted=spec.trust_remote_code)
     elif not is_hub_name(place, owned=True):
         raise FoundationError(
             f"foundation.model {spec.model!r} cannot be a name on the hub; write hf-hub:OWNER/NAME, "
             "as huggingface.co has it"
         )
     elif spec.revision is not None:
-        return ClipSource(name=f"local-dir:{_downloaded(place, spec.revision)}", pretrained=None, quick_gelu=False)
+        return ClipSource(name=f"local-dir:{_downloaded(place, spec)}", pretrained=None, quick_gelu=False)
     return ClipSource(name=spec.model, pretrained=None, quick_gelu=False)
 
 
@@ -139,11 +140,12 @@ def _by_name(spec: ClipFoundation) -> ClipSource:
     return ClipSource(name=name, pretrained=pretrained, quick_gelu=bool(tag.get("quick_gelu", False)))
 
 
-def _downloaded(name: str, revision: str) -> Path:
+def _downloaded(name: str, spec: ClipFoundation) -> Path:
     """The folder of a hub model at a commit, since open_clip itself only takes the newest."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
+    revision = spec.revision
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=["*.json", "*.txt", "*.safetensors"]))
         if not any(folder.glob("*.safetensors")):
@@ -153,11 +155,11 @@ def _downloaded(name: str, revision: str) -> Path:
             f"foundation.model hf-hub:{name} at revision {revision} cannot be downloaded ({str(error)[:300]}); check "
             "name and commit on huggingface.co and the network, or download it and use local-dir:FOLDER"
         ) from error
-    _check_folder(folder)
+    _check_folder(folder, trusted=spec.trust_remote_code)
     return folder
 
 
-def _check_folder(folder: Path) -> None:
+def _check_folder(folder: Path, *, trusted: bool) -> None:
     what = f"foundation.model local-dir:{folder}"
     if not folder.is_dir():
         raise FoundationError(f"{what}: no such folder; give the folder that holds open_clip_config.json")
@@ -169,6 +171,7 @@ def _check_folder(folder: Path) -> None:
         raise FoundationError(
             f"{config} has no model_cfg with {', '.join(sorted(_MODEL_PARTS))}; expected open_clip's folder format"
         )
+    refuse_own_code(f"local-dir:{folder}", parts, trusted=trusted)
     weights = [path for path in folder.iterdir() if path.suffix in _WEIGHT_ENDINGS]
     if not weights:
         raise FoundationError(f"{what}: no weights; expected open_clip_model.safetensors beside open_clip_config.json")

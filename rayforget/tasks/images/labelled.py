@@ -179,7 +179,7 @@ def label_by_name(
     example = ", ".join(sorted(known)[:3])
     raise TaskError(
         f"label without a class name: {unknown[0]!r} ({len(unknown)} of {len(source.class_names)} names unknown); "
-        f"expected names such as {example}; add it to the classes, name it by `classes: {{{unknown[0]}: NAME, ...}}`, "
+        f"expected names such as {example}; add it to the classes, name it by `names: {{{unknown[0]}: NAME, ...}}`, "
         "or take it out of the data"
     )
 

@@ -40,7 +40,7 @@ def image_remarks(task: ResolvedTask) -> Iterator[str]:
     if all(map(_ID.fullmatch, task.class_names)):
         yield (
             f"tasks.{task.name}: prompts are made of names such as {task.class_names[0]!r}, which no text tower knows; "
-            "give the names by `classes: {FOLDER: name, ...}` (or a suite, for ImageNet's folders)"
+            "give the names by `names: {FOLDER: name, ...}` (or a suite, for ImageNet's folders)"
         )
 
 

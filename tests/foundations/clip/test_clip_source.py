@@ -1,14 +1,17 @@
 import hashlib
+import json
 import logging
 
 import open_clip
 import pytest
+import torch
 from open_clip.pretrained import _PRETRAINED
-from tiny_clip import save_clip
+from tiny_clip import TEXT, save_clip
 
 from rayforget.errors import FoundationError
 from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.kind import ClipKind
+from rayforget.foundations.clip.model import load_clip
 from rayforget.foundations.clip.source import builtin_folder, clip_source, quiet_open_clip
 
 
@@ -152,3 +155,22 @@ def test_loading_leaves_the_root_logger_as_it_was(tmp_path, monkeypatch):
         open_clip.create_model(foundation.model)
     assert root.handlers == []
     assert (root.level, root.filters) == before
+
+
+def test_code_that_a_folder_brings_runs_only_if_the_space_trusts_it(tmp_path, monkeypatch):
+    ran = tmp_path / "ran"
+    tokenizer = {"hf_tokenizer_name": "x", "tokenizer_kwargs": {"trust_remote_code": True}}
+    foundation = save_clip(tmp_path / "asks", text={**TEXT, **tokenizer})
+    with pytest.raises(FoundationError, match=r"model_cfg.text_cfg.tokenizer_kwargs.trust_remote_code: True"):
+        clip_source(foundation)
+    assert clip_source(foundation.model_copy(update={"trust_remote_code": True}))
+
+    quiet = save_clip(tmp_path / "quiet", text={**TEXT, "hf_tokenizer_name": "x"})
+    auto = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Own", None]}}
+    (tmp_path / "quiet" / "tokenizer_config.json").write_text(json.dumps(auto))
+    (tmp_path / "quiet" / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    (tmp_path / "quiet" / "own.py").write_text(f"open({str(ran)!r}, 'w')\nclass Own: pass\n")
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(FoundationError, match="cannot load"):
+        load_clip(quiet, torch.device("cpu"))
+    assert not ran.exists()
