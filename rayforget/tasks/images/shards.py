@@ -5,17 +5,21 @@ second copy of all bytes into its cache, and `webdataset` itself only streams.
 """
 
 import glob
+import gzip
 import itertools
 import os
 import re
 import tarfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 from rayforget.errors import TaskError
 from rayforget.space.paths import is_uri
 from rayforget.tasks.images.file_stamps import file_stamp, stamp_of
+from rayforget.tasks.images.gzip_random import is_gzip, read_span
 from rayforget.tasks.images.shard_labels import indices_of, read_label
 from rayforget.tasks.images.tar_end import prove_end
 
@@ -50,7 +54,7 @@ class ShardImages:
             label_key: where a label that is a JSON object has the class.
 
         Raises:
-            TaskError: a shard is missing or compressed, or a sample lacks its image or its label.
+            TaskError: a shard is missing or damaged, or a sample lacks its image or its label.
         """
         self._pattern = pattern
         self._shards = expand_shards(pattern)
@@ -155,7 +159,7 @@ def _members(
     labels: dict[str, bytes] = {}
     seen: set[str] = set()
     try:
-        with tarfile.open(shard, mode="r:") as archive:
+        with _unpacked(shard) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
             for info in archive:
                 folder, _, file = info.name.rpartition("/")
                 stem, _, extension = file.partition(".")
@@ -173,12 +177,9 @@ def _members(
                     labels[key] = _label(archive, info)
                 elif known is None or extensions.index(extension.lower()) < extensions.index(known.extension):
                     images[key] = _Member(number, info.offset_data, info.size, extension.lower())
-            end = archive.offset
-    except (tarfile.TarError, EOFError) as error:
-        raise TaskError(
-            f"{shard}: not an uncompressed tar file ({error}); unpack a .tar.gz, or copy it again"
-        ) from error
-    prove_end(shard, end)
+            prove_end(shard, archive.offset, unpacked)
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise TaskError(f"{shard}: not a whole tar or tar.gz file ({error}); copy it again") from error
     return images, labels, sorted(seen)
 
 
@@ -192,8 +193,18 @@ def _label(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
     return b"" if file is None else file.read()
 
 
+def _unpacked(shard: Path) -> IO[bytes]:
+    """The tar's bytes in a row, whether or not it is compressed by gzip."""
+    return cast(IO[bytes], gzip.open(shard)) if is_gzip(shard) else shard.open("rb")
+
+
 def _read(shard: Path, member: _Member) -> bytes:
     """One member's bytes; reopens the shard, so that threads and thousands of shards do not share handles."""
+    if is_gzip(shard):
+        try:
+            return read_span(shard, member.offset, member.size)
+        except (EOFError, zlib.error) as error:
+            raise OSError(f"damaged gzip: {error}") from error
     with shard.open("rb") as file:
         file.seek(member.offset)
         return file.read(member.size)

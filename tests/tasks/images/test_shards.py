@@ -1,3 +1,4 @@
+import gzip
 import io
 import tarfile
 from pathlib import Path
@@ -6,6 +7,7 @@ import pytest
 
 from rayforget.errors import TaskError
 from rayforget.space.data import WebdatasetSource
+from rayforget.tasks.images import gzip_random
 from rayforget.tasks.images.opening import open_source
 from rayforget.tasks.images.shards import ShardImages, expand_shards
 
@@ -76,11 +78,14 @@ def test_a_sample_without_label_or_image_or_with_another_label_is_named(tmp_path
             ShardImages(str(path), image="jpg", label="cls")
 
 
-def test_compressed_and_damaged_shards_are_refused(tmp_path, picture):
-    write_shard(tmp_path / "a.tar", {"x.jpg": picture(0), "x.cls": b"0"}, mode="w:gz")
+def test_damaged_shards_are_refused(tmp_path, picture):
+    write_shard(tmp_path / "whole.tar.gz", {"x.jpg": picture(0), "x.cls": b"0"}, mode="w:gz")
+    whole = (tmp_path / "whole.tar.gz").read_bytes()
+    (tmp_path / "a.tar.gz").write_bytes(whole[:-20])
     (tmp_path / "b.tar").write_bytes(b"no tar at all" * 100)
-    for name in ("a.tar", "b.tar"):
-        with pytest.raises(TaskError, match=f"{name}: not an uncompressed tar"):
+    (tmp_path / "c.tar.gz").write_bytes(whole[:50] + b"xxx" + whole[53:])
+    for name in ("a.tar.gz", "b.tar", "c.tar.gz"):
+        with pytest.raises(TaskError, match=f"{name}: not a whole tar"):
             ShardImages(str(tmp_path / name), image="jpg", label="cls")
 
 
@@ -126,3 +131,17 @@ def test_an_archive_is_read_to_a_proven_end(tmp_path, picture):
         (tmp_path / "a.tar").write_bytes(content)
         with pytest.raises(TaskError, match=message):
             ShardImages(str(tmp_path / "a.tar"), image="jpg", label="cls")
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_shard_in_gzip_is_read_at_random(tmp_path, picture, monkeypatch, members):
+    monkeypatch.setattr(gzip_random, "_FIRST_SPACING", 100)
+    monkeypatch.setattr(gzip_random, "_CHUNK", 64)
+    monkeypatch.setattr(gzip_random, "_MOST_STATES", 5)
+    write_shard(tmp_path / "a.tar", {f"{i}.{k}": d for i in range(9) for k, d in (("jpg", picture(i)), ("cls", b"1"))})
+    data = (tmp_path / "a.tar").read_bytes()
+    halves = [data] if members == 1 else [data[:3000], data[3000:]]
+    (tmp_path / "a.tar.gz").write_bytes(b"".join(gzip.compress(half) for half in halves))
+    images = ShardImages(str(tmp_path / "a.tar.gz"), image="jpg", label="cls")
+    for index in (8, 0, 4, 5, 3, 8):
+        assert images.read(index) == picture(index)
