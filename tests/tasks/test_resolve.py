@@ -224,3 +224,16 @@ def test_top_5_of_five_classes_is_refused(image_folder):
     splits = {split: folder(image_folder(split, dict.fromkeys("abcde", 1))) for split in ("val", "test")}
     with pytest.raises(TaskError, match=r"tasks.t.metric: found top5 with 5 classes"):
         resolve_tasks({"t": task("speciality", templates=PROMPTS, metric="top5", **splits)})
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_folders_that_are_numbers_are_the_classes_own(image_folder, first):
+    numbers = [str(first + place) for place in range(12)]
+    splits = {split: folder(image_folder(split, dict.fromkeys(numbers, 1))) for split in ("val", "test")}
+    classes = tuple(f"class {place:02d}" for place in range(12))
+    found = resolve_tasks({"t": task("speciality", templates=PROMPTS, classes=classes, **splits)})["t"]
+    source = found.splits["val"].source
+    assert [Path(source.name(i)).parent.name for i in np.argsort(source.labels)] == numbers
+    unclear = splits | {"test": folder(image_folder("few", {"3": 1, "4": 1}))}
+    with pytest.raises(TaskError, match=r"tasks.t.test: label without a class name: '3'"):
+        resolve_tasks({"t": task("speciality", templates=PROMPTS, classes=classes, **unclear)})

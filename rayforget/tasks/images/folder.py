@@ -45,7 +45,7 @@ class FolderImages:
             self._paths += paths
             self._labels += [label] * len(paths)
         self.class_names = tuple(names)
-        self.passed_over = _named(others)
+        self.passed_over = _named(root, others)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -102,12 +102,17 @@ def _is_image(path: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS
 
 
-def _named(files: Sequence[str]) -> str | None:
+def _named(root: Path, files: Sequence[str]) -> str | None:
     """`3 files passed over (2 .jfif, 1 without extension): dog/1.jfif, ...`."""
     if not files:
         return None
-    counts = Counter(os.path.splitext(file)[1].lower() for file in files)
-    kinds = ", ".join(f"{number} {kind or 'without extension'}" for kind, number in sorted(counts.items()))
+    counts = Counter(
+        (os.path.splitext(file)[1].lower() or "without extension")
+        if os.path.exists(root / file)
+        else "links to nothing"
+        for file in files
+    )
+    kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(counts.items()))
     number = "1 file" if len(files) == 1 else f"{len(files)} files"
     more = ", ..." if len(files) > _NUM_NAMED else ""
     return f"{number} passed over ({kinds}): {', '.join(files[:_NUM_NAMED])}{more}"

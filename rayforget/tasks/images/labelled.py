@@ -145,7 +145,8 @@ def label_by_name(
 
     Args:
         source: the items.
-        known: name -> class; names are compared by `plain_name`.
+        known: name -> class; names are compared by `plain_name`, and a number before a name is left away. Names that
+            are numbers are the classes' own, from 0 if one of them is 0, from 1 if one is `num_classes`.
         num_classes: number of the task's classes.
         strict: names must all be known (folders); otherwise unknown names, if as many as the classes, count as another
             wording of them in the same order.
@@ -164,6 +165,8 @@ def label_by_name(
         bare = tuple(each.group(1) for each in match if each is not None)
         if all(plain_name(name) in spaced for name in bare):
             return LabelledImages(source, classes=[spaced[plain_name(name)] for name in bare], border=border)
+    if (first := _first_number(source_names, num_classes)) is not None and not spaced.keys() & set(source_names):
+        return LabelledImages(source, classes=[int(name) - first for name in source_names], border=border)
     dropped = {plain_name(name) for name in ignored}
     unknown = [
         name for name in source.class_names if plain_name(name) not in spaced and plain_name(name) not in dropped
@@ -193,6 +196,18 @@ def _in_range(images: LabelledImages, num_classes: int) -> LabelledImages:
             f"{num_classes - 1} ({len(outside)} such items)"
         )
     return images
+
+
+def _first_number(names: Sequence[str], num_classes: int) -> int | None:
+    """The number of the first class if the names are the classes' numbers and show where they begin: at 0 or at 1."""
+    if not all(name.isascii() and name.isdecimal() for name in names):
+        return None
+    numbers = [int(name) for name in names]
+    for first in (0, 1):
+        shown = first if first == 0 else num_classes
+        if shown in numbers and min(numbers) >= first and max(numbers) < first + num_classes:
+            return first
+    return None
 
 
 def plain_name(name: str) -> str:

@@ -70,6 +70,8 @@ def test_files_that_are_passed_over_are_counted_and_named(image_folder):
     assert FolderImages(root).passed_over is None
     for name in ("a/x.jfif", "a/y.JFIF", "b/z", "b/.hidden", "README.txt", "beside.png"):
         (root / name).write_bytes(b"x")
+    (root / "a" / "lost").symlink_to(root / "nowhere")
     assert FolderImages(root).passed_over == (
-        "4 files passed over (1 without extension, 2 .jfif, 1 .png): beside.png, a/x.jfif, a/y.JFIF, b/z"
+        "5 files passed over (2 .jfif, 1 .png, 1 links to nothing, 1 without extension): "
+        "beside.png, a/lost, a/x.jfif, a/y.JFIF, b/z"
     )
