@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 _MAGIC = b"\x1f\x8b"
 _CHUNK = 2**18
@@ -19,10 +19,11 @@ _FIRST_SPACING = 2**20
 _LOCK = threading.Lock()
 
 
-def is_gzip(file: Path) -> bool:
-    """Whether the file begins as gzip does."""
-    with file.open("rb") as opened:
-        return opened.read(2) == _MAGIC
+def is_gzip(file: IO[bytes]) -> bool:
+    """Whether an opened file begins as gzip does; leaves it at its beginning."""
+    begin = file.read(len(_MAGIC))
+    file.seek(0)
+    return begin == _MAGIC
 
 
 def read_span(file: Path, offset: int, size: int) -> bytes:

@@ -12,6 +12,7 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -193,18 +194,24 @@ def _label(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
     return b"" if file is None else file.read()
 
 
-def _unpacked(shard: Path) -> IO[bytes]:
-    """The tar's bytes in a row, whether or not it is compressed by gzip."""
-    return cast(IO[bytes], gzip.open(shard)) if is_gzip(shard) else shard.open("rb")
+@contextmanager
+def _unpacked(shard: Path) -> Iterator[IO[bytes]]:
+    """The tar's bytes in a row, whether or not it is compressed by gzip; opens the shard once."""
+    with shard.open("rb") as file:
+        if is_gzip(file):
+            with gzip.open(file) as unpacked:
+                yield cast(IO[bytes], unpacked)
+        else:
+            yield file
 
 
 def _read(shard: Path, member: _Member) -> bytes:
     """One member's bytes; reopens the shard, so that threads and thousands of shards do not share handles."""
-    if is_gzip(shard):
-        try:
-            return read_span(shard, member.offset, member.size)
-        except (EOFError, zlib.error) as error:
-            raise OSError(f"damaged gzip: {error}") from error
     with shard.open("rb") as file:
-        file.seek(member.offset)
-        return file.read(member.size)
+        if not is_gzip(file):
+            file.seek(member.offset)
+            return file.read(member.size)
+    try:
+        return read_span(shard, member.offset, member.size)
+    except (EOFError, zlib.error) as error:
+        raise OSError(f"damaged gzip: {error}") from error
