@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rayforget.foundations.kind import kind_of
 from rayforget.planning.cache_check import check_cache
 from rayforget.planning.counts import Counts, count
 from rayforget.planning.foundation_check import check_foundation
@@ -18,7 +19,7 @@ from rayforget.report.terminal.live import open_console
 from rayforget.report.words.remarks import broken_remark
 from rayforget.space.load import LoadedSpace
 from rayforget.space.notes import notes
-from rayforget.tasks.check import check_data
+from rayforget.tasks.check import check_data, data_remarks
 from rayforget.tasks.images.known_hashes import HashStore
 
 if TYPE_CHECKING:
@@ -50,7 +51,13 @@ def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
         unproven = f"{counts.words.unproven}, " if counts.words.unproven else ""
         unseen = f"the model's weights, {unproven}memory, disk and time"
         lines.append(("not looked at", f"{unseen}; leave --no-probe out to look at them too"))
-    _print(open_console(), loaded, lines, [*broken, *notes(loaded), *strength_warnings(loaded, counts)])
+    of_model = kind_of(loaded.space.foundation).remarks(loaded.space.foundation)
+    _print(
+        open_console(),
+        loaded,
+        lines,
+        [*of_model, *broken, *data_remarks(tasks), *notes(loaded), *strength_warnings(loaded, counts)],
+    )
 
 
 def _counted(counts: Counts) -> Iterator[Line]:

@@ -36,6 +36,10 @@ class Kind(FoundationRules[Spec], Protocol[Spec, Model]):
         """
         ...
 
+    def remarks(self, spec: Spec) -> tuple[str, ...]:
+        """What `check` says of a model that `find` has found."""
+        return ()
+
     def pin(self, spec: Spec) -> Spec:
         """The settings with a hub model's commit; unchanged if there is none to be found."""
         ...

@@ -32,6 +32,8 @@ class Metric:
     """Whether an image's result is 0 or 1 and so kept as a bit; other results are kept as float32."""
     of_images: ClassVar[bool] = True
     """Whether a task on images may name the metric, i.e. whether `results` can be made of logits."""
+    min_classes: ClassVar[int] = 1
+    """A task with fewer classes is refused: its score would be 1 whatever the model."""
     needs_classes: ClassVar[bool] = False
     """Whether the score depends on the items' classes, which are then recorded with the items."""
     by_class: ClassVar[bool] = False

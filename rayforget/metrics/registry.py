@@ -13,6 +13,7 @@ METRICS: "Registry[type[Metric]]" = Registry(
     own={
         "accuracy": "rayforget.metrics.accuracy:Accuracy",
         "balanced_accuracy": "rayforget.metrics.balanced_accuracy:BalancedAccuracy",
+        "top5": "rayforget.metrics.top5:Top5",
         "bits_per_byte": "rayforget.metrics.bits_per_byte:BitsPerByte",
     },
 )

@@ -15,6 +15,10 @@ Role = Literal["speciality", "generality"]
 SuiteName = Literal["imagenet", "imagenet_v2", "imagenet_r", "imagenet_a", "imagenet_sketch", "objectnet"]
 
 
+Megapixels = Annotated[float, Field(gt=0, le=178)]
+"""Pillow itself decodes no larger images."""
+
+
 class FolderSource(Frozen):
     """Images in one sub-folder per class."""
 
@@ -23,6 +27,10 @@ class FolderSource(Frozen):
     """The folder that holds the classes' folders; relative to where the command is started."""
     max_broken: NonNegativeInt = 0
     """How many unreadable images are skipped (and named); more are an error."""
+    max_megapixels: Megapixels = 90
+    """Larger images are not decoded but count as broken; the header says how large one is."""
+    exif: Literal["apply", "ignore"] = "ignore"
+    """Whether images are turned as their EXIF orientation says; `ignore` takes them as they are stored."""
 
 
 class WebdatasetSource(Frozen):
@@ -32,15 +40,24 @@ class WebdatasetSource(Frozen):
     shards: Place
     """Local path of the shards; braces and globs are expanded (`/data/val-{000..012}.tar`)."""
     image: str = "jpg"
-    """Extension of the image files."""
+    """Extension of the image files; several with semicolons (`jpg;png;webp`), of which a sample's first counts."""
     label: str = "cls"
-    """Extension of the label files: the class index as text."""
+    """Extension of the label files: the class index or name as text, or `json` for an object that holds it."""
+    label_key: str = "label"
+    """With label: json (or another ending in it), where the object has the class."""
     max_broken: NonNegativeInt = 0
     """How many unreadable images are skipped (and named); more are an error."""
+    max_megapixels: Megapixels = 90
+    """Larger images are not decoded but count as broken; the header says how large one is."""
+    exif: Literal["apply", "ignore"] = "ignore"
+    """Whether images are turned as their EXIF orientation says; `ignore` takes them as they are stored."""
 
 
 class DatasetSource(Frozen):
-    """A Hugging Face data set: a local folder (Parquet, Arrow, `save_to_disk`) or a hub name."""
+    """A Hugging Face data set: a local folder (Parquet, Arrow, `save_to_disk`) or a hub name.
+
+    Its images are turned as their EXIF orientation says, as the library turns them.
+    """
 
     kind: Literal["dataset"]
     path: FolderOrHubName
@@ -52,11 +69,13 @@ class DatasetSource(Frozen):
     image: str = "image"
     """Column of the images."""
     label: str = "label"
-    """Column of the class indices."""
+    """Column of the classes: indices, or names as text."""
     revision: str | None = None
     """Commit of a hub data set; null takes the newest, and the record names the commit used."""
     max_broken: NonNegativeInt = 0
     """How many unreadable images are skipped (and named); more are an error."""
+    max_megapixels: Megapixels = 90
+    """Larger images are not decoded but count as broken; the header says how large one is."""
 
 
 class WorldSource(Frozen):
@@ -89,6 +108,10 @@ class Cut(Frozen):
     """Share of the items that go to `val`; the others are `test`."""
 
 
+_NO_PLACE = {"max_broken", "max_megapixels", "exif"}
+"""Settings of a source that do not say where it lies."""
+
+
 class ZeroShotTask(Frozen):
     """Image classification against the text features of class names in prompt templates."""
 
@@ -101,11 +124,19 @@ class ZeroShotTask(Frozen):
     """A well-known set, which brings its class names, templates and the map from its folders to classes."""
     classes: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
     """Class names in the order of the labels; null takes the folders' names, sorted, with _ read as a space."""
+    names: Annotated[dict[str, str], Field(min_length=2)] | None = None
+    """In place of `classes`: the class name for each folder (or name in the data), e.g. `{n02084071: dog}`."""
+    candidates: Literal["all", "present"] = "all"
+    """With a suite: whether an image is scored among all of its classes, or among those that occur in the task's data,
+    e.g. in a subset of ImageNet of your own."""
     templates: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Prompts with {} for the class name; null takes the suite's, else the speciality's."""
-    metric: Annotated[Name, Field(examples=["accuracy", "balanced_accuracy"])] = "accuracy"
+    metric: Annotated[Name, Field(examples=["accuracy", "balanced_accuracy", "top5"])] = "accuracy"
     """How the answers are scored: accuracy, balanced_accuracy (mean of the classes' recalls, for classes of unequal
-    sizes), or a metric of an installed package."""
+    sizes), top5 (the right class is among the five likeliest), or a metric of an installed package."""
+    overlap: Literal["refuse", "drop"] = "refuse"
+    """What happens if the same image (byte for byte) is in two splits: an error, or the copy that is not in `test` (or
+    else not in `val` or `cut`) is left out, and counted by `check`."""
     train: Source | None = None
     """The training set; exactly one speciality task has it."""
     val: Source | None = None
@@ -156,12 +187,23 @@ class ZeroShotTask(Frozen):
             yield Problem(at=("train",), text=text)
 
     def _naming_problems(self) -> Iterable[Problem]:
+        if self.candidates == "present" and self.suite in (None, "objectnet"):
+            text = "found present without a suite of single classes (objectnet has groups of them): remove it"
+            yield Problem(at=("candidates",), text=text)
         if self.suite is not None and self.classes is not None:
             text = f"found beside suite: {self.suite}, which brings its own class names: remove one of them"
             yield Problem(at=("classes",), text=text)
+        if self.names is not None and (self.suite or self.classes) is not None:
+            text = f"found beside {'classes' if self.suite is None else 'suite'}, which names the classes: remove one"
+            yield Problem(at=("names",), text=text)
         for index, name in enumerate(self.classes or ()):
             if name in (self.classes or ())[:index]:
                 yield Problem(at=("classes", index), text=f"found {name!r} twice; give each class a name of its own")
+        seen: set[str] = set()
+        for folder, name in (self.names or {}).items():
+            if name in seen:
+                yield Problem(at=("names", folder), text=f"found {name!r} twice; give each class a name of its own")
+            seen.add(name)
         for index, template in enumerate(self.templates or ()):
             if template.count("{}") != 1:
                 text = f"found {template!r}; a template holds {{}} once, where the class name goes"
@@ -182,6 +224,6 @@ class ZeroShotTask(Frozen):
         sources["cut"] = None if self.cut is None else self.cut.source
         given = [(split, source) for split, source in sources.items() if source is not None]
         for (one, first), (other, second) in combinations(given, 2):
-            if first.model_copy(update={"max_broken": 0}) == second.model_copy(update={"max_broken": 0}):
+            if first.model_dump(exclude=_NO_PLACE) == second.model_dump(exclude=_NO_PLACE):
                 text = f"is the same source as {one}; splits must not overlap: give {other} its own data"
                 yield Problem(at=(other,), text=text)

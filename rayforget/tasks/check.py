@@ -5,6 +5,7 @@ from rayforget.space.load import LoadedSpace
 from rayforget.space.models import Space
 from rayforget.tasks import overlaps
 from rayforget.tasks.images.known_hashes import HashStore
+from rayforget.tasks.images.remarks import image_remarks
 from rayforget.tasks.opening import Opened, open_tasks
 from rayforget.tasks.resolved import ResolvedTask
 from rayforget.tasks.text import overlaps as text_overlaps
@@ -35,6 +36,11 @@ def check_data(loaded: LoadedSpace, *, contents: bool = True, hashes: HashStore 
         key = str(error).split(":", 1)[0]
         raise SpaceError(f"{loaded.where(key)}: {error}") from None
     return tasks
+
+
+def data_remarks(tasks: Opened) -> tuple[str, ...]:
+    """What to know of the data before a sweep; reads a few items of each split."""
+    return tuple(line for task in tasks.values() if isinstance(task, ResolvedTask) for line in image_remarks(task))
 
 
 def check_tasks(space: Space) -> None:

@@ -1,5 +1,8 @@
 """A task's splits -> an error if two share an image, or one has no items or too many empty files."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,20 +27,9 @@ def check_overlaps(task: ResolvedTask) -> None:
         TaskError: two splits share items (the message names two and says how many there are), a split has more empty
             files than its max_broken, or an item is missing.
     """
-    parts: dict[str, Part] = {}
-    sizes: dict[str, NDArray[np.int64] | None] = {}
-    for split, items in task.splits.items():
-        part = split if items.half is None else "cut"
-        parts[part] = (items.source, np.flatnonzero(items.source.labels >= 0))
-        if part not in sizes:
-            with at_key(items.key):
-                sizes[part] = _sizes(*parts[part])
-                _check_empty(*parts[part], sizes[part], items.max_broken)
     first_with: dict[bytes, tuple[str, str]] = {}
     shared: list[str] = []
-    for name, (images, indices) in _candidates(parts, sizes).items():
-        with at_key(f"tasks.{task.name}.{name}"):
-            hashes = images.content_hashes(indices)
+    for name, (images, indices), hashes in _hashed(task, refuse_empty=True):
         for index, row in zip(indices.tolist(), hashes, strict=True):
             other_part, other = first_with.setdefault(row.tobytes(), (name, images.name(index)))
             if other_part != name:
@@ -46,8 +38,52 @@ def check_overlaps(task: ResolvedTask) -> None:
         such = "1 such image" if len(shared) == 1 else f"{len(shared)} such images"
         raise TaskError(
             f"tasks.{task.name}: the same image in two splits: {shared[0]}; {such}; "
-            "splits must not overlap: remove them from one"
+            "splits must not overlap: remove them from one, or write overlap: drop"
         )
+
+
+def drop_overlaps(task: ResolvedTask) -> ResolvedTask:
+    """The task with each image in one split alone: in `test` if it is there, else in `val` (or the cut).
+
+    Images are equal by their encoded bytes. The sources' labels of what is left out become -1.
+
+    Raises:
+        TaskError: a split has nothing left, or an item is missing.
+    """
+    seen: dict[bytes, str] = {}
+    dropped: list[str] = []
+    for name, (images, indices), hashes in reversed(list(_hashed(task, refuse_empty=False))):
+        rows = [row.tobytes() for row in hashes]
+        elsewhere = [seen.get(row) for row in rows]
+        left_out = indices[[part is not None for part in elsewhere]]
+        images.labels[left_out] = -1
+        if len(left_out) and not (images.labels >= 0).any():
+            raise TaskError(f"tasks.{task.name}.{name}: all of its images are in other splits too; give it its own")
+        for part in sorted({part for part in elsewhere if part is not None}):
+            number = elsewhere.count(part)
+            count = "1 image" if number == 1 else f"{number} images"
+            dropped.append(f"{count} of {name} left out, found in {part} too (overlap: drop)")
+        for row in rows:
+            seen.setdefault(row, name)
+    return replace(task, dropped=tuple(dropped))
+
+
+def _hashed(task: ResolvedTask, *, refuse_empty: bool) -> Iterator[tuple[str, Part, NDArray[np.uint8]]]:
+    """Each part's items that may be equal to another part's, with their content hashes."""
+    parts: dict[str, Part] = {}
+    sizes: dict[str, NDArray[np.int64] | None] = {}
+    for split, items in task.splits.items():
+        part = split if items.half is None else "cut"
+        parts[part] = (items.source, np.flatnonzero(items.source.labels >= 0))
+        if part not in sizes:
+            with at_key(items.key):
+                sizes[part] = _sizes(*parts[part])
+                if refuse_empty:
+                    _check_empty(*parts[part], sizes[part], items.max_broken)
+    for name, (images, indices) in _candidates(parts, sizes).items():
+        with at_key(f"tasks.{task.name}.{name}"):
+            hashes = images.content_hashes(indices)
+        yield name, (images, indices), hashes
 
 
 def check_halves(task: ResolvedTask) -> None:

@@ -9,15 +9,17 @@ from dataclasses import replace
 from typing import Literal
 
 from rayforget.errors import TaskError
+from rayforget.metrics.registry import METRICS
 from rayforget.space.data import Cut, FolderSource, Source, ZeroShotTask
+from rayforget.tasks.images.candidates import only_present
 from rayforget.tasks.images.known_hashes import HashStore
-from rayforget.tasks.images.labelled import LabelledImages, label_by_name
-from rayforget.tasks.images.opening import broken_limit, open_source
-from rayforget.tasks.images.sources import ImageSource
+from rayforget.tasks.images.labelled import LabelledImages, label_by_name, plain_name
+from rayforget.tasks.images.opening import broken_limit, open_source, reading_of
+from rayforget.tasks.images.sources import ImageSource, NamesLabels
 from rayforget.tasks.images.suite import Suite
 from rayforget.tasks.images.suites import load_suite
 from rayforget.tasks.keys import at_key
-from rayforget.tasks.overlaps import check_overlaps
+from rayforget.tasks.overlaps import check_overlaps, drop_overlaps
 from rayforget.tasks.resolved import HALVES, Half, ResolvedTask, SplitItems, SplitName
 
 Declared = Literal["train", "val", "test", "cut"]
@@ -79,20 +81,26 @@ def _resolve(
     for key, source in _declared(task).items():
         with at_key(f"tasks.{name}.{key}"):
             opened[key] = open_source(source, suite=task.suite)
+    if suite and task.candidates == "present":
+        suite = only_present(suite, [images for images in opened.values() if isinstance(images, LabelledImages)])
     with at_key(f"tasks.{name}.classes"):
         names = suite.class_names if suite else _class_names(task, list(opened.values()))
     known = {class_name: index for index, class_name in enumerate(names)}
+    if task.names is not None:
+        known = {folder: known[plain_name(name)] for folder, name in task.names.items()}
     splits: dict[SplitName, SplitItems] = {}
     for key, source in _declared(task).items():
         with at_key(f"tasks.{name}.{key}"):
-            images, strict = opened[key], isinstance(source, FolderSource)
+            images = opened[key]
+            strict = isinstance(source, FolderSource) or (isinstance(images, NamesLabels) and images.labels_are_names)
             if not isinstance(images, LabelledImages):
                 images = label_by_name(images, known, num_classes=len(names), strict=strict)
+            images.reading = reading_of(source)
             if hashes is not None:
                 images.remember_in(hashes)
             whole = SplitItems(key=f"tasks.{name}.{key}", source=images, max_broken=broken_limit(source))
             splits |= {key: whole} if key != "cut" else _halves(whole, task.cut)
-    return ResolvedTask(
+    resolved = ResolvedTask(
         name=name,
         role=task.role,
         group=task.group,
@@ -103,21 +111,32 @@ def _resolve(
         class_groups=suite.class_groups if suite else None,
         metric=task.metric,
     )
+    least = 1 if task.metric == "accuracy" else METRICS.find(task.metric).value.min_classes
+    if resolved.num_classes < least:
+        raise TaskError(
+            f"tasks.{name}.metric: found {task.metric} with {resolved.num_classes} classes, where it is always 100 %; "
+            f"expected {least} classes at least: write accuracy"
+        )
+    return drop_overlaps(resolved) if task.overlap == "drop" else resolved
 
 
 def _class_names(task: ZeroShotTask, opened: list[ImageSource]) -> tuple[str, ...]:
     """The task's own names, else those of the first source that has any."""
-    names = task.classes or next((source.class_names for source in opened if source.class_names), None)
+    names = task.classes
+    if task.names is not None:  # in the folders' order, which stays the same however the map is written
+        names = tuple(task.names[folder] for folder in sorted(task.names))
+    if names is None:
+        names = next((source.class_names for source in opened if source.class_names), None)
     if names is None:
         raise TaskError("the data has only class indices; give the class names in their order")
     if task.classes is None:
-        names = tuple(name.replace("_", " ") for name in names)
+        names = tuple(plain_name(name) for name in names)
     if len(names) < 2:
         raise TaskError(
             f"found one class, {names[0]!r}, whose score is always 100 %; expected two at least: one sub-folder for "
             "each class, or `classes:` with all their names"
         )
-    spaced = [name.replace("_", " ") for name in names]
+    spaced = [plain_name(name) for name in names]
     repeated = sorted({name for name in spaced if spaced.count(name) > 1})
     if repeated:
         raise TaskError(

@@ -103,6 +103,8 @@ class ResolvedTask:
     """Label -> indices into `class_names`; a label's logit is the largest of theirs. None: labels are the indices."""
     metric: str = "accuracy"
     """Name of the task's metric."""
+    dropped: tuple[str, ...] = ()
+    """What was left out since it is in two splits."""
 
     @property
     def num_classes(self) -> int:

@@ -13,6 +13,7 @@ from rayforget.metrics.find import metric_of
 from rayforget.metrics.metric import Metric
 from rayforget.metrics.registry import METRICS
 from rayforget.metrics.scored_items import ScoredItems
+from rayforget.metrics.top5 import Top5
 
 RNG = np.random.default_rng(0)
 SIZES = (1, 7, 40, 3)
@@ -139,3 +140,13 @@ def test_an_image_is_right_where_the_largest_logit_is_its_labels() -> None:
 def test_a_name_that_is_not_ours_is_lm_evals_mean() -> None:
     assert type(metric_of("prompt_level_strict_acc")) is Accuracy
     assert type(metric_of("balanced_accuracy")) is BalancedAccuracy
+
+
+def test_top_5_counts_the_right_class_among_the_five_largest_logits() -> None:
+    logits = torch.from_numpy(RNG.permuted(np.tile(np.arange(9.0), (200, 1)), axis=1))
+    labels = torch.from_numpy(RNG.integers(0, 9, 200))
+    right = (logits.topk(5, dim=1).indices == labels[:, None]).any(dim=1)
+    assert (Top5().results(logits, labels) == right).all()
+    ties = Top5().results(torch.zeros(7, 7), torch.arange(7))
+    assert ties.tolist() == [True] * 5 + [False] * 2
+    assert metric_of("top5").of_images

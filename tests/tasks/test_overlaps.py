@@ -112,3 +112,25 @@ def test_pictures_of_different_streams_need_not_be_drawn_to_be_told_apart():
 def test_the_same_stream_in_two_splits_is_found():
     with pytest.raises(TaskError, match=r"the same image in two splits.*; 20 such images"):
         check_overlaps(resolved(classes=None, val=drawn("val"), test=drawn("val", count=20)))
+
+
+def test_on_request_each_image_stays_in_one_split_test_before_val_before_train(image_folder):
+    roots = {
+        "train": image_folder("train", {"a": [1, 2, 3], "b": [4]}),
+        "val": image_folder("val", {"a": [2, 5], "b": [6]}),
+        "test": image_folder("test", {"a": [3, 5], "b": [7]}),
+    }
+    task = resolved(**{split: folder(root) for split, root in roots.items()}, overlap="drop")
+    assert {split: len(items.indices) for split, items in task.splits.items()} == {"train": 2, "val": 2, "test": 3}
+    assert [Path(task.splits["train"].source.name(i)).name for i in task.splits["train"].indices] == [
+        "000001.png", "000004.png",
+    ]  # fmt: skip
+    check_overlaps(task)
+    assert sorted(task.dropped) == [
+        "1 image of train left out, found in test too (overlap: drop)",
+        "1 image of train left out, found in val too (overlap: drop)",
+        "1 image of val left out, found in test too (overlap: drop)",
+    ]
+    nothing = {**roots, "train": image_folder("copy", {"a": [3], "b": [7]})}
+    with pytest.raises(TaskError, match=r"tasks.photo.train: all of its images are in other splits"):
+        resolved(**{split: folder(root) for split, root in nothing.items()}, overlap="drop")

@@ -1,12 +1,15 @@
 import io
 import tarfile
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rayforget.errors import TaskError
 from rayforget.space.data import Cut, FolderSource, WebdatasetSource, WorldSource, ZeroShotTask
+from rayforget.tasks.images.remarks import image_remarks
 from rayforget.tasks.resolve import resolve_tasks
 
 PROMPTS = ("a photo of a {}.",)
@@ -154,3 +157,83 @@ def test_classes_of_a_subset_are_found_in_the_whole_by_id_though_names_repeat(im
     assert resolved["in"].indices_within(resolved["r"]) is None
     names = resolved["in"].class_names
     assert names[657] == names[744] == "missile"
+
+
+def test_names_with_composed_and_decomposed_accents_are_one_class(image_folder):
+    forms = {"train": "NFC", "val": "NFD", "test": "NFD"}
+    splits = {
+        split: folder(image_folder(split, {unicodedata.normalize(form, "café"): 1, "tea": 1}))
+        for split, form in forms.items()
+    }
+    found = resolve_tasks({"t": task("speciality", templates=PROMPTS, **splits)})["t"]
+    assert found.class_names == (unicodedata.normalize("NFC", "café"), "tea")
+    assert found.splits["val"].source.labels.tolist() == [0, 1]
+
+
+def test_a_subset_of_a_suite_is_scored_among_all_its_classes_or_those_present_and_told(image_folder):
+    val, test = image_folder("v", {"n01440764": 1, "n01491361": 2}), image_folder("t", {"n01443537": 1})
+    whole = task("speciality", suite="imagenet", val=folder(val), test=folder(test))
+    found = resolve_tasks({"t": whole})["t"]
+    assert found.num_classes == 1000
+    (remark,) = image_remarks(found)
+    assert remark.startswith("tasks.t.suite: 3 of the suite's 1000 classes occur in the data")
+    few = resolve_tasks({"t": whole.model_copy(update={"candidates": "present"})})["t"]
+    assert few.class_ids == ("n01440764", "n01443537", "n01491361")
+    assert few.splits["val"].source.labels.tolist() == [0, 2, 2]
+    assert few.splits["test"].source.labels.tolist() == [1]
+    assert few.indices_within(found) == (0, 1, 3)
+    assert not list(image_remarks(few))
+
+
+def test_images_that_would_be_turned_are_counted_unless_they_are(image_folder, tmp_path):
+    val, test = image_folder("v", {"a": 2, "b": 1}), image_folder("t", {"a": 1, "b": 1})
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (4, 3)).save(val / "a" / "turned.jpg", exif=exif)
+    cut = task("speciality", templates=PROMPTS, val=folder(val), test=folder(test))
+    (remark,) = image_remarks(resolve_tasks({"t": cut})["t"])
+    assert remark.startswith("tasks.t.val: 1 of 4 images are to be turned by their EXIF orientation")
+    upright = cut.model_copy(update={"val": folder(val).model_copy(update={"exif": "apply"})})
+    resolved = resolve_tasks({"t": upright})["t"]
+    assert not list(image_remarks(resolved))
+    assert resolved.splits["val"].source.reading.upright
+
+
+@pytest.mark.parametrize("names", [("n02084071", "n02374451"), ("1", "2"), ("001.Black_footed_Albatross", "002.Crow")])
+def test_folders_whose_names_say_nothing_in_a_prompt_are_told(image_folder, names):
+    splits = {split: folder(image_folder(split, dict.fromkeys(names, 1))) for split in ("val", "test")}
+    (remark,) = image_remarks(resolve_tasks({"t": task("speciality", templates=PROMPTS, **splits)})["t"])
+    assert "which no text tower knows" in remark
+
+
+def test_folders_get_names_by_a_map_or_behind_their_numbers(image_folder):
+    birds = ("001.Black_footed_Albatross", "002.Crow")
+    splits = {split: folder(image_folder(split, dict.fromkeys(birds, 1))) for split in ("val", "test")}
+    whole = task("speciality", templates=PROMPTS, **splits)
+    mapped = whole.model_copy(update={"names": {birds[1]: "crow", birds[0]: "black_footed albatross"}})
+    listed = whole.model_copy(update={"classes": ("Crow", "Black footed Albatross")})
+    found = resolve_tasks({"t": mapped})["t"]
+    assert found.class_names == ("black footed albatross", "crow")
+    assert found.splits["val"].source.labels.tolist() == [0, 1]
+    assert resolve_tasks({"t": listed})["t"].splits["val"].source.labels.tolist() == [1, 0]
+    with pytest.raises(TaskError, match=r"name it by `names: \{001.Black_footed_Albatross: NAME"):
+        resolve_tasks({"t": whole.model_copy(update={"classes": ("Crow", "Dodo")})})
+
+
+def test_top_5_of_five_classes_is_refused(image_folder):
+    splits = {split: folder(image_folder(split, dict.fromkeys("abcde", 1))) for split in ("val", "test")}
+    with pytest.raises(TaskError, match=r"tasks.t.metric: found top5 with 5 classes"):
+        resolve_tasks({"t": task("speciality", templates=PROMPTS, metric="top5", **splits)})
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_folders_that_are_numbers_are_the_classes_own(image_folder, first):
+    numbers = [str(first + place) for place in range(12)]
+    splits = {split: folder(image_folder(split, dict.fromkeys(numbers, 1))) for split in ("val", "test")}
+    classes = tuple(f"class {place:02d}" for place in range(12))
+    found = resolve_tasks({"t": task("speciality", templates=PROMPTS, classes=classes, **splits)})["t"]
+    source = found.splits["val"].source
+    assert [Path(source.name(i)).parent.name for i in np.argsort(source.labels)] == numbers
+    unclear = splits | {"test": folder(image_folder("few", {"3": 1, "4": 1}))}
+    with pytest.raises(TaskError, match=r"tasks.t.test: label without a class name: '3'"):
+        resolve_tasks({"t": task("speciality", templates=PROMPTS, classes=classes, **unclear)})

@@ -67,6 +67,13 @@ class ClipKind(Kind[ClipFoundation, "ClipModel"]):
 
         clip_source(spec)
 
+    def remarks(self, spec: ClipFoundation) -> tuple[str, ...]:
+        """The activation and preprocessing of a file of weights, and where they come from."""
+        from rayforget.foundations.clip.source import file_facts
+
+        settled = file_facts(spec)
+        return () if settled is None else (f"foundation.pretrained: runs with {settled.facts} ({settled.origin})",)
+
     def pin(self, spec: ClipFoundation) -> ClipFoundation:
         """The settings with the commit of a hub model."""
         from rayforget.foundations.revisions import commit_of

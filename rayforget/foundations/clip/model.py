@@ -14,6 +14,7 @@ from rayforget.errors import FoundationError
 from rayforget.foundations.clip.attention import SwappedAttention, split_names, swap_attention
 from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.names import VISUAL, is_text_name
+from rayforget.foundations.clip.own_code import nobody_asked, refuse_own_code
 from rayforget.foundations.clip.pixels import ClipDecoder, Normalisation
 from rayforget.foundations.clip.source import ClipSource, clip_source, quiet_open_clip
 from rayforget.foundations.clip.text import TextTower, Tokenizer
@@ -86,7 +87,10 @@ def load_clip(spec: ClipFoundation, device: torch.device, share: Share = keep_ow
 
     source = clip_source(spec)
     try:
-        with quiet_open_clip():
+        with quiet_open_clip(), nobody_asked(trusted=spec.trust_remote_code):
+            refuse_own_code(
+                source.name, open_clip.get_model_config(source.name), trusted=spec.trust_remote_code
+            )  # of a hub model only now
             clip: nn.Module = open_clip.create_model(
                 source.name,
                 source.pretrained,
@@ -94,9 +98,12 @@ def load_clip(spec: ClipFoundation, device: torch.device, share: Share = keep_ow
                 require_pretrained=True,
                 force_quick_gelu=source.quick_gelu,
                 force_patch_dropout=0.0,
+                force_preprocess_cfg=source.preprocessing,
             )
             tokenizer: Tokenizer = open_clip.get_tokenizer(source.name)
             model_cfg = open_clip.get_model_config(source.name)
+    except FoundationError:
+        raise
     except Exception as error:
         raise FoundationError(
             f"open_clip cannot load {source.name}{f' with {source.pretrained}' if source.pretrained else ''}: "

@@ -1,7 +1,7 @@
 """open_clip's evaluation transform, cut in two: image -> uint8 pixels (cached), uint8 pixels -> input (per batch).
 
 Together they equal the transform to the last bit on a CPU: the step in between, `ToTensor`, only reorders the axes and
-divides by 255, which the second part does here.
+divides by 255, which the second part does here. Images come to it in RGB (`tasks/images/rgb.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from rayforget.errors import FoundationError
 
 
 class ClipDecoder:
-    """The first part: resize and crop as the model's configuration says, then RGB; several threads may call it."""
+    """The first part: resize and crop as the model's configuration says; several threads may call it."""
 
     def __init__(self, preprocess_cfg: Mapping[str, Any]) -> None:
         import torchvision
@@ -31,7 +31,7 @@ class ClipDecoder:
         self.key: str = f"open_clip evaluation transform ({settings}), torchvision {torchvision.__version__}"
 
     def __call__(self, image: Image.Image) -> NDArray[np.uint8]:
-        """The image, of any size and mode, as uint8 of shape (3, H, W)."""
+        """An RGB image of any size, as uint8 of shape (3, H, W)."""
         for transform in self._transforms:
             image = transform(image)
         return np.ascontiguousarray(np.asarray(image, dtype=np.uint8).transpose(2, 0, 1))

@@ -4,6 +4,7 @@ from torch import nn
 
 from rayforget.foundations.clip.attention import swap_attention
 from rayforget.foundations.clip.config import ClipFoundation
+from rayforget.foundations.clip.own_code import nobody_asked
 from rayforget.foundations.clip.source import clip_source, quiet_open_clip
 from rayforget.foundations.shapes import without_values
 
@@ -20,7 +21,7 @@ def trained_layers(spec: ClipFoundation, head: str) -> nn.Module | None:
 def _layers(spec: ClipFoundation, head: str) -> nn.Module:
     import open_clip
 
-    with quiet_open_clip():
+    with quiet_open_clip(), nobody_asked(trusted=spec.trust_remote_code):
         clip = open_clip.create_model(
             clip_source(spec).name, load_weights=False, pretrained_text=False, precision="fp32", device="meta"
         )

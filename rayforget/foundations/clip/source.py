@@ -4,13 +4,15 @@ import difflib
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from rayforget.errors import FoundationError
 from rayforget.foundations.clip.config import ClipFoundation
+from rayforget.foundations.clip.own_code import refuse_own_code
+from rayforget.foundations.clip.weights_file import Settled, settle_facts
 from rayforget.foundations.model_folder import read_config, refuse_empty
 from rayforget.space.paths import is_hub_name, is_weights_file
 
@@ -27,7 +29,9 @@ class ClipSource:
     pretrained: str | None
     """Tag or file of the weights, for a model name."""
     quick_gelu: bool
-    """Whether the tag's weights want QuickGELU even if the name does not say so (open_clip only warns)."""
+    """Whether the weights want QuickGELU even if the name does not say so (open_clip only warns)."""
+    preprocessing: dict[str, Any] = field(default_factory=dict)
+    """What the space or a file's tag says of mean, std, interpolation and resizing."""
 
 
 def clip_source(spec: ClipFoundation) -> ClipSource:
@@ -40,22 +44,41 @@ def clip_source(spec: ClipFoundation) -> ClipSource:
         spec = spec.model_copy(update={"model": f"local-dir:{builtin_folder()}"})
     prefix, found, place = spec.model.partition(":")
     if not found:
-        return _by_name(spec.model, spec.pretrained or "")
+        return _by_name(spec)
     if prefix not in ("local-dir", "hf-hub"):
         raise FoundationError(
             f"foundation.model {spec.model!r} begins with an unknown {prefix!r}; expected a model name, "
             "hf-hub:OWNER/NAME, local-dir:FOLDER or builtin"
         )
     if prefix == "local-dir":
-        _check_folder(Path(place))
+        _check_folder(Path(place), trusted=spec.trust_remote_code)
     elif not is_hub_name(place, owned=True):
         raise FoundationError(
             f"foundation.model {spec.model!r} cannot be a name on the hub; write hf-hub:OWNER/NAME, "
             "as huggingface.co has it"
         )
     elif spec.revision is not None:
-        return ClipSource(name=f"local-dir:{_downloaded(place, spec.revision)}", pretrained=None, quick_gelu=False)
+        return ClipSource(name=f"local-dir:{_downloaded(place, spec)}", pretrained=None, quick_gelu=False)
     return ClipSource(name=spec.model, pretrained=None, quick_gelu=False)
+
+
+def file_facts(spec: ClipFoundation) -> Settled | None:
+    """What applies to a file of weights, and why; None for a model that brings its own.
+
+    Raises:
+        FoundationError: nothing says what applies.
+    """
+    import open_clip
+    from open_clip.pretrained import get_pretrained_cfg
+
+    if spec.pretrained is None or not is_weights_file(spec.pretrained):
+        return None
+    name = spec.model.replace("/", "-")
+    tags = {tag: get_pretrained_cfg(name, tag) for tag in open_clip.list_pretrained_tags_by_model(name)}
+    by_name = bool((open_clip.get_model_config(name) or {}).get("quick_gelu", False))
+    if by_name and spec.quick_gelu is False:
+        raise FoundationError(f"foundation.quick_gelu: found false with {spec.model}, which has it; write another name")
+    return settle_facts(spec, quick_gelu=by_name, tags=tags)
 
 
 @contextmanager
@@ -89,11 +112,11 @@ def builtin_folder() -> Path:
     return Path(str(files("rayforget.builtin.pictures") / "weights"))
 
 
-def _by_name(name: str, pretrained: str) -> ClipSource:
+def _by_name(spec: ClipFoundation) -> ClipSource:
     import open_clip
     from open_clip.pretrained import get_pretrained_cfg
 
-    name = name.replace("/", "-")
+    name, pretrained = spec.model.replace("/", "-"), spec.pretrained or ""
     models: list[str] = open_clip.list_models()
     if name not in models:
         raise FoundationError(
@@ -106,16 +129,23 @@ def _by_name(name: str, pretrained: str) -> ClipSource:
     if is_weights_file(pretrained):
         if not Path(pretrained).is_file():
             raise FoundationError(f"foundation.pretrained {pretrained}: no such file; {known}")
-    elif not tag:
+        settled = file_facts(spec)
+        assert settled is not None
+        facts = settled.facts
+        return ClipSource(
+            name=name, pretrained=pretrained, quick_gelu=facts.quick_gelu, preprocessing=dict(facts.preprocessing)
+        )
+    if not tag:
         raise FoundationError(f"foundation.pretrained {pretrained!r} is no tag{_near(pretrained, tags)}; {known}")
     return ClipSource(name=name, pretrained=pretrained, quick_gelu=bool(tag.get("quick_gelu", False)))
 
 
-def _downloaded(name: str, revision: str) -> Path:
+def _downloaded(name: str, spec: ClipFoundation) -> Path:
     """The folder of a hub model at a commit, since open_clip itself only takes the newest."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
+    revision = spec.revision
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=["*.json", "*.txt", "*.safetensors"]))
         if not any(folder.glob("*.safetensors")):
@@ -125,11 +155,11 @@ def _downloaded(name: str, revision: str) -> Path:
             f"foundation.model hf-hub:{name} at revision {revision} cannot be downloaded ({str(error)[:300]}); check "
             "name and commit on huggingface.co and the network, or download it and use local-dir:FOLDER"
         ) from error
-    _check_folder(folder)
+    _check_folder(folder, trusted=spec.trust_remote_code)
     return folder
 
 
-def _check_folder(folder: Path) -> None:
+def _check_folder(folder: Path, *, trusted: bool) -> None:
     what = f"foundation.model local-dir:{folder}"
     if not folder.is_dir():
         raise FoundationError(f"{what}: no such folder; give the folder that holds open_clip_config.json")
@@ -141,6 +171,7 @@ def _check_folder(folder: Path) -> None:
         raise FoundationError(
             f"{config} has no model_cfg with {', '.join(sorted(_MODEL_PARTS))}; expected open_clip's folder format"
         )
+    refuse_own_code(f"local-dir:{folder}", parts, trusted=trusted)
     weights = [path for path in folder.iterdir() if path.suffix in _WEIGHT_ENDINGS]
     if not weights:
         raise FoundationError(f"{what}: no weights; expected open_clip_model.safetensors beside open_clip_config.json")

@@ -1,6 +1,7 @@
 """A folder with one sub-folder per class -> its images, classes and files sorted by name."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -8,12 +9,15 @@ from rayforget.errors import TaskError
 from rayforget.tasks.images.file_stamps import file_stamp
 
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
+_NUM_NAMED = 5
 
 
 class FolderImages:
-    """Images at ROOT/CLASS/**/FILE; hidden files and files with other extensions are ignored."""
+    """Images at ROOT/CLASS/**/FILE; links to folders are followed, hidden files ignored, other files passed over."""
 
     class_names: tuple[str, ...] | None
+    passed_over: str | None
+    """The files in the classes' folders that are no images by their names, and images beside these folders."""
 
     def __init__(self, root: Path) -> None:
         """Lists the folder.
@@ -30,14 +34,18 @@ class FolderImages:
         self._root = root
         self._paths: list[str] = []
         self._labels: list[int] = []
+        others = sorted(name for name in os.listdir(root) if _is_image(name) and os.path.isfile(root / name))
         for label, name in enumerate(names):
-            paths = list(_image_paths(root, name))
+            files = list(_files(root, name, ()))
+            paths = [path for path in files if _is_image(path)]
+            others += [path for path in files if not _is_image(path)]
             if not paths:
                 extensions = " ".join(sorted(IMAGE_EXTENSIONS))
                 raise TaskError(f"{root / name}: no image in this class folder; expected {extensions}, or no folder")
             self._paths += paths
             self._labels += [label] * len(paths)
         self.class_names = tuple(names)
+        self.passed_over = _named(root, others)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -69,11 +77,42 @@ class FolderImages:
         return [file_stamp(self._root / self._paths[index]) for index in indices]
 
 
-def _image_paths(root: Path, class_name: str) -> Iterator[str]:
-    """Paths of a class's images relative to `root`, each folder's files sorted, sub-folders after them."""
-    for folder, subfolders, files in os.walk(root / class_name):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        relative = os.path.relpath(folder, root)
-        for file in sorted(files):
-            if not file.startswith(".") and os.path.splitext(file)[1].lower() in IMAGE_EXTENSIONS:
-                yield os.path.join(relative, file)
+def _files(root: Path, folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
+    """Paths of the files below a folder, relative to `root`: a folder's own sorted, then those of its sub-folders.
+
+    Args:
+        root: the set's folder.
+        folder: relative to `root`.
+        above: device and inode of the folders that it lies in; a link to one of them would lead round for ever.
+    """
+    found = os.stat(root / folder)
+    place = (found.st_dev, found.st_ino)
+    if place in above:
+        return
+    names = sorted(name for name in os.listdir(root / folder) if not name.startswith("."))
+    folders = [name for name in names if os.path.isdir(root / folder / name)]
+    for name in sorted(set(names).difference(folders)):
+        yield os.path.join(folder, name)
+    for name in folders:
+        yield from _files(root, os.path.join(folder, name), (*above, place))
+
+
+def _is_image(path: str) -> bool:
+    name = os.path.basename(path)
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS
+
+
+def _named(root: Path, files: Sequence[str]) -> str | None:
+    """`3 files passed over (2 .jfif, 1 without extension): dog/1.jfif, ...`."""
+    if not files:
+        return None
+    counts = Counter(
+        (os.path.splitext(file)[1].lower() or "without extension")
+        if os.path.exists(root / file)
+        else "links to nothing"
+        for file in files
+    )
+    kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(counts.items()))
+    number = "1 file" if len(files) == 1 else f"{len(files)} files"
+    more = ", ..." if len(files) > _NUM_NAMED else ""
+    return f"{number} passed over ({kinds}): {', '.join(files[:_NUM_NAMED])}{more}"

@@ -1,5 +1,6 @@
 """A Hugging Face data set, local or on the hub -> random access to its undecoded images."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ class DatasetImages:
     """One split of a data set; the image column stays encoded, so that broken images can be counted."""
 
     class_names: tuple[str, ...] | None
+    labels_are_names: bool
+    """Whether the label column holds texts, so that a name that no class has is a mistake."""
     revision: str | None
     """The commit of a hub data set; None for a local one."""
 
@@ -37,11 +40,12 @@ class DatasetImages:
                 raise TaskError(f"{self._title}: no column {column!r}; found {sorted(table.features)}")
         if len(table) == 0:
             raise TaskError(f"{self._title}: no items; choose another split")
-        self.class_names, self._labels = _labels(table, source.label, self._title)
+        self.labels_are_names, self.class_names, self._labels = _labels(table, source.label, self._title)
         self._images = _undecoded(table, source.image, self._title)
         self._files = [entry["filename"] for entry in table.cache_files] if table._indices is None else []
         self._inside = _lie_inside(self._images, source.image)
-        self.place = f"{source.model_dump_json()} {self.revision}"
+        self._folders = _own_folders(source)
+        self.place = f"{source.model_dump_json(exclude={'max_megapixels'})} {self.revision}"
 
     def __len__(self) -> int:
         """Number of items."""
@@ -62,7 +66,21 @@ class DatasetImages:
             return b""
         if cell["bytes"] is not None:
             return bytes(cell["bytes"])
-        return Path(cell["path"]).read_bytes() if cell["path"] else b""
+        return self._own_file(cell["path"], index).read_bytes() if cell["path"] else b""
+
+    def _own_file(self, path: str, index: int) -> Path:
+        """The file that a cell names: of the data set's own folder, or of the library's cache.
+
+        Raises:
+            TaskError: it lies elsewhere, or is no regular file.
+        """
+        for found in (Path(os.path.abspath(path)), Path(os.path.abspath(self._folders[0] / path))):
+            if any(found.is_relative_to(folder) for folder in self._folders) and found.is_file():
+                return found
+        raise TaskError(
+            f"{self.name(index)}: the image cell names the file {path!r}; expected a file in {self._folders[0]}, since "
+            "a data set may read no other files of this machine: copy the images into its folder"
+        )
 
     def stamps(self, indices: Sequence[int]) -> list[bytes | None]:
         """The Arrow file's stamp with the item's row; images in files of their own have none."""
@@ -73,16 +91,32 @@ class DatasetImages:
         return [stamp_of(whole, str(index).encode()) if self._inside[index] else None for index in indices]
 
 
-def _labels(table: Any, column: str, title: str) -> tuple[tuple[str, ...] | None, NDArray[np.int64]]:
-    """The names of a ClassLabel (else None) and every item's class index."""
+def _own_folders(source: DatasetSource) -> list[Path]:
+    """Where a data set's image files may lie: its folder, and where the library keeps what it downloads and unpacks."""
+    from datasets import config
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    folder = Path(os.path.abspath(os.path.expanduser(source.path)))
+    cached = (config.HF_DATASETS_CACHE, config.DOWNLOADED_DATASETS_PATH, config.EXTRACTED_DATASETS_PATH, HF_HUB_CACHE)
+    return [folder, folder.resolve(), *(Path(os.path.abspath(each)) for each in cached)]
+
+
+def _labels(table: Any, column: str, title: str) -> tuple[bool, tuple[str, ...] | None, NDArray[np.int64]]:
+    """Whether the labels are names; the names of a ClassLabel or of texts (sorted), else None; every item's index."""
     values = table.select_columns([column]).with_format("arrow")[:][column]
     if values.null_count:
         raise TaskError(f"{title}: {values.null_count} items have no label in column {column!r}")
     labels = values.to_numpy()
-    if labels.dtype.kind not in "iu":
-        raise TaskError(f"{title}: column {column!r} holds {table.features[column]}, expected class indices")
+    if labels.dtype.kind in "OU" and all(isinstance(label, str) for label in labels):
+        found, indices = np.unique(labels.astype(str), return_inverse=True)
+        return True, tuple(found.tolist()), indices.astype(np.int64)
+    if labels.dtype.kind not in "iub":
+        several = "; several classes of one image are not scored" if labels.dtype.kind == "O" else ""
+        raise TaskError(
+            f"{title}: column {column!r} holds {table.features[column]}, expected class indices or names{several}"
+        )
     names = getattr(table.features[column], "names", None)
-    return (tuple(names) if names else None), labels.astype(np.int64)
+    return False, (tuple(names) if names else None), labels.astype(np.int64)
 
 
 def _lie_inside(images: Any, column: str) -> NDArray[np.bool_]:

@@ -1,6 +1,8 @@
 """A source labelled with a task's classes, which remembers its items' content hashes."""
 
 import logging
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,12 +10,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rayforget.errors import TaskError
+from rayforget.tasks.images.decoding import Reading
 from rayforget.tasks.images.item_hashes import ItemHashes
 from rayforget.tasks.images.known_hashes import HashStore
-from rayforget.tasks.images.sources import Draws, ImageSource, KnowsRevision, KnowsSizes
+from rayforget.tasks.images.sources import Draws, ImageSource, KnowsRevision, KnowsSizes, PassesOver
 from rayforget.tasks.images.suite import Suite
 
 logger = logging.getLogger(__name__)
+
+_NUMBERED = re.compile(r"\d+[._ -]+(.+)")
 
 
 class LabelledImages:
@@ -32,7 +37,7 @@ class LabelledImages:
         labels = np.fromiter((source.label(index) for index in range(len(source))), np.int64, len(source))
         self.class_names = source.class_names
         self.labels: NDArray[np.int64] = labels if classes is None else np.asarray(classes, dtype=np.int64)[labels]
-        self.prepare_key = f"crop {border}"
+        self.reading = Reading()
         self._source = source
         self._border = border
         self._contents = ItemHashes(source, self.read)
@@ -66,6 +71,11 @@ class LabelledImages:
         return self._source.revision if isinstance(self._source, KnowsRevision) else None
 
     @property
+    def passed_over(self) -> str | None:
+        """The files that the source does not take, if any."""
+        return self._source.passed_over if isinstance(self._source, PassesOver) else None
+
+    @property
     def stream(self) -> tuple[str | int, ...] | None:
         """The random streams that the items are drawn from, if they are drawn."""
         return self._source.stream if isinstance(self._source, Draws) else None
@@ -87,6 +97,11 @@ class LabelledImages:
             return image
         width, height = image.size
         return image.crop((self._border, self._border, width - self._border, height - self._border))
+
+    @property
+    def prepare_key(self) -> str:
+        """Everything that decides an image's pixels before the decoder."""
+        return f"crop {self._border}, {self.reading.key}"
 
     def remember_in(self, store: HashStore) -> None:
         """Looks content hashes up in `store` before reading items, and adds new ones."""
@@ -130,7 +145,8 @@ def label_by_name(
 
     Args:
         source: the items.
-        known: name -> class; _ and space are equivalent in names.
+        known: name -> class; names are compared by `plain_name`, and a number before a name is left away. Names that
+            are numbers are the classes' own, from 0 if one of them is 0, from 1 if one is `num_classes`.
         num_classes: number of the task's classes.
         strict: names must all be known (folders); otherwise unknown names, if as many as the classes, count as another
             wording of them in the same order.
@@ -143,11 +159,22 @@ def label_by_name(
     if source.class_names is None:
         return _in_range(LabelledImages(source, border=border), num_classes)
     _in_range(LabelledImages(source), len(source.class_names))
-    spaced = {_spaced(name): index for name, index in known.items()}
-    dropped = {_spaced(name) for name in ignored}
-    unknown = [name for name in source.class_names if _spaced(name) not in spaced and _spaced(name) not in dropped]
+    spaced = {plain_name(name): index for name, index in known.items()}
+    source_names = tuple(source.class_names)
+    if all(match := [_NUMBERED.fullmatch(name) for name in source_names]):  # CUB's 001.Black_footed_Albatross
+        bare = tuple(each.group(1) for each in match if each is not None)
+        if all(plain_name(name) in spaced for name in bare):
+            return LabelledImages(source, classes=[spaced[plain_name(name)] for name in bare], border=border)
+    if (first := _first_number(source_names, num_classes)) is not None and not spaced.keys() & set(source_names):
+        return LabelledImages(source, classes=[int(name) - first for name in source_names], border=border)
+    dropped = {plain_name(name) for name in ignored}
+    unknown = [
+        name for name in source.class_names if plain_name(name) not in spaced and plain_name(name) not in dropped
+    ]
     if not unknown:
-        return LabelledImages(source, classes=[spaced.get(_spaced(n), -1) for n in source.class_names], border=border)
+        return LabelledImages(
+            source, classes=[spaced.get(plain_name(n), -1) for n in source.class_names], border=border
+        )
     if not strict and len(source.class_names) == num_classes:
         pairs = f"{source.class_names[0]!r} is class 0 of {num_classes}, ..., {source.class_names[-1]!r} the last"
         logger.info("class names that differ from the data's are taken in the data's order: %s", pairs)
@@ -155,7 +182,8 @@ def label_by_name(
     example = ", ".join(sorted(known)[:3])
     raise TaskError(
         f"label without a class name: {unknown[0]!r} ({len(unknown)} of {len(source.class_names)} names unknown); "
-        f"expected names such as {example}; add it to the classes or take it out of the data"
+        f"expected names such as {example}; add it to the classes, name it by `names: {{{unknown[0]}: NAME, ...}}`, "
+        "or take it out of the data"
     )
 
 
@@ -170,5 +198,18 @@ def _in_range(images: LabelledImages, num_classes: int) -> LabelledImages:
     return images
 
 
-def _spaced(name: str) -> str:
-    return name.replace("_", " ")
+def _first_number(names: Sequence[str], num_classes: int) -> int | None:
+    """The number of the first class if the names are the classes' numbers and show where they begin: at 0 or at 1."""
+    if not all(name.isascii() and name.isdecimal() for name in names):
+        return None
+    numbers = [int(name) for name in names]
+    for first in (0, 1):
+        shown = first if first == 0 else num_classes
+        if shown in numbers and min(numbers) >= first and max(numbers) < first + num_classes:
+            return first
+    return None
+
+
+def plain_name(name: str) -> str:
+    """A name as it is compared: _ read as a space, and accents composed (NFC), since disks of Macs take them apart."""
+    return unicodedata.normalize("NFC", name).replace("_", " ")

@@ -3,6 +3,7 @@
 from typing import assert_never
 
 from rayforget.space.data import DatasetSource, FolderSource, Source, SuiteName, WebdatasetSource, WorldSource
+from rayforget.tasks.images.decoding import Reading
 from rayforget.tasks.images.sources import ImageSource
 
 
@@ -28,7 +29,7 @@ def open_source(source: Source, *, suite: SuiteName | None = None) -> ImageSourc
         case WebdatasetSource():
             from rayforget.tasks.images.shards import ShardImages
 
-            return ShardImages(source.shards, image=source.image, label=source.label)
+            return ShardImages(source.shards, image=source.image, label=source.label, label_key=source.label_key)
         case DatasetSource():
             from rayforget.tasks.images.hub import DatasetImages
 
@@ -44,3 +45,11 @@ def open_source(source: Source, *, suite: SuiteName | None = None) -> ImageSourc
 def broken_limit(source: Source) -> int:
     """How many unreadable images the source may have; drawn ones are never broken."""
     return 0 if isinstance(source, WorldSource) else source.max_broken
+
+
+def reading_of(source: Source) -> Reading:
+    """How the source's images are read; those of a data set are turned as `datasets` turns them."""
+    if isinstance(source, WorldSource):
+        return Reading()
+    upright = isinstance(source, DatasetSource) or source.exif == "apply"
+    return Reading(upright=upright, max_megapixels=source.max_megapixels)

@@ -7,6 +7,7 @@ a moved or renamed set is found again, and a changed image, label or decoder nev
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,17 +21,23 @@ from numpy.typing import NDArray
 from rayforget.errors import TaskError
 from rayforget.heartbeat import beating
 from rayforget.tasks.cache_folder import remove_leftovers
-from rayforget.tasks.images.contents import content_hash, items_hash
+from rayforget.tasks.images.contents import changed_hashes, content_hash, items_hash
 from rayforget.tasks.images.decoding import Decoder, open_image
 from rayforget.tasks.images.in_order import map_in_order
 from rayforget.tasks.images.labelled import LabelledImages
 from rayforget.tasks.images.node_lock import node_lock
-from rayforget.tasks.images.pixel_files import read_pixels, write_pixels
+from rayforget.tasks.images.pixel_files import (
+    DecodedImage,
+    StoredPixels,
+    verified_pixels,
+    verify_pixels,
+    write_pixels,
+)
 from rayforget.tasks.images.sources import ImageSource
 
 logger = logging.getLogger(__name__)
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Increment it whenever the same items and decoder would give other pixels."""
 _NUM_NAMED = 5
 BROKEN = "broken"
@@ -46,7 +53,10 @@ class PixelSet:
     labels: NDArray[np.int64]
     """Shape (num_items,), indices into the task's classes."""
     items_hash: str
-    """Hash of the items' contents and labels, in order, without broken items."""
+    """Hash of the items' contents and labels, in order, without broken items.
+
+    An image that was turned, or became RGB from a mode that resizes otherwise, counts as other contents.
+    """
     broken: tuple[str, ...]
     """Names of the skipped items."""
 
@@ -80,7 +90,7 @@ def pixel_set(
     hashes, labels = images.content_hashes(wanted), images.labels[wanted]
     folder = cache / cache_key(hashes, labels, decoder, images.prepare_key)
 
-    def decode(position: int) -> NDArray[np.uint8] | str:
+    def decode(position: int) -> DecodedImage | str:
         return _decode(images, int(wanted[position]), hashes[position].tobytes(), decoder)
 
     def check(broken: Mapping[int, str]) -> None:
@@ -91,10 +101,10 @@ def pixel_set(
                 f"{', '.join(first)}; repair or remove them, or raise max_broken"
             )
 
-    stored = read_pixels(folder)
+    stored = verified_pixels(folder)
     if stored is None:
         with node_lock(cache / "locks" / folder.name, f"decoding {what}") as held:
-            stored = read_pixels(folder)
+            stored = verified_pixels(folder) or _sound(folder, what)
             if stored is None:
                 if held:
                     remove_leftovers(folder)
@@ -107,8 +117,9 @@ def pixel_set(
     broken = tuple(images.name(int(wanted[at])) for at in stored.broken)
     if broken:
         logger.warning("%s: %d broken images skipped: %s", what, len(broken), ", ".join(broken))
+    decoded_from = changed_hashes(hashes, stored.changed)[kept]
     return PixelSet(
-        pixels=stored.pixels, labels=labels[kept], items_hash=items_hash(hashes[kept], labels[kept]), broken=broken
+        pixels=stored.pixels, labels=labels[kept], items_hash=items_hash(decoded_from, labels[kept]), broken=broken
     )
 
 
@@ -125,7 +136,17 @@ def cache_key(hashes: NDArray[np.uint8], labels: NDArray[np.int64], decoder: Dec
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _decode(images: LabelledImages, index: int, expected: bytes, decoder: Decoder) -> NDArray[np.uint8] | str:
+def _sound(folder: Path, what: str) -> StoredPixels | None:
+    """The folder's pixels, verified; a damaged folder is removed with a warning."""
+    stored = verify_pixels(folder, what)
+    if not isinstance(stored, str):
+        return stored
+    logger.warning("%s; %s is decoded again: look at the disk", stored, what)
+    shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
+def _decode(images: LabelledImages, index: int, expected: bytes, decoder: Decoder) -> DecodedImage | str:
     """The item's pixels, or why it is broken."""
     data = images.read(index)
     if content_hash(data) != expected:
@@ -134,10 +155,10 @@ def _decode(images: LabelledImages, index: int, expected: bytes, decoder: Decode
             f"{images.name(index)}: changed while it was read, or since its content hash was remembered, and its size "
             "and times do not show it; these hashes are forgotten now: leave the data alone and start again"
         )
-    image = open_image(data)
+    image = open_image(data, images.reading)
     if isinstance(image, str):
         return image
-    pixels = decoder(images.prepare(image))
+    pixels = decoder(images.prepare(image.rgb))
     if pixels.shape != tuple(decoder.shape) or pixels.dtype != np.uint8:
         raise TaskError(f"decoder gave {pixels.shape} of {pixels.dtype}, expected {tuple(decoder.shape)} of uint8")
-    return pixels
+    return DecodedImage(pixels=pixels, changed=image.changed)

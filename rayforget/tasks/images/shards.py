@@ -5,17 +5,24 @@ second copy of all bytes into its cache, and `webdataset` itself only streams.
 """
 
 import glob
+import gzip
 import itertools
 import os
 import re
 import tarfile
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 from rayforget.errors import TaskError
 from rayforget.space.paths import is_uri
 from rayforget.tasks.images.file_stamps import file_stamp, stamp_of
+from rayforget.tasks.images.gzip_random import is_gzip, read_span
+from rayforget.tasks.images.shard_labels import indices_of, read_label
+from rayforget.tasks.images.tar_end import prove_end
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
@@ -28,41 +35,52 @@ class _Member:
     shard: int
     offset: int
     size: int
+    extension: str
 
 
 class ShardImages:
     """Samples KEY.image beside KEY.label, shard by shard, each in the shard's own order."""
 
-    class_names: tuple[str, ...] | None = None
+    class_names: tuple[str, ...] | None
+    labels_are_names: bool
+    """Whether the labels are names instead of class indices."""
 
-    def __init__(self, pattern: str, *, image: str, label: str) -> None:
+    def __init__(self, pattern: str, *, image: str, label: str, label_key: str = "label") -> None:
         """Reads the shards' headers and the labels.
 
         Args:
             pattern: path of the shards, with `{000..012}`, `{a,b}` and globs.
-            image: extension of the images, without the leading dot.
-            label: extension of the labels (class indices as text), without the leading dot.
+            image: extensions of the images, without the leading dot, separated by semicolons, best first.
+            label: extension of the labels, without the leading dot.
+            label_key: where a label that is a JSON object has the class.
 
         Raises:
-            TaskError: a shard is missing or compressed, or a sample lacks its image or its label.
+            TaskError: a shard is missing or damaged, or a sample lacks its image or its label.
         """
         self._pattern = pattern
         self._shards = expand_shards(pattern)
         self._image = image.lower()
         self._keys: list[str] = []
         self._images: list[_Member] = []
-        self._labels: list[int] = []
+        extensions = tuple(each.strip() for each in self._image.split(";"))
+        json_key = label_key if label.lower().rpartition(".")[2] == "json" else None
+        found: list[int | str] = []
         for number, shard in enumerate(self._shards):
-            images, labels, seen = _members(number, shard, self._image, label.lower())
+            images, labels, seen = _members(number, shard, extensions, label.lower())
             if images.keys() != labels.keys():
                 key = sorted(images.keys() ^ labels.keys())[0]
                 lacking = label if key in images else image
-                raise TaskError(f"{shard}: sample {key} has no .{lacking}; extensions in this shard: {seen}")
+                raise TaskError(
+                    f"{shard}: sample {key} has no .{lacking}; extensions in this shard: {seen}; write them as "
+                    "`image: jpg;png` and `label: json`"
+                )
             if not images:
                 raise TaskError(f"{shard}: no sample with .{image} and .{label}; extensions in this shard: {seen}")
             self._keys += images
             self._images += images.values()
-            self._labels += [_class_index(shard, key, labels[key]) for key in images]
+            found += [read_label(shard, key, labels[key], json_key=json_key) for key in images]
+        self.class_names, self._labels = indices_of(pattern, found)
+        self.labels_are_names = self.class_names is not None
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -70,7 +88,8 @@ class ShardImages:
 
     def name(self, index: int) -> str:
         """SHARD:KEY.EXTENSION."""
-        return f"{self._shards[self._images[index].shard]}:{self._keys[index]}.{self._image}"
+        member = self._images[index]
+        return f"{self._shards[member.shard]}:{self._keys[index]}.{member.extension}"
 
     def label(self, index: int) -> int:
         """The class index beside the image."""
@@ -134,14 +153,14 @@ def _alternatives(inside: str) -> list[str]:
 
 
 def _members(
-    number: int, shard: Path, image: str, label: str
+    number: int, shard: Path, extensions: tuple[str, ...], label: str
 ) -> tuple[dict[str, _Member], dict[str, bytes], list[str]]:
     """A shard's images and its labels' bytes, by key, and all extensions seen."""
     images: dict[str, _Member] = {}
     labels: dict[str, bytes] = {}
     seen: set[str] = set()
     try:
-        with tarfile.open(shard, mode="r:") as archive:
+        with _unpacked(shard) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
             for info in archive:
                 folder, _, file = info.name.rpartition("/")
                 stem, _, extension = file.partition(".")
@@ -150,18 +169,18 @@ def _members(
                 seen.add("." + extension.lower())
                 key = f"{folder}/{stem}" if folder else stem
                 is_label = extension.lower() == label
-                if not is_label and extension.lower() != image:
+                if not is_label and extension.lower() not in extensions:
                     continue
-                if key in (labels if is_label else images):
+                known = images.get(key)
+                if key in labels if is_label else known is not None and known.extension == extension.lower():
                     raise TaskError(f"{shard}: two files {key}.{extension}; expected one image and one label per key")
                 if is_label:
                     labels[key] = _label(archive, info)
-                else:
-                    images[key] = _Member(number, info.offset_data, info.size)
-    except (tarfile.TarError, EOFError) as error:
-        raise TaskError(
-            f"{shard}: not an uncompressed tar file ({error}); unpack a .tar.gz, or copy it again"
-        ) from error
+                elif known is None or extensions.index(extension.lower()) < extensions.index(known.extension):
+                    images[key] = _Member(number, info.offset_data, info.size, extension.lower())
+            prove_end(shard, archive.offset, unpacked)
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise TaskError(f"{shard}: not a whole tar or tar.gz file ({error}); copy it again") from error
     return images, labels, sorted(seen)
 
 
@@ -175,15 +194,24 @@ def _label(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
     return b"" if file is None else file.read()
 
 
-def _class_index(shard: Path, key: str, text: bytes) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise TaskError(f"{shard}: label of {key} is {text[:40]!r}; expected a class index as text") from None
+@contextmanager
+def _unpacked(shard: Path) -> Iterator[IO[bytes]]:
+    """The tar's bytes in a row, whether or not it is compressed by gzip; opens the shard once."""
+    with shard.open("rb") as file:
+        if is_gzip(file):
+            with gzip.open(file) as unpacked:
+                yield cast(IO[bytes], unpacked)
+        else:
+            yield file
 
 
 def _read(shard: Path, member: _Member) -> bytes:
     """One member's bytes; reopens the shard, so that threads and thousands of shards do not share handles."""
     with shard.open("rb") as file:
-        file.seek(member.offset)
-        return file.read(member.size)
+        if not is_gzip(file):
+            file.seek(member.offset)
+            return file.read(member.size)
+    try:
+        return read_span(shard, member.offset, member.size)
+    except (EOFError, zlib.error) as error:
+        raise OSError(f"damaged gzip: {error}") from error

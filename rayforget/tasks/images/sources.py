@@ -73,3 +73,23 @@ class Draws(Protocol):
     def stream(self) -> tuple[str | int, ...]:
         """Sources with different streams share no item's random stream, hence no item."""
         ...
+
+
+@runtime_checkable
+class PassesOver(Protocol):
+    """A source that may find files which it does not take."""
+
+    @property
+    def passed_over(self) -> str | None:
+        """How many and which; None if there are none."""
+        ...
+
+
+@runtime_checkable
+class NamesLabels(Protocol):
+    """A source that says whether its labels are names themselves."""
+
+    @property
+    def labels_are_names(self) -> bool:
+        """True if `class_names` are what the items say, not another wording of class indices."""
+        ...

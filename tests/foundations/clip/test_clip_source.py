@@ -1,11 +1,17 @@
+import hashlib
+import json
 import logging
 
 import open_clip
 import pytest
-from tiny_clip import save_clip
+import torch
+from open_clip.pretrained import _PRETRAINED
+from tiny_clip import TEXT, save_clip
 
 from rayforget.errors import FoundationError
 from rayforget.foundations.clip.config import ClipFoundation
+from rayforget.foundations.clip.kind import ClipKind
+from rayforget.foundations.clip.model import load_clip
 from rayforget.foundations.clip.source import builtin_folder, clip_source, quiet_open_clip
 
 
@@ -63,11 +69,60 @@ def test_builtin_is_a_folder_inside_the_package():
 
 
 def test_a_file_of_weights_may_stand_for_a_tag(tmp_path):
-    file = tmp_path / "weights.pt"
-    with pytest.raises(FoundationError, match=r"weights\.pt: no such file; open_clip has for ViT-B-16: .*openai"):
+    file = tmp_path / "laion2b_s34b_b88k.pt"
+    with pytest.raises(FoundationError, match=r"b88k\.pt: no such file; open_clip has for ViT-B-16: .*openai"):
         clip_source(spec("ViT-B-16", str(file)))
     file.touch()
     assert clip_source(spec("ViT-B-16", str(file))).pretrained == str(file)
+
+
+OPENAI = (0.48145466, 0.4578275, 0.40821073)
+
+
+@pytest.mark.parametrize(
+    ("model", "file", "settings", "quick_gelu", "mean"),
+    [
+        ("ViT-B-32", "my-ViT-B-32.OpenAI.pt", {}, True, OPENAI),
+        ("ViT-B-32", "laion2b_s34b_b79k.safetensors", {}, False, OPENAI),
+        ("ViT-L-14", "dfn2b_s39b-tuned.pt", {}, False, OPENAI),
+        ("ViT-L-14", "dfn2b-tuned.pt", {}, True, OPENAI),
+        ("ViT-L-14", "models--laion--CLIP-ViT-L-14-laion2B-s32B-b82K/w.bin", {}, False, (0.5,) * 3),
+        ("ViT-B-32", "w.pt", {"like": "openai"}, True, OPENAI),
+        ("ViT-B-32", "openai.pt", {"quick_gelu": False, "mean": (0.1, 0.2, 0.3)}, False, (0.1, 0.2, 0.3)),
+        ("RN50", "rn50.pt", {}, True, OPENAI),
+        ("RN50-quickgelu", "w.pt", {}, True, OPENAI),
+        ("MobileCLIP2-S0", "F.pt", {}, False, (0.0,) * 3),
+    ],
+)
+def test_a_file_gets_its_tags_activation_and_preprocessing(tmp_path, model, file, settings, quick_gelu, mean):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+    source = clip_source(ClipFoundation(kind="clip", model=model, pretrained=str(tmp_path / file), **settings))
+    assert source.quick_gelu == quick_gelu
+    assert tuple(source.preprocessing["mean"]) == mean
+
+
+def test_a_file_is_known_by_its_hash_and_refused_if_nothing_tells(tmp_path, monkeypatch):
+    file = tmp_path / "w.pt"
+    file.write_bytes(b"weights")
+    with pytest.raises(FoundationError, match=r"open_clip's tags of ViT-B-32 differ \(openai.*: QuickGELU.*like: TAG"):
+        clip_source(spec("ViT-B-32", str(file)))
+    known = dict(_PRETRAINED["ViT-B-32"])
+    known["openai"] = {**known["openai"], "url": f"https://a/{hashlib.sha256(b'weights').hexdigest()}/ViT-B-32.pt"}
+    monkeypatch.setitem(_PRETRAINED, "ViT-B-32", known)
+    assert clip_source(spec("ViT-B-32", str(file))).quick_gelu
+    (remark,) = ClipKind().remarks(spec("ViT-B-32", str(file)))
+    assert "runs with QuickGELU; mean (0.4815, " in remark
+    assert "the tag openai, by the file's hash" in remark
+
+
+def test_an_unknown_tag_and_settings_of_files_without_one_are_refused(tmp_path):
+    file = tmp_path / "w.pt"
+    file.touch()
+    with pytest.raises(FoundationError, match=r"foundation.like 'opanai' is no tag of ViT-B-32"):
+        clip_source(ClipFoundation(kind="clip", model="ViT-B-32", pretrained=str(file), like="opanai"))
+    with pytest.raises(ValueError, match="without a file in `pretrained:`"):
+        ClipFoundation(kind="clip", model="ViT-B-32", pretrained="openai", like="openai")
 
 
 def test_no_tag_of_open_clip_looks_like_a_file():
@@ -100,3 +155,22 @@ def test_loading_leaves_the_root_logger_as_it_was(tmp_path, monkeypatch):
         open_clip.create_model(foundation.model)
     assert root.handlers == []
     assert (root.level, root.filters) == before
+
+
+def test_code_that_a_folder_brings_runs_only_if_the_space_trusts_it(tmp_path, monkeypatch):
+    ran = tmp_path / "ran"
+    tokenizer = {"hf_tokenizer_name": "x", "tokenizer_kwargs": {"trust_remote_code": True}}
+    foundation = save_clip(tmp_path / "asks", text={**TEXT, **tokenizer})
+    with pytest.raises(FoundationError, match=r"model_cfg.text_cfg.tokenizer_kwargs.trust_remote_code: True"):
+        clip_source(foundation)
+    assert clip_source(foundation.model_copy(update={"trust_remote_code": True}))
+
+    quiet = save_clip(tmp_path / "quiet", text={**TEXT, "hf_tokenizer_name": "x"})
+    auto = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Own", None]}}
+    (tmp_path / "quiet" / "tokenizer_config.json").write_text(json.dumps(auto))
+    (tmp_path / "quiet" / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    (tmp_path / "quiet" / "own.py").write_text(f"open({str(ran)!r}, 'w')\nclass Own: pass\n")
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(FoundationError, match="cannot load"):
+        load_clip(quiet, torch.device("cpu"))
+    assert not ran.exists()

@@ -51,3 +51,27 @@ def test_a_missing_folder_a_folder_without_classes_and_an_empty_class_are_named(
     (tmp_path / "a").mkdir()
     with pytest.raises(TaskError, match=f"{tmp_path}/a: no image"):
         open_source(FolderSource(kind="folder", path=tmp_path))
+
+
+def test_links_to_folders_are_followed_and_one_that_leads_round_is_not(image_folder):
+    root, outside = image_folder("set", {"a": [1], "b": [2]}), image_folder("outside", {"deep": [3, 4], "far": [5]})
+    (root / "a" / "more").symlink_to(outside)
+    (root / "c").symlink_to(outside / "far")
+    (root / "b" / "round").symlink_to(root / "b")
+    (outside / "deep" / "up").symlink_to(outside)
+    images = FolderImages(root)
+    assert images.class_names == ("a", "b", "c")
+    assert [images.label(index) for index in range(len(images))] == [0, 0, 0, 0, 1, 2]
+    assert images.name(3).endswith("a/more/far/000005.png")
+
+
+def test_files_that_are_passed_over_are_counted_and_named(image_folder):
+    root = image_folder("set", {"a": 1, "b": 1})
+    assert FolderImages(root).passed_over is None
+    for name in ("a/x.jfif", "a/y.JFIF", "b/z", "b/.hidden", "README.txt", "beside.png"):
+        (root / name).write_bytes(b"x")
+    (root / "a" / "lost").symlink_to(root / "nowhere")
+    assert FolderImages(root).passed_over == (
+        "5 files passed over (2 .jfif, 1 .png, 1 links to nothing, 1 without extension): "
+        "beside.png, a/lost, a/x.jfif, a/y.JFIF, b/z"
+    )

@@ -1,6 +1,8 @@
 import datasets
+import pyarrow
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+from pyarrow import parquet
 
 from rayforget.errors import TaskError
 from rayforget.space.data import DatasetSource
@@ -77,8 +79,8 @@ def test_wrong_columns_are_named(tmp_path, picture):
         DatasetImages(source(tmp_path / "set", image="img"))
     with pytest.raises(TaskError, match="expected images"):
         DatasetImages(source(tmp_path / "set", image="label"))
-    table(picture, ["x"], label=Value("string")).save_to_disk(tmp_path / "text")
-    with pytest.raises(TaskError, match="expected class indices"):
+    table(picture, [0.5], label=Value("float32")).save_to_disk(tmp_path / "text")
+    with pytest.raises(TaskError, match="expected class indices or names"):
         DatasetImages(source(tmp_path / "text"))
     table(picture, [None, 1]).save_to_disk(tmp_path / "unlabelled")
     with pytest.raises(TaskError, match="1 items have no label"):
@@ -100,3 +102,41 @@ def test_the_commit_is_found_in_where_a_data_set_came_from():
     commit = "0123456789abcdef0123456789abcdef01234567"
     assert commit_in(f"hf://datasets/owner/name@{commit}", "9f3a") == commit
     assert commit_in("hf://datasets/owner/name", None) is None
+
+
+def test_texts_are_names_and_bools_indices(tmp_path, picture):
+    table(picture, ["dog", "cat", "dog"], label=Value("string")).save_to_disk(tmp_path / "text")
+    images = DatasetImages(source(tmp_path / "text"))
+    assert (images.class_names, images.labels_are_names) == (("cat", "dog"), True)
+    assert [images.label(i) for i in range(3)] == [1, 0, 1]
+    table(picture, [True, False], label=Value("bool")).save_to_disk(tmp_path / "bool")
+    assert DatasetImages(source(tmp_path / "bool")).label(0) == 1
+    several = table(picture, [["a", "b"], ["a"]], label=datasets.Sequence(Value("string")))
+    several.save_to_disk(tmp_path / "several")
+    with pytest.raises(TaskError, match="several classes of one image are not scored"):
+        DatasetImages(source(tmp_path / "several"))
+
+
+def test_metadata_csv_names_the_images_of_its_folder(tmp_path, picture):
+    (tmp_path / "set").mkdir()
+    for number, name in enumerate(("cat", "dog")):
+        (tmp_path / "set" / f"{name}.png").write_bytes(picture(number))
+    (tmp_path / "set" / "metadata.csv").write_text("file_name,label\ncat.png,cat\ndog.png,dog\n")
+    images = DatasetImages(source(tmp_path / "set", "train"))
+    assert {images.class_names[images.label(i)]: images.read(i) for i in range(2)} == {
+        "cat": picture(0), "dog": picture(1),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/dev/zero", "../secret.png", "no.png"])
+def test_a_cell_may_name_no_file_outside_the_data_sets_folder(tmp_path, picture, path):
+    (tmp_path / "secret.png").write_bytes(picture(0))
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "own.png").write_bytes(picture(1))
+    cells = [{"bytes": None, "path": path}, {"bytes": None, "path": str(tmp_path / "set" / "own.png")}]
+    column = pyarrow.array(cells, pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()}))
+    parquet.write_table(pyarrow.table({"image": column, "label": [0, 1]}), tmp_path / "set" / "test.parquet")
+    images = DatasetImages(source(tmp_path / "set"))
+    assert images.read(1) == picture(1)
+    with pytest.raises(TaskError, match="the image cell names the file"):
+        images.read(0)

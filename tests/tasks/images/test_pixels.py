@@ -11,6 +11,7 @@ from PIL import Image
 from rayforget.errors import TaskError
 from rayforget.heartbeat import heard_by
 from rayforget.space.data import FolderSource
+from rayforget.tasks.images.contents import changed_hashes, items_hash
 from rayforget.tasks.images.folder import FolderImages
 from rayforget.tasks.images.labelled import LabelledImages
 from rayforget.tasks.images.opening import open_source
@@ -188,6 +189,28 @@ def test_a_cut_off_cache_is_made_again_and_leftovers_go(pair):
     assert (pair.decode(decoder).pixels == pixels).all()
     assert len(decoder.decoded) == 5
     assert not leftover.exists()
+
+
+def test_a_damaged_cache_is_decoded_again_with_a_warning(pair, caplog):
+    pixels = np.array(pair.decode(Squeeze()).pixels)
+    file = next(pair.cache.glob("*/pixels.npy"))
+    data = file.read_bytes()
+    file.write_bytes(data[:-100] + bytes(100))
+    decoder = Squeeze()
+    assert (pair.decode(decoder).pixels == pixels).all()
+    assert len(decoder.decoded) == 5
+    assert "block 1 of 1 has other bytes" in caplog.text
+
+
+def test_scores_on_items_are_told_apart_where_the_mode_decides_the_pixels_and_only_there(pair, picture):
+    root = pair.root
+    plain = items_hash(LabelledImages(FolderImages(root)).content_hashes(np.arange(5)), np.array([0, 0, 0, 1, 1]))
+    assert pair.decode(Squeeze()).items_hash == plain
+    (root / "b" / "000005.png").write_bytes(picture(5, mode="P"))
+    (root / "b" / "000004.png").write_bytes(picture(4, mode="L"))
+    hashes = LabelledImages(FolderImages(root)).content_hashes(np.arange(5))
+    expected = items_hash(changed_hashes(hashes, [4]), np.array([0, 0, 0, 1, 1]))
+    assert pair.decode(Squeeze()).items_hash == expected
 
 
 def test_no_room_is_said_before_anything_is_written(pair):

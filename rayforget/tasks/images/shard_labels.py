@@ -1,0 +1,55 @@
+"""The bytes of a shard's label files -> class indices, or names as text."""
+
+import json
+from pathlib import Path
+
+from rayforget.errors import TaskError
+
+_LARGEST = 2**31
+
+
+def read_label(shard: Path, key: str, data: bytes, *, json_key: str | None) -> int | str:
+    """One label.
+
+    Args:
+        shard: its file, for messages.
+        key: its sample.
+        data: the label file's bytes.
+        json_key: where the class is in a JSON object; None if the whole text is the class.
+
+    Raises:
+        TaskError: it is neither an index nor a name.
+    """
+    try:
+        found = data.decode().strip() if json_key is None else _of_object(json.loads(data), json_key)
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        expected = "a class index or name as text" if json_key is None else f"a JSON object with {json_key!r}"
+        raise TaskError(f"{shard}: label of {key} is {data[:40]!r} ({error}); expected {expected}") from None
+    if isinstance(found, str) and found.removeprefix("-").isdecimal() and len(found) < 12:
+        found = int(found)
+    if isinstance(found, bool) or not isinstance(found, int | str) or found == "":
+        raise TaskError(f"{shard}: label of {key} is {found!r}; expected a class index or name")
+    if isinstance(found, int) and not 0 <= found < _LARGEST:
+        raise TaskError(f"{shard}: label of {key} is {found}; expected a class index from 0 to {_LARGEST - 1}")
+    return found
+
+
+def indices_of(pattern: str, labels: list[int | str]) -> tuple[tuple[str, ...] | None, list[int]]:
+    """Class names, sorted, and every label's index among them; None and the labels if all are indices.
+
+    Raises:
+        TaskError: some are indices and some are names.
+    """
+    names = sorted({label for label in labels if isinstance(label, str)})
+    if not names:
+        return None, [label for label in labels if isinstance(label, int)]
+    if any(isinstance(label, int) for label in labels):
+        raise TaskError(f"shards {pattern}: some labels are class indices and some are names, such as {names[0]!r}")
+    place = {name: index for index, name in enumerate(names)}
+    return tuple(names), [place[str(label)] for label in labels]
+
+
+def _of_object(found: object, key: str) -> object:
+    if not isinstance(found, dict) or key not in found:
+        raise LookupError(f"no {key!r}")
+    return found[key]
