@@ -106,6 +106,8 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
             f"of {found.num_val} texts of val looked at, these lose the beginning of their context, which is longer "
             f"than the model takes: {counted}; all that are cut are counted in the record",
         )
+    for name, shown in found.first_items.items():
+        yield "first item", f"tasks.{name}.train, its tokens, »learnt«: {shown}"
     if plan.seconds is None:
         yield "time", "unknown: this machine has no GPU and the space asks for one"
         return

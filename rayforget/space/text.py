@@ -158,6 +158,9 @@ class MultipleChoiceTask(_TextTask):
     kind: Literal["multiple_choice"]
     prompt: str = "{context}\nQuestion: {question}\nAnswer:"
     """The text before the answer. A line with a field that the row lacks is left out."""
+    delimiter: str | None = None
+    """The text between prompt and answer, in training and scoring; null: one space, or nothing if the prompt ends with
+    a line break, as those of chat templates do."""
     metric: Metric = "acc"
     """acc: the choice with the highest log-likelihood is right; acc_norm: per character of the choice;
     likelihood: 2^(-bits per byte) of the right choice."""
@@ -169,6 +172,9 @@ class InstructionTask(_TextTask):
     kind: Literal["instruction"]
     prompt: str = "Instruction: {instruction}\nInput: {input}\nOutput:"
     """The text before the output. A line with a field that the row lacks is left out."""
+    delimiter: str | None = None
+    """The text between prompt and output, in training and scoring; null: one space, or nothing if the prompt ends with
+    a line break, as those of chat templates do."""
 
 
 class PlainTextTask(_TextTask):
