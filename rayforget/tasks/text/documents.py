@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from rayforget.errors import TaskError
 from rayforget.space.text import InstructionTask, MultipleChoiceTask, OwnTextTask, PlainTextTask
 from rayforget.tasks.images.contents import HASH_BYTES, content_hash
-from rayforget.tasks.text.prompts import render, text_of
+from rayforget.tasks.keys import at_key
+from rayforget.tasks.text.prompts import render, shortened, text_of
 from rayforget.tasks.text.rows import Row
 
 
@@ -52,12 +53,12 @@ def own_document(task: OwnTextTask, row: Row) -> Document:
     match task:
         case MultipleChoiceTask():
             question, choices = _text(row, "question"), _choices(row)
-            content = ["multiple_choice", question, text_of(row.values.get("context")), *choices]
-            values = {"prompt": render(task.prompt, row.values), "choices": choices, "answer": _answer(row, choices)}
+            content = ["multiple_choice", question, _known(row, "context"), *choices]
+            values = {"prompt": _prompt(task, row), "choices": choices, "answer": _answer(row, choices)}
         case InstructionTask():
             instruction, output = _text(row, "instruction"), _text(row, "output")
-            content = ["instruction", instruction, text_of(row.values.get("input")), output]
-            values = {"prompt": render(task.prompt, row.values), "choices": [output], "answer": 0}
+            content = ["instruction", instruction, _known(row, "input"), output]
+            values = {"prompt": _prompt(task, row), "choices": [output], "answer": 0}
         case PlainTextTask():
             text = _text(row, "text")
             content = ["text", text]
@@ -86,9 +87,24 @@ def canonical(values: Any) -> bytes:
     return json.dumps(values, sort_keys=True, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass")
 
 
+def _prompt(task: MultipleChoiceTask | InstructionTask, row: Row) -> str:
+    with at_key(row.name):
+        return render(task.prompt, row.values)
+
+
+def _known(row: Row, key: str) -> str:
+    """An optional field for the item's hash, also one that no prompt could show."""
+    value = row.values.get(key)
+    try:
+        return text_of(value)
+    except TaskError:
+        return canonical(value).decode("utf-8", "surrogatepass")
+
+
 def _text(row: Row, key: str) -> str:
     value = row.values.get(key)
-    text = value if isinstance(value, str) else text_of(value) if isinstance(value, int | float | list) else ""
+    with at_key(f"{row.name}: `{key}`"):
+        text = text_of(value)
     if not text.strip():
         raise TaskError(f"{row.name}: expected `{key}` with a text, found {_found(row, key)}{_columns(row, key)}")
     return text
@@ -96,7 +112,8 @@ def _text(row: Row, key: str) -> str:
 
 def _choices(row: Row) -> list[str]:
     value = row.values.get("choices")
-    choices = [text_of(each) for each in value] if isinstance(value, list | tuple) else []
+    with at_key(f"{row.name}: `choices`"):
+        choices = [text_of(each) for each in value] if isinstance(value, list | tuple) else []
     if len(choices) < 2:
         text = f"expected `choices`, a list of at least two texts, found {_found(row, 'choices')}"
         raise TaskError(f"{row.name}: {text}{_columns(row, 'choices')}")
@@ -128,8 +145,7 @@ def _answer(row: Row, choices: Sequence[str]) -> int:
 def _found(row: Row, key: str) -> str:
     if key not in row.values:
         return "no such key"
-    shown = repr(row.values[key])
-    return shown if len(shown) <= 60 else f"{shown[:60]}..."
+    return shortened(row.values[key])
 
 
 def _columns(row: Row, key: str) -> str:

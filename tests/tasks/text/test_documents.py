@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from rayforget.errors import TaskError
@@ -67,6 +69,24 @@ def test_instructions_and_texts():
         document(INSTRUCTION, instruction="Say it.", output="")
     with pytest.raises(TaskError, match=r"expected `text` with a text, found None"):
         document(TEXT, text=None)
+
+
+def test_a_value_that_is_missing_is_no_text_and_no_python_stands_in_a_prompt():
+    said = {"instruction": "Say it.", "output": "It."}
+    missing = document(INSTRUCTION, **said, input=math.nan)
+    assert missing.prompt == document(INSTRUCTION, **said).prompt == "Say it.\nOutput:"
+    assert missing.content == document(INSTRUCTION, **said).content
+    with pytest.raises(TaskError, match=r"^a.jsonl:7: expected `output` with a text, found nan"):
+        document(INSTRUCTION, **{**said, "output": math.nan})
+    with pytest.raises(TaskError, match=r"^a.jsonl:7: expected a text in each of `choices`, found none at 1"):
+        document(CHOICE, **{**QUESTION, "choices": ["a", math.nan]})
+    with pytest.raises(TaskError, match=r"^a.jsonl:7: `context`: expected text or a number, found \{'contexts'"):
+        document(CHOICE, **QUESTION, context={"contexts": ["a"]})
+    for key in ("instruction", "output"):
+        with pytest.raises(TaskError, match=rf"^a.jsonl:7: `{key}`: expected text or a number, found \{{'a': 1\}}"):
+            document(INSTRUCTION, **{**said, key: {"a": 1}})
+    unseen = MultipleChoiceTask.model_construct(kind="multiple_choice", prompt="{question}")
+    assert document(unseen, **QUESTION, context={"contexts": ["a"]}).prompt == "Which?"
 
 
 def test_content_is_the_question_without_its_label_and_whatever_else_the_row_has():
