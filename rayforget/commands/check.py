@@ -18,7 +18,7 @@ from rayforget.report.terminal.live import open_console
 from rayforget.report.words.remarks import broken_remark
 from rayforget.space.load import LoadedSpace
 from rayforget.space.notes import notes
-from rayforget.tasks.check import check_data
+from rayforget.tasks.check import check_data, skipped_rows
 from rayforget.tasks.images.known_hashes import HashStore
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
         unproven = f"{counts.words.unproven}, " if counts.words.unproven else ""
         unseen = f"the model's weights, {unproven}memory, disk and time"
         lines.append(("not looked at", f"{unseen}; leave --no-probe out to look at them too"))
+    broken += [broken_remark(where, names, what="row") for where, names in skipped_rows(tasks).items()]
     _print(open_console(), loaded, lines, [*broken, *notes(loaded), *strength_warnings(loaded, counts)])
 
 

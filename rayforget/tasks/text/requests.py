@@ -107,6 +107,7 @@ def task_requests(
         items_hash=items_hash,
         judge=judge,
         right_pairs=judge.right_pairs,
+        broken=task.splits[split].broken,
         facts=facts,
     )
 

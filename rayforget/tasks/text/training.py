@@ -74,6 +74,7 @@ def training_set(
         first_targets=stored.arrays["first_targets"],
         facts=dict(stored.facts["counts"]),
         items_hash=stored.facts["items_hash"],
+        broken={name: broken for name in learnt if (broken := tasks[name].splits["train"].broken)},
     )
 
 
