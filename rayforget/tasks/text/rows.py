@@ -47,6 +47,7 @@ def read_rows(source: TextSource) -> Rows:
         TaskError: the data is missing or has no rows. A row that is no object has a `fault`.
     """
     revision = None
+    rows: Iterator[Row]
     match source:
         case JsonLinesSource() | CsvSource():
             lines = json_rows(source.path) if isinstance(source, JsonLinesSource) else csv_rows(source.path)
