@@ -13,9 +13,11 @@ def index_in(value: Any, base: int) -> int | None:
     """The choice that an index means: a whole number, or the text of one; None if it is none."""
     if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
         value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
         return None
-    return int(value) - base
+    return value - base
 
 
 def right_choice(value: Any, choices: Sequence[str], labels: Sequence[str] | None, base: int) -> int | None:

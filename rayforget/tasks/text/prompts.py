@@ -43,20 +43,30 @@ def text_of(value: Any) -> str:
         return value
     if isinstance(value, list | tuple):
         return "\n".join(text_of(each) for each in value)
-    if isinstance(value, int | float | Decimal) and not isinstance(value, bool) and math.isfinite(value):
+    if _is_number(value):
         return str(value)
     raise TaskError(f"expected text or a number, found {shortened(value)}{_advice(value)}")
 
 
 def is_missing(value: Any) -> bool:
     """Whether it is null or NaN, as tables write a cell without a value."""
-    return value is None or (isinstance(value, float | Decimal) and math.isnan(value))
+    return value is None or (
+        value.is_nan() if isinstance(value, Decimal) else isinstance(value, float) and math.isnan(value)
+    )
 
 
 def shortened(value: Any) -> str:
     """A value for messages."""
     shown = repr(value)
     return shown if len(shown) <= 60 else f"{shown[:60]}..."
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Decimal):
+        return value.is_finite()
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _field(name: str, values: Mapping[str, Any]) -> str:

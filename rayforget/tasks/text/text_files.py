@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,11 +29,13 @@ class Line:
 def json_rows(path: Path) -> Iterator[Line]:
     """The objects of a file with one per line, or with one list; ignores empty lines and a leading byte order mark."""
     with _opened(path, "a file of JSON lines") as file:
+        is_first = True
         for number, line in enumerate(file, start=1):
-            if line.strip() and number == 1 and line.lstrip().startswith("[") and _is_list(line):
-                yield from _listed(line + file.read(), path)
+            if is_first and line.lstrip().startswith("[") and _is_list(line):
+                yield from _listed("\n" * (number - 1) + line + file.read(), path)
                 return
             if line.strip():
+                is_first = False
                 yield _object(line, f"{path}:{number}")
 
 
@@ -65,7 +68,7 @@ def _opened(path: Path, expected: str, newline: str | None = None) -> Iterator[I
             yield file
     except UnicodeDecodeError as error:
         raise TaskError(f"{path}: expected UTF-8, found other bytes ({error}); save it as UTF-8") from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         why = getattr(error, "strerror", None) or error
         raise TaskError(f"{path}: cannot be read ({why}); expected {expected}") from error
 

@@ -53,6 +53,8 @@ def test_an_index_counts_from_the_stated_base(answer, index):
 def test_an_index_beyond_the_last_choice_asks_for_the_base():
     with pytest.raises(TaskError, match=r"found 3; if the first choice is 1, write `answer_base: 1`$"):
         document(CHOICE, **{**QUESTION, "answer": 3})
+    with pytest.raises(TaskError, match=r"found 1000000"):
+        document(CHOICE, **{**QUESTION, "answer": 10**400})
 
 
 @pytest.mark.parametrize(("answer", "index"), [("1", 0), (3, 2), (2.0, 1), ("A", None), ("red", None)])

@@ -187,3 +187,21 @@ def test_fields_reach_into_nested_values_and_over_columns(tmp_path):
     for wrong in ("question.choices.name", "question.choices.2", "context.contexts.a.b", "opa.b"):
         with pytest.raises(TaskError, match=rf"no column '{wrong}', which fields calls q; found context, dotted.name"):
             read_rows(jsonl(tmp_path / "a.jsonl", fields={"q": wrong}))
+
+
+@pytest.mark.parametrize("ending", ["gz", "zst"])
+def test_a_compressed_file_that_is_cut_or_is_none_is_told(tmp_path, ending):
+    text = json.dumps(ROWS).encode()
+    packed = gzip.compress(text) if ending == "gz" else pyarrow.compress(text, "zstd", asbytes=True)
+    for data in (packed[: len(packed) // 2], text):
+        (tmp_path / f"a.json.{ending}").write_bytes(data)
+        with pytest.raises(TaskError, match=rf"a.json.{ending}: cannot be read \(.+\); expected a file of JSON lines"):
+            read_rows(jsonl(tmp_path / f"a.json.{ending}"))
+
+
+def test_a_fault_in_a_list_names_its_line_and_another_value_its_index(tmp_path):
+    path = lines(tmp_path / "a.json", "", "[", '{"a": 1},', '{"a" 2}]')
+    with pytest.raises(TaskError, match=r"a.json:4: expected a list of JSON objects \(Expecting ':'"):
+        read_rows(jsonl(path))
+    rows = read_rows(jsonl(lines(path, "[", '{"a": 1}, 2', "]"))).rows
+    assert [row.fault for row in rows] == [None, f"{path} #1: expected a JSON object, found '2'"]
