@@ -222,7 +222,7 @@ def fitted(context: list[int], continuation: list[int], max_length: int) -> list
 def after_marks(tokens: list[int], marks: list[int], prefix_token: int, max_length: int) -> list[TokenPair]:
     """Windows in which a text's beginning mark is context and never asked for.
 
-    lm-eval puts `prefix_token` before a mark that is already there, and asks for p(mark | mark) (lm-eval issue 3333);
+    lm-eval puts `prefix_token` before a mark that is already there, and asks for p(mark | mark);
     its own tasks keep its way, so that their scores are lm-eval's.
     """
     context, rest = after_prefix(tokens, prefix_token)
