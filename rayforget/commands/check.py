@@ -19,7 +19,7 @@ from rayforget.report.terminal.live import open_console
 from rayforget.report.words.remarks import broken_remark
 from rayforget.space.load import LoadedSpace
 from rayforget.space.notes import notes
-from rayforget.tasks.check import check_data, data_remarks
+from rayforget.tasks.check import check_data, data_remarks, skipped_rows
 from rayforget.tasks.images.known_hashes import HashStore
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
         unproven = f"{counts.words.unproven}, " if counts.words.unproven else ""
         unseen = f"the model's weights, {unproven}memory, disk and time"
         lines.append(("not looked at", f"{unseen}; leave --no-probe out to look at them too"))
+    broken += [broken_remark(where, names, what="row") for where, names in skipped_rows(tasks).items()]
     of_model = kind_of(loaded.space.foundation).remarks(loaded.space.foundation)
     _print(
         open_console(),
@@ -113,6 +114,8 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
             f"of {found.num_val} texts of val looked at, these lose the beginning of their context, which is longer "
             f"than the model takes: {counted}; all that are cut are counted in the record",
         )
+    for name, shown in found.first_items.items():
+        yield "first item", f"tasks.{name}.train, its tokens, »learnt«: {shown}"
     if plan.seconds is None:
         yield "time", "unknown: this machine has no GPU and the space asks for one"
         return

@@ -5,6 +5,7 @@ A kind is a folder behind one class. Another package provides one by an entry po
 without them.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -68,6 +69,18 @@ class Kind(FoundationRules[Spec], Protocol[Spec, Model]):
         Items are decoded or tokenised, or found in the folder `cache`, on first use.
         """
         ...
+
+    def first_items(self, foundation: "Foundation") -> Mapping[str, str]:
+        """Task with a training set -> its first item as the model gets it, in a line for `check`; empty if there is
+        nothing to read in an item.
+
+        Args:
+            foundation: made by `with_tasks`.
+
+        Raises:
+            TaskError: an item cannot be used.
+        """
+        return {}
 
 
 def kind_of(spec: FoundationConfig) -> Kind[Any, Any]:

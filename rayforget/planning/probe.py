@@ -19,6 +19,7 @@ from torch import Tensor
 from rayforget.determinism import ask_cublas, deterministic
 from rayforget.errors import FoundationError, SpaceError, TaskError, TrainingError
 from rayforget.evaluate.finite import require_finite
+from rayforget.foundations.kind import kind_of
 from rayforget.interpolate.lerp import changed_tensors
 from rayforget.interpolate.paths.fit import try_paths
 from rayforget.planning.counts import Counts, MethodCount, typical_recipes
@@ -80,6 +81,8 @@ class Probe:
     """Items of `val` that were looked at, all tasks together."""
     cut_items: Mapping[str, int]
     """Task -> how many of them lost the beginning of their context, which was too long for the model."""
+    first_items: Mapping[str, str]
+    """Task with a training set -> its first item as the model gets it, if there is something to read in one."""
     recipes: Mapping[str, RecipeProbe]
     """Method -> its costs."""
     broken: Mapping[str, Sequence[str]]
@@ -107,6 +110,7 @@ def probe_space(loaded: LoadedSpace, tasks: Opened, counts: Counts) -> Probe:
                 samples.one.scorer(None).items_hash("val")  # one-time imports and openings do not count
                 decode_s = _seconds(lambda: samples.many.scorer(None).items_hash("val")) / samples.num_val
                 counted = samples.many.scorer(None).counted("val")
+                first_items = kind_of(loaded.space.foundation).first_items(samples.one)
                 _check_paths(loaded, samples)
                 recipes = _probe_methods(loaded, counts, samples, device, timed=timed)
                 broken = _broken(samples, recipes)
@@ -124,6 +128,7 @@ def probe_space(loaded: LoadedSpace, tasks: Opened, counts: Counts) -> Probe:
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         num_val=samples.num_val,
         cut_items={name: facts[CUT_ITEMS] for name, facts in counted.items() if facts.get(CUT_ITEMS)},
+        first_items=first_items,
         recipes=recipes,
         broken=broken,
     )

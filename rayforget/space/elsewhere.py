@@ -11,7 +11,7 @@ from rayforget.space.foundation import rules_of
 from rayforget.space.load import LoadedSpace
 from rayforget.space.paths import LOCAL_FOLDER, is_uri
 from rayforget.space.tasks import Task
-from rayforget.space.text import JsonLinesSource, LmEvalTask, ParquetSource, TextDatasetSource, TextSource
+from rayforget.space.text import CsvSource, JsonLinesSource, LmEvalTask, ParquetSource, TextDatasetSource, TextSource
 from rayforget.space.variables import names_in
 
 _DATABASE_FILE = "sqlite:///"
@@ -102,7 +102,7 @@ def _sources(task: Task) -> Iterator[tuple[At, Source | TextSource]]:
 def _place(source: Source | TextSource) -> tuple[str, str] | None:
     """The key and the value of the source's path, if it has one on a machine."""
     match source:
-        case FolderSource() | JsonLinesSource() | ParquetSource():
+        case FolderSource() | JsonLinesSource() | CsvSource() | ParquetSource():
             return "path", str(source.path)
         case WebdatasetSource() if not is_uri(source.shards):
             return "shards", source.shards

@@ -34,18 +34,29 @@ class Sequences(Frozen):
 class _Rows(Frozen):
     """The fields that all sources of rows share."""
 
-    fields: FrozenDict[str, str] = FrozenDict()
-    """For data with other names: our name of a field -> its column, e.g. {question: query}."""
+    fields: FrozenDict[str, str | tuple[str, ...]] = FrozenDict()
+    """For data with other names: our name of a field -> its column, e.g. {question: query}, a part of a nested one,
+    e.g. {choices: choices.text, choice_labels: choices.label}, or several columns: {choices: [opa, opb, opc, opd]}."""
     limit: PositiveInt | None = None
     """Takes only the first rows, at most this many; null takes all."""
+    max_broken: NonNegativeInt = 0
+    """How many rows that cannot be used (no JSON, no answer, no text) may be skipped; they are named and counted."""
 
 
 class JsonLinesSource(_Rows):
-    """A file with one JSON object per line."""
+    """A file with one JSON object per line, or with one list of them."""
 
     kind: Literal["jsonl"]
     path: LocalPath
-    """The file."""
+    """The file; also compressed, as .gz or .zst."""
+
+
+class CsvSource(_Rows):
+    """A table as text whose first line names its columns; an empty cell is no value."""
+
+    kind: Literal["csv"]
+    path: LocalPath
+    """The file, its cells divided by commas, in .tsv by tabs; also compressed, as .gz or .zst."""
 
 
 class ParquetSource(_Rows):
@@ -85,7 +96,7 @@ class LanguageSource(Frozen):
 
 
 TextSource = Annotated[
-    JsonLinesSource | ParquetSource | TextDatasetSource | LanguageSource, Field(discriminator="kind")
+    JsonLinesSource | CsvSource | ParquetSource | TextDatasetSource | LanguageSource, Field(discriminator="kind")
 ]
 
 
@@ -147,17 +158,23 @@ class _TextTask(Frozen):
         sources["cut"] = None if self.cut is None else self.cut.source
         present = [(split, source) for split, source in sources.items() if source is not None]
         for (one, first), (other, second) in combinations(present, 2):
-            if first == second:
+            if _alike(first, second):
                 text = f"is the same source as {one}; splits must not overlap: give {other} its own data"
                 yield Problem(at=(other,), text=text)
 
 
 class MultipleChoiceTask(_TextTask):
-    """Rows of question, context (optional), choices, answer (an index, a letter or the choice itself)."""
+    """Rows of question, context (optional), choices, choice_labels (optional), answer (one of the labels if there are
+    any, else the choice itself, a letter or an index)."""
 
     kind: Literal["multiple_choice"]
     prompt: str = "{context}\nQuestion: {question}\nAnswer:"
     """The text before the answer. A line with a field that the row lacks is left out."""
+    delimiter: str | None = None
+    """The text between prompt and answer, in training and scoring; null: one space, or nothing if the prompt ends with
+    a line break, as those of chat templates do."""
+    answer_base: Literal[0, 1] | None = None
+    """The index of the first choice, if answers are indices; null takes 0, and asks if no answer of many is 0."""
     metric: Metric = "acc"
     """acc: the choice with the highest log-likelihood is right; acc_norm: per character of the choice;
     likelihood: 2^(-bits per byte) of the right choice."""
@@ -169,6 +186,9 @@ class InstructionTask(_TextTask):
     kind: Literal["instruction"]
     prompt: str = "Instruction: {instruction}\nInput: {input}\nOutput:"
     """The text before the output. A line with a field that the row lacks is left out."""
+    delimiter: str | None = None
+    """The text between prompt and output, in training and scoring; null: one space, or nothing if the prompt ends with
+    a line break, as those of chat templates do."""
 
 
 class PlainTextTask(_TextTask):
@@ -248,6 +268,15 @@ class LmEvalTask(Frozen):
 
 TextTask = MultipleChoiceTask | InstructionTask | PlainTextTask | LmEvalTask
 OwnTextTask = MultipleChoiceTask | InstructionTask | PlainTextTask
+
+
+def _alike(first: TextSource, second: TextSource) -> bool:
+    """Whether two sources give the same rows, however many of them may be broken."""
+    one, other = (
+        source if isinstance(source, LanguageSource) else source.model_copy(update={"max_broken": 0})
+        for source in (first, second)
+    )
+    return one == other
 
 
 def _role_problems(role: Role, group: str | None) -> Iterable[Problem]:

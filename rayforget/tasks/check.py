@@ -43,6 +43,12 @@ def data_remarks(tasks: Opened) -> tuple[str, ...]:
     return tuple(line for task in tasks.values() if isinstance(task, ResolvedTask) for line in image_remarks(task))
 
 
+def skipped_rows(tasks: Opened) -> dict[str, tuple[str, ...]]:
+    """The key of a split of texts, e.g. `tasks.arc.val` -> names of its rows that cannot be used, if there are any."""
+    texts = [task for task in tasks.values() if isinstance(task, ResolvedText)]
+    return {items.key: items.broken for task in texts for items in task.splits.values() if items.broken}
+
+
 def check_tasks(space: Space) -> None:
     """Opens all data of a recorded space; shared contents were refused when its sweep was started.
 

@@ -51,9 +51,11 @@ def test_the_plan_names_them_by_task(loaded: LoadedSpace, tasks: Opened, cut: di
         num_val=64,
         cut_items=cut,
         broken={},
+        first_items={"b": "Is| it|? »no|</s>«"},
         recipes={counted.method.name: recipe for counted in counts.methods},
     )
     said = dict(line for line in _probed(loaded, counts, found) if line[0])
+    assert said["first item"] == "tasks.b.train, its tokens, »learnt«: Is| it|? »no|</s>«"
     assert ("cut" in said) == bool(cut)
     if cut:
         assert "of 64 texts of val looked at" in said["cut"]

@@ -20,7 +20,12 @@ def test_nothing_is_remarked_where_nothing_was_left_out() -> None:
 
 def test_what_was_left_out_is_told_once_for_each_split_and_of_many_the_first_are_named() -> None:
     val = {"broken": {"photo": ["a", "b"], "five": list("abcde"), "six": list("abcdef")}}
-    train = {"broken": {"photo": ["c"]}, "cut_sequences": 3, "dropped_sequences": 1}
+    train = {
+        "broken": {"photo": ["c"]},
+        "broken_rows": {"arc": ["a.jsonl:3"]},
+        "cut_sequences": 3,
+        "dropped_sequences": 1,
+    }
     tested = TestRecord(
         trial="x", step=1, theta_1_hash="", scores={}, facts={"broken": {"sketch": ["d"]}}, finished=1.0
     )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # a space is read and checked without torch
 
     from rayforget.foundations.causal_lm.model import CausalLm
     from rayforget.foundations.causal_lm.prepared import PreparedCausalLm
+    from rayforget.foundations.protocol import Foundation
     from rayforget.foundations.sharing import Share
     from rayforget.space.parts import Resources
     from rayforget.tasks.opening import Opened
@@ -90,3 +91,9 @@ class CausalLmKind(Kind[CausalLmFoundation, "CausalLm"]):
             batch_tokens=resources.evaluation_tokens,
             sharded=resources.sharding == "fsdp",
         )
+
+    def first_items(self, foundation: "Foundation") -> Mapping[str, str]:
+        """Tokens with what is learnt marked; see `first_sequence`."""
+        from rayforget.foundations.causal_lm.prepared import PreparedCausalLm
+
+        return foundation.first_items() if isinstance(foundation, PreparedCausalLm) else {}

@@ -12,7 +12,7 @@ from rayforget.foundations.causal_lm.head import CausalHead
 from rayforget.foundations.causal_lm.model import PREFIX, CausalLm
 from rayforget.foundations.causal_lm.rows import Rows, training_rows
 from rayforget.foundations.protocol import Batch
-from rayforget.tasks.text.types import TrainingSet
+from rayforget.tasks.text.types import TrainingSet, broken_rows
 
 
 class CausalLearner:
@@ -31,7 +31,11 @@ class CausalLearner:
         self.device: torch.device = model.device
         self.num_items: int = len(train.first_targets)
         self.data_hash: str = train.items_hash
-        self.facts: Mapping[str, Any] = {**train.facts, "packing": int(packing)}
+        self.facts: Mapping[str, Any] = {
+            **train.facts,
+            "packing": int(packing),
+            **broken_rows(train.broken),
+        }
         self._model, self._train, self._packing = model, train, packing
 
     @property

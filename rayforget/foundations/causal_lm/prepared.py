@@ -18,6 +18,7 @@ from rayforget.foundations.causal_lm.layers import causal_layers
 from rayforget.foundations.causal_lm.learner import CausalLearner
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
 from rayforget.foundations.causal_lm.scoring.scorer import LanguageScorer
+from rayforget.foundations.causal_lm.shown import first_sequence
 from rayforget.foundations.protocol import State, TaskSplit
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.space.recipe import Recipe
@@ -74,7 +75,13 @@ def with_tasks(
     def train(name: str | None) -> TrainingSet:
         learnt = tasks if name is None else {name: tasks[name]}
         return training_set(
-            learnt, model.tokenizer, sequences, max_length=model.train_length, eos=model.eos_token, cache=cache
+            learnt,
+            model.tokenizer,
+            sequences,
+            max_length=model.train_length,
+            eos=model.eos_token,
+            prefix_token=model.prefix_token,
+            cache=cache,
         )
 
     def requests(task: ResolvedText, split: Split) -> TaskRequests:
@@ -131,6 +138,11 @@ class PreparedCausalLm:
     def training_set(self) -> TrainingSet:
         """All training sequences."""
         return self._train(None)
+
+    def first_items(self) -> dict[str, str]:
+        """Task with `train` -> its first training sequence, for people."""
+        learnt = [name for name, splits in self._splits.items() if "train" in splits]
+        return {name: first_sequence(self._train(name), self.model.tokenizer) for name in learnt}
 
     @property
     def item_bytes(self) -> int:

@@ -24,13 +24,15 @@ def data_remarks(records: Iterable[AnyCheckpoint], tests: Iterable[TestRecord]) 
     for split, facts in told:
         for task, names in facts.get("broken", {}).items():
             remarks[broken_remark(f"tasks.{task}.{split}", names)] = None
+        for task, names in facts.get("broken_rows", {}).items():
+            remarks[broken_remark(f"tasks.{task}.{split}", names, what="row")] = None
     remarks |= dict.fromkeys(_cut(records))
     return tuple(remarks)
 
 
-def broken_remark(where: str, names: Sequence[str]) -> str:
+def broken_remark(where: str, names: Sequence[str], *, what: str = "image") -> str:
     """`tasks.photo.val: 2 broken images skipped: a.jpg, b.jpg`; if there are many, names only the first."""
-    images = "1 broken image" if len(names) == 1 else f"{len(names)} broken images"
+    images = f"1 broken {what}" if len(names) == 1 else f"{len(names)} broken {what}s"
     more = f", and {len(names) - _NUM_NAMED} more" if len(names) > _NUM_NAMED else ""
     return f"{where}: {images} skipped: {', '.join(names[:_NUM_NAMED])}{more}"
 

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from rayforget.errors import TaskError
 from rayforget.space.text import InstructionTask, MultipleChoiceTask, OwnTextTask, PlainTextTask
 from rayforget.tasks.images.contents import HASH_BYTES, content_hash
-from rayforget.tasks.text.prompts import render, text_of
+from rayforget.tasks.keys import at_key
+from rayforget.tasks.text.answers import index_in, right_choice
+from rayforget.tasks.text.prompts import render, shortened, text_of
 from rayforget.tasks.text.rows import Row
 
 
@@ -49,15 +51,17 @@ def own_document(task: OwnTextTask, row: Row) -> Document:
     Raises:
         TaskError: the message starts with the row's name and says which key was expected and what was found.
     """
+    if row.fault is not None:
+        raise TaskError(row.fault)
     match task:
         case MultipleChoiceTask():
             question, choices = _text(row, "question"), _choices(row)
-            content = ["multiple_choice", question, text_of(row.values.get("context")), *choices]
-            values = {"prompt": render(task.prompt, row.values), "choices": choices, "answer": _answer(row, choices)}
+            content = ["multiple_choice", question, _known(row, "context"), *choices]
+            values = {"prompt": _prompt(task, row), "choices": choices, "answer": _answer(task, row, choices)}
         case InstructionTask():
             instruction, output = _text(row, "instruction"), _text(row, "output")
-            content = ["instruction", instruction, text_of(row.values.get("input")), output]
-            values = {"prompt": render(task.prompt, row.values), "choices": [output], "answer": 0}
+            content = ["instruction", instruction, _known(row, "input"), output]
+            values = {"prompt": _prompt(task, row), "choices": [output], "answer": 0}
         case PlainTextTask():
             text = _text(row, "text")
             content = ["text", text]
@@ -86,9 +90,24 @@ def canonical(values: Any) -> bytes:
     return json.dumps(values, sort_keys=True, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass")
 
 
+def _prompt(task: MultipleChoiceTask | InstructionTask, row: Row) -> str:
+    with at_key(row.name):
+        return render(task.prompt, row.values)
+
+
+def _known(row: Row, key: str) -> str:
+    """An optional field for the item's hash, also one that no prompt could show."""
+    value = row.values.get(key)
+    try:
+        return text_of(value)
+    except TaskError:
+        return canonical(value).decode("utf-8", "surrogatepass")
+
+
 def _text(row: Row, key: str) -> str:
     value = row.values.get(key)
-    text = value if isinstance(value, str) else text_of(value) if isinstance(value, int | float | list) else ""
+    with at_key(f"{row.name}: `{key}`"):
+        text = text_of(value)
     if not text.strip():
         raise TaskError(f"{row.name}: expected `{key}` with a text, found {_found(row, key)}{_columns(row, key)}")
     return text
@@ -96,7 +115,8 @@ def _text(row: Row, key: str) -> str:
 
 def _choices(row: Row) -> list[str]:
     value = row.values.get("choices")
-    choices = [text_of(each) for each in value] if isinstance(value, list | tuple) else []
+    with at_key(f"{row.name}: `choices`"):
+        choices = [text_of(each) for each in value] if isinstance(value, list | tuple) else []
     if len(choices) < 2:
         text = f"expected `choices`, a list of at least two texts, found {_found(row, 'choices')}"
         raise TaskError(f"{row.name}: {text}{_columns(row, 'choices')}")
@@ -106,30 +126,42 @@ def _choices(row: Row) -> list[str]:
     return choices
 
 
-def _answer(row: Row, choices: Sequence[str]) -> int:
-    """Index of the right choice; a text is first looked up among the choices, then read as a letter."""
-    value = row.values.get("answer")
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(choices):
-        return value
-    if isinstance(value, str):
-        stripped = [choice.strip() for choice in choices]
-        if value.strip() in stripped:
-            return stripped.index(value.strip())
-        letter = ascii_uppercase.find(value.strip().upper()) if len(value.strip()) == 1 else -1
-        if 0 <= letter < len(choices):
-            return letter
+def _answer(task: MultipleChoiceTask, row: Row, choices: Sequence[str]) -> int:
+    value, base = row.values.get("answer"), task.answer_base or 0
+    labels = _labels(row, choices)
+    right = right_choice(value, choices, labels, base)
+    if right is not None:
+        return right
+    if labels is not None:
+        expected = f"one of the labels {', '.join(labels)}"
+    else:
+        letters = ascii_uppercase[min(len(choices), 26) - 1]
+        expected = (
+            f"an index from {base} to {len(choices) - 1 + base}, a letter from A to {letters} or one of the choices"
+        )
+    advice = ""
+    if labels is None and task.answer_base is None and index_in(value, 1) == len(choices) - 1:
+        advice = "; if the first choice is 1, write `answer_base: 1`"
     raise TaskError(
-        f"{row.name}: expected `answer`, an index from 0 to {len(choices) - 1}, a letter from A to "
-        f"{ascii_uppercase[min(len(choices), 26) - 1]} or one of the choices, found {_found(row, 'answer')}"
-        f"{_columns(row, 'answer')}"
+        f"{row.name}: expected `answer`, {expected}, found {_found(row, 'answer')}{advice}{_columns(row, 'answer')}"
     )
+
+
+def _labels(row: Row, choices: Sequence[str]) -> list[str] | None:
+    value = row.values.get("choice_labels")
+    if not isinstance(value, list | tuple):
+        return None
+    with at_key(f"{row.name}: `choice_labels`"):
+        labels = [text_of(each) for each in value]
+    if len(labels) != len(choices) or len(set(labels)) < len(labels):
+        raise TaskError(f"{row.name}: expected a label of its own for each of {len(choices)} choices, found {labels}")
+    return labels
 
 
 def _found(row: Row, key: str) -> str:
     if key not in row.values:
         return "no such key"
-    shown = repr(row.values[key])
-    return shown if len(shown) <= 60 else f"{shown[:60]}..."
+    return shortened(row.values[key])
 
 
 def _columns(row: Row, key: str) -> str:

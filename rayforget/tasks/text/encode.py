@@ -1,4 +1,4 @@
-"""Texts -> token ids, exactly as lm-eval's `HFLM` makes them."""
+"""Texts -> token ids, as lm-eval's `HFLM` makes them for tokenizers that it serves well; for training and scoring."""
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rayforget.heartbeat import beat
 from rayforget.tasks.text.documents import canonical
+from rayforget.tasks.text.marks import marks_before
 
 TokenPair = tuple[list[int], list[int]]
 """Context and continuation."""
@@ -16,49 +17,65 @@ _CHUNK = 2000
 """Texts per call of the tokenizer."""
 
 
-def encode_texts(
-    tokenizer: Any, texts: Sequence[str], *, special: bool | None = None, prefix_token: int | None = None
-) -> list[list[int]]:
-    """Token ids of each text; equal texts are encoded once.
+def encode_texts(tokenizer: Any, texts: Sequence[str], *, prefix_token: int) -> list[list[int]]:
+    """Token ids of each text after the tokenizer's beginning mark, which stands there once; no end mark.
+
+    A text that spells its beginning mark, or `prefix_token`, gets no other.
 
     Args:
         tokenizer: a tokenizer of transformers.
         texts: any texts.
-        special: whether the tokenizer adds its special tokens; None leaves it to the tokenizer.
-        prefix_token: if `special` is None, a text that starts with this token spelled out gets no special tokens; None
-            disables this rule.
+        prefix_token: the beginning mark, else the end mark.
     """
-    spelled = None if special is not None or prefix_token is None else tokenizer.decode(prefix_token)
+    marks, spelled = marks_before(tokenizer), tokenizer.decode(prefix_token)
+    return [
+        ids if text.startswith(spelled) or ids[: len(marks)] == marks else [*marks, *ids]
+        for text, ids in zip(texts, encode_bare(tokenizer, texts), strict=True)
+    ]
+
+
+def encode_bare(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of each text without marks; equal texts are encoded once."""
     known: dict[str, list[int]] = {}
-    kinds: dict[bool | None, list[str]] = {}
-    for text in dict.fromkeys(texts):
-        without = spelled is not None and text.startswith(spelled)
-        kinds.setdefault(False if without else special, []).append(text)
-    for kind, distinct in kinds.items():
-        options = {} if kind is None else {"add_special_tokens": kind}
-        for first in range(0, len(distinct), _CHUNK):
-            beat("tokenise", first, len(distinct))
-            chunk = distinct[first : first + _CHUNK]
-            ids = tokenizer(chunk, return_attention_mask=False, verbose=False, **options)["input_ids"]
-            known |= zip(chunk, ids, strict=True)
+    distinct = list(dict.fromkeys(texts))
+    for first in range(0, len(distinct), _CHUNK):
+        beat("tokenise", first, len(distinct))
+        chunk = distinct[first : first + _CHUNK]
+        ids = tokenizer(chunk, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+        known |= zip(chunk, ids, strict=True)
     return [known[text] for text in texts]
 
 
-def encode_pairs(tokenizer: Any, pairs: Sequence[tuple[str, str]], *, prefix_token: int | None) -> list[TokenPair]:
-    """Context and continuation ids of each pair, as lm-eval's `_encode_pair` splits them.
+def encode_pairs(tokenizer: Any, pairs: Sequence[tuple[str, str]], *, prefix_token: int) -> list[TokenPair]:
+    """Context and continuation ids of each pair; together they are the ids of the whole.
 
     Blanks at the end of a context go to the continuation, since tokenizers join a blank with the word after it; the
     continuation is what the whole has beyond the context alone. An empty context becomes `prefix_token`, and the
-    continuation then gets no special tokens; without a prefix token its own first token becomes the context.
+    continuation then gets no marks. So far this is lm-eval's `_encode_pair`. Where a tokenizer joins the end of the
+    context with the beginning of a continuation, that token belongs to the continuation (lm-eval loses it), for all
+    continuations of this context, so that they are asked for after the same tokens.
     """
     moved = [_move_blanks(context, continuation) for context, continuation in pairs]
     filled = [pair for pair in moved if pair[0]]
     contexts = encode_texts(tokenizer, [context for context, _ in filled], prefix_token=prefix_token)
     wholes = encode_texts(tokenizer, ["".join(pair) for pair in filled], prefix_token=prefix_token)
-    alone = encode_texts(tokenizer, [continuation for context, continuation in moved if not context], special=False)
-    split = iter([(context, whole[len(context) :]) for context, whole in zip(contexts, wholes, strict=True)])
-    bare = iter([_after_prefix(ids, prefix_token) for ids in alone])
+    alone = encode_bare(tokenizer, [continuation for context, continuation in moved if not context])
+    kept: dict[str, int] = {}
+    for (context, _), ids, whole in zip(filled, contexts, wholes, strict=True):
+        kept[context] = min(kept.get(context, len(ids)), _shared_prefix(ids, whole))
+    split = iter(
+        [
+            (whole[: kept[context]], whole[kept[context] :]) if kept[context] else after_prefix(whole, prefix_token)
+            for (context, _), whole in zip(filled, wholes, strict=True)
+        ]
+    )
+    bare = iter([after_prefix(ids, prefix_token) for ids in alone])
     return [next(split) if context else next(bare) for context, _ in moved]
+
+
+def after_prefix(ids: list[int], prefix_token: int) -> TokenPair:
+    """The ids after `prefix_token`, which is their own first or is put before them."""
+    return (ids[:1], ids[1:]) if ids[:1] == [prefix_token] else ([prefix_token], ids)
 
 
 def joined(sequences: Iterable[Sequence[int]]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -85,7 +102,6 @@ def _move_blanks(context: str, continuation: str) -> tuple[str, str]:
     return kept, context[len(kept) :] + continuation
 
 
-def _after_prefix(ids: list[int], prefix_token: int | None) -> TokenPair:
-    if prefix_token is None or ids[:1] == [prefix_token]:
-        return ids[:1], ids[1:]
-    return [prefix_token], ids
+def _shared_prefix(one: list[int], other: list[int]) -> int:
+    """Length of the longest common prefix."""
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

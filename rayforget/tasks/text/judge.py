@@ -33,6 +33,7 @@ class Judge:
         *,
         request_starts: NDArray[np.int64],
         pair_starts: NDArray[np.int64],
+        delimiter: str = " ",
     ) -> None:
         """Prepares to judge one task's answers.
 
@@ -42,12 +43,14 @@ class Judge:
             metric: the name of one of the task's metrics, or `likelihood`.
             request_starts: shape (num_documents + 1,): document i has the requests from [i] to [i + 1].
             pair_starts: shape (num_requests + 1,): request i has the pairs from [i] to [i + 1]; one if it generates.
+            delimiter: the text before a right answer that is asked for with it and is none of its bytes.
         """
         self._task, self._documents = _remembering(task), documents
         self._filters = [each.name for each in task._filters]
         self._metric, self._filter = split_metric(metric, self._filters)
         self._request_starts, self._pair_starts = request_starts.tolist(), pair_starts.tolist()
         self._kind: str = task.OUTPUT_TYPE
+        self._delimiter = delimiter
 
     def __call__(self, results: PairResults, texts: Sequence[str]) -> ItemResults:
         """Judges one model's answers.
@@ -141,7 +144,7 @@ class Judge:
     def _right_of(self, document: Document) -> tuple[int, int]:
         """The index of the right answer among the document's requests, and its bytes.
 
-        lm-eval measures a choice without the space before it (acc_bytes), and a rolling text as its task does.
+        lm-eval measures a choice without the delimiter before it (acc_bytes), and a rolling text as its task does.
         """
         values = document.values
         if self._kind == "loglikelihood_rolling":
@@ -151,7 +154,7 @@ class Judge:
             return 0, _positive(num_bytes, document)
         target = self._task.doc_to_target(values)
         if self._kind == "loglikelihood":
-            return 0, _positive(len(str(target).removeprefix(" ").encode()), document)
+            return 0, _positive(len(str(target).removeprefix(self._delimiter).encode()), document)
         choices = self._task.doc_to_choice(values)
         if self._task.multiple_input:  # choices are the contexts; all share one continuation
             right, answer = self._task.doc_to_text(values), str(target)

@@ -14,10 +14,19 @@ from rayforget.errors import TaskError
 from rayforget.metrics.bits_per_byte import TOKENS
 from rayforget.space.text import LmEvalTask
 from rayforget.tasks.keys import at_key
+from rayforget.tasks.text.delimiters import delimiter_of, identity_of
 from rayforget.tasks.text.documents import Document, documents_hash
-from rayforget.tasks.text.encode import TokenPair, encode_pairs, encode_texts, joined, tokenizer_identity
+from rayforget.tasks.text.encode import (
+    TokenPair,
+    after_prefix,
+    encode_pairs,
+    encode_texts,
+    joined,
+    tokenizer_identity,
+)
 from rayforget.tasks.text.judge import Judge
 from rayforget.tasks.text.lm_eval_task import FEWSHOT_SEED
+from rayforget.tasks.text.marks import marks_before
 from rayforget.tasks.text.metrics import LIKELIHOOD, metric_of
 from rayforget.tasks.text.own_task import own_lm_eval_task
 from rayforget.tasks.text.resolved import ResolvedText
@@ -69,7 +78,7 @@ def task_requests(
         stored = tokenised(
             cache,
             ["requests", items_hash, _examples(judged), tokenizer_identity(tokenizer), max_length, prefix_token],
-            lambda: _tokenise(judged, documents, tokenizer, limits),
+            lambda: _tokenise(judged, documents, tokenizer, limits, is_own=task.lm_eval is None),
             what=key,
         )
         arrays, metric = stored.arrays, metric_of(task.task)
@@ -79,6 +88,7 @@ def task_requests(
             metric,
             request_starts=arrays["request_starts"],
             pair_starts=arrays["pair_starts"],
+            delimiter=delimiter_of(task.task),
         )
         pairs = Pairs(tokens=arrays["tokens"], starts=arrays["starts"], continuations=arrays["continuations"])
         facts = {CUT_ITEMS: int(stored.facts["cut_items"])}
@@ -97,14 +107,15 @@ def task_requests(
         items_hash=items_hash,
         judge=judge,
         right_pairs=judge.right_pairs,
+        broken=task.splits[split].broken,
         facts=facts,
     )
 
 
 def _identity(task: ResolvedText) -> list[str]:
-    """What decides an lm-eval task's prompts besides its documents: its name, and lm-eval's version."""
+    """What decides requests besides documents: a delimiter that is not a space; an lm-eval task's name and version."""
     if not isinstance(task.task, LmEvalTask):
-        return []
+        return identity_of(task.task)
     from lm_eval import __version__
 
     return [task.task.task, f"lm-eval {__version__}"]
@@ -118,7 +129,9 @@ def _examples(judged: Any) -> str:
     return documents_hash(documents)
 
 
-def _tokenise(judged: Any, documents: Sequence[Document], tokenizer: Any, limits: _Limits) -> Tokenised:
+def _tokenise(
+    judged: Any, documents: Sequence[Document], tokenizer: Any, limits: _Limits, *, is_own: bool
+) -> Tokenised:
     judged.set_fewshot_seed(seed=FEWSHOT_SEED)  # examples are drawn in the documents' order
     asked = [_instances(judged, index, document) for index, document in enumerate(documents)]
     requests = list(chain.from_iterable(asked))
@@ -132,7 +145,11 @@ def _tokenise(judged: Any, documents: Sequence[Document], tokenizer: Any, limits
         prompts, is_cut, facts = _prompts(arguments, tokenizer, limits)
     elif kind == "loglikelihood_rolling":
         texts = encode_texts(tokenizer, [text for (text,) in arguments], prefix_token=limits.prefix_token)
-        pairs = [list(windows(text, limits.prefix_token, limits.max_length)) for text in texts]
+        if is_own:
+            marks = marks_before(tokenizer)
+            pairs = [after_marks(text, marks, limits.prefix_token, limits.max_length) for text in texts]
+        else:
+            pairs = [list(windows(text, limits.prefix_token, limits.max_length)) for text in texts]
     else:
         encoded = encode_pairs(tokenizer, arguments, prefix_token=limits.prefix_token)
         pairs = [fitted(context, continuation, limits.max_length) for context, continuation in encoded]
@@ -200,6 +217,19 @@ def fitted(context: list[int], continuation: list[int], max_length: int) -> list
     if len(continuation) > max_length:
         return list(windows(continuation, context[-1], max_length))
     return [(context[-(max_length + 1 - len(continuation)) :], continuation)]
+
+
+def after_marks(tokens: list[int], marks: list[int], prefix_token: int, max_length: int) -> list[TokenPair]:
+    """Windows in which a text's beginning mark is context and never asked for.
+
+    lm-eval puts `prefix_token` before a mark that is already there, and asks for p(mark | mark);
+    its own tasks keep its way, so that their scores are lm-eval's.
+    """
+    context, rest = after_prefix(tokens, prefix_token)
+    if marks and tokens[: len(marks)] == marks:
+        context, rest = marks, tokens[len(marks) :]
+    found = list(windows(rest, context[-1], max_length))
+    return [(context[-(max_length + 1 - len(predicted)) :], predicted) for _, predicted in found[:1]] + found[1:]
 
 
 def windows(tokens: list[int], prefix_token: int, max_length: int) -> Iterator[TokenPair]:

@@ -7,6 +7,7 @@ from rayforget.errors import TaskError
 from rayforget.space.tasks import Task
 from rayforget.space.text import (
     InstructionTask,
+    LanguageSource,
     LmEvalCut,
     LmEvalSplit,
     LmEvalTask,
@@ -19,7 +20,8 @@ from rayforget.space.text import (
 from rayforget.tasks.images.cut import in_val
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.resolved import HALVES, SplitName
-from rayforget.tasks.text.documents import contents_of, own_document
+from rayforget.tasks.text.answers import index_in
+from rayforget.tasks.text.documents import Document, contents_of, own_document
 from rayforget.tasks.text.lm_eval_task import commit_taken, lm_eval_documents, load_lm_eval_task
 from rayforget.tasks.text.metrics import check_metric
 from rayforget.tasks.text.overlaps import check_overlaps
@@ -30,6 +32,8 @@ from rayforget.tasks.text.rows import Row, read_rows
 __all__ = ["ResolvedText", "TextSplit", "check_overlaps", "resolve_text_tasks"]
 
 _OPTIONAL = {"context", "input"}
+_MANY = 6
+"""Indices of which one ought to be 0 if the first choice is 0."""
 
 
 def resolve_text_tasks(tasks: Mapping[str, Task]) -> dict[str, ResolvedText]:
@@ -62,15 +66,53 @@ def _resolve_own(name: str, task: OwnTextTask) -> ResolvedText:
         splits |= _halves(_read(f"tasks.{name}.cut", task, task.cut.source, seen), task.cut)
     with at_key(f"tasks.{name}.prompt"):
         _check_prompt(task, seen)
+    with at_key(f"tasks.{name}.answer_base"):
+        _check_base(task, seen)
     return ResolvedText(name=name, role=task.role, group=task.group, task=task, splits=splits, lm_eval=None)
 
 
 def _read(key: str, task: OwnTextTask, source: TextSource, seen: list[Row]) -> TextSplit:
     with at_key(key):
         read = read_rows(source)
-        seen += read.rows
-        documents = tuple(own_document(task, row) for row in read.rows)
-    return TextSplit(key=key, documents=documents, revision=read.revision)
+        seen += (row for row in read.rows if row.fault is None)
+        documents, broken = _usable(task, read.rows, 0 if isinstance(source, LanguageSource) else source.max_broken)
+    return TextSplit(key=key, documents=documents, revision=read.revision, broken=broken)
+
+
+def _usable(task: OwnTextTask, rows: Sequence[Row], max_broken: int) -> tuple[tuple[Document, ...], tuple[str, ...]]:
+    """The documents of the rows that can be used, and the names of at most `max_broken` others."""
+    documents: list[Document] = []
+    broken: list[str] = []
+    for row in rows:
+        try:
+            documents.append(own_document(task, row))
+        except TaskError as error:
+            broken.append(row.name)
+            if len(broken) > max_broken or len(broken) == len(rows):
+                raise _too_many(error, len(broken), max_broken) from None
+    return tuple(documents), tuple(broken)
+
+
+def _too_many(error: TaskError, number: int, max_broken: int) -> TaskError:
+    if max_broken == 0:
+        return error
+    return TaskError(
+        f"{number} or more rows that cannot be used, allowed {max_broken} (and one that can); the last: {error}"
+    )
+
+
+def _check_base(task: OwnTextTask, rows: Sequence[Row]) -> None:
+    """Refuses indices from 1 on, of which none is 0, unless the space says what the first one is."""
+    if not isinstance(task, MultipleChoiceTask) or task.answer_base is not None:
+        return
+    asked = [row.values.get("answer") for row in rows if "choice_labels" not in row.values]
+    answers = [index for answer in asked if (index := index_in(answer, 0)) is not None]
+    found = sorted(set(answers))
+    if len(answers) >= _MANY and len(found) > 1 and found == list(range(1, len(found) + 1)):
+        raise TaskError(
+            f"none of {len(answers)} answers is 0, found {', '.join(map(str, found))}; write `answer_base: 1` if the "
+            "first choice is 1, else `answer_base: 0`"
+        )
 
 
 def _check_prompt(task: OwnTextTask, rows: Sequence[Row]) -> None:

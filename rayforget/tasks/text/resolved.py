@@ -22,6 +22,8 @@ class TextSplit:
     """In the source's order; at least one."""
     revision: str | None = None
     """The commit of the hub data set that the documents come from."""
+    broken: tuple[str, ...] = ()
+    """Names of the rows that cannot be used and were skipped; those of the whole for both halves of a cut."""
 
     @property
     def expected_count(self) -> int:

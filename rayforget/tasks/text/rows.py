@@ -1,14 +1,22 @@
 """A declared source of texts -> its rows as dictionaries, each with a name by which it can be found."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, assert_never
 
 from rayforget.errors import TaskError
-from rayforget.space.text import JsonLinesSource, LanguageSource, ParquetSource, TextDatasetSource, TextSource
+from rayforget.space.text import (
+    CsvSource,
+    JsonLinesSource,
+    LanguageSource,
+    ParquetSource,
+    TextDatasetSource,
+    TextSource,
+)
 from rayforget.tasks.hub_split import load_split, title
+from rayforget.tasks.text.reach import ABSENT, reach
+from rayforget.tasks.text.text_files import csv_rows, json_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +26,8 @@ class Row:
     values: Mapping[str, Any]
     name: str
     """FILE:LINE, FILE #INDEX or DATASET[SPLIT] #INDEX, for messages."""
+    fault: str | None = None
+    """Why it could not be read, starting with its name; `values` is then empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +44,14 @@ def read_rows(source: TextSource) -> Rows:
     """Reads a source, at most `limit` rows, in its own order.
 
     Raises:
-        TaskError: the data is missing, has no rows, or a row that is no object; the message names file and line.
+        TaskError: the data is missing or has no rows. A row that is no object has a `fault`.
     """
     revision = None
+    rows: Iterator[Row]
     match source:
-        case JsonLinesSource():
-            rows = json_lines(source.path)
+        case JsonLinesSource() | CsvSource():
+            lines = json_rows(source.path) if isinstance(source, JsonLinesSource) else csv_rows(source.path)
+            rows = (Row(values=line.values, name=line.name, fault=line.fault) for line in lines)
         case ParquetSource():
             rows = parquet_rows(source.path)
         case TextDatasetSource():
@@ -56,16 +68,15 @@ def read_rows(source: TextSource) -> Rows:
 
 
 def json_lines(path: Path) -> Iterator[Row]:
-    """The objects of a file with one per line, ignoring empty lines and a leading byte order mark."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield Row(values=_object(line, f"{path}:{number}"), name=f"{path}:{number}")
-    except UnicodeDecodeError as error:
-        raise TaskError(f"{path}: expected UTF-8, found other bytes ({error}); save it as UTF-8") from error
-    except OSError as error:
-        raise TaskError(f"{path}: cannot be read ({error.strerror}); expected a file of JSON lines") from error
+    """The objects of a file of JSON lines or a JSON list.
+
+    Raises:
+        TaskError: a line is no object.
+    """
+    for line in json_rows(path):
+        if line.fault is not None:
+            raise TaskError(line.fault)
+        yield Row(values=line.values, name=line.name)
 
 
 def parquet_rows(path: Path) -> Iterator[Row]:
@@ -88,17 +99,6 @@ def parquet_rows(path: Path) -> Iterator[Row]:
             raise TaskError(f"{file}: cannot be read ({error}); expected a Parquet file") from error
 
 
-def _object(line: str, where: str) -> dict[str, Any]:
-    try:
-        values = json.loads(line)
-    except (ValueError, RecursionError) as error:  # a number with too many digits, too deep a nesting
-        why = error.msg if isinstance(error, json.JSONDecodeError) else error
-        raise TaskError(f"{where}: expected one JSON object on this line, found {_short(line)} ({why})") from None
-    if not isinstance(values, dict):
-        raise TaskError(f"{where}: expected a JSON object, found {_short(line)}")
-    return values
-
-
 def _language_rows(source: LanguageSource) -> Iterator[Row]:
     from rayforget.builtin.language.world import language_items
 
@@ -114,27 +114,30 @@ def _first(rows: Iterator[Row], limit: int | None) -> Iterator[Row]:
         yield row
 
 
-def _renamed(rows: tuple[Row, ...], fields: Mapping[str, str]) -> tuple[Row, ...]:
+def _renamed(rows: tuple[Row, ...], fields: Mapping[str, str | tuple[str, ...]]) -> tuple[Row, ...]:
     """The rows with our names added; a column that no row has is an error."""
-    for ours, column in fields.items():
-        if not any(column in row.values for row in rows):
-            found = ", ".join(sorted(rows[0].values)) or "none"
-            raise TaskError(f"{rows[0].name}: no column {column!r}, which fields calls {ours}; found {found}")
+    read = [row for row in rows if row.fault is None]
+    columns = {ours: (asked,) if isinstance(asked, str) else asked for ours, asked in fields.items()}
+    for ours, asked in columns.items() if read else ():
+        for column in asked:
+            if all(reach(row.values, column) is ABSENT for row in read):
+                found = ", ".join(sorted(read[0].values)) or "none"
+                raise TaskError(f"{read[0].name}: no column {column!r}, which fields calls {ours}; found {found}")
     if not fields:
         return rows
-    taken = set(fields.values())
-    return tuple(
-        Row(
-            values={
-                **{column: value for column, value in row.values.items() if column not in taken},
-                **{ours: row.values[column] for ours, column in fields.items() if column in row.values},
-            },
-            name=row.name,
-        )
-        for row in rows
-    )
+    taken = {column for asked in columns.values() for column in asked}
+    return tuple(row if row.fault is not None else _under_our_names(row, fields, taken) for row in rows)
 
 
-def _short(text: str, length: int = 60) -> str:
-    text = text.strip()
-    return repr(text if len(text) <= length else f"{text[:length]}...")
+def _under_our_names(row: Row, fields: Mapping[str, str | tuple[str, ...]], taken: set[str]) -> Row:
+    values = {column: value for column, value in row.values.items() if column not in taken}
+    for ours, asked in fields.items():
+        if isinstance(asked, str):
+            found = reach(row.values, asked)
+        else:
+            found = [None if (part := reach(row.values, each)) is ABSENT else part for each in asked]
+        if found is not ABSENT:
+            values[ours] = found
+        elif not isinstance(asked, str) or "." in asked:
+            values.pop(ours, None)
+    return Row(values=values, name=row.name)

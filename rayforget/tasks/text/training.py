@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
 from rayforget.space.text import Sequences
+from rayforget.tasks.text.delimiters import delimiter_of, identity_of
 from rayforget.tasks.text.documents import Document, documents_hash
 from rayforget.tasks.text.encode import encode_pairs, encode_texts, joined, tokenizer_identity
 from rayforget.tasks.text.resolved import ResolvedText
@@ -31,13 +32,15 @@ def training_set(
     *,
     max_length: int,
     eos: int | None,
+    prefix_token: int,
     cache: Path,
 ) -> TrainingSet:
     """The documents of every task with `train`, in the space's order.
 
-    A document is its prompt, one space, its answer and the end mark, in the tokens that scoring asks for. It has a
-    beginning mark only if the tokenizer itself puts one before a prompt. A plain text is learnt whole, in pieces of
-    `max_length` that overlap by one token, so that each token except the very first is a target once.
+    A document is its prompt, its delimiter, its answer and the end mark, once, in the tokens that scoring asks for. It
+    has a beginning mark, once, if the tokenizer puts one before a prompt or the prompt spells it. A plain text is
+    learnt whole, in pieces of `max_length` that overlap by one token, so that each token except the very first is a
+    target once.
 
     Args:
         tasks: the space's tasks.
@@ -45,6 +48,7 @@ def training_set(
         sequences: what to do with long sequences, and which tokens to learn.
         max_length: longest sequence in tokens, at least 2.
         eos: the end mark; None for a model that has none.
+        prefix_token: stands before an answer without a prompt, as in scoring.
         cache: a folder on this node.
 
     Raises:
@@ -53,12 +57,15 @@ def training_set(
     learnt = {name: task.splits["train"].documents for name, task in tasks.items() if "train" in task.splits}
     if not learnt:
         raise TaskError("no task has `train:`; add it to a speciality task")
-    settings = [max_length, eos, sequences.too_long, sequences.loss_on]
-    kinds = [[tasks[name].task.kind, documents_hash(documents)] for name, documents in learnt.items()]
+    settings = [max_length, eos, prefix_token, sequences.too_long, sequences.loss_on]
+    kinds = [
+        [tasks[name].task.kind, documents_hash(documents), *identity_of(tasks[name].task)]
+        for name, documents in learnt.items()
+    ]
     stored = tokenised(
         cache,
         ["training", tokenizer_identity(tokenizer), settings, kinds],
-        lambda: _tokenise(tasks, learnt, tokenizer, sequences, max_length, eos),
+        lambda: _tokenise(tasks, learnt, tokenizer, sequences, max_length, eos, prefix_token),
         what=", ".join(f"tasks.{name}.train" for name in learnt),
     )
     return TrainingSet(
@@ -67,6 +74,7 @@ def training_set(
         first_targets=stored.arrays["first_targets"],
         facts=dict(stored.facts["counts"]),
         items_hash=stored.facts["items_hash"],
+        broken={name: broken for name in learnt if (broken := tasks[name].splits["train"].broken)},
     )
 
 
@@ -77,17 +85,18 @@ def _tokenise(
     sequences: Sequences,
     max_length: int,
     eos: int | None,
+    prefix_token: int,
 ) -> Tokenised:
-    end = [] if eos is None else [eos]
     kept: list[_Sequence] = []
     counts = {"cut_sequences": 0, "dropped_sequences": 0}
     for name, documents in learnt.items():
         if tasks[name].task.kind == "text":
-            for text in encode_texts(tokenizer, [document.answer for document in documents]):
-                kept += [_Sequence(tokens=piece, first_target=1) for piece in pieces([*text, *end], max_length)]
+            texts = [document.answer for document in documents]
+            for text in encode_texts(tokenizer, texts, prefix_token=prefix_token):
+                kept += [_Sequence(tokens=piece, first_target=1) for piece in pieces(ended(text, eos), max_length)]
             continue
-        for prompt, answer in _pairs(tokenizer, documents):
-            answered = [*answer, *end]
+        for prompt, answer in _pairs(tokenizer, documents, delimiter_of(tasks[name].task), prefix_token):
+            answered = ended(answer, eos)
             if len(prompt) + len(answered) > max_length:
                 counts["cut_sequences" if sequences.too_long == "cut" else "dropped_sequences"] += 1
                 if sequences.too_long == "drop":
@@ -112,12 +121,20 @@ def _tokenise(
     return Tokenised(arrays=arrays, facts={"counts": counts, "items_hash": digest.hexdigest()[:32]})
 
 
-def _pairs(tokenizer: Any, documents: Sequence[Document]) -> Iterator[tuple[list[int], list[int]]]:
-    asked = [(document.prompt, f" {document.answer}") for document in documents]
-    for document, (prompt, answer) in zip(documents, encode_pairs(tokenizer, asked, prefix_token=None), strict=True):
+def _pairs(
+    tokenizer: Any, documents: Sequence[Document], delimiter: str, prefix_token: int
+) -> Iterator[tuple[list[int], list[int]]]:
+    asked = [(document.prompt, f"{delimiter}{document.answer}") for document in documents]
+    encoded = encode_pairs(tokenizer, asked, prefix_token=prefix_token)
+    for document, (prompt, answer) in zip(documents, encoded, strict=True):
         if not prompt or not answer:
             raise TaskError(f"{document.name}: its prompt or its answer has no tokens; expected at least one of each")
         yield prompt, answer
+
+
+def ended(tokens: list[int], eos: int | None) -> list[int]:
+    """The tokens with the end mark behind them, unless the text itself ends with it."""
+    return tokens if eos is None or tokens[-1:] == [eos] else [*tokens, eos]
 
 
 def cut(prompt: list[int], answer: list[int], max_length: int) -> tuple[list[int], list[int]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ class TrainingSet:
     """Counts: `cut_sequences`, `dropped_sequences`."""
     items_hash: str
     """Hash of the whole set, 32 hex digits."""
+    broken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Task -> names of its rows that could not be used and were skipped, if there are any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,12 @@ class Generations:
     """Per prompt, the maximal length of the answer."""
 
 
+def broken_rows(broken: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Task -> names of skipped rows, as a record's facts; nothing if none was skipped."""
+    skipped = {name: list(names) for name, names in broken.items() if names}
+    return {"broken_rows": skipped} if skipped else {}
+
+
 ItemResults = tuple[NDArray[np.bool_] | NDArray[np.float32], NDArray[np.float32] | None]
 """A score's items and their weights (see `rayforget.values.scores.Score`)."""
 
@@ -80,5 +89,7 @@ class TaskRequests:
     right_pairs: Callable[[], Sequence[tuple[int, int]]] | None = None
     """Per document the range (from, up to) of `pairs` that ask for its right answer; raises TaskError if it has none.
     None if unknown."""
+    broken: tuple[str, ...] = ()
+    """Names of the rows that could not be used and were skipped."""
     facts: Mapping[str, int] = field(default_factory=dict)
     """Counts that all models share (see `rayforget.values.scores.Score.facts`)."""

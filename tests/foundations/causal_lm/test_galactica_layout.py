@@ -108,7 +108,13 @@ def test_an_answer_that_is_learnt_ends_with_2_and_rows_are_filled_with_1(model: 
     source = JsonLinesSource(kind="jsonl", path=path)
     tasks = resolve_text_tasks({"t": InstructionTask(kind="instruction", role="speciality", train=source)})
     learnt = training_set(
-        tasks, model.tokenizer, Sequences(), max_length=64, eos=model.eos_token, cache=tmp_path / "cache"
+        tasks,
+        model.tokenizer,
+        Sequences(),
+        max_length=64,
+        eos=model.eos_token,
+        prefix_token=model.prefix_token,
+        cache=tmp_path / "cache",
     )
     sequences = [learnt.tokens[a:b].tolist() for a, b in pairwise(learnt.starts.tolist())]
     assert all(tokens[-1] == 2 and 0 not in tokens and 1 not in tokens for tokens in sequences)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from rayforget.errors import TaskError
@@ -16,7 +18,11 @@ def document(task, **values) -> Document:
 
 
 @pytest.mark.parametrize(
-    ("answer", "index"), [(0, 0), (2, 2), ("A", 0), ("b", 1), ("C", 2), ("green", 1), (" green ", 1), ("B", 2)]
+    ("answer", "index"),
+    [
+        *[(0, 0), (2, 2), ("A", 0), ("b", 1), ("C", 2), ("green", 1), (" green ", 1), ("B", 2)],
+        *[("0", 0), ("2", 2), (1.0, 1), ("1.0", 1), ("(b)", 1), ("C.", 2), ("a)", 0)],
+    ],
 )
 def test_an_answer_is_an_index_a_choice_or_a_letter(answer, index):
     """`B` is one of the choices, which takes precedence over the letter."""
@@ -26,12 +32,42 @@ def test_an_answer_is_an_index_a_choice_or_a_letter(answer, index):
     assert made.prompt == "Question: Which?\nAnswer:"
 
 
-@pytest.mark.parametrize("answer", [3, -1, 1.0, True, None, "D", "1", "blue", ["red"]])
+@pytest.mark.parametrize("answer", [-1, 1.5, 4, True, None, math.nan, "D", "-1", "blue", "(D)", ["red"]])
 def test_any_other_answer_is_refused(answer):
     with pytest.raises(TaskError) as found:
         document(CHOICE, **{**QUESTION, "answer": answer})
     expected = "expected `answer`, an index from 0 to 2, a letter from A to C or one of the choices"
     assert str(found.value) == f"a.jsonl:7: {expected}, found {answer!r}"
+
+
+@pytest.mark.parametrize(("answer", "index"), [(1, 0), ("3", 2), (2.0, 1), ("A", 0), ("B", 2), (0, None), (4, None)])
+def test_an_index_counts_from_the_stated_base(answer, index):
+    task = CHOICE.model_copy(update={"answer_base": 1})
+    if index is None:
+        with pytest.raises(TaskError, match=rf"an index from 1 to 3, .* found {answer}$"):
+            document(task, **{**QUESTION, "answer": answer})
+    else:
+        assert document(task, **{**QUESTION, "answer": answer}).values["answer"] == index
+
+
+def test_an_index_beyond_the_last_choice_asks_for_the_base():
+    with pytest.raises(TaskError, match=r"found 3; if the first choice is 1, write `answer_base: 1`$"):
+        document(CHOICE, **{**QUESTION, "answer": 3})
+    with pytest.raises(TaskError, match=r"found 1000000"):
+        document(CHOICE, **{**QUESTION, "answer": 10**400})
+
+
+@pytest.mark.parametrize(("answer", "index"), [("1", 0), (3, 2), (2.0, 1), ("A", None), ("red", None)])
+def test_labels_of_the_choices_come_first(answer, index):
+    """ARC has questions with labels 1 to 4, whose answers are no indices."""
+    row = {**QUESTION, "answer": answer, "choice_labels": ["1", "2", "3"]}
+    if index is None:
+        with pytest.raises(TaskError, match=r"expected `answer`, one of the labels 1, 2, 3, found"):
+            document(CHOICE, **row)
+    else:
+        assert document(CHOICE, **row).values["answer"] == index
+    with pytest.raises(TaskError, match="expected a label of its own for each of 3 choices"):
+        document(CHOICE, **{**row, "choice_labels": ["1", "2"]})
 
 
 def test_a_key_that_is_not_there_is_told_with_those_that_are():
@@ -67,6 +103,24 @@ def test_instructions_and_texts():
         document(INSTRUCTION, instruction="Say it.", output="")
     with pytest.raises(TaskError, match=r"expected `text` with a text, found None"):
         document(TEXT, text=None)
+
+
+def test_a_value_that_is_missing_is_no_text_and_no_python_stands_in_a_prompt():
+    said = {"instruction": "Say it.", "output": "It."}
+    missing = document(INSTRUCTION, **said, input=math.nan)
+    assert missing.prompt == document(INSTRUCTION, **said).prompt == "Say it.\nOutput:"
+    assert missing.content == document(INSTRUCTION, **said).content
+    with pytest.raises(TaskError, match=r"^a.jsonl:7: expected `output` with a text, found nan"):
+        document(INSTRUCTION, **{**said, "output": math.nan})
+    with pytest.raises(TaskError, match=r"^a.jsonl:7: expected a text in each of `choices`, found none at 1"):
+        document(CHOICE, **{**QUESTION, "choices": ["a", math.nan]})
+    with pytest.raises(TaskError, match=r"^a.jsonl:7: `context`: expected text or a number, found \{'contexts'"):
+        document(CHOICE, **QUESTION, context={"contexts": ["a"]})
+    for key in ("instruction", "output"):
+        with pytest.raises(TaskError, match=rf"^a.jsonl:7: `{key}`: expected text or a number, found \{{'a': 1\}}"):
+            document(INSTRUCTION, **{**said, key: {"a": 1}})
+    unseen = MultipleChoiceTask.model_construct(kind="multiple_choice", prompt="{question}")
+    assert document(unseen, **QUESTION, context={"contexts": ["a"]}).prompt == "Which?"
 
 
 def test_content_is_the_question_without_its_label_and_whatever_else_the_row_has():

@@ -5,7 +5,9 @@ import pytest
 from lm_eval_peer import NotingHFLM, tiny_opt
 from tokenizers_here import tokenizer
 
-from rayforget.tasks.text.encode import encode_pairs, encode_texts, joined, tokenizer_identity
+from rayforget.errors import TaskError
+from rayforget.tasks.text.encode import encode_bare, encode_pairs, encode_texts, joined, tokenizer_identity
+from rayforget.tasks.text.marks import marks_before
 
 PAIRS = [
     ("Question: Why?\nAnswer:", " because"),
@@ -34,19 +36,44 @@ def test_pairs_are_split_as_hflm_splits_them(bos):
     assert [([*context, *continuation], len(context)) for context, continuation in ours] == peer.noted
 
 
-def test_without_a_prefix_token_the_first_token_is_the_context():
-    tok = tokenizer(bos=False)
-    whole = tok("alone", add_special_tokens=False)["input_ids"]
-    assert encode_pairs(tok, [("", "alone")], prefix_token=None) == [(whole[:1], whole[1:])]
+@pytest.mark.parametrize("bos", [False, True])
+def test_what_a_tokenizer_puts_behind_a_text_is_never_between_context_and_continuation(bos):
+    right, adding = tokenizer(bos=bos), tokenizer(bos=bos, eos=True)
+    assert adding("a cat")["input_ids"][-1] == 1
+    texts = [context for context, _ in PAIRS]
+    assert encode_texts(adding, texts, prefix_token=0) == encode_texts(right, texts, prefix_token=0)
+    assert encode_pairs(adding, PAIRS, prefix_token=0) == encode_pairs(right, PAIRS, prefix_token=0)
+
+
+def test_a_token_over_the_border_belongs_to_every_continuation_of_its_context():
+    """` one` is a token, so that ` on` is none of the whole."""
+    tok = tokenizer(bos=True)
+    pairs = [("Say: on", "e two"), ("Say: on", " two"), ("Say", " it")]
+    (one, two), (bare, other), untouched = encode_pairs(tok, pairs, prefix_token=0)
+    assert one == bare
+    assert tok.decode(two) == " one two"
+    assert tok.decode(other) == " on two"
+    assert [*one, *two] == tok.encode("Say: one two")
+    assert untouched == (tok.encode("Say"), tok.encode(" it", add_special_tokens=False))
+    assert encode_pairs(tokenizer(bos=False), [(" on", "e")], prefix_token=0) == [([0], tok.encode(" one")[1:])]
+
+
+def test_a_tokenizer_that_marks_a_text_inside_is_refused():
+    class Odd:
+        def __call__(self, text, *, add_special_tokens, **_):
+            return {"input_ids": [5, 0, 6] if add_special_tokens else [5, 6]}
+
+    with pytest.raises(TaskError, match=r"makes \[5, 6\] of 'a', and \[5, 0, 6\] with its marks"):
+        marks_before(Odd())
 
 
 @pytest.mark.parametrize("bos", [False, True])
 def test_equal_texts_have_equal_tokens_one_by_one(bos):
     tok = tokenizer(bos=bos)
-    texts = ["a cat", "", "a dog", "a cat", "<s>a cat"]
-    assert encode_texts(tok, texts) == [tok.encode(text) for text in texts]
-    assert encode_texts(tok, texts, special=False) == [tok.encode(text, add_special_tokens=False) for text in texts]
-    assert encode_texts(tok, texts, prefix_token=0)[-1] == tok.encode("<s>a cat", add_special_tokens=False)
+    texts = ["a cat", "", "a dog", "a cat"]
+    assert encode_texts(tok, texts, prefix_token=0) == [tok.encode(text) for text in texts]
+    assert encode_bare(tok, texts) == [tok.encode(text, add_special_tokens=False) for text in texts]
+    assert encode_texts(tok, ["<s>a cat"], prefix_token=0) == [tok.encode("<s>a cat", add_special_tokens=False)]
 
 
 @pytest.mark.parametrize("sequences", [[], [[]], [[1]], [[1, 2], [], [3]]])

@@ -1,11 +1,14 @@
+import gzip
 import json
+import re
 
 import datasets
+import pyarrow
 import pytest
 
 from rayforget.errors import TaskError
-from rayforget.space.text import JsonLinesSource, LanguageSource, ParquetSource, TextDatasetSource
-from rayforget.tasks.text.rows import read_rows
+from rayforget.space.text import CsvSource, JsonLinesSource, LanguageSource, ParquetSource, TextDatasetSource
+from rayforget.tasks.text.rows import json_lines, read_rows
 
 ROWS = [{"q": f"question {i}", "n": i} for i in range(5)]
 
@@ -78,8 +81,11 @@ def test_fields_may_swap_two_columns(tmp_path):
 )
 def test_a_malformed_line_is_named(tmp_path, line, text):
     path = lines(tmp_path / "a.jsonl", '{"a": 1}', line)
+    (good, bad) = read_rows(jsonl(path)).rows
+    assert (good.fault, dict(bad.values), bad.name) == (None, {}, f"{path}:2")
+    assert re.match(rf"^{path}{text}", bad.fault)
     with pytest.raises(TaskError, match=rf"^{path}{text}"):
-        read_rows(jsonl(path))
+        list(json_lines(path))
 
 
 def test_missing_data_and_columns_are_named(tmp_path):
@@ -122,5 +128,80 @@ def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path):
 @pytest.mark.parametrize("value", ["[" * 100_000, "9" * 5000])
 def test_json_that_python_does_not_read_names_its_line(tmp_path, value):
     path = lines(tmp_path / "a.jsonl", '{"a": 1}', f'{{"a": {value}}}')
-    with pytest.raises(TaskError, match=r"a\.jsonl:2: expected one JSON object on this line, found .{0,80} \(.+\)$"):
+    fault = read_rows(jsonl(path)).rows[1].fault
+    assert re.search(r"a\.jsonl:2: expected one JSON object on this line, found .{0,80} \(.+\)$", fault)
+
+
+@pytest.mark.parametrize("ending", ["json", "jsonl", "json.gz", "jsonl.gz", "json.zst"])
+@pytest.mark.parametrize("indent", [None, 2, "lines"])
+def test_a_list_of_objects_is_read_as_lines_are_also_compressed(tmp_path, ending, indent):
+    path = tmp_path / f"a.{ending}"
+    text = "\n".join(map(json.dumps, ROWS)) if indent == "lines" else json.dumps(ROWS, indent=indent)
+    data = ("\n" + text if indent == "lines" else text).encode("utf-8-sig")
+    packed = {"gz": gzip.compress, "zst": lambda raw: pyarrow.compress(raw, "zstd", asbytes=True)}
+    path.write_bytes(packed.get(path.suffix[1:], bytes)(data))
+    rows = read_rows(jsonl(path)).rows
+    assert [dict(row.values) for row in rows] == ROWS
+    assert rows[3].name == f"{path}:5" if indent == "lines" else f"{path} #3"
+
+
+def test_a_table_is_read_with_its_quotes_and_its_empty_cells_are_no_values(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('q,"a, b",c\n"x, ""y""\nz",1,\n\nonly,two\n', encoding="utf-8-sig")
+    one, broken = read_rows(CsvSource(kind="csv", path=path)).rows
+    assert (dict(one.values), one.name) == ({"q": 'x, "y"\nz', "a, b": "1", "c": None}, f"{path}:3")
+    assert broken.fault == f"{path}:5: expected 3 cells, found 2; put quotes around texts with commas"
+    (tmp_path / "a.tsv").write_text("q\ta\n1,2\t3\n")
+    (row,) = read_rows(CsvSource(kind="csv", path=tmp_path / "a.tsv")).rows
+    assert row.values == {"q": "1,2", "a": "3"}
+    path.write_text("q,q\n1,2\n")
+    with pytest.raises(TaskError, match=r"a.csv:1: expected a line of column names, each once"):
+        read_rows(CsvSource(kind="csv", path=path))
+
+
+def test_fields_reach_into_nested_values_and_over_columns(tmp_path):
+    row = {
+        "question": {"stem": "Why?", "choices": [{"text": "so", "label": "A"}, {"text": "not", "label": "B"}]},
+        "context": {"contexts": ["a", "b"]},
+        "dotted.name": 5,
+        "opa": "x",
+        "opb": "y",
+    }
+    fields = {
+        "question": "question.stem",
+        "choices": "question.choices.text",
+        "second": "question.choices.1.label",
+        "context": "context.contexts",
+        "n": "dotted.name",
+        "ops": ("opa", "opb"),
+    }
+    (found,) = read_rows(jsonl(lines(tmp_path / "a.jsonl", json.dumps(row)), fields=fields)).rows
+    assert found.values == {
+        "question": "Why?",
+        "choices": ["so", "not"],
+        "second": "B",
+        "context": ["a", "b"],
+        "n": 5,
+        "ops": ["x", "y"],
+    }
+    for wrong in ("question.choices.name", "question.choices.2", "context.contexts.a.b", "opa.b"):
+        with pytest.raises(TaskError, match=rf"no column '{wrong}', which fields calls q; found context, dotted.name"):
+            read_rows(jsonl(tmp_path / "a.jsonl", fields={"q": wrong}))
+
+
+@pytest.mark.parametrize("ending", ["gz", "zst"])
+def test_a_compressed_file_that_is_cut_or_is_none_is_told(tmp_path, ending):
+    text = json.dumps(ROWS).encode()
+    packed = gzip.compress(text) if ending == "gz" else pyarrow.compress(text, "zstd", asbytes=True)
+    for data in (packed[: len(packed) // 2], text):
+        (tmp_path / f"a.json.{ending}").write_bytes(data)
+        with pytest.raises(TaskError, match=rf"a.json.{ending}: cannot be read \(.+\); expected a file of JSON lines"):
+            read_rows(jsonl(tmp_path / f"a.json.{ending}"))
+
+
+def test_a_fault_in_a_list_names_its_line_and_another_value_its_index(tmp_path):
+    path = lines(tmp_path / "a.json", "", "[", '{"a": 1},', '{"a" 2}]')
+    with pytest.raises(TaskError, match=r"a.json:4: expected a list of JSON objects \(Expecting ':'"):
         read_rows(jsonl(path))
+    rows = read_rows(jsonl(lines(path, "[", '{"a": 1}, 2', "]"))).rows
+    assert [row.fault for row in rows] == [None, f"{path} #1: expected a JSON object, found '2'"]

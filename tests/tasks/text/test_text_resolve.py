@@ -103,6 +103,30 @@ def test_a_malformed_row_is_an_error_at_its_key(rows, tmp_path):
         resolved(choice(role="generality", group="g", val=broken, test=rows("b", [1])))
 
 
+def test_rows_that_cannot_be_used_are_skipped_up_to_a_limit_and_named(rows, tmp_path):
+    path = rows("a", range(4)).path
+    path.write_text(path.read_text() + '\n{"question": "Is 9 odd?"}\n{oops\n')
+    sources = {limit: JsonLinesSource(kind="jsonl", path=path, max_broken=limit) for limit in (0, 1, 2)}
+    split = resolved(choice(train=sources[2])).splits["train"]
+    assert (split.expected_count, split.broken) == (4, (f"{path}:5", f"{path}:6"))
+    with pytest.raises(TaskError, match=rf"^tasks.odd.train: {path}:5: expected `choices`"):
+        resolved(choice(train=sources[0]))
+    with pytest.raises(TaskError, match=rf"2 or more rows that cannot be used, allowed 1 .*; the last: {path}:6: exp"):
+        resolved(choice(train=sources[1]))
+
+
+def test_indices_that_begin_with_1_ask_what_the_first_one_is(tmp_path):
+    path = tmp_path / "a.jsonl"
+    made = [{"question": f"What is {n}?", "choices": list("wxyz"), "answer": n % 3 + 1} for n in range(6)]
+    path.write_text("\n".join(map(json.dumps, made)))
+    source = JsonLinesSource(kind="jsonl", path=path)
+    with pytest.raises(TaskError, match=r"^tasks.odd.answer_base: none of 6 answers is 0, found 1, 2, 3; write"):
+        resolved(choice(train=source))
+    for base, answers in ((0, "xyzxyz"), (1, "wxywxy")):
+        documents = resolved(choice(train=source, answer_base=base)).splits["train"].documents
+        assert "".join(document.answer for document in documents) == answers
+
+
 def test_a_field_of_the_prompt_that_no_row_has_is_an_error(rows):
     prompt = "{contxt}\n{question}\nAnswer:"
     with pytest.raises(

@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import numpy as np
@@ -6,8 +7,10 @@ from tokenizers_here import tokenizer
 
 from rayforget.errors import TaskError
 from rayforget.space.text import InstructionTask, JsonLinesSource, MultipleChoiceTask, PlainTextTask, Sequences
+from rayforget.tasks.text.requests import task_requests
 from rayforget.tasks.text.resolve import resolve_text_tasks
 from rayforget.tasks.text.training import cut, pieces, training_set
+from rayforget.tasks.text.types import PairResults
 
 EOS = 1
 
@@ -34,9 +37,15 @@ def tasks(tmp_path):
     )
 
 
-def made(tasks, tmp_path, *, bos=False, max_length=512, eos=EOS, **settings):
+def made(tasks, tmp_path, *, bos=False, adds_eos=False, max_length=512, eos=EOS, **settings):
     return training_set(
-        tasks, tokenizer(bos=bos), Sequences(**settings), max_length=max_length, eos=eos, cache=tmp_path / "cache"
+        tasks,
+        tokenizer(bos=bos, eos=adds_eos),
+        Sequences(**settings),
+        max_length=max_length,
+        eos=eos,
+        prefix_token=0,
+        cache=tmp_path / "cache",
     )
 
 
@@ -57,6 +66,58 @@ def test_a_sequence_is_prompt_space_answer_and_end_in_the_spaces_order(tasks, tm
     assert list(zip(sequences(found), found.first_targets.tolist(), strict=True)) == expected
     assert all((each[0] == 0) == bos for each in sequences(found))
     assert found.facts == {"cut_sequences": 0, "dropped_sequences": 0}
+
+
+@pytest.mark.parametrize("bos", [False, True])
+def test_an_end_mark_of_the_tokenizer_or_the_answer_is_learnt_once_and_stands_nowhere_else(tasks, tmp_path, bos):
+    right, adding = made(tasks, tmp_path, bos=bos), made(tasks, tmp_path, bos=bos, adds_eos=True)
+    assert sequences(adding) == sequences(right)
+    assert adding.first_targets.tolist() == right.first_targets.tolist()
+    rows = [{"instruction": "Say it.", "output": "It.</s>"}, {"instruction": "Say it.", "output": "It."}]
+    said = InstructionTask(kind="instruction", role="speciality", train=source(tmp_path, "ended", rows))
+    one, other = sequences(made(resolve_text_tasks({"s": said}), tmp_path, bos=bos))
+    assert one == other
+    assert one.count(EOS) == 1
+
+
+PROMPTS = ["<s>[INST] {instruction} [/INST]", "{instruction}\nOutput:", "{instruction}\nassistant\n", "{input}"]
+
+
+@pytest.mark.parametrize("bos", [False, True])
+@pytest.mark.parametrize("adds_eos", [False, True])
+@pytest.mark.parametrize("delimiter", [None, "", " ", "\n"])
+def test_what_is_learnt_is_what_is_scored_and_the_end_mark(tmp_path, bos, adds_eos, delimiter):
+    """Whatever the prompt begins and ends with: also with its own beginning mark, a line break, or nothing at all."""
+    rows = [{"instruction": "Say it.", "output": f"It is {n}."} for n in range(2)]
+    tasks = {}
+    for name, prompt in zip("abcd", PROMPTS, strict=True):
+        sources = {split: source(tmp_path, split, rows) for split in ("train", "val", "test")}
+        tasks[name] = InstructionTask(
+            kind="instruction", role="speciality", prompt=prompt, delimiter=delimiter, **sources
+        )
+    opened = resolve_text_tasks(tasks)
+    learnt = made(opened, tmp_path, bos=bos, adds_eos=adds_eos)
+    scored = []
+    for task in opened.values():
+        asked = task_requests(
+            task,
+            "val",
+            tokenizer(bos=bos, eos=adds_eos),
+            max_length=512,
+            prefix_token=0,
+            cache=tmp_path / "cache",
+        )
+        starts = asked.pairs.starts
+        scored += [asked.pairs.tokens[a:b].tolist() for a, b in itertools.pairwise(starts)]
+        assert asked.judge(PairResults(log_likelihoods=np.zeros(2), greedy=np.ones(2, bool)), [])[1].tolist() == [8, 8]
+    assert sequences(learnt) == [[*tokens, EOS] for tokens in scored]
+    tok = tokenizer(bos=False)
+    beginnings = [[0], [0] * bos, [0] * bos, [0]]  # an empty prompt has nothing else before the answer
+    asked_for = ["<s>[INST] Say it. [/INST]", "Say it.\nOutput:", "Say it.\nassistant\n", ""]
+    between = [delimiter] * 4 if delimiter is not None else [" ", " ", "", " "]
+    for number, tokens in enumerate(scored[::2]):
+        text = asked_for[number].removeprefix("<s>") + between[number] + "It is 0."
+        assert tokens == [*beginnings[number], *tok.encode(text)]
 
 
 def test_loss_on_all_begins_with_the_second_token(tasks, tmp_path):

@@ -1,4 +1,4 @@
-"""Small tokenizers of the kinds that matter: one that puts a beginning mark before a text, one that does not."""
+"""Small tokenizers of the kinds that matter: with or without a beginning mark before a text, an end mark behind it."""
 
 from functools import cache
 from typing import Any
@@ -12,8 +12,8 @@ TEXTS = [
 
 
 @cache
-def tokenizer(*, bos: bool) -> Any:
-    """Byte-level BPE with <s> (0) and </s> (1); `bos` puts <s> before every text."""
+def tokenizer(*, bos: bool, eos: bool = False) -> Any:
+    """Byte-level BPE with <s> (0) and </s> (1); `bos` puts <s> before every text, `eos` puts </s> behind it."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -23,6 +23,7 @@ def tokenizer(*, bos: bool) -> Any:
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=["<s>", "</s>"], initial_alphabet=alphabet)
     made.train_from_iterator(TEXTS, trainer)
-    if bos:
-        made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    if bos or eos:
+        marked = f"{'<s> ' if bos else ''}$A{' </s>' if eos else ''}"
+        made.post_processor = processors.TemplateProcessing(single=marked, special_tokens=[("<s>", 0), ("</s>", 1)])
     return PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="</s>")

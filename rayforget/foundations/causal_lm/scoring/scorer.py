@@ -20,7 +20,7 @@ from rayforget.foundations.causal_lm.scoring.token_rows import RowBatch
 from rayforget.foundations.protocol import State
 from rayforget.heartbeat import beat
 from rayforget.tasks.text.encode import tokenizer_identity
-from rayforget.tasks.text.types import TaskRequests
+from rayforget.tasks.text.types import TaskRequests, broken_rows
 from rayforget.values.scores import Score, Split
 
 
@@ -76,8 +76,8 @@ class LanguageScorer:
         return {name: self._prepared(name, split).requests.items_hash for name in self.tasks}
 
     def facts(self, split: Split) -> dict[str, Any]:
-        """Nothing: an unreadable text is an error."""
-        return {}
+        """Rows that could not be used and were skipped, by task."""
+        return broken_rows({name: self._prepared(name, split).requests.broken for name in self.tasks})
 
     def counted(self, split: Split) -> dict[str, Mapping[str, int]]:
         """Task -> counts over its items; see `Score.facts`."""

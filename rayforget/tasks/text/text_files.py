@@ -1,0 +1,123 @@
+"""A file of rows as text (JSON lines, a JSON list, CSV; also compressed) -> its rows, each with its place."""
+
+import csv
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import TextIOWrapper
+from pathlib import Path
+from typing import IO, Any
+
+from rayforget.errors import TaskError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One object of a file."""
+
+    values: dict[str, Any]
+    """Empty if it cannot be read."""
+    name: str
+    """FILE:LINE, or FILE #INDEX in a list."""
+    fault: str | None = None
+    """Why it cannot be read."""
+
+
+def json_rows(path: Path) -> Iterator[Line]:
+    """The objects of a file with one per line, or with one list; ignores empty lines and a leading byte order mark."""
+    with _opened(path, "a file of JSON lines") as file:
+        is_first = True
+        for number, line in enumerate(file, start=1):
+            if is_first and line.lstrip().startswith("[") and _is_list(line):
+                yield from _listed("\n" * (number - 1) + line + file.read(), path)
+                return
+            if line.strip():
+                is_first = False
+                yield _object(line, f"{path}:{number}")
+
+
+def csv_rows(path: Path) -> Iterator[Line]:
+    """The rows of a table; a cell without text is None."""
+    with _opened(path, "a file of comma-separated values", newline="") as file:
+        dialect = "excel-tab" if ".tsv" in path.suffixes else "excel"
+        reader = csv.reader(file, dialect)
+        try:
+            header = next(reader, [])
+            if len(set(header)) < len(header) or not all(header):
+                raise TaskError(f"{path}:1: expected a line of column names, each once, found {_short(str(header))}")
+            for cells in reader:
+                name = f"{path}:{reader.line_num}"
+                if len(cells) != len(header) and cells:
+                    fault = (
+                        f"{name}: expected {len(header)} cells, found {len(cells)}; put quotes around texts with commas"
+                    )
+                    yield Line(values={}, name=name, fault=fault)
+                elif cells:
+                    yield Line(values=dict(zip(header, (cell or None for cell in cells), strict=True)), name=name)
+        except csv.Error as error:
+            raise TaskError(f"{path}:{reader.line_num}: cannot be read ({error}); expected a table") from error
+
+
+@contextmanager
+def _opened(path: Path, expected: str, newline: str | None = None) -> Iterator[IO[str]]:
+    try:
+        with _bytes_of(path) as raw, TextIOWrapper(raw, encoding="utf-8-sig", newline=newline) as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise TaskError(f"{path}: expected UTF-8, found other bytes ({error}); save it as UTF-8") from error
+    except (OSError, EOFError, zlib.error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise TaskError(f"{path}: cannot be read ({why}); expected {expected}") from error
+
+
+def _bytes_of(path: Path) -> Any:
+    if path.suffix == ".gz":
+        return gzip.open(path)
+    if path.suffix == ".zst":
+        import pyarrow
+
+        return pyarrow.input_stream(str(path), compression="zstd")
+    return path.open("rb")
+
+
+def _is_list(line: str) -> bool:
+    """Whether the file's first line opens a list of objects: a line that is itself a list is a mistake of its own."""
+    try:
+        whole = json.loads(line)
+    except (ValueError, RecursionError):
+        return line.strip() == "[" or line.lstrip()[1:].lstrip()[:1] == "{"
+    return bool(whole) and all(isinstance(each, dict) for each in whole)
+
+
+def _listed(text: str, path: Path) -> Iterator[Line]:
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        where = f":{error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise TaskError(f"{path}{where}: expected a list of JSON objects ({error})") from None
+    for index, each in enumerate(values):
+        name = f"{path} #{index}"
+        if isinstance(each, dict):
+            yield Line(values=each, name=name)
+        else:
+            yield Line(values={}, name=name, fault=f"{name}: expected a JSON object, found {_short(json.dumps(each))}")
+
+
+def _object(line: str, where: str) -> Line:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError) as error:  # a number with too many digits, too deep a nesting
+        why = error.msg if isinstance(error, json.JSONDecodeError) else error
+        fault = f"{where}: expected one JSON object on this line, found {_short(line)} ({why})"
+        return Line(values={}, name=where, fault=fault)
+    if not isinstance(values, dict):
+        return Line(values={}, name=where, fault=f"{where}: expected a JSON object, found {_short(line)}")
+    return Line(values=values, name=where)
+
+
+def _short(text: str, length: int = 60) -> str:
+    text = text.strip()
+    return repr(text if len(text) <= length else f"{text[:length]}...")
