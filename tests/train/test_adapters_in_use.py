@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 def _recipe(**adapter: Any) -> Recipe:
     lora = LoraAdapter(kind="lora", rank=2, **adapter)
-    return Recipe(learning_rate=0.1, epochs=1, batch_size=8, seed=0, adapter=lora)
+    return Recipe(method="lora", learning_rate=0.1, epochs=1, batch_size=8, seed=0, adapter=lora)
 
 
 class _Router(nn.Linear):

@@ -13,6 +13,7 @@ from rayforget.foundations.causal_lm.apart import keeps_apart
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.head import CausalHead
 from rayforget.foundations.causal_lm.loading import load_model
+from rayforget.foundations.causal_lm.rotary import rotary_switch
 from rayforget.foundations.causal_lm.source import causal_source
 from rayforget.foundations.finite import refuse_non_finite
 from rayforget.foundations.protocol import State
@@ -48,6 +49,8 @@ class CausalLm:
     """Stands before a continuation without context."""
     config: Mapping[str, Any]
     """The contents of config.json in an exported folder."""
+    switch: int | None = None
+    """Longest sequence, in tokens, with the original rotary positions; only sequences on one side share a batch."""
     keeps_apart: bool
     """Whether sequences side by side in a row answer as they do alone; if not, nothing is packed or shared."""
 
@@ -100,7 +103,9 @@ def load_causal_lm(spec: CausalLmFoundation, device: torch.device, share: Share 
     _check_head(head, source.name)
     still(lm, lambda: _few_features(head))
     config = json.loads(lm.config.to_json_string())  # type: ignore[operator, union-attr]
-    apart = keeps_apart(head, config, longest=max(train_length, max_length))
+    longest = max(train_length, max_length)
+    switch = rotary_switch(config, longest=longest, name=source.name)
+    apart = keeps_apart(head, config, longest=longest)
     head.to(device)
     return CausalLm(
         head=head,
@@ -115,6 +120,7 @@ def load_causal_lm(spec: CausalLmFoundation, device: torch.device, share: Share 
         prefix_token=prefix,
         config=config,
         keeps_apart=apart,
+        switch=switch,
     )
 
 

@@ -39,6 +39,6 @@ def refuse_unembedded(model: CausalLm, tokens: Iterable[NDArray[np.integer[Any]]
             token = int(beyond[0])
             raise TaskError(
                 f"{what} use token {token}, {model.tokenizer.convert_ids_to_tokens(token)!r}, and the model embeds "
-                f"only {model.num_embedded} (0 to {model.num_embedded - 1}); take such texts out, or use the tokenizer that "
-                "belongs to the model"
+                f"only {model.num_embedded} (0 to {model.num_embedded - 1}); take such texts out, or use the tokenizer "
+                "that belongs to the model"
             )
