@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 from test_causal_apart import _load, _recipe
 from tiny_language import MIXED
 from tiny_lm import VOCABULARY, save_lm
@@ -39,37 +40,28 @@ SIZES: dict[str, Any] = {
 
 
 def _gemma3(*, sees: bool, **text: Any) -> Any:
-    import transformers as hf
-
-    inner = hf.Gemma3TextConfig(**SIZES, head_dim=8, query_pre_attn_scalar=8, sliding_window=4, **text)
+    inner = transformers.Gemma3TextConfig(**SIZES, head_dim=8, query_pre_attn_scalar=8, sliding_window=4, **text)
     if not sees:
         return inner
     vision = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
     vision |= {"image_size": 28, "patch_size": 14, "model_type": "siglip_vision_model"}
     ids = {"image_token_index": 500, "boi_token_index": 501, "eoi_token_index": 502}
-    return hf.Gemma3Config(text_config=inner.to_dict(), vision_config=vision, mm_tokens_per_image=4, **ids)
+    return transformers.Gemma3Config(text_config=inner.to_dict(), vision_config=vision, mm_tokens_per_image=4, **ids)
 
 
-def _phi3(**rotary: Any) -> Any:
-    import transformers as hf
-
-    return hf.Phi3Config(**SIZES, original_max_position_embeddings=16, rope_parameters={"rope_theta": 1e4, **rotary})
-
-
-LONGROPE = {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
+def _phi3(original: int) -> Any:
+    rotary = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
+    rotary |= {"original_max_position_embeddings": original}
+    return transformers.Phi3Config(**SIZES, original_max_position_embeddings=original, rope_parameters=rotary)
 
 
 def _phimoe() -> Any:
-    import transformers as hf
-
     noise = {"input_jitter_noise": 0.1, "router_jitter_noise": 0.01}
-    return hf.PhimoeConfig(**SIZES, num_local_experts=4, num_experts_per_tok=2, **noise)
+    return transformers.PhimoeConfig(**SIZES, num_local_experts=4, num_experts_per_tok=2, **noise)
 
 
 def _gpt2() -> Any:
-    import transformers as hf
-
-    return hf.GPT2Config(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=64)
+    return transformers.GPT2Config(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=64)
 
 
 def _scores(model: CausalLm, batch_tokens: int = 512) -> np.ndarray:
@@ -115,7 +107,7 @@ def test_dropout_is_off_wherever_it_hides_and_only_what_reads_texts_is_trained(t
 
 @pytest.mark.parametrize("batch_tokens", [16, 64, 4096])
 def test_positions_that_look_at_the_batch_score_every_pair_as_alone(tmp_path: Path, batch_tokens: int) -> None:
-    model = _load(tmp_path / "m", _phi3(**LONGROPE, original_max_position_embeddings=16))
+    model = _load(tmp_path / "m", _phi3(16))
     lengths = np.diff(MIXED.starts) - 1
     assert model.switch == 16
     assert (lengths <= 16).any()
@@ -125,8 +117,9 @@ def test_positions_that_look_at_the_batch_score_every_pair_as_alone(tmp_path: Pa
 
 
 def test_texts_on_both_sides_of_the_switch_are_not_trained_on_together(tmp_path: Path) -> None:
-    model = _load(tmp_path / "m", _phi3(**LONGROPE, original_max_position_embeddings=16))
-    with pytest.raises(FoundationError, match=r"1 of 2 training sequences are longer than 16 tokens.*length: 16"):
+    model = _load(tmp_path / "m", _phi3(32))
+    _prepared(model, tmp_path, ("a dog", "a cat")).learner(_recipe())
+    with pytest.raises(FoundationError, match=r"1 of 2 training sequences are longer than 32 tokens.*length: 32"):
         _prepared(model, tmp_path, ("a dog", "a " * 20)).learner(_recipe())
     prompts = [np.zeros(length, dtype=np.int32) for length in (20, 18, 10, 5, 4)]
     found = _portions(prompts, [4] * 5, batch_tokens=999, cache_tokens=999, max_length=64, switch=16)
@@ -136,9 +129,9 @@ def test_texts_on_both_sides_of_the_switch_are_not_trained_on_together(tmp_path:
 
 
 def test_positions_scaled_by_what_was_asked_before_are_refused(tmp_path: Path) -> None:
-    rotary = {"rope_type": "dynamic", "factor": 2.0, "original_max_position_embeddings": 16}
-    with pytest.raises(FoundationError, match=r"scored_length: 16"):
-        _load(tmp_path / "m", _phi3(**rotary))
+    rotary = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0, "original_max_position_embeddings": 16}
+    with pytest.raises(FoundationError, match=r"\(dynamic\) are scaled anew.*scored_length: 16"):
+        _load(tmp_path / "m", transformers.LlamaConfig(**SIZES, rope_parameters=rotary))
 
 
 @pytest.mark.parametrize("config", [_phimoe, _gpt2, lambda: _gemma3(sees=True, attention_dropout=0.3)])
@@ -162,12 +155,16 @@ def test_equal_trainings_give_equal_weights_whatever_was_drawn_before(
 
 
 def test_only_texts_with_tokens_beyond_the_embedding_are_refused(tmp_path: Path) -> None:
-    folder = save_lm(tmp_path / "m", "llama")
+    known = len(
+        load_causal_lm(CausalLmFoundation(kind="causal_lm", model=str(save_lm(tmp_path, "opt"))), CPU).tokenizer
+    )
+    folder = tmp_path / "m"
+    _load(folder, transformers.LlamaConfig(**SIZES | {"vocab_size": known}))
     tokens = json.loads((folder / "tokenizer.json").read_text())
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-    tokens["added_tokens"].append({"id": VOCABULARY, "content": "<PRE>", "special": True, **flags})
+    tokens["added_tokens"].append({"id": known, "content": "<PRE>", "special": True, **flags})
     (folder / "tokenizer.json").write_text(json.dumps(tokens))
     model = load_causal_lm(CausalLmFoundation(kind="causal_lm", model=str(folder)), CPU)
     _prepared(model, tmp_path).learner(_recipe())
-    with pytest.raises(TaskError, match=r"use token 512, '<PRE>', and the model embeds only 512"):
+    with pytest.raises(TaskError, match=rf"use token {known}, '<PRE>', and the model embeds only {known}"):
         _prepared(model, tmp_path, ("a dog", "a <PRE> dog")).learner(_recipe())
