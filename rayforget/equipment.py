@@ -1,14 +1,16 @@
 """What one worker keeps warm from trial to trial: theta_0, the decoded data, theta_0's scores, the open record."""
 
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from rayforget.determinism import ask_cublas, deterministic
 from rayforget.distributed import on_rank_0, reason_of_any_rank
-from rayforget.errors import RecordError, SpaceError
+from rayforget.errors import ExtensionError, RecordError, SpaceError
 from rayforget.evaluate.finite import require_finite
 from rayforget.foundations.prepare import prepare_foundation
 from rayforget.foundations.protocol import Foundation
@@ -19,10 +21,11 @@ from rayforget.record.cache_folder import cache_folder
 from rayforget.record.fence import Fence
 from rayforget.record.provenance import code_version, provenance
 from rayforget.record.scores_cache import ScoresCache, ScoresKey
+from rayforget.record.space_of import lacking_here
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.record.tensors_cache import TensorsCache
-from rayforget.space.curve_paths import curve_paths
+from rayforget.space.curve_paths import CurvePaths, curve_paths
 from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Space
 from rayforget.space.parts import Resources
@@ -58,9 +61,7 @@ class Equipment:
     @classmethod
     def open(cls, spec: EquipmentSpec, *, local_rank: int = 0, share: Share = keep_own) -> "Equipment":
         """Loads the foundation and the data on this rank's device; `share` decides where theta_0 lies."""
-        methods_of(spec.space)  # imports other packages' extensions: a node that lacks one says so now
-        task_roles(spec.space)
-        paths = curve_paths(spec.space.curve.paths)
+        paths = _load_extensions(spec.space)
         device = device_of(spec.space.resources, local_rank)
         storage = Store.open(spec.space.storage.path).waiting(spec.space.storage.retry_s)
         sweep = Sweep.open(storage, spec.sweep_name)
@@ -168,6 +169,19 @@ class Equipment:
             theta_1_hash=self.foundation.theta_0_hash,
             facts=self.foundation.scorer(None).facts("val"),
         )
+
+
+def _load_extensions(space: Space) -> CurvePaths:
+    """Imports what other packages bring, and gives the paths; raises SpaceError if this node lacks one of them."""
+    try:
+        methods_of(space)
+        task_roles(space)
+        return curve_paths(space.curve.paths)
+    except (ValidationError, ExtensionError) as error:
+        lacking = lacking_here(error) if isinstance(error, ValidationError) else str(error)
+        if lacking is None:
+            raise
+        raise SpaceError(f"node {platform.node()} lacks what the space names: {lacking}") from None
 
 
 def device_of(resources: Resources, local_rank: int) -> torch.device:

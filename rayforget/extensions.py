@@ -76,8 +76,9 @@ class Registry(Generic[T]):
             value: T = point.load()
         except Exception as error:  # third-party code may raise anything
             reason = " ".join(f"{type(error).__name__}: {error}".split())
+            whose = f" of package {package}" if package else ""
             raise ExtensionError(
-                f"{self.noun} {point.name!r} of package {package} cannot be imported ({reason}); mend or uninstall it"
+                f"{self.noun} {point.name!r}{whose} cannot be imported ({reason}); mend or uninstall it"
             ) from error
         _used.setdefault(self.group, {})[point.name] = f"{package} {version or ''}".strip()
         return Extension(value=value, package=package, version=version)

@@ -29,14 +29,8 @@ def space_of(sweep: Sweep) -> Space:
     try:
         space = Space.model_validate_json(sweep.space_json())
     except ValidationError as error:
-        for details in error.errors():
-            if details["type"] == "union_tag_invalid":  # a name that was known where the sweep was started
-                raise RecordError(
-                    f"sweep {sweep.info.name} cannot be used here: {_first(details)}; a package that brings it must be "
-                    "installed"
-                ) from None
-            if details["loc"][:2] == ("curve", "paths") or details["loc"][-1:] == ("metric",):  # likewise
-                raise RecordError(f"sweep {sweep.info.name} cannot be used here: {details['msg']}") from None
+        if lacking := lacking_here(error):
+            raise RecordError(f"sweep {sweep.info.name} cannot be used here: {lacking}") from None
         raise RecordError(
             f"{sweep.store}/space.json is damaged, or of another version of rayforget ({_first(error.errors()[0])}); "
             "restore it from a copy, or use the version that wrote it"
@@ -44,6 +38,16 @@ def space_of(sweep: Sweep) -> Space:
     methods, tasks = _recorded_order(sweep)
     ordered = {"methods": _in_order(space.methods, methods), "tasks": _in_order(space.tasks, tasks)}
     return with_trainings(space.model_copy(update=ordered), max([space.search.trainings, *sweep.budgets()]))
+
+
+def lacking_here(error: ValidationError) -> str | None:
+    """The extension that a space names, that was known where its sweep was started, and that is not installed here."""
+    for details in error.errors():
+        if details["type"] == "union_tag_invalid":
+            return f"{_first(details)}; a package that brings it must be installed"
+        if details["loc"][:2] == ("curve", "paths") or details["loc"][-1:] == ("metric",):
+            return details["msg"]
+    return None
 
 
 def with_trainings(space: Space, trainings: int) -> Space:

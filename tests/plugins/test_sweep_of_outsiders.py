@@ -70,8 +70,15 @@ def test_they_are_trained_with_scored_and_shown_and_the_record_names_their_packa
 
 def test_a_node_that_lacks_one_says_so_in_one_line(folder: Path) -> None:
     module = folder / "site" / "rayforget_huber.py"
-    gone = "import shutil\nfrom pathlib import Path\n\nshutil.rmtree(Path(__file__).parent)\n"
+    gone = (
+        "import shutil\nfrom pathlib import Path\n\nPath(__file__).unlink()\n"
+        "for metadata in Path(__file__).parent.glob('rayforget_huber*.dist-info'):\n    shutil.rmtree(metadata)\n"
+    )
     module.write_text(f"{module.read_text()}\n\n{gone}")  # the driver has read it; the workers come too late
     done = rayforget(folder, "sweep", "space.yaml", "--name", "one")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "huber" in done.stdout
+    said = " ".join(done.stdout.split())
+    assert "halted: 0000-plain: a worker could not be set up: SpaceError: node " in said
+    assert "lacks what the space names: penalties.0: Input tag 'huber' found using 'kind' does not match any" in said
+    assert said.count("huber") == 1
+    assert "Traceback" not in said + done.stderr

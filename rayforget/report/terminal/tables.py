@@ -76,21 +76,24 @@ def _baselines_table(summary: Summary) -> Table:
 def _points_table(summary: Summary) -> Table:
     """The frontier from the most general point to the most special one; the picked point is marked."""
     picked = pick_point(summary)
+    points = [summary.points[i] for i in summary.frontier]
+    trials_name_it = all(point.trial.endswith(point.method) for point in points)
     table = _table()
     table.add_column("  trial", no_wrap=True)
-    table.add_column("method", no_wrap=True)
-    table.add_column("training\ndone", justify="right")
-    table.add_column("α", justify="right")
+    if not trials_name_it:
+        table.add_column("method", no_wrap=True)
+    table.add_column("\ntrained", justify="right", no_wrap=True)
+    table.add_column("\nα", justify="right", no_wrap=True)
     if summary.paths:
-        table.add_column("path", overflow="fold")
+        table.padding = (0, 1, 0, 0)
+        table.add_column("\npath", overflow="fold")
     _add_measure_columns(table)
-    for i in summary.frontier:
-        point = summary.points[i]
+    for i, point in zip(summary.frontier, points, strict=True):
         marked = picked is not None and picked.index == i
         _add_row(
             table,
             (PICKED if marked else "  ") + point.trial,
-            name_method(point.method),
+            *([] if trials_name_it else [name_method(point.method)]),
             f"{percent(point.fraction, 0)} %",
             f"{point.alpha:g}",
             *([point.path] if summary.paths else []),
