@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -182,11 +182,11 @@ def _stay_linear(module: nn.Module) -> None:
     """Lets adapted layers pass for the nn.Linear that they replace, in models that ask for the type first."""
     for part in module.modules():
         if hasattr(part, "lora_A") and isinstance(getattr(part, "base_layer", None), nn.Linear):
-            part.__class__ = _linear_too(type(part))
+            part.__class__ = _linear_too(cast(Any, type(part)))
 
 
 @cache
-def _linear_too(adapted: type[nn.Module]) -> type[nn.Module]:
+def _linear_too(adapted: Any) -> Any:
     return adapted if issubclass(adapted, nn.Linear) else type(adapted.__name__, (adapted, nn.Linear), {})
 
 

@@ -98,9 +98,9 @@ def _attempt(
                 lm, found = AutoModelForCausalLM.from_pretrained(source.name, **given, **common, **options)
                 return lm, found
             with torch.device("meta"):
-                built = AutoModelForCausalLM.from_config(config, trust_remote_code=source.trust_remote_code)  # type: ignore[no-untyped-call]
+                built: Any = AutoModelForCausalLM.from_config(config, trust_remote_code=source.trust_remote_code)  # type: ignore[no-untyped-call]
             given |= {"config": built.config, "state_dict": pickled_tensors(source.state_file)}
-            lm, found = type(built).from_pretrained(None, **given, **options)
+            lm, found = built.__class__.from_pretrained(None, **given, **options)
             return lm, found
         except ValueError as error:
             if attention == _ATTENTION[-1] or "scaled_dot_product_attention" not in str(error):
@@ -112,7 +112,7 @@ def _attempt(
 def _merged(lm: nn.Module, source: CausalSource) -> nn.Module:
     from peft import PeftModel
 
-    merged: nn.Module = PeftModel.from_pretrained(lm, source.adapter).merge_and_unload()  # type: ignore[arg-type,operator]
+    merged: nn.Module = PeftModel.from_pretrained(lm, source.adapter).merge_and_unload()  # type: ignore[arg-type]
     logger.warning("%s is an adapter: theta_0 is its base %s with the adapter merged", source.adapter, source.name)
     return merged
 

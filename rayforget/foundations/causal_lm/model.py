@@ -180,8 +180,14 @@ def _few_features(head: CausalHead) -> Tensor:
 def _check_head(head: CausalHead, name: str) -> None:
     """Checks that logits made in two steps are the model's own."""
     tokens = torch.arange(4)[None]
-    own: Tensor = head.lm(input_ids=tokens).logits[0]
-    made: Tensor = head(features=head(tokens=tokens, positions=tokens))
+    try:
+        own: Tensor = head.lm(input_ids=tokens).logits[0]
+        made: Tensor = head(features=head(tokens=tokens, positions=tokens))
+    except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
+        raise FoundationError(
+            f"{name} ({type(head.lm).__name__}) does not answer as transformers' causal language models do "
+            f"({type(error).__name__}: {error}); use another foundation"
+        ) from error
     if own.shape != made.shape or not torch.allclose(own, made, atol=1e-4, rtol=1e-4):
         raise FoundationError(
             f"{name} ({type(head.lm).__name__}) does more to its last hidden state than one linear layer; such models "

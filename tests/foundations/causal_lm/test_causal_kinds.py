@@ -154,6 +154,12 @@ def test_equal_trainings_give_equal_weights_whatever_was_drawn_before(
     assert model.theta_0_hash not in hashes
 
 
+def test_a_model_whose_decoder_has_another_name_answers_as_its_own(tmp_path: Path) -> None:
+    sizes = SIZES | {"intermediate_size_mlp": 48, "num_local_experts": 2, "head_dim": 8}
+    model = _load(tmp_path / "m", transformers.Llama4TextConfig(**sizes))
+    np.testing.assert_allclose(_scores(model), [_alone(model, n) for n in range(len(MIXED.continuations))], atol=1e-3)
+
+
 def test_only_texts_with_tokens_beyond_the_embedding_are_refused(tmp_path: Path) -> None:
     known = len(
         load_causal_lm(CausalLmFoundation(kind="causal_lm", model=str(save_lm(tmp_path, "opt"))), CPU).tokenizer
