@@ -95,7 +95,8 @@ def _attempt(
         }
         try:
             if source.state_file is None:
-                lm, found = AutoModelForCausalLM.from_pretrained(source.name, **given, **common, **options)
+                known: Any = AutoModelForCausalLM
+                lm, found = known.from_pretrained(source.name, **given, **common, **options)
                 return lm, found
             with torch.device("meta"):
                 built: Any = AutoModelForCausalLM.from_config(config, trust_remote_code=source.trust_remote_code)  # type: ignore[no-untyped-call]
