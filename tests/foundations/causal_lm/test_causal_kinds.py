@@ -160,6 +160,11 @@ def test_a_model_whose_decoder_has_another_name_answers_as_its_own(tmp_path: Pat
     np.testing.assert_allclose(_scores(model), [_alone(model, n) for n in range(len(MIXED.continuations))], atol=1e-3)
 
 
+def test_a_model_without_fused_attention_scores_as_its_own(tmp_path: Path) -> None:
+    model = _load(tmp_path / "m", transformers.BloomConfig(vocab_size=VOCABULARY, hidden_size=32, n_layer=2, n_head=4))
+    np.testing.assert_allclose(_scores(model), [_alone(model, n) for n in range(len(MIXED.continuations))], atol=1e-3)
+
+
 def test_only_texts_with_tokens_beyond_the_embedding_are_refused(tmp_path: Path) -> None:
     known = len(
         load_causal_lm(CausalLmFoundation(kind="causal_lm", model=str(save_lm(tmp_path, "opt"))), CPU).tokenizer
