@@ -4,9 +4,11 @@ Otherwise some GPU kernels add in an order that changes from run to run.
 """
 
 import os
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 from rayforget.errors import TrainingError
@@ -55,3 +57,10 @@ def _operation(message: str) -> str:
     """`put_ does not have a deterministic implementation, ...` -> `put_`; recognises errors about cuBLAS too."""
     name, found, _ = message.partition(" does not have a deterministic implementation")
     return name.strip() if found else "a matrix product of cuBLAS" if "CuBLAS" in message else "an operation"
+
+
+def seed_global_generators(seed: int) -> None:
+    """Seeds the generators that a model's own code may draw from (torch's on all devices, NumPy's, Python's)."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)

@@ -164,7 +164,7 @@ def _probe_methods(
                 in_time = timed and time.perf_counter() - started < _LIMIT_S
                 try:
                     with deterministic(resources.deterministic):
-                        known[kind] = _probe_recipe(recipe, resources, samples, device, timed=in_time)
+                        known[kind] = _probe_recipe(recipe, resources, samples, device, runs=timed, timed=in_time)
                 except (FoundationError, TrainingError) as error:
                     raise SpaceError(f"{_place(loaded, counted)}: methods.{counted.method.name}: {error}") from None
             of_method.append(known[kind])
@@ -173,7 +173,7 @@ def _probe_methods(
 
 
 def _probe_recipe(
-    recipe: Recipe, resources: "Resources", samples: Samples, device: torch.device, *, timed: bool
+    recipe: Recipe, resources: "Resources", samples: Samples, device: torch.device, *, runs: bool, timed: bool
 ) -> RecipeProbe:
     local_batch = max(1, -(-recipe.batch_size // resources.workers_per_slot))
     batch = min(BATCH, local_batch)
@@ -182,8 +182,9 @@ def _probe_recipe(
     trainer = Trainer(samples.many.learner(few), few, seed=0, sources=sources)
     module = trainer.learner.module
     step_s = model_s = item_s = None
+    if timed or (runs and _has_lora(recipe)):
+        trainer.take_step()  # also shows whether every adapter takes part
     if timed:
-        trainer.take_step()
         step_s = min(_seconds(trainer.take_step) for _ in range(_STEPS)) * local_batch / batch
         theta_1 = changed_tensors(samples.many.initial(recipe), trainer.theta_1())
         model_s, item_s = _time_scores(recipe, theta_1, samples, device)

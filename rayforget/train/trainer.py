@@ -9,12 +9,13 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from rayforget.determinism import seed_global_generators
 from rayforget.distributed import all_reduce_sum, is_distributed, rank, world_size
-from rayforget.errors import TrainingError
+from rayforget.errors import FoundationError, TrainingError
 from rayforget.foundations.protocol import Batch, Learner
 from rayforget.space.recipe import Recipe
 from rayforget.space.seeds import derive_seed
-from rayforget.train.lora import attach_lora, lora_factors, merged_weights
+from rayforget.train.lora import attach_lora, lora_factors, merged_weights, refuse_without_gradient
 from rayforget.train.optimiser import adamw, clip_gradients, set_learning_rate
 from rayforget.train.penalties.hooks import Hooks, Penalty, Sources, Training
 from rayforget.train.pieces import loss_in_pieces, piece_size
@@ -85,7 +86,7 @@ class Trainer:
             self.step, total_steps=self.total_steps, warmup_fraction=self.recipe.warmup_fraction
         )
         set_learning_rate(self._optimiser, learning_rate)
-        loss = self._accumulate_gradients(self._micro_batches())
+        loss = self._first_gradients() if self.step == 0 and self._factors else self._gradients()
         self._scaler.unscale_(self._optimiser)
         with torch.no_grad():
             for hooks in self._hooks.values():
@@ -104,6 +105,21 @@ class Trainer:
                     hooks.after_step(learning_rate)
         self.step += 1
 
+    def _gradients(self) -> Tensor:
+        return self._accumulate_gradients(self._micro_batches())
+
+    def _first_gradients(self) -> Tensor:
+        """The first step of adapters, which some models cannot run with, or do not use."""
+        try:
+            loss = self._gradients()
+        except (AttributeError, NotImplementedError, TypeError) as error:
+            raise FoundationError(
+                f"adapter: the model cannot run with adapters in these layers ({type(error).__name__}: {error}); leave "
+                "those out of adapter.targets that it does not simply call, or write adapter: {kind: full}"
+            ) from error
+        refuse_without_gradient(self._factors, self.device)
+        return loss
+
     def _micro_batches(self) -> list[Batch]:
         indices = step_indices(
             self.step,
@@ -113,8 +129,7 @@ class Trainer:
         )
         mine = torch.from_numpy(indices[rank() :: world_size()])
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "augment", str(self.step), str(rank())))
-        if self.recipe.adapter.kind == "lora" and self.recipe.adapter.dropout > 0:
-            torch.manual_seed(derive_seed(self.seed, "dropout", str(self.step), str(rank())))
+        seed_global_generators(derive_seed(self.seed, "dropout", str(self.step), str(rank())))
         return [self.learner.batch(part, generator) for part in mine.chunk(self.recipe.accumulation)]
 
     def _accumulate_gradients(self, batches: list[Batch]) -> Tensor:
@@ -129,7 +144,8 @@ class Trainer:
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         for position, batch in enumerate(batches):
             loss = self._loss_of(batch, last=position == len(batches) - 1)
-            self._scaler.scale(loss * factor).backward()  # type: ignore[no-untyped-call]
+            if loss.requires_grad:  # else no adapter has any part in it
+                self._scaler.scale(loss * factor).backward()  # type: ignore[no-untyped-call]
             loss_sum += loss.detach()
         return all_reduce_sum(loss_sum) / num_targets
 

@@ -18,6 +18,7 @@ from rayforget.errors import FoundationError
 from rayforget.foundations.causal_lm.head import CausalHead
 from rayforget.foundations.causal_lm.learner import on_device, own_names
 from rayforget.foundations.causal_lm.model import CausalLm
+from rayforget.foundations.causal_lm.rotary import refuse_both_sides
 from rayforget.foundations.causal_lm.rows import Rows
 from rayforget.foundations.protocol import Batch
 from rayforget.tasks.text.types import Pairs, TaskRequests
@@ -44,6 +45,8 @@ class AnswerLearner:
         self.num_items: int = requests.num_items
         self.facts: Mapping[str, Any] = {}
         self._model, self._pairs, self._right = model, requests.pairs, requests.right_pairs()
+        asked = [pair for first, last in self._right for pair in range(first, last)]
+        refuse_both_sides(np.diff(self._pairs.starts)[asked] - 1, model.switch)
 
     @property
     def output(self) -> nn.Module:

@@ -7,7 +7,7 @@ row. Such models answer wrongly without an error, so every model is compared.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 _WINDOWS = ("sliding_window", "attention_chunk_size", "window_size", "local_attention_window", "attention_window_size")
 """Configuration keys of the span that a layer looks back over, which is too long to show in a few tokens."""
+_OTHER_SENSES = ("vision", "audio", "image", "video")
+"""Beginnings of the keys of configurations that do not concern text."""
 _FEW = (5, 4)
 """Lengths of the sequences tried, in tokens."""
 _TOLERANCE = 3e-5
@@ -45,11 +47,20 @@ def keeps_apart(head: CausalHead, config: Mapping[str, Any], *, longest: int) ->
 
 
 def _window(config: Mapping[str, Any], longest: int) -> str | None:
-    for name in _WINDOWS:
-        span = config.get(name) if name != "sliding_window" or config.get("use_sliding_window", True) else None
-        if isinstance(span, int) and span < longest:
+    for name, span, owner in _spans(config):
+        used = name != "sliding_window" or owner.get("use_sliding_window", True)
+        if used and span < longest:
             return f"{name} is {span}, shorter than a sequence of {longest} tokens"
     return None
+
+
+def _spans(config: Mapping[str, Any]) -> Iterator[tuple[str, int, Mapping[str, Any]]]:
+    """(key, tokens, where it stands), in configurations within the configuration too, except those of other senses."""
+    for name, value in config.items():
+        if name in _WINDOWS and isinstance(value, int):
+            yield name, value, config
+        elif isinstance(value, Mapping) and not name.startswith(_OTHER_SENSES):
+            yield from _spans(value)
 
 
 @torch.no_grad()

@@ -10,11 +10,12 @@ from rayforget.space.text import Sequences
 
 
 class CausalLmFoundation(FoundationConfig):
-    """A causal language model of transformers (`AutoModelForCausalLM`), in safetensors."""
+    """A causal language model of transformers (`AutoModelForCausalLM`), in safetensors or pickled."""
 
     kind: Literal["causal_lm"]
     model: FolderOrHubName
-    """Local folder, name on the hub (`facebook/galactica-1.3b`), or `builtin` for the tiny one."""
+    """Local folder (a peft adapter's is merged into its base), name on the hub (`facebook/galactica-1.3b`), or
+    `builtin` for the tiny one."""
     revision: str | None = None
     """Commit of a hub model; null takes the newest, and the record names the commit used."""
     trust_remote_code: bool = False

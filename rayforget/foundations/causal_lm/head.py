@@ -48,6 +48,8 @@ class CausalHead(nn.Module):
         if features is not None:
             return self.output(features)  # type: ignore[no-any-return]
         base: Any = self.lm.base_model
+        if base is self.lm:  # its prefix names no part of it (Llama 4)
+            base = getattr(self.lm, "model", base)
         hidden: Tensor = base(
             input_ids=tokens, position_ids=positions, attention_mask=mask, use_cache=False
         ).last_hidden_state

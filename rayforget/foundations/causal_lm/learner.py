@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Generator, Tensor, nn
@@ -10,6 +11,7 @@ from torch import Generator, Tensor, nn
 from rayforget.errors import FoundationError
 from rayforget.foundations.causal_lm.head import CausalHead
 from rayforget.foundations.causal_lm.model import PREFIX, CausalLm
+from rayforget.foundations.causal_lm.rotary import refuse_both_sides
 from rayforget.foundations.causal_lm.rows import Rows, training_rows
 from rayforget.foundations.protocol import Batch
 from rayforget.tasks.text.types import TrainingSet, broken_rows
@@ -27,6 +29,7 @@ class CausalLearner:
             train: the training sequences.
             packing: whether to put several sequences into a row if they fit.
         """
+        refuse_both_sides(np.diff(train.starts), model.switch)
         self.module: CausalHead = module
         self.device: torch.device = model.device
         self.num_items: int = len(train.first_targets)

@@ -1,7 +1,7 @@
 """A space's causal language model -> the loaded model: theta_0, its tokenizer, and its module."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,12 @@ from rayforget.errors import FoundationError
 from rayforget.foundations.causal_lm.apart import keeps_apart
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.head import CausalHead
-from rayforget.foundations.causal_lm.source import CONVERSION, CausalSource, causal_source
+from rayforget.foundations.causal_lm.loading import load_model
+from rayforget.foundations.causal_lm.rotary import rotary_switch
+from rayforget.foundations.causal_lm.source import causal_source
+from rayforget.foundations.finite import refuse_non_finite
 from rayforget.foundations.protocol import State
+from rayforget.foundations.randomness import still
 from rayforget.foundations.sharing import Share, keep_own, point_at
 from rayforget.interpolate.hashing import state_hash
 
@@ -45,8 +49,15 @@ class CausalLm:
     """Stands before a continuation without context."""
     config: Mapping[str, Any]
     """The contents of config.json in an exported folder."""
+    switch: int | None = None
+    """Longest sequence, in tokens, with the original rotary positions; only sequences on one side share a batch."""
     keeps_apart: bool
     """Whether sequences side by side in a row answer as they do alone; if not, nothing is packed or shared."""
+
+    @property
+    def num_embedded(self) -> int:
+        """Tokens that the model embeds; a tokenizer may know more, and a text that uses them cannot be read."""
+        return int(self.head.lm.get_input_embeddings().num_embeddings)  # type: ignore[operator]
 
     def weights(self, theta: State) -> dict[str, Tensor]:
         """The tensors of `theta` on the device, as `torch.func.functional_call(self.head, ...)` takes them.
@@ -74,27 +85,27 @@ def load_causal_lm(spec: CausalLmFoundation, device: torch.device, share: Share 
             a layer over the last hidden state.
     """
     source = causal_source(spec)
-    lm, tokenizer = _load(source)
+    lm, tokenizer = load_model(source)
     lm.eval()
     loaded = _state_of(lm)
+    refuse_non_finite(loaded, source.adapter or source.name)
     theta_0_hash = state_hash(loaded)
     theta_0 = share(theta_0_hash, loaded)
     if device.type == "cpu":
         point_at(lm, theta_0)
+    text = lm.config.get_text_config(decoder=True)  # type: ignore[operator, union-attr]  # one within, if it sees images too
     train_length, max_length = (
-        _length(lm.config, name, getattr(spec.sequences, name)) for name in ("length", "scored_length")
+        _length(text, name, getattr(spec.sequences, name)) for name in ("length", "scored_length")
     )
-    eos, pad, prefix = _special_tokens(tokenizer, lm.config)
     embedded = int(lm.get_input_embeddings().num_embeddings)  # type: ignore[operator]
-    if (largest := max([len(tokenizer) - 1, eos, pad, prefix])) >= embedded:
-        raise FoundationError(
-            f"{source.name}: the tokenizer has token {largest}, the model embeds {embedded}; "
-            "model and tokenizer must belong together"
-        )
+    eos, pad, prefix = _special_tokens(tokenizer, text, embedded)
     head = CausalHead(lm)
     _check_head(head, source.name)
+    still(lm, lambda: _few_features(head))
     config = json.loads(lm.config.to_json_string())  # type: ignore[operator, union-attr]
-    apart = keeps_apart(head, config, longest=max(train_length, max_length))
+    longest = max(train_length, max_length)
+    switch = rotary_switch(config, longest=longest, name=source.name)
+    apart = keeps_apart(head, config, longest=longest)
     head.to(device)
     return CausalLm(
         head=head,
@@ -109,51 +120,8 @@ def load_causal_lm(spec: CausalLmFoundation, device: torch.device, share: Share 
         prefix_token=prefix,
         config=config,
         keeps_apart=apart,
+        switch=switch,
     )
-
-
-def _load(source: CausalSource) -> tuple[nn.Module, Any]:
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-
-    common: dict[str, Any] = {"trust_remote_code": source.trust_remote_code, "local_files_only": source.is_folder}
-    if source.revision is not None:
-        common["revision"] = source.revision
-    try:
-        config = AutoConfig.from_pretrained(source.name, **common)
-        for name in _dropouts(config):
-            setattr(config, name, 0.0)
-        tokenizer = AutoTokenizer.from_pretrained(source.name, **common)
-        lm: nn.Module = AutoModelForCausalLM.from_pretrained(
-            source.name,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            attn_implementation="sdpa",
-            **common,
-        )
-    except Exception as error:
-        raise FoundationError(
-            f"transformers cannot load {source.name}: {str(error)[:500]}; {_advice(source, error)}"
-        ) from error
-    return lm, tokenizer
-
-
-def _dropouts(config: Any) -> Iterator[str]:
-    for name, value in config.to_dict().items():
-        if isinstance(value, float) and ("dropout" in name or "pdrop" in name or name == "layerdrop"):
-            yield name
-
-
-def _advice(source: CausalSource, error: Exception) -> str:
-    text = str(error)
-    if "safetensors" in text:
-        conversion = CONVERSION.format(name=source.name)
-        return f"only safetensors are loaded, since a pickle runs whatever code it brings: {conversion}"
-    if "trust_remote_code" in text:
-        return "the model brings code of its own: read it, then set foundation.trust_remote_code: true"
-    if source.is_folder:
-        return "config.json, tokenizer.json and the weights of the folder must belong together"
-    return "check the name on huggingface.co and the network, or download it and give its folder"
 
 
 def _state_of(lm: nn.Module) -> dict[str, Tensor]:
@@ -165,7 +133,7 @@ def _state_of(lm: nn.Module) -> dict[str, Tensor]:
 
 
 def _length(config: Any, name: str, asked: int | None) -> int:
-    names = ("n_positions", "max_position_embeddings", "n_ctx")
+    names = ("n_positions", "max_position_embeddings", "n_ctx", "max_seq_len")
     positions = next((value for name in names if isinstance(value := getattr(config, name, None), int)), None)
     if asked is None:
         return positions or 2048
@@ -176,31 +144,50 @@ def _length(config: Any, name: str, asked: int | None) -> int:
     return asked
 
 
-def _special_tokens(tokenizer: Any, config: Any) -> tuple[int, int, int]:
-    """(eos, pad, prefix): the tokenizer's own, else the configuration's, where Galactica has them."""
+def _special_tokens(tokenizer: Any, config: Any, embedded: int) -> tuple[int, int, int]:
+    """(eos, pad, prefix): the tokenizer's own, else the configuration's, where Galactica has them.
+
+    A number that the model does not embed (-1 among them) names no token.
+    """
 
     def first(*names: str) -> int | None:
         for owner in (tokenizer, config):
             for name in names:
                 value = getattr(owner, name, None)
-                value = value[0] if isinstance(value, list) else value
-                if isinstance(value, int):
+                value = value[0] if isinstance(value, list) and value else value
+                if isinstance(value, int) and 0 <= value < embedded:
                     return value
         return None
 
     eos = first("eos_token_id")
     if eos is None:
-        raise FoundationError("neither tokenizer nor config.json names an end token; add eos_token_id to config.json")
+        raise FoundationError(
+            f"neither tokenizer nor config.json names an end token among the {embedded} that the model embeds; add "
+            "eos_token_id to config.json"
+        )
     pad, prefix = first("pad_token_id"), first("bos_token_id", "eos_token_id")
     return eos, eos if pad is None else pad, eos if prefix is None else prefix
+
+
+@torch.no_grad()
+def _few_features(head: CausalHead) -> Tensor:
+    """Features of a few tokens, which every layer takes part in."""
+    tokens = torch.arange(8)[None] % head.lm.get_input_embeddings().num_embeddings  # type: ignore[operator]
+    return head(tokens=tokens, positions=torch.arange(8)[None])  # type: ignore[no-any-return]
 
 
 @torch.no_grad()
 def _check_head(head: CausalHead, name: str) -> None:
     """Checks that logits made in two steps are the model's own."""
     tokens = torch.arange(4)[None]
-    own: Tensor = head.lm(input_ids=tokens).logits[0]
-    made: Tensor = head(features=head(tokens=tokens, positions=tokens))
+    try:
+        own: Tensor = head.lm(input_ids=tokens).logits[0]
+        made: Tensor = head(features=head(tokens=tokens, positions=tokens))
+    except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
+        raise FoundationError(
+            f"{name} ({type(head.lm).__name__}) does not answer as transformers' causal language models do "
+            f"({type(error).__name__}: {error}); use another foundation"
+        ) from error
     if own.shape != made.shape or not torch.allclose(own, made, atol=1e-4, rtol=1e-4):
         raise FoundationError(
             f"{name} ({type(head.lm).__name__}) does more to its last hidden state than one linear layer; such models "

@@ -17,6 +17,7 @@ from rayforget.foundations.causal_lm.head import CausalHead
 from rayforget.foundations.causal_lm.layers import causal_layers
 from rayforget.foundations.causal_lm.learner import CausalLearner
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
+from rayforget.foundations.causal_lm.parts import refuse_unembedded, text_parts
 from rayforget.foundations.causal_lm.scoring.scorer import LanguageScorer
 from rayforget.foundations.causal_lm.shown import first_sequence
 from rayforget.foundations.protocol import State, TaskSplit
@@ -74,7 +75,7 @@ def with_tasks(
 
     def train(name: str | None) -> TrainingSet:
         learnt = tasks if name is None else {name: tasks[name]}
-        return training_set(
+        made = training_set(
             learnt,
             model.tokenizer,
             sequences,
@@ -83,11 +84,15 @@ def with_tasks(
             prefix_token=model.prefix_token,
             cache=cache,
         )
+        refuse_unembedded(model, [made.tokens], f"tasks.{name or ', '.join(tasks)}: the texts to learn")
+        return made
 
     def requests(task: ResolvedText, split: Split) -> TaskRequests:
-        return task_requests(
+        made = task_requests(
             task, split, model.tokenizer, max_length=model.max_length, prefix_token=model.prefix_token, cache=cache
         )
+        refuse_unembedded(model, [made.pairs.tokens, *made.generations.prompts], f"{task.splits[split].key}: the texts")
+        return made
 
     scored = {name: partial(requests, task) for name, task in tasks.items() if "val" in task.splits}
     return PreparedCausalLm(
@@ -162,7 +167,9 @@ class PreparedCausalLm:
         """
         whole = data is not None or not self._sharded
         lm = copy.deepcopy(self.model.head.lm) if whole else copy_on_cpu(self.model.head.lm)
-        lm.requires_grad_(True)
+        lm.requires_grad_(False)
+        for part in text_parts(lm):
+            part.requires_grad_(True)
         if recipe.gradient_checkpointing:
             try:
                 lm.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]

@@ -1,6 +1,6 @@
 """A space's language model -> the arguments for transformers; mistakes are found before anything loads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,11 +9,8 @@ from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.model_folder import read_config, refuse_empty
 from rayforget.space.paths import LOCAL_FOLDER, is_hub_name
 
-_PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth")
-CONVERSION = (
-    'convert it once, on a machine that you can lose: python -c "from transformers import AutoModelForCausalLM as M; '
-    "M.from_pretrained('{name}', use_safetensors=False).save_pretrained('FOLDER')\" (and save its tokenizer there too)"
-)
+_STATES = ("*.pt", "*.pth")
+_ADAPTER = "adapter_config.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,36 +22,75 @@ class CausalSource:
     revision: str | None
     trust_remote_code: bool
     is_folder: bool
+    tokenizer: str
+    """A folder, or a name on the hub; the adapter's folder if that has a tokenizer."""
+    adapter: str | None = None
+    """Folder of a peft adapter, to be merged into the model."""
+    pickled: bool = False
+    """Whether the folder's weights are transformers' `pytorch_model*.bin`."""
+    state_file: Path | None = None
+    """The folder's only weights, a file of `torch.save` that transformers does not know by its name."""
 
 
 def causal_source(spec: CausalLmFoundation) -> CausalSource:
     """Resolves `builtin` and checks a folder.
 
     Raises:
-        FoundationError: the folder is missing, has no config.json, or has weights that would run code when loaded.
+        FoundationError: the folder is missing, has no config.json or no weights, or a part of them is missing.
     """
     name = str(files("rayforget.builtin.language") / "weights") if spec.model == "builtin" else spec.model
     folder = Path(name)
     if folder.is_absolute():
-        _check_folder(folder)
-    elif name.startswith(LOCAL_FOLDER):
+        adapter = folder if (folder / _ADAPTER).is_file() and not _weights(folder) else None
+        if adapter is not None:
+            return _with_base(spec, adapter)
+        return _of_folder(spec, folder)
+    if name.startswith(LOCAL_FOLDER):
         raise FoundationError(
             f"foundation.model: found {name!r}, and {LOCAL_FOLDER} is for CLIP models; write the folder alone: "
             f"{name.removeprefix(LOCAL_FOLDER)}"
         )
-    elif not is_hub_name(name, owned=False):
+    if not is_hub_name(name, owned=False):
         raise FoundationError(
             f"foundation.model: found {name!r}, neither a folder nor a name on the hub; write a folder or OWNER/NAME"
         )
     return CausalSource(
-        name=name,
-        revision=spec.revision,
-        trust_remote_code=spec.trust_remote_code,
-        is_folder=folder.is_absolute(),
+        name=name, revision=spec.revision, trust_remote_code=spec.trust_remote_code, is_folder=False, tokenizer=name
     )
 
 
-def _check_folder(folder: Path) -> None:
+def _with_base(spec: CausalLmFoundation, adapter: Path) -> CausalSource:
+    """The base that a peft adapter names, on which it is merged."""
+    config = read_config(adapter / _ADAPTER)
+    base = config.get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise FoundationError(
+            f"{adapter} is a peft adapter, and its {_ADAPTER} names no base_model_name_or_path; add it"
+        )
+    if not any(adapter.glob("adapter_model.*")):
+        raise FoundationError(f"{adapter} has {_ADAPTER} but no adapter_model.safetensors; copy the adapter again")
+    place = Path(base) if Path(base).is_absolute() else adapter / base
+    if place.is_dir():
+        source = _of_folder(spec, place.resolve())
+    elif Path(base).is_absolute() or not is_hub_name(base, owned=False):
+        raise FoundationError(
+            f"{adapter} is a peft adapter of {base}, and there is no such folder; put the base model there, or write "
+            f"its folder or hub name into base_model_name_or_path of {_ADAPTER}"
+        )
+    else:
+        revision = config.get("revision")
+        source = CausalSource(
+            name=base,
+            revision=revision if isinstance(revision, str) else None,
+            trust_remote_code=spec.trust_remote_code,
+            is_folder=False,
+            tokenizer=base,
+        )
+    tokenizer = str(adapter) if (adapter / "tokenizer_config.json").is_file() else source.tokenizer
+    return replace(source, adapter=str(adapter), tokenizer=tokenizer)
+
+
+def _of_folder(spec: CausalLmFoundation, folder: Path) -> CausalSource:
     if not folder.is_dir():
         raise FoundationError(
             f"foundation.model: found {folder}, and there is no such folder; give the one that holds config.json"
@@ -65,14 +101,54 @@ def _check_folder(folder: Path) -> None:
             f"{folder} has no config.json (found: {found}); a model's folder is what `save_pretrained` writes"
         )
     read_config(folder / "config.json")
-    weights = list(folder.glob("*.safetensors"))
-    if weights:
-        refuse_empty(weights)
-        return
-    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
-    if pickles:
+    weights = _weights(folder)
+    if not weights:
+        raise FoundationError(f"{folder} has no *.safetensors; a model's folder is what `save_pretrained` writes")
+    refuse_empty(weights)
+    kind = weights[0].suffix
+    if kind in (".pt", ".pth") and len(weights) > 1:
         raise FoundationError(
-            f"{folder} holds {pickles[0]} and no safetensors; a pickle runs whatever code it brings when it is loaded, "
-            f"so it is refused: {CONVERSION.format(name=folder)}"
+            f"{folder} holds {', '.join(path.name for path in weights[:4])}, and nothing says how they belong "
+            "together; keep the one file that holds the model's weights, or convert them to safetensors"
         )
-    raise FoundationError(f"{folder} has no *.safetensors; a model's folder is what `save_pretrained` writes")
+    for index in sorted(folder.glob(f"*{kind}.index.json")):
+        _check_shards(index)
+    return CausalSource(
+        name=str(folder),
+        revision=spec.revision,
+        trust_remote_code=spec.trust_remote_code,
+        is_folder=True,
+        tokenizer=str(folder),
+        pickled=kind == ".bin",
+        state_file=weights[0] if kind in (".pt", ".pth") else None,
+    )
+
+
+def _weights(folder: Path) -> list[Path]:
+    """The files of weights of the first kind that there is: safetensors, transformers' pickles, other pickles."""
+    for patterns in (("*.safetensors",), ("pytorch_model*.bin",), _STATES):
+        found = sorted(path for pattern in patterns for path in folder.glob(pattern) if not _is_aside(path))
+        if found:
+            return found
+    return []
+
+
+def _is_aside(path: Path) -> bool:
+    """Whether a file holds an adapter or a training's state rather than a model."""
+    return path.name.startswith(
+        ("adapter_model.", "optimizer.", "scheduler.", "scaler.", "rng_state", "training_args.")
+    )
+
+
+def _check_shards(index: Path) -> None:
+    """Refuses an index that names files that are not there."""
+    places = read_config(index).get("weight_map")
+    names = sorted({str(name) for name in places.values()}) if isinstance(places, dict) else []
+    if not names:
+        raise FoundationError(f"{index} has no weight_map that names the files of weights; copy it again")
+    absent = [name for name in names if not (index.parent / name).is_file()]
+    if absent:
+        raise FoundationError(
+            f"{index} names {len(names)} files of weights, and {', '.join(absent[:5])} "
+            f"{'is' if len(absent) == 1 else 'are'} not there; copy or download what is missing"
+        )

@@ -13,12 +13,15 @@ from torch.func import functional_call
 from rayforget.errors import FoundationError
 from rayforget.foundations.clip.attention import SwappedAttention, split_names, swap_attention
 from rayforget.foundations.clip.config import ClipFoundation
-from rayforget.foundations.clip.names import VISUAL, is_text_name
+from rayforget.foundations.clip.names import CAPTIONS, VISUAL, is_text_name
 from rayforget.foundations.clip.own_code import nobody_asked, refuse_own_code
 from rayforget.foundations.clip.pixels import ClipDecoder, Normalisation
 from rayforget.foundations.clip.source import ClipSource, clip_source, quiet_open_clip
 from rayforget.foundations.clip.text import TextTower, Tokenizer
+from rayforget.foundations.finite import refuse_non_finite
+from rayforget.foundations.pickles import refusal
 from rayforget.foundations.protocol import State
+from rayforget.foundations.randomness import still
 from rayforget.foundations.sharing import Share, keep_own, point_at
 from rayforget.interpolate.hashing import state_hash
 
@@ -73,7 +76,7 @@ def unit_features(output: Any) -> Float[Tensor, "n d"]:
 def load_clip(spec: ClipFoundation, device: torch.device, share: Share = keep_own) -> ClipModel:
     """Loads a model through open_clip, in fp32 whatever the file's type; theta_0 is the loaded model.
 
-    Patch dropout, if configured, is turned off: it would draw from the global random generator.
+    All dropout (of patches and paths too) is turned off: it would draw from global random generators.
 
     Args:
         spec: the space's foundation.
@@ -106,11 +109,14 @@ def load_clip(spec: ClipFoundation, device: torch.device, share: Share = keep_ow
         raise
     except Exception as error:
         raise FoundationError(
-            f"open_clip cannot load {source.name}{f' with {source.pretrained}' if source.pretrained else ''}: "
+            refusal(error, source.pretrained or source.name)
+            or f"open_clip cannot load {source.name}{f' with {source.pretrained}' if source.pretrained else ''}: "
             f"{str(error)[:500]}; {_advice(source)}"
         ) from error
     clip.eval()
+    still(clip)
     loaded = _state_of(clip)
+    refuse_non_finite({name: x for name, x in loaded.items() if not name.startswith(CAPTIONS)}, source.name)
     theta_0_hash = state_hash(loaded)
     theta_0 = share(theta_0_hash, loaded)
     swapped = swap_attention(clip)

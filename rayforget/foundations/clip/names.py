@@ -4,7 +4,9 @@ HEAD = "head.weight"
 """A trained classifier, shape (num_classes, embed_dim); open_clip has no such tensor."""
 VISUAL = "visual."
 """Prefix of the image tower's names."""
-_NOT_TEXT = (VISUAL, "logit_scale", "logit_bias", "text_decoder.", HEAD)
+CAPTIONS = "text_decoder."
+"""Prefix of the names of CoCa's captioning decoder, which nothing here uses."""
+_NOT_TEXT = (VISUAL, "logit_scale", "logit_bias", CAPTIONS, HEAD)
 
 
 def is_text_name(name: str) -> bool:

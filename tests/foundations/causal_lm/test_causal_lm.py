@@ -114,13 +114,6 @@ def test_the_last_position_of_opt_is_usable(tmp_path: Path) -> None:
     torch.testing.assert_close(found, _own_logits(model, tokens[0].tolist()), atol=1e-4, rtol=1e-4)
 
 
-def test_pickles_are_refused_with_the_way_to_convert_them(tmp_path: Path) -> None:
-    folder = save_lm(tmp_path, "opt")
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(FoundationError, match=r"pytorch_model\.bin .* refused: convert it once"):
-        _load(folder)
-
-
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
     folder = save_lm(tmp_path, "opt")
     text = (folder / "config.json").read_text()

@@ -65,6 +65,7 @@ def generate(model: CausalLm, theta: State, generations: Generations, *, batch_t
         batch_tokens=batch_tokens,
         cache_tokens=_CACHE_BYTES["cpu" if model.device.type == "cpu" else "cuda"] // _bytes_per_token(model),
         max_length=model.max_length,
+        switch=model.switch,
     )
     # An additional column tells whether all was finite; tokens are kept plus 1, so that 0 is "no token".
     found = torch.zeros(len(prompts), max(generations.max_new_tokens) + 1, dtype=torch.int64)
@@ -100,6 +101,7 @@ def _portions(
     batch_tokens: int,
     cache_tokens: int,
     max_length: int,
+    switch: int | None = None,
 ) -> list[list[int]]:
     """Groups the prompts to be answered together, longest first.
 
@@ -110,6 +112,7 @@ def _portions(
         cache_tokens: bound on the tokens of prompts and answers, whose keys and values are kept; at least
             `batch_tokens` are.
         max_length: the model's.
+        switch: prompts are answered together only if none of their answers crosses this length.
     """
     cache_tokens = max(cache_tokens, batch_tokens)
     order = sorted(range(len(prompts)), key=lambda number: (-len(prompts[number]) - answers[number], number))
@@ -120,7 +123,8 @@ def _portions(
         read = max(len(prompts[each]) for each in wider)
         width = read + max(answers[each] for each in wider)
         fits = len(wider) * read <= batch_tokens and len(wider) * width <= cache_tokens
-        if portions and fits and width <= max_length:
+        one_side = switch is None or width <= switch or min(len(prompts[each]) for each in wider) > switch
+        if portions and fits and one_side and width <= max_length:
             portions[-1].append(number)
         else:
             portions.append([number])

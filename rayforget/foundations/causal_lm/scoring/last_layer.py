@@ -114,11 +114,11 @@ def _agrees(head: CausalHead, found: LastLayer) -> bool:
     columns = torch.tensor([[5, 2], [3, 0]], device=device)
     mask = torch.ones(6, 6, dtype=torch.bool, device=device).tril().expand(2, 1, 6, 6)
     for extra in ({}, {"positions": positions, "mask": mask}):
-        whole: Tensor = head(tokens=tokens, **extra)
         try:
+            whole: Tensor = head(tokens=tokens, **extra)
             with found.only(columns):
                 few: Tensor = head(tokens=tokens, **extra)
-        except (AttributeError, IndexError, TypeError, RuntimeError) as error:
+        except (AttributeError, IndexError, TypeError, ValueError, RuntimeError) as error:
             logger.debug("the last layer alone: %s", error)
             return False
         expected = _chosen(whole.reshape(2, 6, -1), columns).flatten(0, 1)

@@ -40,6 +40,7 @@ def prepare_rows(model: CausalLm, pairs: Pairs, *, batch_tokens: int) -> tuple[R
         batch_tokens=batch_tokens,
         filler=model.pad_token,
         share_prefixes=model.keeps_apart,
+        switch=model.switch,
     )
 
 

@@ -19,6 +19,7 @@ input), which changes its context.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -86,7 +87,13 @@ class _Pair:
 
 
 def row_batches(
-    pairs: Pairs, *, max_length: int, batch_tokens: int, filler: int, share_prefixes: bool = True
+    pairs: Pairs,
+    *,
+    max_length: int,
+    batch_tokens: int,
+    filler: int,
+    share_prefixes: bool = True,
+    switch: int | None = None,
 ) -> tuple[RowBatch, ...]:
     """All pairs, longest rows first; the same pairs and settings give the same batches.
 
@@ -96,19 +103,26 @@ def row_batches(
         batch_tokens: bounds a batch's rows times its longest row, unless it is a single row.
         filler: token id for padding; no token sees it.
         share_prefixes: False puts every pair into a row of its own, for comparison.
+        switch: pairs with more input tokens share no batch with others; None: all may.
 
     Raises:
         TaskError: a pair has no context or no continuation, or a continuation is longer than the model's input.
     """
     kept = [_cut(pairs, number, max_length) for number in range(len(pairs.continuations))]
-    groups = _groups(kept, min(batch_tokens, max_length) if share_prefixes else 0)
-    rows = [_row(group) for group in beating(groups, "lay out rows", len(groups))]
+    sides = [[pair for pair in kept if _is_long(pair, switch) is long] for long in (False, True)]
+    room = min(batch_tokens, max_length) if share_prefixes else 0
+    groups = [(number, group) for number, side in enumerate(sides) for group in _groups(side, room)]
+    rows = [(number, _row(group)) for number, group in beating(groups, "lay out rows", len(groups))]
     batches = []
-    for plain in (True, False):
-        chosen = [row for row in rows if row.is_plain is plain]
+    for side, plain in product(range(len(sides)), (True, False)):
+        chosen = [row for number, row in rows if number == side and row.is_plain is plain]
         order = sorted(range(len(chosen)), key=lambda index: (-len(chosen[index].tokens), index))
         batches += [_batch(part, filler) for part in _portions([chosen[index] for index in order], batch_tokens)]
     return tuple(sorted(batches, key=lambda batch: -batch.tokens.shape[1]))
+
+
+def _is_long(pair: "_Pair", switch: int | None) -> bool:
+    return switch is not None and len(pair.tokens) - 1 > switch
 
 
 def _cut(pairs: Pairs, number: int, max_length: int) -> _Pair:
