@@ -18,16 +18,28 @@ ENVIRONMENT = {
 
 @contextmanager
 def s3_server() -> Iterator[int]:
-    """Runs moto's server; yields its port."""
-    from moto.server import ThreadedMotoServer
+    """Runs moto's server; yields its port.
+
+    It answers one request after another: S3's conditional writes are atomic, and moto's are only in one thread.
+    """
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
+    backend, one_at_a_time = DomainDispatcherApplication(create_backend_app), threading.Lock()
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        with one_at_a_time:
+            return list(backend(environ, start_response))
+
+    server = make_server("127.0.0.1", 0, application, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
     try:
-        yield server.get_host_and_port()[1]
+        yield server.server_port
     finally:
-        server.stop()
+        server.shutdown()
+        thread.join()
 
 
 def make_bucket(port: int, name: str) -> None:
