@@ -8,12 +8,14 @@ announces its extensions in its pyproject.toml:
 """
 
 import difflib
+import hashlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from pathlib import Path
 from typing import Generic, TypeVar, cast
 
 from rayforget.errors import ExtensionError
@@ -31,6 +33,8 @@ class Extension(Generic[T]):
     package: str | None = None
     """The distribution that brings it; None for rayforget's own."""
     version: str | None = None
+    source: str | None = None
+    """12 hex digits of its module's source: one that is being written changes under one version. None for our own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,7 +85,7 @@ class Registry(Generic[T]):
                 f"{self.noun} {point.name!r}{whose} cannot be imported ({reason}); mend or uninstall it"
             ) from error
         _used.setdefault(self.group, {})[point.name] = f"{package} {version or ''}".strip()
-        return Extension(value=value, package=package, version=version)
+        return Extension(value=value, package=package, version=version, source=_source_hash(point.module))
 
     def _points(self) -> list[EntryPoint]:
         """One entry point per package: a distribution found twice on the path counts once."""
@@ -91,8 +95,8 @@ class Registry(Generic[T]):
     def _hint(self, name: str) -> str:
         names = self.names()
         close = difflib.get_close_matches(name, names, n=1)
-        meant = f"; did you mean {close[0]}?" if close else "; a package that brings it must be installed on each node"
-        return f" (there are: {', '.join(names)}){meant}"
+        meant = f"; did you mean {close[0]}? If not, a" if close else "; a"
+        return f" (there are: {', '.join(names)}){meant} package that brings it must be installed on each node"
 
 
 @lru_cache(maxsize=16)
@@ -104,6 +108,15 @@ def _installed(group: str, path: tuple[str, ...]) -> EntryPoints:
 def used_extensions() -> dict[str, dict[str, str]]:
     """Group -> name -> `package version` of the other packages' extensions that this process has imported."""
     return {group: dict(names) for group, names in sorted(_used.items())}
+
+
+def _source_hash(module: str) -> str | None:
+    """Hash of an imported module's file; None if it has none that can be read."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12] if file else None
+    except OSError:
+        return None
 
 
 def _packages(points: list[EntryPoint]) -> str:

@@ -1,11 +1,13 @@
 """A metric of another package is checked and resampled as ours are, and missed in one line."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from plugins.outsiders import install, rayforget
 
+from rayforget.metrics.registry import METRICS
 from rayforget.metrics.scored_items import ScoredItems
 
 SPACE = """
@@ -71,6 +73,16 @@ def test_its_score_and_its_resamples_are_f1_by_brute_force(folder: Path, monkeyp
     many = np.stack([np.bincount(rng.integers(41, size=41), minlength=41) for _ in range(4000)]).astype(float)
     (spread,) = task.resampled([many])
     np.testing.assert_allclose(np.sqrt(task.variances()), spread.std(axis=0), rtol=0.15)
+
+
+def test_its_source_is_known_since_it_changes_under_one_version_while_it_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("macro_f1", folder / "site")
+    monkeypatch.syspath_prepend(folder / "site")
+    source = (folder / "site" / "rayforget_macro_f1.py").read_bytes()
+    assert METRICS.find("macro_f1").source == hashlib.sha256(source).hexdigest()[:12]
+    assert METRICS.find("balanced_accuracy").source is None
 
 
 def test_it_is_missed_in_one_line(folder: Path) -> None:

@@ -6,7 +6,7 @@ import torch
 from open_clip import build_zero_shot_classifier
 from tiny_clip import RESNET, VIT, fused_clip, random_pixels, save_clip, task
 
-from rayforget.errors import FoundationError
+from rayforget.errors import FoundationError, TaskError
 from rayforget.evaluate.finite import NotFinite
 from rayforget.foundations.clip.classes import ClassVectors
 from rayforget.foundations.clip.model import load_clip
@@ -114,6 +114,23 @@ def test_scores_equal_open_clips_one_image_at_a_time(world, head):
             assert score.items.dtype == np.bool_
             assert score.items_hash == world.pixels[name].items_hash
             assert score.count == COUNTS[name]
+
+
+@pytest.mark.parametrize(
+    ("results", "told"),
+    [
+        (lambda logits, labels: logits.softmax(dim=-1)[:, 0], "other than 0 and 1 for task .*right_or_wrong = False"),
+        (
+            lambda logits, labels: (logits.argmax(dim=-1) == labels).float().mean(),
+            r"of shape \(\) for \d items; expected",
+        ),
+    ],
+)
+def test_results_that_are_not_what_the_metric_says_are_refused(world, results, told):
+    scorer = world.scorer(None)
+    scorer._judges = [type("Wrong", (), {"results": staticmethod(results)})() for _ in scorer.tasks]
+    with pytest.raises(TaskError, match=told):
+        scorer.score([{}], "val")
 
 
 def test_balanced_accuracy_is_made_of_the_same_items_with_their_classes(world):

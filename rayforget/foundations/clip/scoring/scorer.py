@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from rayforget.distributed import all_reduce_sum, rank, world_size
-from rayforget.errors import FoundationError
+from rayforget.errors import FoundationError, TaskError
 from rayforget.evaluate.finite import NotFinite, Scored
 from rayforget.evaluate.pixel_stream import num_items, pixel_batches
 from rayforget.foundations.clip.classes import ClassVectors
@@ -94,7 +94,9 @@ class ZeroShotScorer:
 
     def _named_metric(self, name: str) -> list[str | None]:
         metric, found = self._resolved[name].metric, self._metrics[name]
-        return [] if metric == "accuracy" else [metric, found.package, found.version]
+        if found.package is None:
+            return [] if metric == "accuracy" else [metric, None, None]
+        return [metric, found.package, found.version, found.source]
 
     def items_hash(self, split: Split) -> str:
         """One hash over all tasks' names and items, 32 hex digits."""
@@ -131,6 +133,11 @@ class ZeroShotScorer:
     def _score(self, name: str, images: PixelSet, results: Tensor) -> Score:
         rule, package = self._resolved[name].metric, self._metrics[name].package
         metric = metric_of(rule, package)
+        if metric.right_or_wrong and not ((results == 0) | (results == 1)).all():
+            raise TaskError(
+                f"metric {rule} of package {package} gives results other than 0 and 1 for task {name}; a metric of "
+                "such results says `right_or_wrong = False`"
+            )
         return Score(
             rule=rule,
             package=package,
@@ -160,6 +167,11 @@ class ZeroShotScorer:
                 for index, items in batch.parts:
                     logits = of_tasks[index].logits(features[items])
                     found = self._judges[index].results(logits, labels[items])
+                    if found.shape != labels[items].shape:
+                        raise TaskError(
+                            f"metric {self._resolved[self.tasks[index]].metric} gives results of shape "
+                            f"{tuple(found.shape)} for {len(labels[items])} items; expected one number for each"
+                        )
                     row[batch.first + items.start : batch.first + items.stop] = found
                     row[total + index] += (~(usable[items] & finite[index])).sum()
         all_reduce_sum(results)
