@@ -21,11 +21,12 @@ from rayforget.record.command import command
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.jobs import TrialJob
+from rayforget.record.names import unused_name
 from rayforget.record.provenance import provenance
 from rayforget.record.space_of import space_here, with_trainings
 from rayforget.record.standing import is_finished
 from rayforget.record.store import Store
-from rayforget.record.sweep import Sweep, SweepInfo, space_digest, unused_name
+from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.report.mlflow.mirror_thread import mirror_thread
 from rayforget.report.present import mark_stale, mirror_quietly, present
 from rayforget.report.terminal.live import LiveView, Progress, open_console
@@ -66,7 +67,6 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
         name=unused_name(storage, space.name, created) if name is None else name,
         space_name=space.name,
         created=created,
-        space_digest=space_digest(resolved),
         provenance=provenance(seeds={"search": space.search.seed}),
     )
     sweep = Sweep.create(storage, info, space_text=loaded.text, space=resolved)
