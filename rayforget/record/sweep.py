@@ -219,11 +219,10 @@ class Sweep:
                 self.drop_weights(trial, step)
 
     def _sealed_space(self, data: bytes, name: str) -> bytes:
-        expected = self.info.space_digest
-        if expected and (found := _digest(data)) != expected:
+        if self.info.space_digest and _digest(data) != self.info.space_digest:
             raise RecordError(
-                f"{name} is damaged or was edited: its digest is {found}, sweep.json expects {expected}; restore it "
-                "from a copy; for another space start another sweep"
+                f"{name} is damaged or was edited: it is not the space that the sweep was created with, whose digest is "
+                "in sweep.json; restore it from a copy; for another space start another sweep"
             )
         return data
 
