@@ -239,7 +239,10 @@ def _progress(agenda: Agenda, named: NamedJob, errors: BaselineErrors) -> Progre
     best = [points[i] for i in choose_frontier(points)] if any(point.method == THETA_0 for point in points) else []
     found = recovered_now(points, lambda theta_0, plain: errors(theta_0, plain, gathered.val))
     failures = agenda.failures()
-    last = f"{named.name} failed: {failures[named.name]}" if named.name in failures else f"{named.words} done"
+    if named.name in failures:
+        last = f"{named.name} failed: {failures[named.name]}"
+    else:
+        last = f"{named.words} {'broke off, so the sweep halts' if named.name in agenda.broken_off else 'done'}"
     if isinstance(named.job, TrialJob) and agenda.finished_trainings() == agenda.num_trainings:
         last += "; next: the chosen points on test, then the report"
     return Progress(

@@ -59,7 +59,7 @@ def run_sweep(
         slots = _affordable_slots(resources, local=address is None)
         shared = SharedSearch(
             agenda=agenda,
-            done=lambda job, result: _finish(agenda, job, result, after),
+            done=lambda job, result: _take_back(agenda, job, result, after),
             tune_is_up=lambda: hear_first(interrupted),
         )
         try:
@@ -114,8 +114,21 @@ def _break_off(agenda: Agenda, error: Exception) -> None:
     """Halts the agenda after an error in this process: a full disk, a storage that does not answer, Ray itself."""
     logger.info("the sweep breaks off", exc_info=error)
     if agenda.halted is None:  # otherwise that is why Tune gave up
-        lines = str(error).strip().splitlines()
-        agenda.halted = f"{type(error).__name__}: {lines[0] if lines else 'no reason given'} (--verbose shows where)"
+        agenda.halted = _in_words(error)
+
+
+def _in_words(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'} (--verbose shows where)"
+
+
+def _take_back(agenda: Agenda, named: NamedJob, result: dict[str, Any] | None, after: AfterJob) -> None:
+    """`_finish`, of which an error halts the sweep: Tune would print a traceback and do the whole job again."""
+    try:
+        _finish(agenda, named, result, after)
+    except Exception as error:  # of the storage, or of what lies in it
+        logger.info("the result of %s cannot be taken", named.name, exc_info=error)
+        agenda.halt(named.name, agenda.halted or _in_words(error))
 
 
 def _finish(agenda: Agenda, named: NamedJob, result: dict[str, Any] | None, after: AfterJob) -> None:

@@ -58,6 +58,15 @@ def no_sweep(storage: Store, name: str) -> RecordError:
     return RecordError(f"no sweep {name} in {storage}; found: {', '.join(sweep_names(storage)) or 'none'}")
 
 
+def check_place(path: str, expected: str) -> None:
+    """Refuses, by a RecordError, a file of the record that lies under another's name, whose results it would lend."""
+    if path.rpartition("/")[2] != expected:
+        raise RecordError(
+            f"{path} was copied or renamed: what it holds belongs under {expected}; give it that name back, or delete "
+            "it if that file is there (a sweep that is resumed makes a record again that is missing)"
+        )
+
+
 def file_key(trial: str, step: int) -> str:
     """`trial-step`, the start of a checkpoint's file names."""
     return f"{trial}-{step:06d}"

@@ -11,7 +11,7 @@ from rayforget.errors import RecordError, StorageError
 from rayforget.frontier.points import PointKey
 from rayforget.record.envelope import canonical_json, open_sealed, seal
 from rayforget.record.known import Known
-from rayforget.record.names import check_name, check_new_name, file_key, no_sweep, split_key
+from rayforget.record.names import check_name, check_new_name, check_place, file_key, no_sweep, split_key
 from rayforget.record.objects import decode_checkpoint, decode_test, encode_checkpoint, encode_test
 from rayforget.record.store import Store
 from rayforget.values.brief import CheckpointBrief, brief_of
@@ -49,8 +49,8 @@ class Sweep:
         self.store = store
         """The sweep's folder."""
         self.info = info
-        self._briefs = Known(store, "points", lambda data, name: brief_of(decode_checkpoint(data, name)))
-        self._tests = Known(store, "test", decode_test)
+        self._briefs = Known(store, "points", lambda data, name: brief_of(_checkpoint(data, name)))
+        self._tests = Known(store, "test", _test)
         self._space = Known(store, "", self._sealed_space)
 
     @classmethod
@@ -143,7 +143,7 @@ class Sweep:
         Raises:
             RecordError: one is damaged.
         """
-        everything = Known(self.store, "points", decode_checkpoint).everything()
+        everything = Known(self.store, "points", _checkpoint).everything()
         return sorted(everything, key=lambda record: (record.trial, record.step))
 
     def briefs(self) -> list[CheckpointBrief]:
@@ -166,9 +166,9 @@ class Sweep:
         return steps
 
     def add_tests(self, record: TestRecord) -> None:
-        """Writes scores on `test`; later ones of the same (trial, step) get a file of their own."""
+        """Writes scores on `test`."""
         data = encode_test(record)
-        self.store.write_once(f"test/{record.key}-{hashlib.sha256(data).hexdigest()[:12]}.json", data)
+        self.store.write_once(f"test/{_test_name(record, data)}", data)
 
     def tests(self) -> list[TestRecord]:
         """All scores on `test`, sorted by (trial, step), the latest last; reads each file once per object.
@@ -221,13 +221,30 @@ class Sweep:
     def _sealed_space(self, data: bytes, name: str) -> bytes:
         if self.info.space_digest and _digest(data) != self.info.space_digest:
             raise RecordError(
-                f"{name} is damaged or was edited: it is not the space that the sweep was created with, whose digest is "
-                "in sweep.json; restore it from a copy; for another space start another sweep"
+                f"{name} is damaged or was edited: it is not the space that the sweep was created with, whose digest "
+                "is in sweep.json; restore it from a copy; for another space start another sweep"
             )
         return data
 
     def _read_record(self, name: str) -> CheckpointRecord:
-        return decode_checkpoint(self.store.read(name), f"{self.store}/{name}")
+        return _checkpoint(self.store.read(name), f"{self.store}/{name}")
+
+
+def _checkpoint(data: bytes, path: str) -> CheckpointRecord:
+    record = decode_checkpoint(data, path)
+    check_place(path, f"{record.key}.json")
+    return record
+
+
+def _test(data: bytes, path: str) -> TestRecord:
+    record = decode_test(data, path)
+    check_place(path, _test_name(record, data))
+    return record
+
+
+def _test_name(record: TestRecord, data: bytes) -> str:
+    """Later scores of the same (trial, step) get a file of their own."""
+    return f"{record.key}-{_digest(data)}.json"
 
 
 def space_digest(space: Mapping[str, Any]) -> str:
