@@ -63,6 +63,8 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
     storage = Store.open(space.storage.path)
     created = time.time()
     resolved = space.model_dump(mode="json")
+    if is_uri(space.storage.path):
+        resolved["storage"]["path"] = str(storage)  # the URI may hold keys; whoever opens the record names it anyway
     info = SweepInfo(
         name=unused_name(storage, space.name, created) if name is None else name,
         space_name=space.name,

@@ -129,7 +129,7 @@ def _start(resources: Resources, verbose: bool) -> str:
     needed, there = needed_cpus(resources), os.cpu_count() or 1
     if needed > there:
         logger.warning("the slots ask for %g CPUs, this machine has %d: they will share them", needed, there)
-    return _init(
+    dashboard = _init(
         "Ray does not start on this machine",
         address="local",
         num_cpus=int(max(needed, there)) + 1,
@@ -140,6 +140,16 @@ def _start(resources: Resources, verbose: bool) -> str:
         configure_logging=True,
         _node_ip_address="127.0.0.1",
     )
+    _close_to_others()
+    return dashboard
+
+
+def _close_to_others() -> None:
+    """Closes the session's folder to other users: Ray makes it for all, and its logs repeat what it was given."""
+    from ray._private.worker import _global_node
+
+    if _global_node is not None:
+        os.chmod(_global_node.get_session_dir_path(), 0o700)
 
 
 def _join(address: str, verbose: bool) -> str:

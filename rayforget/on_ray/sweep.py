@@ -75,12 +75,16 @@ def run_sweep(
 
 def _tuner(shared: "SharedSearch", slots: int) -> "Tuner":
     from ray import tune
+    from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE
 
     from rayforget.on_ray.searcher import AgendaSearcher, EndOfWait
     from rayforget.on_ray.slot import SlotSpec
     from rayforget.on_ray.theta_keeper import start_keeper
     from rayforget.on_ray.trainable import SlotTrainable
 
+    # Tune would put keys into the actors' runtime environments, which Ray's logs repeat. Workers of this machine inherit
+    # them from the driver; a cluster's nodes have their own.
+    ENV_VARS_TO_PROPAGATE.difference_update([name for name in ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")])
     space, name = shared.agenda.space, shared.agenda.sweep.info.name
     state = _tune_folder(shared.agenda)
     fence = shared.agenda.sweep.store.fence

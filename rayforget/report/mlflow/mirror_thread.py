@@ -13,8 +13,9 @@ from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import THETA_0, task_roles
 from rayforget.record.standing import is_finished
 from rayforget.record.sweep import Sweep
-from rayforget.report.mlflow.mirror import MirrorError, find_tracking, mirror
+from rayforget.report.mlflow.mirror import mirror
 from rayforget.report.mlflow.mirror_plan import SweepView
+from rayforget.report.mlflow.tracking import MirrorError, find_tracking
 from rayforget.report.present import series_of
 from rayforget.values.brief import AnyCheckpoint
 
