@@ -3,8 +3,11 @@
 import json
 import logging
 import os
+import stat
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 from rayforget.errors import RayforgetError
@@ -129,7 +132,7 @@ def _start(resources: Resources, verbose: bool) -> str:
     needed, there = needed_cpus(resources), os.cpu_count() or 1
     if needed > there:
         logger.warning("the slots ask for %g CPUs, this machine has %d: they will share them", needed, there)
-    dashboard = _init(
+    return _init(
         "Ray does not start on this machine",
         address="local",
         num_cpus=int(max(needed, there)) + 1,
@@ -139,17 +142,25 @@ def _start(resources: Resources, verbose: bool) -> str:
         logging_level=logging.INFO if verbose else logging.ERROR,
         configure_logging=True,
         _node_ip_address="127.0.0.1",
+        _temp_dir=_closed_folder(),
     )
-    _close_to_others()
-    return dashboard
 
 
-def _close_to_others() -> None:
-    """Closes the session's folder to other users: Ray makes it for all, and its logs repeat what it was given."""
-    from ray._private.worker import _global_node
+def _closed_folder() -> str | None:
+    """A folder for Ray's sessions that only this user can enter; None where the user has named one (RAY_TMPDIR).
 
-    if _global_node is not None:
-        os.chmod(_global_node.get_session_dir_path(), 0o700)
+    Ray makes its own for all users to read, and its logs repeat what it was given. Its own cannot be closed: starting a
+    worker opens it again.
+    """
+    if os.environ.get("RAY_TMPDIR"):
+        return None
+    folder = Path("/tmp", f"rayforget-{os.getuid()}")  # as Ray, since sockets below a longer path are refused
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        return tempfile.mkdtemp(prefix="rf-", dir="/tmp")  # somebody else was there
+    folder.chmod(0o700)
+    return str(folder / "ray")
 
 
 def _join(address: str, verbose: bool) -> str:

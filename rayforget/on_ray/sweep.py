@@ -82,7 +82,7 @@ def _tuner(shared: "SharedSearch", slots: int) -> "Tuner":
     from rayforget.on_ray.theta_keeper import start_keeper
     from rayforget.on_ray.trainable import SlotTrainable
 
-    # Tune would put keys into the actors' runtime environments, which Ray's logs repeat. Workers of this machine inherit
+    # Tune would put keys into the actors' runtime environments, which logs repeat. Workers of this machine inherit
     # them from the driver; a cluster's nodes have their own.
     ENV_VARS_TO_PROPAGATE.difference_update([name for name in ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")])
     space, name = shared.agenda.space, shared.agenda.sweep.info.name
