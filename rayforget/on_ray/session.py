@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -33,10 +34,14 @@ _ENVIRONMENT = {
 }
 
 
+_LOOPBACK = "lo" if sys.platform == "linux" else "lo0"
 _LOCAL_ENVIRONMENT = {
     # Ray's switch for "only this machine": the addresses of its node and ports become 127.0.0.1. Without it
     # `_node_ip_address="127.0.0.1"` is replaced by the machine's address on the network.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # The ranks' own connections, which else go by what the machine's name resolves to.
+    "GLOO_SOCKET_IFNAME": _LOOPBACK,
+    "NCCL_SOCKET_IFNAME": _LOOPBACK,
     # A slot is a dozen actors, and Ray warns about more than four per core.
     "RAY_worker_maximum_startup_concurrency": "32",
 }

@@ -63,7 +63,7 @@ def run_sweep(
             tune_is_up=lambda: hear_first(interrupted),
         )
         try:
-            _tuner(shared, slots).fit()
+            _tuner(shared, slots, local=address is None).fit()
         except Exception as error:  # any error ends the sweep, and what is recorded has to be reported
             _break_off(agenda, shared.errors[0] if shared.errors else error)
     try:
@@ -73,7 +73,7 @@ def run_sweep(
     return agenda.finished
 
 
-def _tuner(shared: "SharedSearch", slots: int) -> "Tuner":
+def _tuner(shared: "SharedSearch", slots: int, *, local: bool) -> "Tuner":
     from ray import tune
     from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE
 
@@ -93,6 +93,7 @@ def _tuner(shared: "SharedSearch", slots: int) -> "Tuner":
         equipment=EquipmentSpec(space=space, sweep_name=name, token=None if fence is None else fence.token),
         storage_path=state,
         keeper=start_keeper() if slots * space.resources.workers_per_slot > 1 else None,
+        local=local,
     )
     return tune.Tuner(
         tune.with_resources(tune.with_parameters(SlotTrainable, spec=spec), {"CPU": 0.01}),
