@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from rayforget.commands.last_words import last_words
 from rayforget.errors import RecordError, SpaceError, StorageError
 from rayforget.foundations.kind import kind_of
 from rayforget.foundations.revisions import pin_foundation
@@ -161,8 +162,10 @@ def _work_through(agenda: Agenda, console: Console, *, address: str | None, verb
 
     sweep, space = agenda.sweep, agenda.space
     errors = BaselineErrors(agenda.roles)
+    resume = command(f"sweep --resume {sweep.info.name}", space.storage.path)
     try:
         with (
+            last_words(f"the sweep's process died, or Ray did; what is finished is recorded; go on with: {resume}"),
             LiveView(console, sweep.info.name, running=lambda: _under_way(agenda)) as view,
             mirror_thread(sweep, space, view.warn) as mirror,
         ):
