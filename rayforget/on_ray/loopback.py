@@ -36,8 +36,8 @@ class _LoopbackBackend(_TorchBackend):  # type: ignore[misc]  # Ray is untyped
             return
         backend = "nccl" if worker_group.get_resources_per_worker().get("GPU", 0) > 0 else "gloo"
         port = worker_group.execute_single(0, listen)
-        common = {"backend": backend, "size": size, "port": port, "timeout_s": backend_config.timeout_s}
-        ray.get([worker_group.execute_single_async(rank, join, rank=rank, **common) for rank in range(size)])
+        common = (backend, size, port, backend_config.timeout_s)
+        ray.get([worker_group.execute_single_async(rank, join, rank, *common) for rank in range(size)])
 
 
 def listen() -> int:
@@ -49,12 +49,12 @@ def listen() -> int:
     return int(opened.getsockname()[1])
 
 
-def join(*, backend: str, rank: int, size: int, port: int, timeout_s: float) -> None:
+def join(rank: int, backend: str, size: int, port: int, timeout_s: float) -> None:
     """Joins this process to the group; returns when all ranks have.
 
     Args:
-        backend: `gloo` or `nccl`.
         rank: this process's.
+        backend: `gloo` or `nccl`.
         size: number of ranks.
         port: what `listen` returned in rank 0.
         timeout_s: after how long a collective gives up.
