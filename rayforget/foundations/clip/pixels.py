@@ -45,7 +45,7 @@ class Normalisation:
         _, normalise = _cut_in_two(preprocess_cfg)
         self.mean, self.std = tuple(map(float, normalise.mean)), tuple(map(float, normalise.std))
         with np.errstate(all="ignore"):
-            largest = (1 + np.abs(np.float32(self.mean))) / np.float32(self.std)
+            largest = (1 + np.abs(np.asarray(self.mean, np.float32))) / np.asarray(self.std, np.float32)
         if min(self.std) < 0 or not np.isfinite(largest).all():
             raise FoundationError(
                 f"the model's preprocessing takes a mean of {self.mean} from each channel and divides by a standard "
