@@ -97,7 +97,9 @@ def make_sweep(folder: Path, trials: int, items: int) -> None:
     points = gather(sweep.briefs(), task_roles(space)).points
     for key in (points[i].key for i in points_to_report(points)):
         scores = {Spot(key.alpha): world["test"].scores(models[key[:3]])}
-        sweep.add_tests(TestRecord(trial=key.trial, step=key.step, theta_1_hash="", scores=scores, finished=time.time()))
+        sweep.add_tests(
+            TestRecord(trial=key.trial, step=key.step, theta_1_hash="", scores=scores, finished=time.time())
+        )
 
 
 class World:
@@ -143,7 +145,9 @@ def records(
     fixed = plain_of(space).recipe(seed=0).model_dump(mode="json")
     for i in range(trials):
         recipe = {**fixed, "method": methods[i % len(methods)].name, "learning_rate": float(10 ** rng.uniform(-5, -3))}
-        yield made(f"{i:04d}-{recipe['method']}", 80, recipe, (float(rng.normal(0.8, 0.3)), float(rng.normal(-0.6, 0.4))))
+        yield made(
+            f"{i:04d}-{recipe['method']}", 80, recipe, (float(rng.normal(0.8, 0.3)), float(rng.normal(-0.6, 0.4)))
+        )
 
 
 if __name__ == "__main__":

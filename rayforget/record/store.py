@@ -116,9 +116,14 @@ class Store:
         found = {entry.name: entry.size for entry in self._children(folder) if not entry.name.startswith(TEMPORARY)}
         return {name: size for name, size in found.items() if size is not None}
 
-    def json_files(self, folder: str) -> list[str]:
-        """Names of the record's files in a folder, sorted; ignores all other files (`.nfs0001`, notes)."""
-        return [name for name in self.files(folder) if name.endswith(".json") and not name.startswith(".")]
+    def json_files(self, folder: str) -> dict[str, str | None]:
+        """Names of the record's files in a folder, sorted, with their stamps (`Entry.stamp`); ignores all other files
+        (`.nfs0001`, notes)."""
+        return {
+            entry.name: entry.stamp
+            for entry in self._children(folder)
+            if entry.size is not None and entry.name.endswith(".json") and not entry.name.startswith(".")
+        }
 
     def folders(self, folder: str = "") -> list[str]:
         """Names of the folders directly in a folder, sorted."""

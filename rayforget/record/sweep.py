@@ -10,6 +10,7 @@ from typing import Any
 
 from rayforget.errors import RecordError, StorageError
 from rayforget.frontier.points import PointKey
+from rayforget.record.brief_index import BriefIndex
 from rayforget.record.command import command
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.envelope import canonical_json, open_sealed, seal
@@ -56,7 +57,7 @@ class Sweep:
         self.store = store
         """The sweep's folder."""
         self.info = info
-        self._briefs = Known(store, "points", lambda data, name: brief_of(decode_checkpoint(data, name)))
+        self._briefs = Known(store, "points", _decode_brief, index=BriefIndex(store))
         self._tests = Known(store, "test", decode_test)
         self._space = Known(store, "", lambda data, name: data)
 
@@ -228,6 +229,10 @@ class Sweep:
 
     def _read_record(self, name: str) -> CheckpointRecord:
         return decode_checkpoint(self.store.read(name), f"{self.store}/{name}")
+
+
+def _decode_brief(data: bytes, name: str) -> CheckpointBrief:
+    return brief_of(decode_checkpoint(data, name))
 
 
 def _no_sweep(storage: Store, name: str) -> RecordError:

@@ -63,7 +63,7 @@ class Agenda:
         self.running: dict[str, NamedJob] = {}
         self.halted: str | None = None
         """Why no more jobs are handed out before the end."""
-        self._items = items_of(sweep.record, self.roles)
+        self._items = items_of(sweep.record)
         self._leading = Leading()
         self._waiting: deque[TrialJob] = deque()
         self._num_asked = 0
