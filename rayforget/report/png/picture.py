@@ -71,9 +71,7 @@ def _draw_points(axes: Axes, summary: Summary, looks: dict[str, Look]) -> None:
 
 
 def _draw_frontier(axes: Axes, summary: Summary, looks: dict[str, Look], frame: Frame) -> None:
-    owners = sorted({summary.points[i].curve for i in summary.frontier})
-    for owner in owners:
-        curve = [point for point in summary.points if point.curve == owner]
+    for curve in summary.frontier_curves:
         if len(curve) == 1 and curve[0].path != LERP:
             continue  # spots of an inner search: nothing between them and theta_0 was scored
         start = [] if any(point.alpha == 0 for point in curve) or curve[0].alpha < 0 else [summary.theta_0.val.pair]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rayforget.frontier.summary import Summary
 from rayforget.report.web.chart import build_chart
+from rayforget.report.web.compact import EXPAND, SHOW, as_script
 from rayforget.report.web.page_tables import (
     baselines_html,
     frontier_html,
@@ -44,11 +45,13 @@ _HOW_TO = (
 
 def write_page(summary: Summary, path: Path) -> None:
     """Writes the page (about 5 MB, nearly all of it plotly's script); it makes no network requests."""
-    chart = build_chart(summary).to_html(
+    figure, table = build_chart(summary)
+    chart = figure.to_html(
         full_html=False,
         include_plotlyjs=True,
         include_mathjax=False,
         div_id="frontier",
+        post_script=EXPAND + SHOW,
         config={"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["lasso2d", "select2d"]},
     )
     sentences = "\n".join(f"<p>{escape(line)}</p>" for line in read(summary))
@@ -60,6 +63,6 @@ def write_page(summary: Summary, path: Path) -> None:
     path.write_text(
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
         f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}: speciality against generality</h1>\n{sentences}\n"
-        f'{chart}\n<p class="note">{_HOW_TO}</p>\n{body}\n</body>\n</html>\n',
+        f'{as_script(table)}{chart}\n<p class="note">{_HOW_TO}</p>\n{body}\n</body>\n</html>\n',
         encoding="utf-8",
     )
