@@ -41,9 +41,14 @@ class Store:
         Raises:
             RecordError: there is no file system of this kind, or the URI is not valid.
         """
+        if "\0" in unquote(str(location)):
+            raise RecordError(f"the storage path {str(location)!a} has a character of number 0; write another")
         if "://" not in str(location):
             return cls(LocalFolder(Path(location).expanduser().absolute()))
-        parts = urlsplit(str(location))
+        try:
+            parts = urlsplit(str(location))
+        except ValueError as error:
+            raise RecordError(f"the storage path {str(location)!a} is no URI ({error}); correct it") from None
         if parts.scheme.lower() == "file":
             return cls(LocalFolder(Path(unquote(parts.path))))
         from rayforget.record.remote_open import open_remote  # takes a while to import
