@@ -8,7 +8,6 @@ from typing import Any
 
 from rayforget.errors import FoundationError
 
-
 MOST_LAYERS = 10_000
 """No model has a tenth of it; each layer takes memory before a weight is read."""
 _LAYERS = re.compile(r"(layers?|depths?|blocks|experts)$")

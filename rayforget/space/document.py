@@ -17,8 +17,8 @@ _MOST_NESTED = 50
 """Depth of nested lists and mappings; no space needs 10, and pydantic reads at most 200."""
 MOST_CHARACTERS = 2_000_000
 """Largest space file, and the most that its values may amount to with every alias written out."""
-_VALUE_COSTS = 20
-"""Characters that a value counts for at least: a hundred thousand values are enough for any space."""
+_VALUE_COSTS = 40
+"""Characters that a value counts for at least: fifty thousand values are enough for any space."""
 _MOST_DIGITS = 100
 """Longest number; Python refuses to print those of more than 4,300 digits."""
 _TAG = "tag:yaml.org,2002:"

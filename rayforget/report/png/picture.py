@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -33,6 +34,11 @@ def draw_frontier(summary: Summary, path: Path) -> None:
 
     Far-away points are left out of the frame and counted in a note.
     """
+    with rc_context({"text.parse_math": False}):  # a $ in a name is a $
+        _draw(summary).savefig(path, format="png")
+
+
+def _draw(summary: Summary) -> Figure:
     figure = Figure(figsize=_SIZE_IN, dpi=_DPI, facecolor="white")
     axes = figure.add_axes((0.075, 0.105, 0.69, 0.74))
     looks = assign_looks(point.method for point in summary.points)
@@ -44,7 +50,7 @@ def draw_frontier(summary: Summary, path: Path) -> None:
     _draw_picked(axes, summary, frame)
     _finish_axes(axes, frame)
     _draw_words(figure, axes, summary, looks)
-    figure.savefig(path, format="png")
+    return figure
 
 
 def _draw_ground(axes: Axes, summary: Summary, frame: Frame) -> None:

@@ -4,6 +4,7 @@ from html import escape
 from pathlib import Path
 
 from rayforget.frontier.summary import Summary
+from rayforget.printable import printable
 from rayforget.report.web.chart import build_chart
 from rayforget.report.web.compact import EXPAND, SHOW, as_script
 from rayforget.report.web.page_tables import (
@@ -58,8 +59,8 @@ def write_page(summary: Summary, path: Path) -> None:
     if summary.notice is not None:
         sentences = f'<p class="alert">{escape(summary.notice)}</p>\n{sentences}'
     tables = (baselines_html, frontier_html, recovered_html, paths_html, tasks_html, whole_html)
-    body = "\n".join(table(summary) for table in tables)
-    title = escape(summary.name)
+    body = printable("\n".join(table(summary) for table in tables))
+    title, sentences = escape(printable(summary.name)), printable(sentences)
     path.write_text(
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
         f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}: speciality against generality</h1>\n{sentences}\n"

@@ -34,7 +34,7 @@ def read_label(shard: Path, key: str, data: bytes, *, json_key: str | None) -> i
         what = f"{len(found)} letters long" if len(found) > _LONGEST_NAME else "half a character (a lone surrogate)"
         raise TaskError(f"{shard}: label of {key} is {found[:40]!a}, {what}; expected a class index or name")
     if isinstance(found, bool) or not isinstance(found, int | str) or found == "":
-        raise TaskError(f"{shard}: label of {key} is {found!r}; expected a class index or name")
+        raise TaskError(f"{shard}: label of {key} is {ascii(found)[:60]}; expected a class index or name")
     if isinstance(found, int) and not 0 <= found < _LARGEST:
         raise TaskError(f"{shard}: label of {key} is {found}; expected a class index from 0 to {_LARGEST - 1}")
     return found
