@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from rayforget.errors import ExtensionError
-from rayforget.extensions import Registry, used_extensions
+from rayforget.extension_use import used_extensions
+from rayforget.extensions import Registry
 
 
 def install(folder: Path, package: str, points: dict[str, str], code: str = "", group: str = "rayforget.toys") -> None:

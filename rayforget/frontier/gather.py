@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rayforget.frontier.points import THETA_0, FrontierPoint, PointKey, TaskRole, generality, speciality
 from rayforget.values.brief import AnyCheckpoint
@@ -20,6 +20,8 @@ class Gathered:
     """Their scores with items; points that came from briefs are missing (`on_demand` reads them)."""
     failed: Mapping[str, int]
     """Method -> number of trainings that failed before they had a point."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """The same methods -> the first line of why the first of them failed."""
 
 
 def gather(records: Iterable[AnyCheckpoint], roles: Sequence[TaskRole]) -> Gathered:
@@ -30,18 +32,19 @@ def gather(records: Iterable[AnyCheckpoint], roles: Sequence[TaskRole]) -> Gathe
     """
     points: list[FrontierPoint] = []
     val: dict[PointKey, Mapping[str, Score]] = {}
-    failed: dict[str, str] = {}
+    failed: dict[str, AnyCheckpoint] = {}
     for record in records:
         if record.status == "failed":
-            failed[record.trial] = _method(record)
+            failed[record.trial] = record
             continue
         found = [_point(record, measured, roles) for measured in record.points]
         points += found
         if isinstance(record, CheckpointRecord):
             val |= {point.key: measured.scores for point, measured in zip(found, record.points, strict=True)}
     trials = {point.trial for point in points}
-    lost = Counter(method for trial, method in sorted(failed.items()) if trial not in trials)
-    return Gathered(points=tuple(points), val=val, failed=dict(lost))
+    lost = [record for trial, record in sorted(failed.items()) if trial not in trials]
+    reasons = {_method(record): (record.reason or "").split("\n", 1)[0] for record in reversed(lost)}
+    return Gathered(points=tuple(points), val=val, failed=dict(Counter(map(_method, lost))), reasons=reasons)
 
 
 def _point(

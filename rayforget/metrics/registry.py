@@ -16,4 +16,6 @@ METRICS: "Registry[type[Metric]]" = Registry(
         "top5": "rayforget.metrics.top5:Top5",
         "bits_per_byte": "rayforget.metrics.bits_per_byte:BitsPerByte",
     },
+    base="rayforget.metrics.metric:Metric",
+    must=("word", "of_sums"),
 )

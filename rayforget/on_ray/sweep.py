@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rayforget.equipment import EquipmentSpec
 from rayforget.errors import SpaceError
+from rayforget.extension_use import blame
 from rayforget.on_ray.cluster_size import cluster_nodes, nodes_now, slots_that_fit
 from rayforget.on_ray.session import prepare_environment, ray_session
 from rayforget.pipeline import failed_record
@@ -115,7 +116,8 @@ def _break_off(agenda: Agenda, error: Exception) -> None:
     logger.info("the sweep breaks off", exc_info=error)
     if agenda.halted is None:  # otherwise that is why Tune gave up
         lines = str(error).strip().splitlines()
-        agenda.halted = f"{type(error).__name__}: {lines[0] if lines else 'no reason given'} (--verbose shows where)"
+        shown = f"{type(error).__name__}: {lines[0] if lines else 'no reason given'} (--verbose shows where)"
+        agenda.halted = blame(error) or shown
 
 
 def _finish(agenda: Agenda, named: NamedJob, result: dict[str, Any] | None, after: AfterJob) -> None:
