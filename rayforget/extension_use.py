@@ -31,9 +31,24 @@ class Used:
 _used: dict[tuple[str, str], Used] = {}
 
 
-def note_use(used: Used) -> None:
-    """Remembers an import."""
-    _used[used.group, used.name] = used
+def note_use(
+    group: str, name: str, *, called: str, package: str, version: str | None, module: str, value: object
+) -> Used:
+    """Remembers an import, with the source and the version as they were when it was imported first."""
+    known = _used.get((group, name))
+    if known is None or known.value is not value:
+        known = Used(
+            group=group,
+            name=name,
+            called=called,
+            package=package,
+            version=version,
+            source=_source_hash(module),
+            module=module,
+            value=value,
+        )
+        _used[group, name] = known
+    return known
 
 
 def used_extensions() -> dict[str, dict[str, str]]:
@@ -53,7 +68,7 @@ def used_sources() -> dict[str, dict[str, str]]:
     return found
 
 
-def source_hash(module: str) -> str | None:
+def _source_hash(module: str) -> str | None:
     """Hash of an imported module's file, of all files of the package that it is in; None if they cannot be read."""
     root = sys.modules.get(module.partition(".")[0])
     folders = [Path(folder) for folder in getattr(root, "__path__", ())]

@@ -17,7 +17,7 @@ from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any, Generic, TypeVar, cast, get_args
 
 from rayforget.errors import BrokenExtensionError, ExtensionError
-from rayforget.extension_use import Used, note_use, source_hash
+from rayforget.extension_use import note_use
 
 T = TypeVar("T")
 
@@ -118,20 +118,16 @@ class Registry(Generic[T]):
             ) from error
         if (fault := self._fault_of(point.name, value)) is not None:
             raise BrokenExtensionError(f"{self.called(point.name)} {fault}")
-        source = source_hash(point.module)
-        note_use(
-            Used(
-                group=self.group,
-                name=point.name,
-                called=self.called(point.name),
-                package=package,
-                version=version,
-                source=source,
-                module=point.module,
-                value=value,
-            )
+        used = note_use(
+            self.group,
+            point.name,
+            called=self.called(point.name),
+            package=package,
+            version=version,
+            module=point.module,
+            value=value,
         )
-        return Extension(value=value, package=package, version=version, source=source)
+        return Extension(value=value, package=package, version=used.version, source=used.source)
 
     def _fault_of(self, name: str, value: object) -> str | None:
         """What keeps an object from being an extension of this kind, as the end of a sentence about it."""
