@@ -19,14 +19,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_architecture_page_shows_this_very_path() -> None:
-    here = Path(__file__).parent
-    page = (here.parents[1] / "docs" / "architecture.md").read_text().partition("## How to add an interpolation")[2]
-    example = page.partition("```python\n")[2].partition("```")[0]
-    assert "class Trim(Path)" in example
-    assert example in (here / "trim" / "rayforget_trim.py").read_text()
-
-
 @pytest.mark.parametrize("keep", [0.01, 0.3, 1.0])
 @pytest.mark.parametrize("t", [0.25, 1.0])
 def test_it_is_its_equation_by_brute_force(
