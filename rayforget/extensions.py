@@ -8,12 +8,14 @@ announces its extensions in its pyproject.toml:
 """
 
 import difflib
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from types import FunctionType
 from typing import Any, Generic, TypeVar, cast, get_args
 
 from rayforget.errors import BrokenExtensionError, ExtensionError
@@ -141,7 +143,7 @@ class Registry(Generic[T]):
         for wanted in self.must:
             if getattr(value, wanted, _MISSING) is getattr(base, wanted, _MISSING):
                 return f"has no `{wanted}`: {value.__qualname__} must define it (see {module}.{attribute})"
-        return self.fault(name, value)
+        return arguments_fault(value, base) or self.fault(name, value)
 
     def _points(self) -> list[EntryPoint]:
         """One entry point per package: a distribution found twice on the path counts once."""
@@ -168,6 +170,42 @@ def kind_fault(name: str, model: type[Any]) -> str | None:
         return None
     kinds = " or ".join(repr(kind) for kind in get_args(annotation)) or getattr(annotation, "__name__", annotation)
     return f'has kind {kinds} and is registered as {name!r}; write kind: Literal["{name}"] in {model.__qualname__}'
+
+
+def arguments_fault(value: type, base: type) -> str | None:
+    """What is wrong with the arguments of a subclass's methods, which rayforget calls as the base's; None if nothing
+    is."""
+    for owner in base.__mro__:
+        for name, method in vars(owner).items():
+            own = inspect.getattr_static(value, name)
+            called = owner.__module__.startswith("rayforget.") and not name.startswith("_")
+            if not called or own is method or not isinstance(method, FunctionType) or not isinstance(own, FunctionType):
+                continue
+            expected = inspect.signature(method)
+            kinds = expected.parameters.values()
+            positional = [each for each in kinds if each.kind is not each.KEYWORD_ONLY]
+            try:
+                inspect.signature(own).bind(
+                    *positional, **{each.name: None for each in kinds if each.kind is each.KEYWORD_ONLY}
+                )
+            except TypeError:
+                return f"has {value.__qualname__}.{name}{_arguments(own)}; rayforget calls {name}{_arguments(method)}"
+    return None
+
+
+def no_arguments_fault(value: type) -> str | None:
+    """What is wrong with a class that cannot be made without arguments; None if it can."""
+    try:
+        inspect.signature(value).bind()
+    except TypeError as error:
+        return f"cannot be made without arguments, as {value.__qualname__}() ({error})"
+    return None
+
+
+def _arguments(method: FunctionType) -> str:
+    """`(self, *, lora)`"""
+    given = inspect.signature(method).parameters.values()
+    return str(inspect.Signature([each.replace(annotation=inspect.Parameter.empty) for each in given]))
 
 
 @lru_cache(maxsize=16)

@@ -57,6 +57,7 @@ def try_metric(metric: Metric, called: str) -> None:
     if metric.by_class:
         require(metric.needs_classes, "found by_class without needs_classes", "write `needs_classes = True` too")
     items = _answered(metric, require)
+    _try_summands(items, require)
     own, common = items.sums()
     scores = metric.of_sums(own, common)
     require(
@@ -99,6 +100,19 @@ def _answered(metric: Metric, require: Require) -> ScoredItems:
         found.append(results.double().numpy())
     classes = labels.numpy() if metric.needs_classes else None
     return ScoredItems(metric=metric, results=np.stack(found), classes=classes)
+
+
+def _try_summands(items: ScoredItems, require: Require) -> None:
+    """`own` gives arrays of the results' shape, `common` arrays of one number for each item."""
+    metric, weights = items.metric, np.ones(_NUM_ITEMS)
+    for name, found, shape in (
+        ("own", metric.own(items.results, weights, items.classes), items.results.shape),
+        ("common", metric.common(weights, items.classes), (_NUM_ITEMS,)),
+    ):
+        listed = isinstance(found, tuple | list)
+        require(listed, f"{name} gave an object of type {type(found).__name__}", "return a tuple of arrays")
+        shapes = [np.shape(each) for each in found]
+        require(set(shapes) <= {shape}, f"{name} gave arrays of shapes {shapes}", f"expected {shape} for each")
 
 
 def _try_resamples(items: ScoredItems, require: Require) -> None:

@@ -164,14 +164,14 @@ def _probe_methods(
     for counted in counts.methods:
         of_method = []
         for recipe in typical_recipes(counted.method):
-            kind = _kind(recipe)
-            if kind not in known:
-                in_time = timed and time.perf_counter() - started < _LIMIT_S
-                try:
-                    with naming_the_blamed(), deterministic(resources.deterministic):
+            in_time = timed and time.perf_counter() - started < _LIMIT_S
+            try:
+                with naming_the_blamed(), deterministic(resources.deterministic):
+                    kind = _kind(recipe)
+                    if kind not in known:
                         known[kind] = _probe_recipe(recipe, resources, samples, device, runs=timed, timed=in_time)
-                except (FoundationError, TrainingError, BrokenExtensionError) as error:
-                    raise SpaceError(f"{_place(loaded, counted)}: methods.{counted.method.name}: {error}") from None
+            except (FoundationError, TrainingError, BrokenExtensionError) as error:
+                raise SpaceError(f"{_place(loaded, counted)}: methods.{counted.method.name}: {error}") from None
             of_method.append(known[kind])
         found[counted.method.name] = max(of_method, key=lambda each: (each.step_s or 0, each.trained_bytes))
     return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Protocol, TypeVar
 
-from rayforget.extensions import Registry, kind_fault
+from rayforget.extensions import Registry, kind_fault, no_arguments_fault
 from rayforget.space.by_kind import ByKind
 from rayforget.space.frozen import Frozen, Problem
 from rayforget.space.tasks import Task
@@ -79,7 +79,7 @@ FOUNDATIONS: Registry[type[FoundationRules[Any]]] = Registry(
         *("config", "tasks", "head", "without_effect", "words", "training_problems", "local_places"),
         *("find", "pin", "trained_layers", "load", "with_tasks"),
     ),
-    fault=lambda name, kind: _config_fault(name, kind.config),
+    fault=lambda name, kind: no_arguments_fault(kind) or _config_fault(name, kind.config),
 )
 """Kind -> class of its `rayforget.foundations.kind.Kind`, instantiated without arguments."""
 

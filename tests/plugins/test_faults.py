@@ -1,6 +1,7 @@
 """What other packages get wrong is said in one line that names the extension, its package and what to change."""
 
 import itertools
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +104,28 @@ def steps(kind: str, **changed: Any) -> None:
             "from rayforget.foundations.kind import Kind\nclass X(Kind):\n    config = 3",
             "has no `tasks`: X must define it",
         ),
+        (
+            "penalties",
+            PENALTY.replace("self, *, lora", "self").replace("ThePenalty", "X"),
+            "has X.needs(self); rayforget calls needs(self, *, lora)",
+        ),
+        (
+            "paths",
+            PATH.replace("t, layers", "t").replace("ThePath", "X"),
+            "has X.at(self, theta_0, theta_1, t); rayforget calls at(self, theta_0, theta_1, t, layers)",
+        ),
+        (
+            "metrics",
+            "from rayforget.metrics.metric import Metric\nclass X(Metric):\n    word = 'x'\n"
+            "    def __init__(self, k):\n        pass\n    def of_sums(self, own, common):\n        pass",
+            "cannot be made without arguments, as X() (missing a required argument: 'k')",
+        ),
+        (
+            "metrics",
+            "from rayforget.metrics.metric import Metric\nclass X(Metric):\n    word = 3\n"
+            "    def of_sums(self, own, common):\n        pass",
+            "has word 3; write its name in tables",
+        ),
         ("penalties", "raise SystemExit(3)", "cannot be imported (SystemExit: 3)"),
         ("metrics", "Y = 1", "cannot be imported (AttributeError: module"),
     ],
@@ -158,6 +181,11 @@ def test_a_hook_that_raises_is_named(write: Write, hooks: str, fault: str) -> No
             "gave a tensor of shape (8,) from pull; return a sum",
         ),
         (
+            "self.training = training",
+            "pass\n    def after_step(self):\n        pass",
+            "has TheHooks.after_step(self); rayforget calls after_step(self, learning_rate)",
+        ),
+        (
             "return Needs(theta_0=True)",
             "return Needs()\n    def prepare(self, training):\n        return list(training.start.values())",
             "reads training.start, theta_0's values, which its `needs` did not ask for; return Needs(theta_0=True)",
@@ -194,7 +222,10 @@ def test_a_hooks_error_in_an_adapters_first_step_is_not_blamed_on_the_adapter(wr
     [
         ("    def facts(self):\n        return {'at': {1, 2}}", "gave facts that are no JSON"),
         ("    def facts(self):\n        return {'at': float('nan')}", "gave facts that are no JSON"),
-        ("    def state_dict(self):\n        return {'it': self}", "gave a state_dict that a resume cannot load"),
+        (
+            "    def state_dict(self):\n        return {'it': self}",
+            "gave a state_dict that a resume cannot load (found box_of_NAME.TheHooks)",
+        ),
         ("    def state_dict(self):\n        return {'it': lambda: 0}", "gave a state_dict that a resume cannot load"),
     ],
 )
@@ -204,7 +235,7 @@ def test_what_is_kept_of_a_penalty_is_tried_before_the_first_checkpoint(write: W
     name = write("penalties", "ThePenalty", f"{PENALTY}{hooks}\n")
     trainer = Trainer(VectorLearner(), vector_recipe(penalties=[{"kind": name, "strength": 1.0}]), seed=0)
     trainer.take_step()
-    with pytest.raises(BrokenExtensionError, match=fault):
+    with pytest.raises(BrokenExtensionError, match=re.escape(fault.replace("NAME", name))):
         trainer.try_keeping()
 
 

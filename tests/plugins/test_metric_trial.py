@@ -92,6 +92,14 @@ def tried(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> str:
             ("    def of_sums", "    def slopes(self, own, common):\n        return 1 / 0\n\n    def of_sums"),
             "failed in slopes: ZeroDivisionError",
         ),
+        (
+            ("    def of_sums", "    def own(self, r, w, c):\n        return None\n\n    def of_sums"),
+            "own gave an object of type NoneType; return a tuple of arrays",
+        ),
+        (
+            ("    def of_sums", "    def common(self, w, c):\n        return (w.sum(),)\n\n    def of_sums"),
+            "common gave arrays of shapes [()]; expected (41,) for each",
+        ),
         (("    def of_sums", "    by_class = True\n\n    def of_sums"), "write `needs_classes = True` too"),
     ],
 )

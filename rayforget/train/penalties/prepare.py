@@ -7,6 +7,7 @@ fail on it, and nothing would say why.
 import io
 import json
 import pickle
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from rayforget.errors import BrokenExtensionError
+from rayforget.extensions import arguments_fault
 from rayforget.space.penalty import PENALTIES, Needs, PenaltyConfig, given_by
 from rayforget.train.penalties.hooks import Hooks, Penalty, Training
 
@@ -42,6 +44,8 @@ def prepare_hooks(penalties: "Sequence[PenaltyConfig]", training: Training) -> d
         needs = needs_of(penalty, lora=bool(training.factors))
         seen = training if needs.theta_0 or needs.teacher else replace(training, start=_Undeclared(penalty))
         hooks = given_by(penalty, "prepare", cast(Penalty, penalty).prepare(seen), Hooks)
+        if (fault := arguments_fault(type(hooks), Hooks)) is not None:
+            raise BrokenExtensionError(f"{PENALTIES.called(penalty.kind)} {fault}")
         if type(hooks).pull is not Hooks.pull and not hooks.pulls:
             raise _broken(
                 penalty,
@@ -86,10 +90,11 @@ def try_keeping(kind: str, hooks: Hooks) -> None:
         written.seek(0)
         again = torch.load(written, map_location="cpu", weights_only=True)
     except (TypeError, ValueError, AttributeError, pickle.PickleError, RuntimeError) as error:
-        reason = " ".join(f"{error}".split())[:200]
+        named = re.search(r"GLOBAL (\S+)", f"{error}")
+        reason = f"found {named.group(1)}" if named else " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise BrokenExtensionError(
-            f"{called} gave a state_dict that a resume cannot load ({type(error).__name__}: {reason}); keep tensors, "
-            "numbers, texts, and lists and dicts of them"
+            f"{called} gave a state_dict that a resume cannot load ({reason}); keep tensors, numbers, texts, and lists "
+            "and dicts of them"
         ) from error
     hooks.load_state_dict(again)
 
