@@ -14,6 +14,7 @@ from rayforget.distributed import all_reduce_sum, is_distributed, rank, world_si
 from rayforget.errors import FoundationError, TrainingError
 from rayforget.extension_use import blame
 from rayforget.foundations.protocol import Batch, Learner
+from rayforget.space.penalty import PENALTIES
 from rayforget.space.recipe import Recipe
 from rayforget.space.seeds import derive_seed
 from rayforget.train.lora import attach_lora, lora_factors, merged_weights, refuse_without_gradient
@@ -54,6 +55,8 @@ class Trainer:
         self.total_steps = num_steps(num_items=learner.num_items, epochs=recipe.epochs, batch_size=recipe.batch_size)
         self.step, self._resumed_from = 0, 0
         self._skipped, self._skipped_in_a_row, self._loss = 0, 0, float("nan")
+        self._parts: list[Tensor] = []
+        """The loss of the last piece of targets without penalties, and what each penalty added to it."""
 
         module = learner.module
         if recipe.adapter.kind == "lora":
@@ -179,10 +182,12 @@ class Trainer:
         pulls = [pulled(kind, hooks, logits, piece) for kind, hooks in self._hooks.items() if hooks.pulls]
         smoothing = self.recipe.label_smoothing
         loss = F.cross_entropy(logits.float(), targets[piece], reduction="sum", label_smoothing=smoothing)
+        self._parts = [part.detach() for part in (loss, *pulls)]
         return sum(pulls, loss)
 
     def _refuse_non_finite(self, finite: bool) -> None:
         if not math.isfinite(self._loss):
+            self._refuse_non_finite_pull()
             raise TrainingError(
                 f"the loss is not finite at step {self.step + 1} of {self.total_steps}; lower learning_rate "
                 f"(now {self.recipe.learning_rate:g}) or use precision fp32"
@@ -201,6 +206,16 @@ class Trainer:
             raise TrainingError(
                 f"fp16's gradient scaler skipped {self._skipped_in_a_row} steps in a row up to step {self.step + 1}; "
                 "use precision bf16 or fp32"
+            )
+
+    def _refuse_non_finite_pull(self) -> None:
+        of_data, *pulls = (math.isfinite(part) for part in self._parts or [torch.tensor(math.nan)])
+        pulling = (kind for kind, hooks in self._hooks.items() if hooks.pulls)
+        culprits = [PENALTIES.called(kind) for kind, sound in zip(pulling, pulls, strict=False) if not sound]
+        if of_data and culprits:
+            raise TrainingError(
+                f"what {' and '.join(culprits)} adds to the loss is not finite at step {self.step + 1} of "
+                f"{self.total_steps}, though the loss without it is; lower its strength, or mend it"
             )
 
     def _prepare_penalties(self, weights: Mapping[str, nn.Parameter], sources: Sources | None) -> dict[str, Hooks]:

@@ -14,7 +14,7 @@ from train.learners import VectorLearner
 from vector_equipment import no_heartbeat, vector_equipment, vector_recipe
 
 from rayforget.cli import main
-from rayforget.errors import BrokenExtensionError, ExtensionError, SpaceError
+from rayforget.errors import BrokenExtensionError, ExtensionError, SpaceError, TrainingError
 from rayforget.extension_use import blame
 from rayforget.interpolate.paths.fit import try_paths
 from rayforget.pipeline import run_trial
@@ -200,6 +200,15 @@ def test_what_a_penalty_gives_is_checked_where_it_gives_it(write: Write, old: st
     with pytest.raises(BrokenExtensionError) as raised:
         steps(name)
     assert str(raised.value).startswith(f"penalty '{name}' of package box_of_{name} {fault}")
+
+
+def test_a_pull_that_is_not_finite_is_not_blamed_on_the_learning_rate(write: Write) -> None:
+    hooks = "    pulls = True\n    def pull(self, logits, piece):\n        return logits.sum() * float('inf')"
+    name = write("penalties", "ThePenalty", PENALTY + hooks)
+    with pytest.raises(TrainingError, match=f"what penalty '{name}' of package box_of_{name} adds to the loss is not"):
+        steps(name)
+    with pytest.raises(TrainingError, match="lower learning_rate"):
+        steps("kd", learning_rate=1e30)
 
 
 def test_what_another_penalty_asked_for_is_not_seen_by_one_that_did_not(write: Write) -> None:

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 from plugins.outsiders import write_package
-from toy_agenda import do_job, resumed, started, toy_space
+from toy_agenda import do_job, resumed, started, toy_space, work_off
 
 from rayforget.pipeline import failed_record
 from rayforget.record.jobs import TrialJob
 from rayforget.record.packages import changed_extensions, missing_packages
 from rayforget.record.provenance import extension_facts
 from rayforget.record.second_tries import may_be_tried_again, set_aside_failures
+from rayforget.record.standing import standing_of
+from rayforget.report.words.numbers import stale_notice
 from rayforget.search.agenda import Agenda, NamedJob
 
 CODE = """
@@ -77,9 +79,9 @@ def test_a_training_that_an_extension_failed_is_tried_again_once_its_source_has_
     sweep = half_failed(runs, "mended").sweep
     assert may_be_tried_again(sweep, ["0001-mine"])
     assert not may_be_tried_again(sweep, ["0000-plain"])
+    work_off(resumed(runs))  # the scores on test
     assert set_aside_failures(sweep) == []  # nothing has changed: the failure is final
-    assert resumed(runs).settle() is False  # only its scores on test are left
-    assert not isinstance(getattr(resumed(runs).next(), "job", None), TrialJob)
+    assert resumed(runs).settle()
 
     write(site, "mended", more="# mended\n")
     read_anew(site, monkeypatch)
@@ -92,6 +94,12 @@ def test_a_training_that_an_extension_failed_is_tried_again_once_its_source_has_
     assert named.name == "0001-mine"
     (kept,) = (runs / "s" / "failed").iterdir()
     assert kept.name.startswith("0001-mine-000000-")
+    standing = standing_of(again.sweep, again.sweep.briefs(), again.leading())
+    assert (standing.report_is_stale, standing.records_lost) == (True, False)
+    assert stale_notice(standing) == (
+        "Stale: failed trainings are tried again after a first report, 1 of 2 are done; scores on test are the first "
+        "report's until the sweep ends."
+    )
     do_job(again, named)
     assert resumed(runs).failures() == {}
     assert set_aside_failures(resumed(runs).sweep) == []

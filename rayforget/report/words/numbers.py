@@ -113,8 +113,9 @@ def stale_notice(standing: Standing) -> str | None:
             "their end; resume the sweep, it makes the missing ones again; until then the scores on test are the first "
             "report's."
         )
+    cause = "failed trainings are tried again" if standing.tried_again else "more trainings were asked for"
     return (
-        f"Stale: more trainings were asked for after a first report, {ended} of {standing.total} are done; "
+        f"Stale: {cause} after a first report, {ended} of {standing.total} are done; "
         "scores on test are the first report's until the sweep ends."
     )
 
