@@ -51,6 +51,11 @@ def note_use(
     return known
 
 
+def known_use(group: str, name: str) -> Used | None:
+    """The extension of this name, if this process has imported it."""
+    return _used.get((group, name))
+
+
 def used_extensions() -> dict[str, dict[str, str]]:
     """Group -> name -> `package version` of the other packages' extensions that this process has imported."""
     found: dict[str, dict[str, str]] = {}

@@ -19,7 +19,7 @@ from types import FunctionType
 from typing import Any, Generic, TypeVar, cast, get_args
 
 from rayforget.errors import BrokenExtensionError, ExtensionError
-from rayforget.extension_use import note_use
+from rayforget.extension_use import known_use, note_use
 
 T = TypeVar("T")
 
@@ -106,30 +106,31 @@ class Registry(Generic[T]):
 
     def called(self, name: str) -> str:
         """`penalty 'huber' of package rayforget-huber`, for messages."""
+        if (used := known_use(self.group, name)) is not None:
+            return used.called
         claims = [] if name in self.own else [point for point in self._points() if point.name == name]
         return f"{self.noun} {name!r}" + (f" of package {_packages(claims)}" if claims else "")
 
     def _load(self, point: EntryPoint) -> Extension[T]:
-        package, version = _package(point), point.dist.version if point.dist else None
+        # Read before the import: an uninstall may take the metadata away while this process goes on.
+        called, package, version = self.called(point.name), _package(point), point.dist.version if point.dist else None
         try:
             value: T = point.load()
         except (Exception, SystemExit) as error:  # third-party code may raise anything
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ExtensionError(
-                f"{self.called(point.name)} cannot be imported ({reason}); mend or uninstall it"
-            ) from error
+            raise ExtensionError(f"{called} cannot be imported ({reason}); mend or uninstall it") from error
         if (fault := self._fault_of(point.name, value)) is not None:
-            raise BrokenExtensionError(f"{self.called(point.name)} {fault}")
+            raise BrokenExtensionError(f"{called} {fault}")
         used = note_use(
             self.group,
             point.name,
-            called=self.called(point.name),
+            called=called,
             package=package,
             version=version,
             module=point.module,
             value=value,
         )
-        return Extension(value=value, package=package, version=used.version, source=used.source)
+        return Extension(value=value, package=used.package, version=used.version, source=used.source)
 
     def _fault_of(self, name: str, value: object) -> str | None:
         """What keeps an object from being an extension of this kind, as the end of a sentence about it."""
@@ -219,4 +220,4 @@ def _packages(points: list[EntryPoint]) -> str:
 
 
 def _package(point: EntryPoint) -> str:
-    return point.dist.name if point.dist else point.value.partition(":")[0]
+    return (point.dist.name if point.dist else None) or point.value.partition(":")[0]
