@@ -105,9 +105,10 @@ def _answered(metric: Metric, require: Require) -> ScoredItems:
 def _try_summands(items: ScoredItems, require: Require) -> None:
     """`own` gives arrays of the results' shape, `common` arrays of one number for each item."""
     metric, weights = items.metric, np.ones(_NUM_ITEMS)
+    classes = None if items.classes is None else items.classes.astype(np.int64)
     for name, found, shape in (
-        ("own", metric.own(items.results, weights, items.classes), items.results.shape),
-        ("common", metric.common(weights, items.classes), (_NUM_ITEMS,)),
+        ("own", metric.own(items.results, weights, classes), items.results.shape),
+        ("common", metric.common(weights, classes), (_NUM_ITEMS,)),
     ):
         listed = isinstance(found, tuple | list)
         require(listed, f"{name} gave an object of type {type(found).__name__}", "return a tuple of arrays")
