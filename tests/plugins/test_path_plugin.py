@@ -63,4 +63,5 @@ def test_a_path_that_raises_is_one_line_of_the_check(folder: Path) -> None:
     done = rayforget(folder, "check", "space.yaml")
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
-    assert "curve.paths: trim(keep=0.1) does not fit this model: division by zero" in line
+    assert "curve.paths: trim(keep=0.1) does not fit this model: path 'trim' of package rayforget-trim failed" in line
+    assert "in at: ZeroDivisionError: division by zero (rayforget_trim.py:" in line
