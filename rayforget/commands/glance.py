@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rayforget.errors import ExtensionError, RecordError
+from rayforget.frontier.compare import recover_by_sign
 from rayforget.frontier.gather import Gathered, gather
 from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import TaskRole
@@ -22,7 +23,7 @@ def glance(sweep: Sweep, *, resamples: int = 1000) -> tuple[Standing, str, str |
     The record is read once; 0 `resamples` give no interval.
     """
     roles, records = roles_of(sweep), sweep.briefs()
-    gathered = with_items(gather(records, roles), items_of(sweep.record, roles))
+    gathered = with_items(gather(records, roles), items_of(sweep.record))
     recovery, lacking = _recovery(sweep, gathered, roles, resamples)
     return standing_of(sweep, records, gathered), _words(recovery), lacking
 
@@ -32,6 +33,8 @@ def _recovery(
 ) -> tuple[Recovery | None, str | None]:
     """What the sweep recovers, None if theta_0 is not scored yet; and what another package's metric lacks."""
     try:
+        if not resamples:
+            return recover_by_sign(gathered.points, roles, test=sweep.test_scores()), None
         return summary_of(sweep.info.name, gathered, sweep.test_scores(), roles, resamples=resamples).recovery, None
     except ExtensionError as error:  # the scores are recorded, but their errors need the package
         missing = missing_packages(sweep.info.provenance)
