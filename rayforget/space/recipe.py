@@ -58,9 +58,8 @@ Penalty = Annotated[
     PenaltyConfig,
     ByKind(
         title="Penalty",
-        own=tuple(PENALTIES.own),
-        names=PENALTIES.names,
-        model=lambda kind: PENALTIES.find(kind).value,
+        registry=PENALTIES,
+        model=lambda penalty: penalty,
     ),
 ]
 
