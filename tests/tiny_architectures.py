@@ -18,8 +18,8 @@ MOST_WEIGHTS = 4_000_000
 
 _SIZES: Mapping[str, int] = {
     r"vocab_size|^n_vocab$|_vocab$": VOCABULARY,
-    r"^(hidden_size|d_model|dim|n_embd|n_embed|lru_width|embed_dim|dim_model|attention_hidden_size|embedding_size)$": 32,
-    r"^(hidden_dim|emb_dim|word_embed_proj_dim|input_embedding_size|embedding_dim|out_hidden_size|projection_dim)$": 32,
+    r"^(hidden_size|d_model|dim|n_embd|n_embed|lru_width|embed_dim|dim_model|embedding_size)$": 32,
+    r"^(hidden_dim|emb_dim|word_embed_proj_dim|input_embedding_size|embedding_dim|projection_dim)$": 32,
     r"hidden_size_per_layer_input|mm_embed_dim|_hidden_size$": 32,
     r"intermediate_size|ffn|n_inner|^d_ff$|feed_?forward|^d_inner$|dim_ff|mlp_dim|mlp_hidden": 48,
     r"^(num_hidden_layers|n_layers?|num_layers|(num_)?(de|en)coder_layers|num_blocks|depth)$": 2,
@@ -51,7 +51,9 @@ _TRIED: tuple[Mapping[str, Any], ...] = (
     {"num_key_value_heads": 4},
     {"num_heads": 8},
     {"mamba_d_head": 16, "attn_layer_indices": [1]},
+    {"mamba_d_head": 16, "layer_types": ["mamba", "attention"]},
     {"mamba_d_head": 16},
+    {"attn_layer_offset": 1, "attn_layer_period": 2},
     {"mamba_d_ssm": 64, "mamba_d_head": 16},
     {"n_routed_experts": 4},
     {"kv_lora_rank": 8},

@@ -174,7 +174,7 @@ def _is_linear(part: nn.Module) -> bool:
 
 @torch.no_grad()
 def _is_product(part: nn.Linear) -> bool:
-    """Whether a kind of nn.Linear with a forward of its own answers as nn.Linear does (Falcon's does, routers do not)."""
+    """Whether a kind of nn.Linear with its own forward answers as nn.Linear does: Falcon's does, routers do not."""
     few = torch.linspace(-1, 1, 2 * part.in_features, device=part.weight.device, dtype=part.weight.dtype)
     few = few.view(2, part.in_features)
     try:

@@ -188,7 +188,7 @@ def _head_of(lm: nn.Module, name: str) -> CausalHead:
         own: Tensor = lm(input_ids=tokens).logits[0]
         _refuse_looking_ahead(lm, own, name)
         head = CausalHead(lm)
-        head = CausalHead(lm, own_layers(lm, head(tokens=tokens), own))
+        head = CausalHead(lm, own_layers(lm, tokens, head(tokens=tokens)))
     except FoundationError:
         raise
     except (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
@@ -210,7 +210,7 @@ def _refuse_looking_ahead(lm: nn.Module, own: Tensor, name: str) -> None:
     first: Tensor = lm(input_ids=torch.arange(2)[None]).logits[0]
     if not float((own[:2] - first).abs().max()) <= 1e-3 * float(first.abs().max()):
         raise FoundationError(
-            f"{name} ({type(lm).__name__}): its tokens see those after them, so that it would read each answer before "
-            "it is asked for it; write is_decoder: true in config.json if it was trained to read from left to right, "
-            "or use another foundation"
+            f"{name} ({type(lm).__name__}): what it says of a text's beginning depends on what follows, so it would "
+            "have read each answer before it is asked for it; write is_decoder: true in config.json if it was trained "
+            "to read from left to right, or use another foundation"
         )

@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
-
 
 _SCALES = (1.0, 10.0, 100.0, 1000.0)
 """Factors of features. A cap shows only in logits that come near it, which small random weights never give."""
 _TOLERANCE = 1e-4
 """Share of the largest logit."""
+_UNFIT = (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
+"""What a model's own code raises where it was not made to be called like this."""
 
 
 class OwnHead(nn.Module):
@@ -63,8 +64,6 @@ def own_logits(lm: nn.Module, features: Float[Tensor, "t d"]) -> Float[Tensor, "
 class _Answer(tuple[Tensor]):
     """A base's output, as a tuple and by names; what it has not is None."""
 
-    last_hidden_state: Tensor
-
     def __getattr__(self, name: str) -> Tensor | None:
         if name.startswith("__"):
             raise AttributeError(name)
@@ -75,43 +74,58 @@ class _Answer(tuple[Tensor]):
 def _answering(lm: nn.Module, hidden: Float[Tensor, "1 t d"]) -> Iterator[None]:
     """Within the block the model's base answers with these features, whatever it is asked."""
     known: Any = lm
-    bases = {id(base): base for base in (base_of(lm), known.get_decoder()) if base is not lm}
-    for base in bases.values():
+    whole, decoder = base_of(lm), known.get_decoder()
+    bases = [whole, *([decoder] if decoder is not whole and decoder in set(whole.modules()) else [])]
+    for base in bases:
         base.forward = lambda *_, **__: _Answer((hidden,))
     try:
         yield
     finally:
-        for base in bases.values():
+        for base in bases:
             del base.forward
 
 
 @torch.no_grad()
-def own_layers(lm: nn.Module, features: Float[Tensor, "t d"], expected: Float[Tensor, "t v"]) -> tuple[str, ...] | None:
+def own_layers(lm: nn.Module, tokens: Int[Tensor, "1 t"], features: Float[Tensor, "t d"]) -> tuple[str, ...] | None:
     """How the model makes its logits: None by its output layer alone, else the names of the layers that take part.
 
     Args:
         lm: in eval mode and in fp32.
-        features: of a few tokens.
-        expected: the model's own logits of these tokens.
+        tokens: a few.
+        features: theirs.
 
     Raises:
         ValueError: its logits are not made of its features.
     """
+    expected: Tensor = lm(input_ids=tokens).logits[0]
+    try:
+        answered, reason = own_logits(lm, features), "they are not made of its last hidden state"
+    except _UNFIT as error:
+        answered, reason = None, f"{type(error).__name__}: {error}"
+    if answered is not None and _equal(answered, expected):
+        if all(_is_product(lm, scale * features, own_logits(lm, scale * features)) for scale in _SCALES):
+            return None
+        return _layers_used(lm, features)
+    if _is_product(lm, features, expected) and all(_is_last(lm, tokens, scale, expected) for scale in _SCALES):
+        return None
+    raise ValueError(f"its logits cannot be made piece by piece: {reason}")
+
+
+def _is_last(lm: nn.Module, tokens: Tensor, scale: float, expected: Tensor) -> bool:
+    """Whether logits grow with what the output layer gives, as they do if nothing follows."""
+    handle = lm.get_output_embeddings().register_forward_hook(lambda *called: scale * called[2])  # type: ignore[operator]
+    try:
+        return _equal(lm(input_ids=tokens).logits[0], scale * expected)
+    finally:
+        handle.remove()
+
+
+def _is_product(lm: nn.Module, features: Tensor, expected: Tensor) -> bool:
     output: nn.Module = lm.get_output_embeddings()  # type: ignore[operator]
     try:
-        answered = own_logits(lm, features)
-    except Exception as error:  # a model's own code, which was not made for this
-        answered, reason = None, f"{type(error).__name__}: {error}"
-    else:
-        reason = "they are not made of its last hidden state"
-    if answered is None or not _equal(answered, expected):
-        made = output(features)
-        if made.shape == expected.shape and _equal(made, expected):
-            return None
-        raise ValueError(f"its logits cannot be made piece by piece: {reason}")
-    if all(_equal(output(scale * features), own_logits(lm, scale * features)) for scale in _SCALES):
-        return None
-    return _layers_used(lm, features)
+        return _equal(output(features), expected)
+    except RuntimeError:  # further layers come before it, and change the width
+        return False
 
 
 def _equal(found: Tensor, expected: Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""Python that a language model's folder brings does not run unless the space trusts it, whoever sits at the terminal."""
+"""Python that a language model's folder brings runs only if the space trusts it, whoever sits at the terminal."""
 
 import json
 from pathlib import Path
@@ -40,19 +40,19 @@ def _planted(folder: Path, part: str) -> Path:
     return ran
 
 
-@pytest.fixture
-def yes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def yes(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     monkeypatch.setattr("builtins.input", lambda *_: "y")
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path_factory.mktemp("modules")))
 
 
-@pytest.mark.usefixtures("yes")
 @pytest.mark.parametrize("part", ["model", "tokenizer"])
 def test_code_of_a_folder_runs_only_if_the_space_trusts_it(tmp_path: Path, part: str) -> None:
     ran = _planted(tmp_path, part)
     spec = CausalLmFoundation(kind="causal_lm", model=str(tmp_path))
     CausalLmKind().trained_layers(spec, None)  # what `check` builds for adapter.targets
     assert not ran.exists()
-    with pytest.raises(FoundationError, match="brings code of its own: read it, then set foundation.trust_remote_code"):
+    with pytest.raises(FoundationError, match=r"brings code of its own: read it, then set foundation\.trust"):
         load_causal_lm(spec, torch.device("cpu"))
     assert not ran.exists()
 
