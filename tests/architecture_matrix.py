@@ -51,6 +51,8 @@ class Row:
     """Why the first column that is missing is missing."""
     targets: list[str] = field(default_factory=list)
     """`adapter.targets` that LoRA needs."""
+    tried: bool = False
+    """Whether transformers itself builds and runs the tiny model."""
     packed: bool = False
     own_head: bool = False
 
@@ -63,6 +65,7 @@ def row_of(architecture: str, folder: Path) -> Row:
     except Exception as error:  # whatever an architecture raises
         row.why = f"not tried: {_short(error)}"
         return row
+    row.tried = True
     try:
         tried = Tried(own, folder)
     except RayforgetError as error:
@@ -255,7 +258,9 @@ def line_of(row: Row) -> str:
 
 
 def _mark(row: Row, column: str) -> str:
-    return "yes" if column in row.done else "no" if row.done else "–"
+    if column in row.done:
+        return "yes"
+    return "no" if row.done or (row.tried and column == "load") else "–"
 
 
 def _short(error: Exception, folder: Path | None = None) -> str:

@@ -56,7 +56,7 @@ _TRIED: tuple[Mapping[str, Any], ...] = (
     {"attn_layer_offset": 1, "attn_layer_period": 2},
     {"mamba_d_ssm": 64, "mamba_d_head": 16},
     {"n_routed_experts": 4},
-    {"kv_lora_rank": 8},
+    {"num_key_value_heads": 4, "n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
     {"mamba_n_heads": 8},
     {"n_head": 4, "d_head": 8},
     {"axial_pos_embds_dim": (8, 24), "axial_pos_shape": (8, 8)},
