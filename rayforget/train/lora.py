@@ -167,14 +167,29 @@ def _adaptable(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def _is_linear(part: nn.Module) -> bool:
     if isinstance(part, nn.Linear):
-        return type(part).forward is nn.Linear.forward
+        return type(part).forward is nn.Linear.forward or _is_product(part)
     stored_transposed = sys.modules.get("transformers.pytorch_utils")  # not loaded: no model has such a layer
     return stored_transposed is not None and isinstance(part, stored_transposed.Conv1D)
 
 
+@torch.no_grad()
+def _is_product(part: nn.Linear) -> bool:
+    """Whether a kind of nn.Linear with its own forward answers as nn.Linear does: Falcon's does, routers do not."""
+    few = torch.linspace(-1, 1, 2 * part.in_features, device=part.weight.device, dtype=part.weight.dtype)
+    few = few.view(2, part.in_features)
+    try:
+        found = part(few)
+    except (IndexError, RuntimeError, TypeError, ValueError):
+        return False
+    expected = nn.functional.linear(few, part.weight, part.bias)
+    if not isinstance(found, Tensor) or found.shape != expected.shape:
+        return False
+    return found.is_meta or torch.allclose(found, expected, atol=1e-4, rtol=1e-4)
+
+
 def _is_target(name: str, part: nn.Module, targets: Sequence[str] | None, output: nn.Module | None) -> bool:
     if targets is None:
-        return part is not output and not name.startswith("head")
+        return (output is None or part not in set(output.modules())) and not name.startswith("head")
     return any(name == target or name.endswith(f".{target}") for target in targets)
 
 

@@ -68,7 +68,7 @@ class CausalLmKind(Kind[CausalLmFoundation, "CausalLm"]):
         from rayforget.foundations.causal_lm.source import causal_source
 
         source = causal_source(spec)
-        return trained_layers(source.name) if source.is_folder else None
+        return trained_layers(source) if source.is_folder else None
 
     def load(self, spec: CausalLmFoundation, device: "torch.device", share: "Share") -> "CausalLm":
         """Loads transformers' model with its tokenizer."""

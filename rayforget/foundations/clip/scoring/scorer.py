@@ -42,6 +42,7 @@ from rayforget.metrics.registry import METRICS
 from rayforget.space.recipe import Head
 from rayforget.tasks.images.pixels import PixelSet, broken_facts
 from rayforget.tasks.resolved import ResolvedTask
+from rayforget.values.records import RUNS_WITH
 from rayforget.values.scores import Score, Split
 
 
@@ -108,8 +109,9 @@ class ZeroShotScorer:
         return {name: self._pixels(name, split).items_hash for name in self.tasks}
 
     def facts(self, split: Split) -> dict[str, Any]:
-        """The broken images that were skipped, by task."""
-        return broken_facts({name: self._pixels(name, split).broken for name in self.tasks})
+        """The broken images that were skipped, by task; how a file of weights is run."""
+        how = {} if self._model.runs_with is None else {RUNS_WITH: self._model.runs_with}
+        return how | broken_facts({name: self._pixels(name, split).broken for name in self.tasks})
 
     def counted(self, split: Split) -> dict[str, dict[str, int]]:
         """Nothing: no image is cut, and unreadable ones are counted when a set is made."""
