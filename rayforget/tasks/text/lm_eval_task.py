@@ -4,13 +4,14 @@ lm-eval would choose the split itself (test, if there is one); here a split is a
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rayforget.errors import TaskError
-from rayforget.space.text import LmEvalSplit, LmEvalTask
+from rayforget.space.lm_eval import LmEvalSplit, LmEvalTask
+from rayforget.space.paths import is_yaml
 from rayforget.tasks.hub_split import (
     IS_COMMIT,
     SCRIPT_ADVICE,
@@ -23,6 +24,7 @@ from rayforget.tasks.images.contents import content_hash
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.documents import Document, canonical
 from rayforget.tasks.text.lm_eval_index import task_config
+from rayforget.tasks.text.own_yaml import own_config
 from rayforget.tasks.text.rows import json_lines
 
 FEWSHOT_SEED = 1234
@@ -40,8 +42,10 @@ def load_lm_eval_task(name: str, task: LmEvalTask) -> Any:
             command that downloads it.
     """
     with at_key(f"tasks.{name}.task"):
-        config = task_config(task.task)
+        config = own_config(Path(task.task), trusted=task.trust_code) if is_yaml(task.task) else task_config(task.task)
         _require_greedy(task.task, config)
+    with at_key(f"tasks.{name}.num_fewshot"):
+        config = _with_shots(config, task)
     with at_key(f"tasks.{name}.data_files"):
         data = {split: _local(path) for split, path in task.data_files.items()} or None
         settled = _settled(config, task, data)
@@ -151,14 +155,49 @@ def _settled(config: dict[str, Any], task: LmEvalTask, data: Mapping[str, Any] |
     if not shots:
         settled["fewshot_split"] = None
         settled["fewshot_config"] = None
-    elif data is not None:
-        examples = config.get("fewshot_split") or next(filter(None, map(config.get, _SPLITS.values())), None)
-        if examples is not None and not (config.get("fewshot_config") or {}).get("samples"):
-            _require_file(task, examples, data, why=f"the {shots} examples in its prompt")
-        settled |= {key: None for key in _SPLITS.values() if config.get(key) not in data}
+    else:
+        settled |= _examples(config, task, {str(config[_SPLITS[split]]) for split in wanted}, data)
     if not settled.get("validation_split") and not settled.get("test_split"):
         settled["validation_split"] = settled["training_split"]  # lm-eval needs one of the two
     return settled
+
+
+def _with_shots(config: dict[str, Any], task: LmEvalTask) -> dict[str, Any]:
+    """The configuration with the number of examples that the space asks for."""
+    if task.num_fewshot is None:
+        return config
+    if task.num_fewshot and config.get("num_fewshot") == 0:
+        raise TaskError(
+            f"found {task.num_fewshot}, and lm-eval's task {task.task} is defined without examples, as lm-eval insists "
+            "on too: remove it"
+        )
+    return {**config, "num_fewshot": task.num_fewshot}
+
+
+def _examples(
+    config: Mapping[str, Any], task: LmEvalTask, scored: Collection[str], data: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The settings of a prompt's examples: their split, which must not show an item its own answer."""
+    given = config.get("fewshot_config") or {}
+    if given.get("samples"):
+        changed: dict[str, Any] = {}
+    else:
+        split = given.get("split") or config.get("fewshot_split")
+        split = split or next(filter(None, map(config.get, _SPLITS.values())), None)
+        own_test = config.get("test_split")
+        if split in scored and split != own_test and own_test is not None:
+            raise TaskError(
+                f"the examples of lm-eval's task {task.task} come from {split}, which is scored too, so that an item's "
+                "prompt could show its answer; score its split test alone (`cut: {split: test}`), or write "
+                "num_fewshot: 0"
+            )
+        if split is not None:
+            _require_file(task, split, data, why=f"the {config['num_fewshot']} examples in its prompt")
+        # lm-eval leaves an item out of its own examples where these two are the same
+        changed = {"fewshot_split": split} if split == own_test else {}
+    if data is not None:
+        changed |= {key: None for key in _SPLITS.values() if config.get(key) not in data}
+    return changed
 
 
 def _require_file(task: LmEvalTask, split: str, data: Mapping[str, Any] | None, *, why: str) -> None:

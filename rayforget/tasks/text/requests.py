@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
 from rayforget.metrics.bits_per_byte import TOKENS
-from rayforget.space.text import LmEvalTask
+from rayforget.space.lm_eval import LmEvalTask
+from rayforget.space.paths import is_yaml
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.delimiters import delimiter_of, identity_of
 from rayforget.tasks.text.documents import Document, documents_hash
@@ -29,6 +30,7 @@ from rayforget.tasks.text.lm_eval_task import FEWSHOT_SEED
 from rayforget.tasks.text.marks import marks_before
 from rayforget.tasks.text.metrics import LIKELIHOOD, metric_of
 from rayforget.tasks.text.own_task import own_lm_eval_task
+from rayforget.tasks.text.own_yaml import own_identity
 from rayforget.tasks.text.resolved import ResolvedText
 from rayforget.tasks.text.token_files import Tokenised, tokenised
 from rayforget.tasks.text.types import Generations, Pairs, TaskRequests
@@ -118,7 +120,10 @@ def _identity(task: ResolvedText) -> list[str]:
         return identity_of(task.task)
     from lm_eval import __version__
 
-    return [task.task.task, f"lm-eval {__version__}"]
+    declared = task.task
+    known = own_identity(Path(declared.task)) if is_yaml(declared.task) else declared.task
+    shots = [] if declared.num_fewshot is None else [f"num_fewshot {declared.num_fewshot}"]
+    return [known, f"lm-eval {__version__}", *shots]
 
 
 def _examples(judged: Any) -> str:

@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from rayforget.errors import TaskError
+from rayforget.space.lm_eval import LmEvalCut, LmEvalSplit, LmEvalTask
 from rayforget.space.tasks import Task
 from rayforget.space.text import (
     InstructionTask,
     LanguageSource,
-    LmEvalCut,
-    LmEvalSplit,
-    LmEvalTask,
     MultipleChoiceTask,
     OwnTextTask,
     PlainTextTask,

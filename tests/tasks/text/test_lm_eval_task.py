@@ -6,7 +6,7 @@ import pytest
 from lm_eval_data import DOCUMENTS, split_of, write
 
 from rayforget.errors import TaskError
-from rayforget.space.text import LmEvalCut, LmEvalTask
+from rayforget.space.lm_eval import LmEvalCut, LmEvalTask
 from rayforget.tasks.text.lm_eval_index import task_config
 from rayforget.tasks.text.lm_eval_task import lm_eval_documents, load_lm_eval_task
 
