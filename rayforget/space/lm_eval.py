@@ -7,9 +7,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from rayforget.space.data import Role
 from rayforget.space.frozen import Frozen, FrozenDict, Name, Problem
-from rayforget.space.paths import LocalPath
+from rayforget.space.paths import LocalPath, NameOrYaml, is_yaml
 from rayforget.space.roles import role_problems
 
+ChatSettings = FrozenDict[str, bool | int | float | str]
 LmEvalSplit = Literal["train", "validation", "test"]
 
 
@@ -44,6 +45,8 @@ class LmEvalTask(Frozen):
     """Number of solved examples in the prompt; null takes the task's own, which is 0 for most."""
     chat_template: bool = False
     """Whether the tokenizer's chat template writes the prompt, as with lm-eval's `apply_chat_template`."""
+    chat_settings: ChatSettings = FrozenDict()
+    """The chat template's own variables, e.g. {enable_thinking: false}."""
     fewshot_as_multiturn: bool = True
     """With `chat_template`: the examples are earlier turns of the conversation; false puts all into one message."""
     data_files: FrozenDict[str, LocalPath] = FrozenDict()
@@ -91,9 +94,17 @@ class LmEvalTask(Frozen):
             yield Problem(at=("test",), text=text)
 
     def _prompt_problems(self) -> Iterable[Problem]:
+        yield from chat_problems(self.chat_template, self.chat_settings)
         if not self.fewshot_as_multiturn and not self.chat_template:
             text = "found false without chat_template, which alone makes turns: remove it, or add `chat_template: true`"
             yield Problem(at=("fewshot_as_multiturn",), text=text)
         if self.trust_code and not is_yaml(self.task):
             text = f"found true with lm-eval's own task {self.task}; it is for task files of your own: remove it"
             yield Problem(at=("trust_code",), text=text)
+
+
+def chat_problems(chat_template: bool, settings: ChatSettings) -> Iterable[Problem]:
+    """Settings of a template that is not used."""
+    if settings and not chat_template:
+        text = "found without chat_template, whose variables they are: remove them, or add `chat_template: true`"
+        yield Problem(at=("chat_settings",), text=text)

@@ -7,10 +7,11 @@ from pydantic import Field
 
 from rayforget.space.data import ZeroShotTask
 from rayforget.space.lm_eval import LmEvalTask
-from rayforget.space.text import InstructionTask, MultipleChoiceTask, PlainTextTask
+from rayforget.space.text import ChatTask, InstructionTask, MultipleChoiceTask, PlainTextTask
 
 Task = Annotated[
-    ZeroShotTask | MultipleChoiceTask | InstructionTask | PlainTextTask | LmEvalTask, Field(discriminator="kind")
+    ZeroShotTask | MultipleChoiceTask | InstructionTask | ChatTask | PlainTextTask | LmEvalTask,
+    Field(discriminator="kind"),
 ]
 
 

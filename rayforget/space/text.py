@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from rayforget.space.data import Role
 from rayforget.space.frozen import Frozen, FrozenDict, Name, Problem
-from rayforget.space.lm_eval import LmEvalTask
+from rayforget.space.lm_eval import ChatSettings, LmEvalTask, chat_problems
 from rayforget.space.paths import FolderOrHubName, LocalPath
 from rayforget.space.roles import role_problems
 
@@ -164,16 +164,34 @@ class _TextTask(Frozen):
                 yield Problem(at=(other,), text=text)
 
 
-class MultipleChoiceTask(_TextTask):
+class _PromptTask(_TextTask):
+    """The fields of tasks whose prompt the space writes."""
+
+    delimiter: str | None = None
+    """The text between prompt and answer, in training and scoring; null: one space, or nothing if the prompt ends with
+    a line break, as those of chat templates do."""
+    chat_template: bool = False
+    """Whether the tokenizer's chat template makes a conversation of it, in training and scoring: the prompt is the
+    user's message, the answer the assistant's."""
+    chat_settings: ChatSettings = FrozenDict()
+    """The chat template's own variables, e.g. {enable_thinking: false}."""
+
+    def problems(self) -> Iterable[Problem]:
+        """Settings that contradict each other or have no effect."""
+        yield from super().problems()
+        if self.chat_template and self.delimiter is not None:
+            text = f"found {self.delimiter!r} beside chat_template, which writes what stands there: remove it"
+            yield Problem(at=("delimiter",), text=text)
+        yield from chat_problems(self.chat_template, self.chat_settings)
+
+
+class MultipleChoiceTask(_PromptTask):
     """Rows of question, context (optional), choices, choice_labels (optional), answer (one of the labels if there are
     any, else the choice itself, a letter or an index)."""
 
     kind: Literal["multiple_choice"]
     prompt: str = "{context}\nQuestion: {question}\nAnswer:"
     """The text before the answer. A line with a field that the row lacks is left out."""
-    delimiter: str | None = None
-    """The text between prompt and answer, in training and scoring; null: one space, or nothing if the prompt ends with
-    a line break, as those of chat templates do."""
     answer_base: Literal[0, 1] | None = None
     """The index of the first choice, if answers are indices; null takes 0, and asks if no answer of many is 0."""
     metric: Metric = "acc"
@@ -181,15 +199,21 @@ class MultipleChoiceTask(_TextTask):
     likelihood: 2^(-bits per byte) of the right choice."""
 
 
-class InstructionTask(_TextTask):
+class InstructionTask(_PromptTask):
     """Rows of instruction, input (optional), output; scored by 2^(-bits per byte) of the output."""
 
     kind: Literal["instruction"]
     prompt: str = "Instruction: {instruction}\nInput: {input}\nOutput:"
     """The text before the output. A line with a field that the row lacks is left out."""
-    delimiter: str | None = None
-    """The text between prompt and output, in training and scoring; null: one space, or nothing if the prompt ends with
-    a line break, as those of chat templates do."""
+
+
+class ChatTask(_TextTask):
+    """Rows of messages (OpenAI's) or conversations (ShareGPT's), written by the tokenizer's chat template; the
+    assistant's turns are learnt, and scored by 2^(-bits per byte)."""
+
+    kind: Literal["chat"]
+    chat_settings: ChatSettings = FrozenDict()
+    """The chat template's own variables, e.g. {enable_thinking: false}."""
 
 
 class PlainTextTask(_TextTask):
@@ -198,8 +222,8 @@ class PlainTextTask(_TextTask):
     kind: Literal["text"]
 
 
-TextTask = MultipleChoiceTask | InstructionTask | PlainTextTask | LmEvalTask
-OwnTextTask = MultipleChoiceTask | InstructionTask | PlainTextTask
+OwnTextTask = MultipleChoiceTask | InstructionTask | ChatTask | PlainTextTask
+TextTask = OwnTextTask | LmEvalTask
 
 
 def _alike(first: TextSource, second: TextSource) -> bool:
