@@ -30,6 +30,8 @@ class Document:
     """Hash that identifies the item; see `own_document`, and `lm_eval_documents` for lm-eval's."""
     name: str
     """The document's name in messages."""
+    part: str = ""
+    """For a group of lm-eval's: the name of the document's task."""
 
     @property
     def prompt(self) -> str:

@@ -1,8 +1,9 @@
 """A task's split -> all that a model is asked on it, as token ids, and the judge of its answers."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ from rayforget.errors import TaskError
 from rayforget.metrics.bits_per_byte import TOKENS
 from rayforget.space.lm_eval import LmEvalTask
 from rayforget.space.paths import is_yaml
-from rayforget.space.text import MultipleChoiceTask, TextTask
 from rayforget.tasks.keys import at_key
-from rayforget.tasks.text.chat import Chat, chat_of, written_out
+from rayforget.tasks.text.asking import HowAsked, how_asked, instances
+from rayforget.tasks.text.chat import chat_of, written_out
 from rayforget.tasks.text.delimiters import delimiter_of, identity_of
 from rayforget.tasks.text.documents import Document, documents_hash
 from rayforget.tasks.text.encode import (
@@ -27,6 +28,7 @@ from rayforget.tasks.text.encode import (
     joined,
     tokenizer_identity,
 )
+from rayforget.tasks.text.joined import joined_requests
 from rayforget.tasks.text.judge import Judge
 from rayforget.tasks.text.lm_eval_task import FEWSHOT_SEED
 from rayforget.tasks.text.marks import marks_before
@@ -50,19 +52,6 @@ class _Limits:
     prefix_token: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _How:
-    """Whose task it is, and what a chat template changes."""
-
-    is_own: bool
-    context: Mapping[str, Any] = field(default_factory=dict)
-    """More arguments of lm-eval's `fewshot_context`."""
-    requests: Mapping[str, Any] = field(default_factory=dict)
-    """More arguments of lm-eval's `construct_requests`."""
-    pairs: Mapping[str, bool] = field(default_factory=dict)
-    """More arguments of `encode_pairs`."""
-
-
 def task_requests(
     task: ResolvedText, split: Split, tokenizer: Any, *, max_length: int, prefix_token: int, cache: Path
 ) -> TaskRequests:
@@ -83,18 +72,34 @@ def task_requests(
     Raises:
         TaskError: the message starts with the key in the space file.
     """
+    if task.members:
+        own = [member for name in task.members if (member := task.member(name, split)) is not None]
+        ask = partial(
+            task_requests,
+            split=split,
+            tokenizer=tokenizer,
+            max_length=max_length,
+            prefix_token=prefix_token,
+            cache=cache,
+        )
+        return joined_requests([ask(member) for member in own], by_size=task.by_size)
     key, documents = task.splits[split].key, task.splits[split].documents
     with at_key(key):
         chat = chat_of(task.task, tokenizer)
-        parts = [task.task.kind, *_identity(task), *([] if chat is None else [f"chat {chat.identity}"])]
+        parts = [
+            task.task.kind,
+            *_identity(task),
+            *filter(None, [documents[0].part]),
+            *([] if chat is None else [f"chat {chat.identity}"]),
+        ]
         items_hash = documents_hash(documents, *parts)
         judged = task.lm_eval
         if judged is None:
             assert not isinstance(task.task, LmEvalTask)
             if chat is not None:
-                documents = [written_out(chat, document) for document in documents]
+                documents = tuple(written_out(chat, document) for document in documents)
             judged = own_lm_eval_task(task.name, task.task, documents[0])
-        how = _how(task.task, chat)
+        how = how_asked(task.task, chat)
         limits = _Limits(max_length=max_length, prefix_token=prefix_token)
         stored = tokenised(
             cache,
@@ -153,9 +158,9 @@ def _examples(judged: Any) -> str:
     return documents_hash(documents)
 
 
-def _tokenise(judged: Any, documents: Sequence[Document], tokenizer: Any, limits: _Limits, how: _How) -> Tokenised:
+def _tokenise(judged: Any, documents: Sequence[Document], tokenizer: Any, limits: _Limits, how: HowAsked) -> Tokenised:
     judged.set_fewshot_seed(seed=FEWSHOT_SEED)  # examples are drawn in the documents' order
-    asked = [_instances(judged, index, document, how) for index, document in enumerate(documents)]
+    asked = [instances(judged, index, document, how) for index, document in enumerate(documents)]
     requests = list(chain.from_iterable(asked))
     kind = requests[0].request_type
     arguments = [request.args for request in requests]
@@ -195,36 +200,6 @@ def _tokenise(judged: Any, documents: Sequence[Document], tokenizer: Any, limits
         "prompt_starts": prompt_starts,
     }
     return Tokenised(arrays=arrays, facts=facts)
-
-
-def _how(task: TextTask, chat: Chat | None) -> _How:
-    is_own = not isinstance(task, LmEvalTask)
-    if chat is None:
-        return _How(is_own=is_own)
-    if isinstance(task, LmEvalTask):
-        requests = {"apply_chat_template": True, "chat_template": chat.as_lm_eval}
-        context = {**requests, "fewshot_as_multiturn": task.fewshot_as_multiturn}
-        return _How(is_own=False, context=context, requests=requests)
-    # Choices are asked for as lm-eval does, and what is learnt token by token as it is learnt.
-    pairs = {"adds_marks": False, "moves_blanks": isinstance(task, MultipleChoiceTask)}
-    return _How(is_own=True, pairs=pairs)
-
-
-def _instances(judged: Any, index: int, document: Document, how: _How) -> list[Any]:
-    """lm-eval's requests for one document."""
-    context = judged.fewshot_context(
-        document.values,
-        num_fewshot=judged.config.num_fewshot or 0,
-        gen_prefix=judged.doc_to_prefix(document.values),
-        **how.context,
-    )
-    made = judged.construct_requests(
-        doc=document.values,
-        ctx=context,
-        metadata=(judged.config.task, index, judged.config.repeats),
-        **how.requests,
-    )
-    return made if isinstance(made, list) else [made]
 
 
 def _prompts(

@@ -128,7 +128,8 @@ def _check_prompt(task: OwnTextTask, rows: Sequence[Row]) -> None:
 def _resolve_lm_eval(name: str, task: LmEvalTask) -> ResolvedText:
     loaded = load_lm_eval_task(name, task)
     with at_key(f"tasks.{name}.metric"):
-        check_metric(loaded, task.metric)
+        for member in loaded.members.values():
+            check_metric(member, task.metric)
     with at_key(f"tasks.{name}.revision"):
         commit = commit_taken(loaded, task)
     splits: dict[SplitName, TextSplit] = {}
@@ -142,7 +143,16 @@ def _resolve_lm_eval(name: str, task: LmEvalTask) -> ResolvedText:
             with at_key(f"tasks.{name}.{split}"):
                 documents = lm_eval_documents(loaded, task, own)
             splits[split] = TextSplit(key=f"tasks.{name}.{split}", documents=documents, revision=commit)
-    return ResolvedText(name=name, role=task.role, group=task.group, task=task, splits=splits, lm_eval=loaded)
+    return ResolvedText(
+        name=name,
+        role=task.role,
+        group=task.group,
+        task=task,
+        splits=splits,
+        lm_eval=None if loaded.is_group else next(iter(loaded.members.values())),
+        members=loaded.members if loaded.is_group else {},
+        by_size=loaded.by_size,
+    )
 
 
 def _halves(whole: TextSplit, cut: TextCut | LmEvalCut) -> dict[SplitName, TextSplit]:
