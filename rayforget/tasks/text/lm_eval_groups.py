@@ -71,17 +71,29 @@ def _weighs_by_size(config: Mapping[str, Any], metric: str) -> bool:
 
 
 class _Registry:
-    """Names -> files, without reading all of lm-eval's ten thousand: first those beside the group."""
+    """Names -> files, without reading all of lm-eval's ten thousand: first those beside the group. As in lm-eval, what
+    lies beside a group of the user's own outranks lm-eval's."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    def group(self, name: str) -> Any | None:
+        """lm-eval's entry of a group; None if there is none of this name."""
+        entry = _index(self._folder).get(name)
+        if entry is None and (path := file_of_group(name)) is not None:
+            entry = _index(path.parent).get(name)
+        return entry
 
     def entry(self, name: str) -> Any | None:
         """lm-eval's entry of a task, group or tag; None if there is none of this name."""
         from lm_eval.tasks._index import Kind
 
         entry = _index(self._folder).get(name)
-        if entry is not None and (entry.kind is not Kind.TAG or not _is_used_elsewhere(name, self._folder)):
+        if entry is not None and entry.kind is not Kind.TAG:
+            return entry
+        if entry is not None and not self._folder.is_relative_to(lm_eval_tasks()):
+            return entry
+        if entry is not None and not _is_used_elsewhere(name, self._folder):
             return entry
         if entry is None and (path := file_of_task(name) or file_of_group(name)) is not None:
             return _index(path.parent).get(name)
@@ -114,7 +126,7 @@ def _members(
     for item in [listed] if isinstance(listed, str) else listed:
         if isinstance(item, dict) and "group" in item:
             own = {key: value for key, value in item.items() if key != "group"}
-            known = registry.entry(item["group"])
+            known = registry.group(item["group"])
             if known is None:
                 yield from _members(f"{group}::{item['group']}", item, overrides, registry)
             else:
