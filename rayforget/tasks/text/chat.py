@@ -134,17 +134,17 @@ class Chat:
     def _refuse_left_out(self, messages: list[Message], tools: list[Any] | None, scored: str) -> None:
         last = messages[-1]
         said = str(last.get("content", "")).strip()
+        if tools and self._render(messages, tools) == self._render(messages, None):
+            raise TaskError("the chat template does not write tools; write them into the system message, as text")
+        if last.get("tool_calls") and self._render(messages, tools) == self._render(
+            [*messages[:-1], {"role": "assistant", "content": said}], tools
+        ):
+            raise TaskError("the chat template does not write tool_calls; write the calls into `content`, as text")
         if said not in scored or not scored.strip():
             raise TaskError(
                 f"the chat template leaves out a part of the assistant's turn: of {said[:60]!r} it writes "
                 f"{scored[:60]!r}; correct the row, or the template"
             )
-        if last.get("tool_calls") and self._render(messages, tools) == self._render(
-            [*messages[:-1], {"role": "assistant", "content": said}], tools
-        ):
-            raise TaskError("the chat template does not write tool_calls; write the calls into `content`, as text")
-        if tools and self._render(messages, tools) == self._render(messages, None):
-            raise TaskError("the chat template does not write tools; write them into the system message, as text")
 
     @cached_property
     def _marks(self) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from rayforget.errors import TaskError
 from rayforget.heartbeat import beat
 from rayforget.tasks.text.lm_eval_index import file_of_group, file_of_task, lm_eval_tasks, read_config
 
+_TAG = re.compile(rb"^[\"']?tag[\"']?:(.*(?:\r?\n[ \t]*-[ \t].*)*)", re.MULTILINE)
+_WORD = re.compile(rb"[\w.:+-]+")
 Overrides = Mapping[str, Any]
 
 
@@ -111,11 +113,20 @@ def _index(folder: Path) -> Mapping[str, Any]:
     return found
 
 
-@cache
 def _is_used_elsewhere(tag: str, folder: Path) -> bool:
-    word = re.compile(rb"(?<![\w-])" + re.escape(tag.encode()) + rb"(?![\w-])")
-    others = (path for path in lm_eval_tasks().rglob("*yaml") if path.is_file() and not path.is_relative_to(folder))
-    return any(word.search(path.read_bytes()) for path in others)
+    """Whether a task of lm-eval's outside the folder has the tag."""
+    return any(not place.is_relative_to(folder) for place in _tags().get(tag, ()))
+
+
+@cache
+def _tags() -> Mapping[str, set[Path]]:
+    """Tag -> folders of lm-eval's with a task file, or a part of one, that has it; found by searching their text."""
+    found: dict[str, set[Path]] = {}
+    for path in lm_eval_tasks().rglob("*yaml"):
+        for match in _TAG.finditer(path.read_bytes()) if path.is_file() else ():
+            for word in _WORD.findall(match.group(1)):
+                found.setdefault(word.decode(), set()).add(path.parent)
+    return found
 
 
 def _members(
