@@ -1,5 +1,6 @@
 """A tokenizer's chat template: messages -> the text before the assistant's turn, and the turn as it is learnt."""
 
+import json
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -99,11 +100,8 @@ class Chat:
             prompt, learnt = self._marked(listed, tools)
         else:
             prompt, learnt = self._beyond(listed, tools)
-        bare = learnt.rstrip()
-        mark = max((mark for mark in self._marks if bare.endswith(mark)), key=len, default="")
-        scored = bare.removesuffix(mark) if mark else learnt
-        self._refuse_left_out(listed, tools, scored)
-        return Turn(prompt=prompt, learnt=learnt, scored=scored)
+        self._refuse_left_out(listed, tools, prompt, learnt)
+        return Turn(prompt=prompt, learnt=learnt, scored=self._without_end(listed[-1], learnt))
 
     def _marked(self, messages: list[Message], tools: list[Any] | None) -> tuple[str, str]:
         """Prompt and turn by the template's own marks."""
@@ -131,7 +129,24 @@ class Chat:
         ends = any(learnt.rstrip().endswith(mark) for mark in self._marks)
         return prompt, learnt.rstrip() if ends else learnt
 
-    def _refuse_left_out(self, messages: list[Message], tools: list[Any] | None, scored: str) -> None:
+    def _without_end(self, message: Message, learnt: str) -> str:
+        """The turn up to the end of its text; if calls follow the text, up to the end mark."""
+        said = str(message.get("content", ""))
+        if not message.get("tool_calls"):
+            said = said if said in learnt else said.strip()
+            return learnt[: learnt.rindex(said) + len(said)]
+        bare = learnt.rstrip()
+        return bare.removesuffix(max((mark for mark in self._marks if bare.endswith(mark)), key=len, default=""))
+
+    def _refuse_left_out(self, messages: list[Message], tools: list[Any] | None, prompt: str, learnt: str) -> None:
+        for index, message in enumerate(messages[:-1]):
+            said = str(message.get("content", "")).strip()
+            # An earlier turn of the assistant may lose its thoughts: so it does when the model is used.
+            if message["role"] != "assistant" and not any(text in prompt for text in _as_written(said)):
+                raise TaskError(
+                    f"the chat template leaves out message {index}, of role {message['role']} ({said[:60]!r}); take "
+                    "the message out, or correct the template"
+                )
         last = messages[-1]
         said = str(last.get("content", "")).strip()
         if tools and self._render(messages, tools) == self._render(messages, None):
@@ -140,10 +155,10 @@ class Chat:
             [*messages[:-1], {"role": "assistant", "content": said}], tools
         ):
             raise TaskError("the chat template does not write tool_calls; write the calls into `content`, as text")
-        if said not in scored or not scored.strip():
+        if said not in learnt or not learnt.strip():
             raise TaskError(
                 f"the chat template leaves out a part of the assistant's turn: of {said[:60]!r} it writes "
-                f"{scored[:60]!r}; correct the row, or the template"
+                f"{learnt[:60]!r}; correct the row, or the template"
             )
 
     @cached_property
@@ -233,6 +248,11 @@ def _told(render: Callable[[], Any]) -> Any:
         return render()
     except (TemplateError, TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         raise TaskError(f"the chat template refuses this conversation ({error})") from None
+
+
+def _as_written(text: str) -> tuple[str, str]:
+    """A text, and the text as templates write it within JSON."""
+    return text, json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def _common(one: str, other: str) -> int:

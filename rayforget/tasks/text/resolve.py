@@ -130,6 +130,9 @@ def _resolve_lm_eval(name: str, task: LmEvalTask) -> ResolvedText:
     with at_key(f"tasks.{name}.metric"):
         for member in loaded.members.values():
             check_metric(member, task.metric)
+    with at_key(f"tasks.{name}.chat_template"):
+        if task.chat_template and any(each.OUTPUT_TYPE == "loglikelihood_rolling" for each in loaded.members.values()):
+            raise TaskError("found true, and the task scores whole texts, which no template changes: remove it")
     with at_key(f"tasks.{name}.revision"):
         commit = commit_taken(loaded, task)
     splits: dict[SplitName, TextSplit] = {}

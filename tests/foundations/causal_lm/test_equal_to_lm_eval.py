@@ -10,6 +10,7 @@ from typing import Any
 
 import datasets
 import pytest
+import torch
 import yaml
 from chat_templates import TEMPLATES
 from lm_eval import simple_evaluate
@@ -18,10 +19,12 @@ from lm_eval.tasks import TaskManager
 from lm_eval_data import DOCUMENTS
 from tiny_language import tiny_language_model
 
-from rayforget.foundations.causal_lm.model import CausalLm
+from rayforget.foundations.causal_lm.config import CausalLmFoundation
+from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
 from rayforget.foundations.causal_lm.scoring.scorer import LanguageScorer
 from rayforget.space.lm_eval import LmEvalTask
-from rayforget.tasks.text.lm_eval_index import file_of_task
+from rayforget.tasks.text.lm_eval_groups import read_group
+from rayforget.tasks.text.lm_eval_index import file_of_group, file_of_task
 from rayforget.tasks.text.requests import task_requests
 from rayforget.tasks.text.resolve import resolve_text_tasks
 from rayforget.tasks.text.types import TaskRequests
@@ -30,13 +33,19 @@ from rayforget.values.scores import Score, Split
 LENGTH = 512
 
 
+def sum_of(i: int) -> dict[str, Any]:
+    """An item in gsm8k's schema."""
+    return {"question": f"How many is {i} and {i}?", "answer": f"It is <<{i}+{i}>>.\n#### {2 * i}"}
+
+
 def write_task(folder: Path, name: str, base: str, sizes: Mapping[str, int], **changes: Any) -> Path:
     """A task file over documents of lm-eval's task `base`, split by split."""
+    document = DOCUMENTS.get(base, sum_of)
     files = {}
     first = 0
     for split, size in sizes.items():
         path = folder / f"{name}-{split}.jsonl"
-        path.write_text("\n".join(json.dumps(DOCUMENTS[base](first + i)) for i in range(size)) + "\n")
+        path.write_text("\n".join(json.dumps(document(first + i)) for i in range(size)) + "\n")
         files[split], first = str(path), first + size
     own = {f"{key}_split": None for key in ("training", "validation", "test")}
     named = {"train": "training_split", "validation": "validation_split", "test": "test_split"}
@@ -77,7 +86,9 @@ def ours(model: CausalLm, cache: Path, file: str | Path, metric: str, **how: Any
     resolved = resolve_text_tasks({"t": task})["t"]
 
     def requests(split: Split) -> TaskRequests:
-        return task_requests(resolved, split, model.tokenizer, max_length=LENGTH, prefix_token=0, cache=cache)
+        return task_requests(
+            resolved, split, model.tokenizer, max_length=LENGTH, prefix_token=model.prefix_token, cache=cache
+        )
 
     (scores,) = LanguageScorer(model, {"t": requests}, batch_tokens=1024).score([{}], "test")
     assert isinstance(scores, Mapping)
@@ -155,3 +166,45 @@ def test_answers_that_are_written_are_filtered_as_by_lm_eval(tmp_path: Path, met
     found = ours(model, tmp_path, file, metric)
     assert found.items.tolist() == items
     assert found.value == pytest.approx(results["sums"][metric])
+
+
+@pytest.mark.slow
+def test_few_shots_of_real_questions_are_those_of_lm_eval(shared: Path, tmp_path: Path) -> None:
+    """lm-eval's own arc_easy by its name, over local files of its schema."""
+    files = {}
+    for split, name in (("train", "train"), ("validation", "val"), ("test", "test")):
+        lines = (shared / "data" / "text" / "arc_easy" / f"{name}.jsonl").read_text().splitlines()[:24]
+        files[split] = tmp_path / f"{split}.jsonl"
+        files[split].write_text("\n".join(json.dumps(_as_arc(json.loads(line))) for line in lines))
+    spec = CausalLmFoundation(kind="causal_lm", model=str(shared / "data" / "opt_real"))
+    model = load_causal_lm(spec, torch.device("cpu"))
+    data = {"data_files": {split: str(path) for split, path in files.items()}}
+    config = {"include": str(file_of_task("arc_easy")), "task": "mine", "tag": None}
+    config |= {"dataset_path": "json", "dataset_name": None, "dataset_kwargs": data}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config))
+    results, items = theirs(model, tmp_path, "mine", "acc_norm", num_fewshot=5)
+    found = ours(model, tmp_path, "arc_easy", "acc_norm", num_fewshot=5, data_files=files, trust_code=False)
+    assert found.items.tolist() == items
+    assert found.value == pytest.approx(results["mine"]["acc_norm,none"])
+    assert 0 < found.value < 1
+
+
+def _as_arc(row: dict[str, Any]) -> dict[str, Any]:
+    labels = "ABCDE"[: len(row["choices"])]
+    choices = {"text": row["choices"], "label": list(labels)}
+    return {"question": row["question"], "choices": choices, "answerKey": labels[row["answer"]]}
+
+
+@pytest.mark.slow
+def test_mmlu_is_one_task_of_57_by_size(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for name in read_group(file_of_group("mmlu") or Path(), "acc").members:
+        rows = [{"question": f"{name} {i}?", "choices": ["a", "b", "c", "d"], "answer": i % 4} for i in range(4)]
+        for split, own in (("test", rows[:2]), ("dev", rows[2:])):
+            (tmp_path / "data" / f"{name}-{split}.jsonl").write_text("\n".join(map(json.dumps, own)))
+    model = tiny_language_model(positions=LENGTH)
+    files = {split: tmp_path / "data" / f"{{task}}-{split}.jsonl" for split in ("test", "dev")}
+    cut = {"val": None, "test": None, "cut": {"split": "test"}}
+    found = ours(model, tmp_path, "mmlu", "acc", num_fewshot=2, data_files=files, trust_code=False, **cut)
+    assert 40 < len(found.items) < 74  # half of 57 x 2
+    assert found.weights is None

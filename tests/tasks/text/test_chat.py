@@ -182,7 +182,16 @@ def test_rows_that_are_no_conversation_are_told_and_may_be_skipped(tmp_path, row
         ("gemma", [SYSTEM, *TURNS], r"jsonl:1, message 2: .*refuses this conversation \(System role not supported\)"),
         ("mistral", [TURNS[0], TURNS[0], TURNS[1]], r"message 2: .*refuses this conversation \(roles must alternate\)"),
         (None, TURNS, r"^tasks.t: the tokenizer has no chat template"),
-        ("{% for m in messages %}{{ m.role }}{% endfor %}", TURNS, "leaves out a part of the assistant's turn"),
+        (
+            "{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}",
+            TURNS,
+            "message 1: the chat template leaves out a part of the assistant's turn",
+        ),
+        (
+            "{% for m in messages if m.role != 'system' %}{{ m.content }}{% endfor %}",
+            [SYSTEM, *TURNS],
+            r"message 2: the chat template leaves out message 0, of role system \('Be kind.'\)",
+        ),
         (
             "{% for m in messages %}{{ m.content + '|' }}{% endfor %}{{ '>' if add_generation_prompt else '' }}",
             TURNS,
