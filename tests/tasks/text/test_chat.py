@@ -274,3 +274,27 @@ def test_the_templates_settings_and_the_template_are_part_of_what_was_learnt(tmp
         )
     ]
     assert [text.split("<|im_start|>")[0] for text in found] == ["Monday", "Tuesday"]
+
+
+@pytest.mark.slow
+def test_real_instructions_as_conversations_have_the_templates_tokens(shared, tmp_path):
+    from transformers import AutoTokenizer
+
+    tok = AutoTokenizer.from_pretrained(shared / "data" / "opt_real")
+    tok.chat_template = TEMPLATES["chatml"]
+    lines = (shared / "data" / "text" / "medical_instructions" / "train.jsonl").read_text().splitlines()[:300]
+    asked = [
+        [
+            {"role": "user", "content": f"{row['instruction']}\n{row['input']}"},
+            {"role": "assistant", "content": row["output"]},
+        ]
+        for row in map(json.loads, lines)
+    ]
+    source = rows_file(tmp_path, "train", [{"messages": messages} for messages in asked])
+    task = resolved(ChatTask(kind="chat", role="speciality", train=source))
+    found = learnt_of(task, tok, tmp_path, max_length=100_000)
+    assert len(found) == len(asked)
+    for (tokens, first), messages in zip(found, asked, strict=True):
+        assert tokens == templated(tok, messages)[: len(tokens)]
+        assert tokens[:first] == templated(tok, messages[:1], add_generation_prompt=True)[:first]
+        assert tok.decode(tokens[first:]).lstrip("\n") == messages[1]["content"] + "<|im_end|>\n"
