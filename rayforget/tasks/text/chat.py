@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from rayforget.errors import TaskError
+from rayforget.heartbeat import beat
 from rayforget.space.text import ChatTask, PlainTextTask, TextTask
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.conversations import Message, conversation_of, user_turn
@@ -18,6 +19,8 @@ from rayforget.tasks.text.documents import Document, canonical
 
 logger = logging.getLogger(__name__)
 
+_BEAT = 500
+"""Documents between two signs of life."""
 _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 
 
@@ -126,8 +129,7 @@ class Chat:
                 "{% generation %} in the template"
             )
         learnt = whole[len(prompt) :]
-        ends = any(learnt.rstrip().endswith(mark) for mark in self._marks)
-        return prompt, learnt.rstrip() if ends else learnt
+        return prompt, learnt.rstrip() if learnt.rstrip().endswith(self._marks) else learnt
 
     def _without_end(self, message: Message, learnt: str) -> str:
         """The turn up to the end of its text; if calls follow the text, up to the end mark."""
@@ -207,21 +209,32 @@ def chat_of(task: TextTask, tokenizer: Any) -> Chat | None:
     return Chat(tokenizer, task.chat_settings)
 
 
-def turn_of(chat: Chat, document: Document) -> Turn:
-    """The turn of a document of a conversation, or of a single question with its right answer.
+def right_turns(chat: Chat, documents: Sequence[Document]) -> list[Turn]:
+    """The turn of each document: of a conversation, or of a single question with its right answer.
 
     Raises:
         TaskError: see `Chat.turn`; the message starts with the document's name.
     """
-    return _turns(chat, document, [document.answer])[0]
+    return [_turns(chat, document, [document.answer])[0] for document in _beating(documents)]
 
 
-def written_out(chat: Chat, document: Document) -> Document:
-    """The document as scoring asks for it: the template's text before the answer, and each choice as its turn.
+def written_out(chat: Chat, documents: Sequence[Document]) -> tuple[Document, ...]:
+    """The documents as scoring asks for them: the template's text before the answer, and each choice as its turn.
 
     Raises:
         TaskError: see `Chat.turn`, or the template writes other texts before other choices.
     """
+    return tuple(_written_out(chat, document) for document in _beating(documents))
+
+
+def _beating(documents: Sequence[Document]) -> Iterator[Document]:
+    for index, document in enumerate(documents):
+        if index % _BEAT == 0:
+            beat("write conversations", index, len(documents))
+        yield document
+
+
+def _written_out(chat: Chat, document: Document) -> Document:
     turns = _turns(chat, document, document.values["choices"])
     if len({turn.prompt for turn in turns}) > 1:
         raise TaskError(f"{document.name}: the chat template's text before the answer depends on the answer")

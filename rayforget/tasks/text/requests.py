@@ -97,7 +97,7 @@ def task_requests(
         if judged is None:
             assert not isinstance(task.task, LmEvalTask)
             if chat is not None:
-                documents = tuple(written_out(chat, document) for document in documents)
+                documents = written_out(chat, documents)
             judged = own_lm_eval_task(task.name, task.task, documents[0])
         how = how_asked(task.task, chat)
         limits = _Limits(max_length=max_length, prefix_token=prefix_token)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rayforget.errors import TaskError
 from rayforget.space.text import Sequences
 from rayforget.tasks.keys import at_key
-from rayforget.tasks.text.chat import Chat, chat_of, turn_of
+from rayforget.tasks.text.chat import Chat, chat_of, right_turns
 from rayforget.tasks.text.delimiters import delimiter_of, identity_of
 from rayforget.tasks.text.documents import Document, documents_hash
 from rayforget.tasks.text.encode import encode_pairs, encode_texts, joined, tokenizer_identity
@@ -142,8 +142,7 @@ def _pairs(
 ) -> Iterator[tuple[list[int], list[int]]]:
     """Tokens of what comes before each answer, and of the answer; a chat template writes its own marks."""
     if isinstance(between, Chat):
-        turns = [turn_of(between, document) for document in documents]
-        asked = [(turn.prompt, turn.learnt) for turn in turns]
+        asked = [(turn.prompt, turn.learnt) for turn in right_turns(between, documents)]
         encoded = encode_pairs(tokenizer, asked, prefix_token=prefix_token, adds_marks=False, moves_blanks=False)
     else:
         asked = [(document.prompt, f"{between}{document.answer}") for document in documents]
