@@ -198,7 +198,7 @@ def _local(path: Path) -> Any:
 def _constructed(config: dict[str, Any], data: Mapping[str, Any] | None) -> Any:
     if data is not None:
         try:
-            with _hushed():
+            with hushed():
                 return task_over(config, data)
         except Exception as error:  # lm-eval tries the task's prompt on one document
             text = f"lm-eval's task {config['task']} cannot use these files ({type(error).__name__}: {error})"
@@ -207,7 +207,7 @@ def _constructed(config: dict[str, Any], data: Mapping[str, Any] | None) -> Any:
 
     datasets = quiet_library()
     try:
-        with _hushed():
+        with hushed():
             return config.get("class", ConfigurableTask)(config=config)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         if is_script(error):
@@ -222,7 +222,7 @@ def _constructed(config: dict[str, Any], data: Mapping[str, Any] | None) -> Any:
 
 
 @contextmanager
-def _hushed() -> Iterator[None]:
+def hushed() -> Iterator[None]:
     """Silences lm-eval's warnings about its own tasks' reliance on defaults."""
     logger = logging.getLogger("lm_eval")
     level = logger.level

@@ -30,7 +30,7 @@ from rayforget.tasks.text.encode import (
 )
 from rayforget.tasks.text.joined import joined_requests
 from rayforget.tasks.text.judge import Judge
-from rayforget.tasks.text.lm_eval_task import FEWSHOT_SEED
+from rayforget.tasks.text.lm_eval_task import FEWSHOT_SEED, hushed
 from rayforget.tasks.text.marks import marks_before
 from rayforget.tasks.text.metrics import LIKELIHOOD, metric_of
 from rayforget.tasks.text.own_task import own_lm_eval_task
@@ -154,7 +154,8 @@ def _examples(judged: Any) -> str:
     """Hash of the documents that a prompt's examples are drawn from; empty if there are none."""
     if not (judged.config.num_fewshot or 0):
         return ""
-    documents = (Document(values=values, content=b"", name="") for values in judged.fewshot_docs())
+    with hushed():
+        documents = [Document(values=values, content=b"", name="") for values in judged.fewshot_docs()]
     return documents_hash(documents)
 
 
