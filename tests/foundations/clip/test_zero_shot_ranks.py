@@ -1,11 +1,11 @@
 """Several processes over gloo give the same as one process."""
 
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
+from ranks import run_ranks
 from tiny_clip import random_pixels, save_clip, task
 
 from rayforget.evaluate.finite import NotFinite
@@ -65,17 +65,14 @@ def gradients(root):
     return result
 
 
-def run_rank(rank, root):
-    dist.init_process_group(
-        "gloo", init_method=f"file://{root}/meet", rank=rank, world_size=WORLD_SIZE, timeout=timedelta(seconds=120)
-    )
+def run_rank(root):
+    rank = dist.get_rank()
     torch.save((scored(root / str(rank)), gradients(root / str(rank))), root / f"{rank}.pt")
-    dist.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_ranks_together_give_on_every_rank_what_one_process_gives(tmp_path: Path):
-    torch.multiprocessing.spawn(run_rank, args=(tmp_path,), nprocs=WORLD_SIZE)
+    run_ranks(WORLD_SIZE, tmp_path, run_rank)
     alone, alone_gradients = scored(tmp_path / "alone"), gradients(tmp_path / "alone")
     for rank in range(WORLD_SIZE):
         together, together_gradients = torch.load(tmp_path / f"{rank}.pt")
