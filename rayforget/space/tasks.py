@@ -6,10 +6,12 @@ from typing import Annotated
 from pydantic import Field
 
 from rayforget.space.data import ZeroShotTask
-from rayforget.space.text import InstructionTask, LmEvalTask, MultipleChoiceTask, PlainTextTask
+from rayforget.space.lm_eval import LmEvalTask
+from rayforget.space.text import ChatTask, InstructionTask, MultipleChoiceTask, PlainTextTask
 
 Task = Annotated[
-    ZeroShotTask | MultipleChoiceTask | InstructionTask | PlainTextTask | LmEvalTask, Field(discriminator="kind")
+    ZeroShotTask | MultipleChoiceTask | InstructionTask | ChatTask | PlainTextTask | LmEvalTask,
+    Field(discriminator="kind"),
 ]
 
 
