@@ -28,6 +28,7 @@ from rayforget.space.curve_paths import curve_paths
 from rayforget.space.load import LoadedSpace
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.opening import Opened
+from rayforget.train.lora import is_of_adapter
 from rayforget.train.penalties.sources import FoundationSources
 from rayforget.train.trainer import Trainer
 from rayforget.values.scores import CUT_ITEMS
@@ -245,7 +246,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def _is_saved(name: str, parameter: Tensor) -> bool:
     """Whether a checkpoint holds the parameter: trained weights, and weights that an adapter is merged into."""
-    if ".lora_A." in name or ".lora_B." in name:
+    if is_of_adapter(name):
         return False
     return parameter.requires_grad or name.endswith(".base_layer.weight")
 
