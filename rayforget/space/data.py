@@ -1,8 +1,8 @@
 """Where items come from and how they are scored: sources, splits and tasks, as the space file declares them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import combinations
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from pydantic import Field, NonNegativeInt
 
@@ -12,6 +12,8 @@ from rayforget.space.frozen import Frozen, Name, Problem
 from rayforget.space.paths import FolderOrHubName, LocalPath, Place
 
 Role = Literal["speciality", "generality"]
+Declared = Literal["train", "val", "test", "cut"]
+"""The keys under which a task on images has sources."""
 SuiteName = Literal["imagenet", "imagenet_v2", "imagenet_r", "imagenet_a", "imagenet_sketch", "objectnet"]
 
 
@@ -112,6 +114,82 @@ _NO_PLACE = {"max_broken", "max_megapixels", "exif"}
 """Settings of a source that do not say where it lies."""
 
 
+class ImageTask(Protocol):
+    """What every task on images has."""
+
+    @property
+    def role(self) -> Role:
+        """speciality or generality."""
+        ...
+
+    @property
+    def group(self) -> str | None:
+        """A generality task's group."""
+        ...
+
+    @property
+    def train(self) -> Source | None:
+        """The training set."""
+        ...
+
+    @property
+    def val(self) -> Source | None:
+        """Chosen by."""
+        ...
+
+    @property
+    def test(self) -> Source | None:
+        """Reported on."""
+        ...
+
+    @property
+    def cut(self) -> Cut | None:
+        """In place of `val` and `test`."""
+        ...
+
+
+def role_problems(task: ImageTask) -> Iterator[Problem]:
+    """Groups and training sets that do not fit the task's role."""
+    if task.role == "generality" and task.group is None:
+        text = "found role: generality without a group; add `group:`, e.g. distribution or task"
+        yield Problem(at=("role",), text=text)
+    if task.role == "speciality" and task.group is not None:
+        text = f"found {task.group} with role: speciality; only generality has groups: remove it"
+        yield Problem(at=("group",), text=text)
+    if task.role == "generality" and task.train is not None:
+        text = "found with role: generality; only the speciality is trained on: remove it"
+        yield Problem(at=("train",), text=text)
+
+
+def split_problems(task: ImageTask) -> Iterator[Problem]:
+    """Splits that are missing, made twice, or the same source."""
+    if task.cut is not None:
+        for split in ("val", "test"):
+            if getattr(task, split) is not None:
+                text = f"found beside cut, which makes {split} itself: remove one of them"
+                yield Problem(at=(split,), text=text)
+    else:
+        for split in ("val", "test"):
+            if getattr(task, split) is None:
+                text = f"has no {split}; add `{split}:` (or `cut:` for a set with one labelled split)"
+                yield Problem(at=(split,), text=text)
+    for (one, first), (other, second) in combinations(sources_of(task).items(), 2):
+        if first.model_dump(exclude=_NO_PLACE) == second.model_dump(exclude=_NO_PLACE):
+            text = f"is the same source as {one}; splits must not overlap: give {other} its own data"
+            yield Problem(at=(other,), text=text)
+
+
+def sources_of(task: ImageTask) -> "dict[Declared, Source]":
+    """The task's sources by key, in the order in which they name the classes."""
+    named: dict[Declared, Source | None] = {
+        "train": task.train,
+        "val": task.val,
+        "test": task.test,
+        "cut": task.cut.source if task.cut else None,
+    }
+    return {key: source for key, source in named.items() if source is not None}
+
+
 class ZeroShotTask(Frozen):
     """Image classification against the text features of class names in prompt templates."""
 
@@ -159,9 +237,9 @@ class ZeroShotTask(Frozen):
     def problems(self) -> Iterable[Problem]:
         """Settings that contradict each other or have no effect."""
         yield from self._metric_problems()
-        yield from self._role_problems()
+        yield from role_problems(self)
         yield from self._naming_problems()
-        yield from self._split_problems()
+        yield from split_problems(self)
 
     def _metric_problems(self) -> Iterable[Problem]:
         if self.metric == "accuracy":  # known without an import
@@ -174,17 +252,6 @@ class ZeroShotTask(Frozen):
         if not found.value.of_images:
             text = f"found {self.metric}, a metric of texts; write accuracy, balanced_accuracy or another one of images"
             yield Problem(at=("metric",), text=text)
-
-    def _role_problems(self) -> Iterable[Problem]:
-        if self.role == "generality" and self.group is None:
-            text = "found role: generality without a group; add `group:`, e.g. distribution or task"
-            yield Problem(at=("role",), text=text)
-        if self.role == "speciality" and self.group is not None:
-            text = f"found {self.group} with role: speciality; only generality has groups: remove it"
-            yield Problem(at=("group",), text=text)
-        if self.role == "generality" and self.train is not None:
-            text = "found with role: generality; only the speciality is trained on: remove it"
-            yield Problem(at=("train",), text=text)
 
     def _naming_problems(self) -> Iterable[Problem]:
         if self.candidates == "present" and self.suite in (None, "objectnet"):
@@ -208,22 +275,3 @@ class ZeroShotTask(Frozen):
             if template.count("{}") != 1:
                 text = f"found {template!r}; a template holds {{}} once, where the class name goes"
                 yield Problem(at=("templates", index), text=text)
-
-    def _split_problems(self) -> Iterable[Problem]:
-        if self.cut is not None:
-            for split in ("val", "test"):
-                if getattr(self, split) is not None:
-                    text = f"found beside cut, which makes {split} itself: remove one of them"
-                    yield Problem(at=(split,), text=text)
-        else:
-            for split in ("val", "test"):
-                if getattr(self, split) is None:
-                    text = f"has no {split}; add `{split}:` (or `cut:` for a set with one labelled split)"
-                    yield Problem(at=(split,), text=text)
-        sources = {"train": self.train, "val": self.val, "test": self.test}
-        sources["cut"] = None if self.cut is None else self.cut.source
-        given = [(split, source) for split, source in sources.items() if source is not None]
-        for (one, first), (other, second) in combinations(given, 2):
-            if first.model_dump(exclude=_NO_PLACE) == second.model_dump(exclude=_NO_PLACE):
-                text = f"is the same source as {one}; splits must not overlap: give {other} its own data"
-                yield Problem(at=(other,), text=text)

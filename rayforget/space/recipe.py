@@ -13,6 +13,7 @@ from rayforget.space.frozen import Frozen, Later, Problem
 from rayforget.space.penalty import PENALTIES, PenaltyConfig
 
 Head = Literal["frozen", "trained", "text"]
+Objective = Literal["cross_entropy", "contrastive"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
@@ -86,13 +87,19 @@ def _by_kind(penalties: tuple[Penalty, ...]) -> tuple[Penalty, ...]:
     return tuple(sorted(penalties, key=lambda penalty: penalty.kind))
 
 
-class Recipe(Frozen):
+class Recipe(Later):
     """Everything that decides a training, as constants."""
+
+    later = ("objective",)
 
     method: str
     """The space's method that this recipe belongs to; `plain` for the baseline."""
     head: Head | None = None
     """Image-text models only: the classifier to train against (see docs/architecture.md); null elsewhere."""
+    objective: Objective = "cross_entropy"
+    """Image-text models only: cross-entropy over the speciality's classes, or CLIP's contrastive loss over the batch's
+    images and their texts: captions, or with classes one of an image's prompts (FLYP, Goyal et al. 2023). The latter
+    needs head: text."""
     adapter: Adapter = FullAdapter()
     """Full fine-tuning or LoRA."""
     penalties: Annotated[tuple[Penalty, ...], AfterValidator(_by_kind)] = ()
@@ -136,12 +143,31 @@ class Recipe(Frozen):
                         f"trains none: write {penalty.instead_with_lora} or drop the adapter"
                     )
                     yield Problem(at=("penalties", penalty.kind), text=text)
+        if self.objective == "contrastive":
+            yield from self._contrastive_problems()
         if self.batch_size % self.accumulation:
             text = (
                 f"found batch_size {self.batch_size} with accumulation {self.accumulation}; accumulation must divide "
                 f"the batch size: change one of them"
             )
             yield Problem(at=("accumulation",), text=text)
+
+    def _contrastive_problems(self) -> Iterable[Problem]:
+        if self.head != "text":
+            text = (
+                f"found contrastive with head: {self.head or 'null'}; it trains both towers of an image-text model: "
+                "write head: text, or objective: cross_entropy"
+            )
+            yield Problem(at=("objective",), text=text)
+        if self.accumulation > 1:
+            text = (
+                f"found contrastive with accumulation: {self.accumulation}; the loss compares all images of a batch "
+                "with each other: write accumulation: 1 (gradient_checkpointing: true saves memory)"
+            )
+            yield Problem(at=("objective",), text=text)
+        if self.batch_size < 2:
+            text = "found contrastive with batch_size: 1; the loss compares pairs with each other: write 2 or more"
+            yield Problem(at=("objective",), text=text)
 
     @property
     def key(self) -> str:

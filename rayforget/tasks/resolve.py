@@ -6,11 +6,10 @@ runs on demand.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
 
 from rayforget.errors import TaskError
 from rayforget.metrics.registry import METRICS
-from rayforget.space.data import Cut, FolderSource, Source, ZeroShotTask
+from rayforget.space.data import Cut, Declared, FolderSource, ZeroShotTask, sources_of
 from rayforget.tasks.images.candidates import only_present
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.labelled import LabelledImages, label_by_name, plain_name
@@ -21,8 +20,6 @@ from rayforget.tasks.images.suites import load_suite
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.overlaps import check_overlaps, drop_overlaps
 from rayforget.tasks.resolved import HALVES, Half, ResolvedTask, SplitItems, SplitName
-
-Declared = Literal["train", "val", "test", "cut"]
 
 __all__ = ["Half", "ResolvedTask", "SplitItems", "check_overlaps", "resolve_tasks"]
 
@@ -48,22 +45,11 @@ def resolve_tasks(tasks: Mapping[str, ZeroShotTask], *, hashes: HashStore | None
 
 def _suite(name: str, task: ZeroShotTask) -> Suite | None:
     with at_key(f"tasks.{name}.suite"):
-        return load_suite(task.suite, next(iter(_declared(task).values()))) if task.suite else None
+        return load_suite(task.suite, next(iter(sources_of(task).values()))) if task.suite else None
 
 
 def _templates(suite: Suite | None) -> tuple[str, ...] | None:
     return suite.templates if suite else None
-
-
-def _declared(task: ZeroShotTask) -> dict[Declared, Source]:
-    """The task's sources by key, in the order in which they name the classes."""
-    named: dict[Declared, Source | None] = {
-        "train": task.train,
-        "val": task.val,
-        "test": task.test,
-        "cut": task.cut.source if task.cut else None,
-    }
-    return {key: source for key, source in named.items() if source is not None}
 
 
 def _resolve(
@@ -78,7 +64,7 @@ def _resolve(
             f"tasks.{name}: no templates, and neither a suite nor the trained speciality brings any; add some"
         )
     opened: dict[Declared, ImageSource] = {}
-    for key, source in _declared(task).items():
+    for key, source in sources_of(task).items():
         with at_key(f"tasks.{name}.{key}"):
             opened[key] = open_source(source, suite=task.suite)
     if suite and task.candidates == "present":
@@ -89,7 +75,7 @@ def _resolve(
     if task.names is not None:
         known = {folder: known[plain_name(name)] for folder, name in task.names.items()}
     splits: dict[SplitName, SplitItems] = {}
-    for key, source in _declared(task).items():
+    for key, source in sources_of(task).items():
         with at_key(f"tasks.{name}.{key}"):
             images = opened[key]
             strict = isinstance(source, FolderSource) or (isinstance(images, NamesLabels) and images.labels_are_names)
@@ -99,7 +85,7 @@ def _resolve(
             if hashes is not None:
                 images.remember_in(hashes)
             whole = SplitItems(key=f"tasks.{name}.{key}", source=images, max_broken=broken_limit(source))
-            splits |= {key: whole} if key != "cut" else _halves(whole, task.cut)
+            splits |= {key: whole} if key != "cut" else halves(whole, task.cut)
     resolved = ResolvedTask(
         name=name,
         role=task.role,
@@ -145,7 +131,8 @@ def _class_names(task: ZeroShotTask, opened: list[ImageSource]) -> tuple[str, ..
     return names
 
 
-def _halves(whole: SplitItems, cut: Cut | None) -> dict[SplitName, SplitItems]:
+def halves(whole: SplitItems, cut: Cut | None) -> dict[SplitName, SplitItems]:
+    """Both sides of a cut."""
     assert cut is not None
-    halves = {side: Half(side=side, seed=cut.seed, val_share=cut.val_share) for side in HALVES}
-    return {side: replace(whole, half=half) for side, half in halves.items()}
+    sides = {side: Half(side=side, seed=cut.seed, val_share=cut.val_share) for side in HALVES}
+    return {side: replace(whole, half=half) for side, half in sides.items()}

@@ -19,7 +19,8 @@ from rayforget.errors import FoundationError
 
 def row_lengths(weight: Float[Tensor, "out in"]) -> Float[Tensor, " out"]:
     """The length of each row, in fp32; summed in float64, so that every machine finds the same."""
-    return torch.linalg.vector_norm(weight, dim=1, dtype=torch.float64).to(torch.float32)
+    lengths: Tensor = torch.linalg.vector_norm(weight, dim=1, dtype=torch.float64)
+    return lengths.to(torch.float32)
 
 
 def with_lengths(direction: Float[Tensor, "out in"], lengths: Float[Tensor, " out"]) -> Float[Tensor, "out in"]:
@@ -65,7 +66,8 @@ class Magnitude(nn.Module):
             base_result = F.linear(x, base)
         elif bias is not None:
             base_result = base_result - bias
-        return (factor - 1) * base_result + factor * (lora_B(lora_A(x)) * scaling)
+        added: Tensor = (factor - 1) * base_result + factor * (lora_B(lora_A(x)) * scaling)
+        return added
 
 
 def add_magnitudes(module: nn.Module, adapter: str) -> None:

@@ -7,8 +7,10 @@ from rayforget.tasks.images.decoding import Reading
 from rayforget.tasks.images.sources import ImageSource
 
 
-def open_source(source: Source, *, suite: SuiteName | None = None) -> ImageSource:
+def open_source(source: Source, *, suite: SuiteName | None = None, captions: bool = False) -> ImageSource:
     """Opens a source; decodes nothing.
+
+    With `captions`, labels are texts, and an image's several texts are one label with a text in each line.
 
     With `suite`, labels are the suite's classes, items of folders outside them have label -1, and the source applies
     the suite's preparation (a crop of the border).
@@ -29,11 +31,13 @@ def open_source(source: Source, *, suite: SuiteName | None = None) -> ImageSourc
         case WebdatasetSource():
             from rayforget.tasks.images.shards import ShardImages
 
-            return ShardImages(source.shards, image=source.image, label=source.label, label_key=source.label_key)
+            return ShardImages(
+                source.shards, image=source.image, label=source.label, label_key=source.label_key, captions=captions
+            )
         case DatasetSource():
             from rayforget.tasks.images.hub import DatasetImages
 
-            return DatasetImages(source)
+            return DatasetImages(source, captions=captions)
         case WorldSource():
             from rayforget.builtin.pictures.world import WorldImages
 

@@ -8,7 +8,7 @@ from rayforget.errors import TaskError
 _LARGEST = 2**31
 
 
-def read_label(shard: Path, key: str, data: bytes, *, json_key: str | None) -> int | str:
+def read_label(shard: Path, key: str, data: bytes, *, json_key: str | None, captions: bool = False) -> int | str:
     """One label.
 
     Args:
@@ -16,6 +16,7 @@ def read_label(shard: Path, key: str, data: bytes, *, json_key: str | None) -> i
         key: its sample.
         data: the label file's bytes.
         json_key: where the class is in a JSON object; None if the whole text is the class.
+        captions: whether it is a text, or several, whatever it looks like.
 
     Raises:
         TaskError: it is neither an index nor a name.
@@ -25,6 +26,11 @@ def read_label(shard: Path, key: str, data: bytes, *, json_key: str | None) -> i
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         expected = "a class index or name as text" if json_key is None else f"a JSON object with {json_key!r}"
         raise TaskError(f"{shard}: label of {key} is {data[:40]!r} ({error}); expected {expected}") from None
+    if captions:
+        text = caption_lines(found.splitlines() if isinstance(found, str) else found)
+        if text is None:
+            raise TaskError(f"{shard}: captions of {key} are {str(found)[:40]!r}; expected a text, or a list of texts")
+        return text
     if isinstance(found, str) and found.removeprefix("-").isdecimal() and len(found) < 12:
         found = int(found)
     if isinstance(found, bool) or not isinstance(found, int | str) or found == "":
@@ -32,6 +38,13 @@ def read_label(shard: Path, key: str, data: bytes, *, json_key: str | None) -> i
     if isinstance(found, int) and not 0 <= found < _LARGEST:
         raise TaskError(f"{shard}: label of {key} is {found}; expected a class index from 0 to {_LARGEST - 1}")
     return found
+
+
+def caption_lines(found: object) -> str | None:
+    """An image's captions -> one text with a caption in each line; None if they are no texts, or all are empty."""
+    if not isinstance(found, list | tuple) or not all(isinstance(each, str) for each in found):
+        return None
+    return "\n".join(line for line in (" ".join(each.split()) for each in found) if line) or None
 
 
 def indices_of(pattern: str, labels: list[int | str]) -> tuple[tuple[str, ...] | None, list[int]]:

@@ -45,7 +45,9 @@ class ShardImages:
     labels_are_names: bool
     """Whether the labels are names instead of class indices."""
 
-    def __init__(self, pattern: str, *, image: str, label: str, label_key: str = "label") -> None:
+    def __init__(
+        self, pattern: str, *, image: str, label: str, label_key: str = "label", captions: bool = False
+    ) -> None:
         """Reads the shards' headers and the labels.
 
         Args:
@@ -53,6 +55,7 @@ class ShardImages:
             image: extensions of the images, without the leading dot, separated by semicolons, best first.
             label: extension of the labels, without the leading dot.
             label_key: where a label that is a JSON object has the class.
+            captions: whether the labels are captions, one in each line.
 
         Raises:
             TaskError: a shard is missing or damaged, or a sample lacks its image or its label.
@@ -78,7 +81,7 @@ class ShardImages:
                 raise TaskError(f"{shard}: no sample with .{image} and .{label}; extensions in this shard: {seen}")
             self._keys += images
             self._images += images.values()
-            found += [read_label(shard, key, labels[key], json_key=json_key) for key in images]
+            found += [read_label(shard, key, labels[key], json_key=json_key, captions=captions) for key in images]
         self.class_names, self._labels = indices_of(pattern, found)
         self.labels_are_names = self.class_names is not None
 
