@@ -5,17 +5,9 @@ from typing import Literal
 
 from pydantic import PositiveInt
 
-from rayforget.space.data import (
-    Cut,
-    DatasetSource,
-    Role,
-    Source,
-    WebdatasetSource,
-    role_problems,
-    sources_of,
-    split_problems,
-)
+from rayforget.space.data import Cut, DatasetSource, Role, Source, WebdatasetSource
 from rayforget.space.frozen import Frozen, Name, Problem
+from rayforget.space.image_splits import role_problems, sources_of, split_problems
 
 
 class RetrievalTask(Frozen):

@@ -6,14 +6,17 @@ runs on demand.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from operator import attrgetter
 
 from rayforget.errors import TaskError
 from rayforget.metrics.registry import METRICS
-from rayforget.space.data import Cut, Declared, FolderSource, ZeroShotTask, sources_of
+from rayforget.space.data import Cut, FolderSource, ZeroShotTask
+from rayforget.space.image_splits import Declared, sources_of
 from rayforget.tasks.images.candidates import only_present
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.labelled import LabelledImages, label_by_name, plain_name
 from rayforget.tasks.images.opening import broken_limit, open_source, reading_of
+from rayforget.tasks.images.several import label_by_names, names_in
 from rayforget.tasks.images.sources import ImageSource, NamesLabels
 from rayforget.tasks.images.suite import Suite
 from rayforget.tasks.images.suites import load_suite
@@ -63,10 +66,11 @@ def _resolve(
         raise TaskError(
             f"tasks.{name}: no templates, and neither a suite nor the trained speciality brings any; add some"
         )
+    several = task.has_several_labels
     opened: dict[Declared, ImageSource] = {}
     for key, source in sources_of(task).items():
         with at_key(f"tasks.{name}.{key}"):
-            opened[key] = open_source(source, suite=task.suite)
+            opened[key] = open_source(source, suite=task.suite, several="classes" if several else None)
     if suite and task.candidates == "present":
         suite = only_present(suite, [images for images in opened.values() if isinstance(images, LabelledImages)])
     with at_key(f"tasks.{name}.classes"):
@@ -79,7 +83,9 @@ def _resolve(
         with at_key(f"tasks.{name}.{key}"):
             images = opened[key]
             strict = isinstance(source, FolderSource) or (isinstance(images, NamesLabels) and images.labels_are_names)
-            if not isinstance(images, LabelledImages):
+            if several:
+                images = label_by_names(images, known, names)
+            elif not isinstance(images, LabelledImages):
                 images = label_by_name(images, known, num_classes=len(names), strict=strict)
             images.reading = reading_of(source)
             if hashes is not None:
@@ -96,6 +102,7 @@ def _resolve(
         splits=splits,
         class_groups=suite.class_groups if suite else None,
         metric=task.metric,
+        several_labels=several,
     )
     least = 1 if task.metric == "accuracy" else METRICS.find(task.metric).value.min_classes
     if resolved.num_classes < least:
@@ -112,7 +119,8 @@ def _class_names(task: ZeroShotTask, opened: list[ImageSource]) -> tuple[str, ..
     if task.names is not None:  # in the folders' order, which stays the same however the map is written
         names = tuple(task.names[folder] for folder in sorted(task.names))
     if names is None:
-        names = next((source.class_names for source in opened if source.class_names), None)
+        of_source = names_in if task.has_several_labels else attrgetter("class_names")
+        names = next((found for found in map(of_source, opened) if found), None)
     if names is None:
         raise TaskError("the data has only class indices; give the class names in their order")
     if task.classes is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from rayforget.space.data import sources_of
+from rayforget.space.image_splits import sources_of
 from rayforget.space.retrieval import RetrievalTask
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.labelled import LabelledImages
@@ -28,7 +28,7 @@ def _resolve(name: str, task: RetrievalTask, hashes: HashStore | None) -> Resolv
     splits: dict[SplitName, SplitItems] = {}
     for key, source in sources_of(task).items():
         with at_key(f"tasks.{name}.{key}"):
-            images = LabelledImages(open_source(source, captions=True))
+            images = LabelledImages(open_source(source, several="captions"))
             images.reading = reading_of(source)
             if hashes is not None:
                 images.remember_in(hashes)

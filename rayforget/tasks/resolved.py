@@ -111,6 +111,9 @@ class ResolvedTask:
     """Label -> indices into `class_names`; a label's logit is the largest of theirs. None: labels are the indices."""
     metric: str = "accuracy"
     """Name of the task's metric."""
+    several_labels: bool = False
+    """Whether an image has any number of classes: a label then is an index into the names of its split's source, each
+    of which holds the names of an image's classes, one in each line."""
     retrieval: Retrieval | None = None
     """For images with captions, which have no classes: a label then is an index into the names of its split's source,
     each of which holds an image's captions, one in each line."""

@@ -96,6 +96,8 @@ class PreparedClip:
         task, head = self._task_with(name, split), self._head(recipe)
         if data is None and recipe.objective == "contrastive":
             return self._pair_learner(recipe, task)
+        if task.several_labels:
+            raise FoundationError(f"task {name} has images with several classes, which have no loss here; name another")
         if task.retrieval is not None:
             raise FoundationError(_without_classes(name, penalty=data is not None))
         if head == "trained" and task is not self._speciality:

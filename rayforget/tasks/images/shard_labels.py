@@ -2,13 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 from rayforget.errors import TaskError
 
+Several = Literal["captions", "classes"]
+"""What an image has any number of."""
 _LARGEST = 2**31
 
 
-def read_label(shard: Path, key: str, data: bytes, *, json_key: str | None, captions: bool = False) -> int | str:
+def read_label(
+    shard: Path, key: str, data: bytes, *, json_key: str | None, several: Several | None = None
+) -> int | str:
     """One label.
 
     Args:
@@ -16,7 +21,7 @@ def read_label(shard: Path, key: str, data: bytes, *, json_key: str | None, capt
         key: its sample.
         data: the label file's bytes.
         json_key: where the class is in a JSON object; None if the whole text is the class.
-        captions: whether it is a text, or several, whatever it looks like.
+        several: whether it is any number of captions or names, whatever they look like.
 
     Raises:
         TaskError: it is neither an index nor a name.
@@ -26,10 +31,10 @@ def read_label(shard: Path, key: str, data: bytes, *, json_key: str | None, capt
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         expected = "a class index or name as text" if json_key is None else f"a JSON object with {json_key!r}"
         raise TaskError(f"{shard}: label of {key} is {data[:40]!r} ({error}); expected {expected}") from None
-    if captions:
-        text = caption_lines(found.splitlines() if isinstance(found, str) else found)
+    if several is not None:
+        text = in_lines(found.splitlines() if isinstance(found, str) else found, several)
         if text is None:
-            raise TaskError(f"{shard}: captions of {key} are {str(found)[:40]!r}; expected a text, or a list of texts")
+            raise TaskError(f"{shard}: {several} of {key} are {str(found)[:40]!r}; expected a text, or a list of texts")
         return text
     if isinstance(found, str) and found.removeprefix("-").isdecimal() and len(found) < 12:
         found = int(found)
@@ -40,11 +45,16 @@ def read_label(shard: Path, key: str, data: bytes, *, json_key: str | None, capt
     return found
 
 
-def caption_lines(found: object) -> str | None:
-    """An image's captions -> one text with a caption in each line; None if they are no texts, or all are empty."""
-    if not isinstance(found, list | tuple) or not all(isinstance(each, str) for each in found):
+def in_lines(found: object, several: Several) -> str | None:
+    """An image's captions, or names or indices of classes -> one text with one in each line; None if it has none.
+
+    An image may have no class, but not no caption.
+    """
+    kinds = str if several == "captions" else str | int
+    if not isinstance(found, list | tuple) or not all(isinstance(each, kinds) for each in found):
         return None
-    return "\n".join(line for line in (" ".join(each.split()) for each in found) if line) or None
+    lines = [line for line in (" ".join(str(each).split()) for each in found) if line]
+    return "\n".join(lines) if lines or several == "classes" else None
 
 
 def indices_of(pattern: str, labels: list[int | str]) -> tuple[tuple[str, ...] | None, list[int]]:

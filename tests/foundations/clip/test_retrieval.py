@@ -237,7 +237,7 @@ def test_a_data_sets_captions_are_texts_or_lists_of_them(tmp_path: Path) -> None
     assert opened(["a dog", "3"]) == [["a dog"], ["3"]]
     several = [["a dog", "dog"], ["a cat\n sits"], ["a dog", "dog"]]
     assert opened(several) == [["a dog", "dog"], ["a cat sits"], ["a dog", "dog"]]
-    with pytest.raises(TaskError, match=r"tasks\.t\.cut: .* #1: column 'caption' holds .*, expected a caption as text"):
+    with pytest.raises(TaskError, match=r"tasks\.t\.cut: .* #1: column 'caption' holds .*, expected captions"):
         opened([["a dog"], []])
-    with pytest.raises(TaskError, match="column 'caption' holds '3', expected a caption as text"):
+    with pytest.raises(TaskError, match="column 'caption' holds '3', expected captions as a text"):
         opened([3, 4])

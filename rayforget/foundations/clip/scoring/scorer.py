@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rayforget.distributed import all_reduce_sum, rank, world_size
@@ -44,6 +45,7 @@ from rayforget.metrics.registry import METRICS
 from rayforget.space.recipe import Head
 from rayforget.tasks.images.captions import Captions
 from rayforget.tasks.images.pixels import PixelSet, broken_facts
+from rayforget.tasks.images.several import right_classes
 from rayforget.tasks.resolved import ResolvedTask
 from rayforget.values.scores import Score, Split
 
@@ -123,7 +125,9 @@ class ZeroShotScorer:
 
     def _items_of(self, name: str, split: Split) -> str:
         images, retrieval = self._pixels(name, split).items_hash, self._resolved[name].retrieval
-        return images if retrieval is None else self._captions(name, split).digest(f"{images} {retrieval.direction}")
+        if not self._needs_all(name):
+            return images
+        return self._captions(name, split).digest(f"{images} {retrieval.direction if retrieval else 'classes'}")
 
     def facts(self, split: Split) -> dict[str, Any]:
         """The broken images that were skipped, by task."""
@@ -145,17 +149,22 @@ class ZeroShotScorer:
                 continue
             of_tasks = dict(zip(self.tasks, torch.split(own, [len(each.labels) for each in sets]), strict=True))
             of_tasks |= {
-                name: self._recall(name, split, each[model], classifiers[model][self.tasks.index(name)].vectors)
+                name: self._of_all(name, split, each[model], classifiers[model][self.tasks.index(name)])
                 for name, each in features.items()
             }
             images = dict(zip(self.tasks, sets, strict=True))
             scored.append({name: self._score(name, split, images[name], found) for name, found in of_tasks.items()})
         return scored
 
-    def _recall(self, name: str, split: Split, images: Tensor, texts: Tensor) -> Tensor:
-        """Per image, or per caption, whether a right partner was found; on the CPU."""
-        captions, retrieval = self._captions(name, split), self._resolved[name].retrieval
-        assert retrieval is not None
+    def _of_all(self, name: str, split: Split, images: Tensor, classifier: Classifier) -> Tensor:
+        """The results of a task of which each depends on all images' features, on the CPU.
+
+        Per image, or per caption, whether a right partner was found; or per image and class of its own.
+        """
+        captions, retrieval, texts = self._captions(name, split), self._resolved[name].retrieval, classifier.vectors
+        if retrieval is None:
+            right = torch.from_numpy(right_classes(captions, self._resolved[name].class_names, len(images)))
+            return self._judges[name].results(classifier.logits(images).cpu(), right)
         of_images, owned = (torch.from_numpy(each) for each in (captions.images, captions.owned))
         if retrieval.direction == "image_to_text":
             return found_among_k(images, texts, (of_images, owned), retrieval.k).cpu()
@@ -177,9 +186,20 @@ class ZeroShotScorer:
             rule=rule,
             package=package,
             items=results.bool().numpy() if metric.right_or_wrong else results.numpy(),
-            classes=images.labels.astype(np.int32) if metric.needs_classes else None,
-            items_hash=images.items_hash,
+            classes=self._classes(name, split, images) if metric.needs_classes else None,
+            items_hash=self._items_of(name, split),
         )
+
+    def _classes(self, name: str, split: Split, images: PixelSet) -> NDArray[np.int32]:
+        """The class of each item."""
+        if not self._judges[name].several_labels:
+            return images.labels.astype(np.int32)
+        right = right_classes(self._captions(name, split), self._resolved[name].class_names, len(images.labels))
+        return np.nonzero(right)[1].astype(np.int32)
+
+    def _needs_all(self, name: str) -> bool:
+        """Whether a result depends on other images too."""
+        return name not in self._metrics or self._judges[name].several_labels
 
     @torch.inference_mode()
     def _pass(
@@ -187,8 +207,8 @@ class ZeroShotScorer:
     ) -> tuple[Tensor, list[list[int]], dict[str, Tensor]]:
         """Per model and item its result (float32, on the CPU); per model and task the number of items not finite.
 
-        Of tasks with captions also the images' features, on the device, shape (num_models, num_images, d): a result
-        depends on all of them.
+        Of tasks of which a result depends on all images also these images' features, on the device, shape (num_models,
+        num_images, d).
         """
         weights = [self._model.visual_weights(theta) for theta in thetas]
         total = num_items(sets)
@@ -200,7 +220,7 @@ class ZeroShotScorer:
         kept = {
             name: torch.zeros(len(thetas), len(images.labels), of_tasks[0].vectors.shape[1], device=self._model.device)
             for name, images, of_tasks in zip(self.tasks, sets, zip(*classifiers, strict=True), strict=True)
-            if name not in self._metrics
+            if self._needs_all(name)
         }
         for batch in pixel_batches(sets, self._batch_size, rank=rank(), world_size=world_size()):
             beat("score images", batch.first, total)
