@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; Ray's processes share these cores
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests' processes share the cores; torch's threads would fight
 os.environ.pop("UV_RUN_RECURSION_DEPTH", None)  # messages then omit `uv run`, however this was started
 
 import pytest

@@ -10,6 +10,7 @@ from rayforget.errors import TaskError
 from rayforget.tasks.images.labelled import LabelledImages
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.resolved import ResolvedTask
+from rayforget.tasks.shared_items import refusal, shared_items
 
 Part = tuple[LabelledImages, NDArray[np.int64]]
 """A source and the indices of those of its items that have a class."""
@@ -27,19 +28,13 @@ def check_overlaps(task: ResolvedTask) -> None:
         TaskError: two splits share items (the message names two and says how many there are), a split has more empty
             files than its max_broken, or an item is missing.
     """
-    first_with: dict[bytes, tuple[str, str]] = {}
-    shared: list[str] = []
-    for name, (images, indices), hashes in _hashed(task, refuse_empty=True):
-        for index, row in zip(indices.tolist(), hashes, strict=True):
-            other_part, other = first_with.setdefault(row.tobytes(), (name, images.name(index)))
-            if other_part != name:
-                shared.append(f"{other} ({other_part}) and {images.name(index)} ({name})")
-    if shared:
-        such = "1 such image" if len(shared) == 1 else f"{len(shared)} such images"
-        raise TaskError(
-            f"tasks.{task.name}: the same image in two splits: {shared[0]}; {such}; "
-            "splits must not overlap: remove them from one, or write overlap: drop"
-        )
+    pairs = shared_items(
+        (name, images.name(index), row.tobytes())
+        for name, (images, indices), hashes in _hashed(task, refuse_empty=True)
+        for index, row in zip(indices.tolist(), hashes, strict=True)
+    )
+    if pairs:
+        raise TaskError(refusal(task.name, pairs, "image", "remove them from one, or write overlap: drop"))
 
 
 def drop_overlaps(task: ResolvedTask) -> ResolvedTask:

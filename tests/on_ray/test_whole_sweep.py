@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def test_no_slot_of_a_sweep_is_started_twice(tree: Callable[..., dict[str, Any]]
     driver = start(str(path), "--name", "two")
     seen: set[int] = set()
     while driver.poll() is None:
-        seen |= {p.pid for p in psutil.process_iter(["cmdline"]) if is_worker(p.info["cmdline"] or [])}
+        seen |= workers_below(driver.pid)
         time.sleep(0.2)
     output = finish(driver)
     assert driver.returncode == 0, output
@@ -149,8 +150,15 @@ def test_no_slot_of_a_sweep_is_started_twice(tree: Callable[..., dict[str, Any]]
     assert_nothing_of_ray_is_left()
 
 
-def is_worker(command: list[str]) -> bool:
-    return any("RayTrainWorker" in part for part in command)
+def workers_below(pid: int) -> set[int]:
+    """Process ids of the workers that descend from a driver: another sweep on this machine may have its own."""
+    found = set()
+    with suppress(psutil.NoSuchProcess):
+        for process in psutil.Process(pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if any("RayTrainWorker" in part for part in process.cmdline()):
+                    found.add(process.pid)
+    return found
 
 
 def test_under_uv_run_the_workers_have_the_drivers_interpreter(tmp_path: Path) -> None:
