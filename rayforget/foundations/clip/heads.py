@@ -157,7 +157,8 @@ def build_pairs(model: ClipModel, *, gradient_checkpointing: bool) -> PairHead:
 
 
 def _towers(clip: nn.Module) -> list[nn.Module]:
-    return [clip.visual, clip.text if hasattr(clip, "text") else clip.transformer]  # type: ignore[list-item]
+    text = clip.text if hasattr(clip, "text") else clip.transformer
+    return [cast(nn.Module, clip.visual), cast(nn.Module, text)]
 
 
 def _make_ready(module: nn.Module, towers: list[nn.Module], gradient_checkpointing: bool) -> None:
