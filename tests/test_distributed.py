@@ -1,7 +1,6 @@
 """Several processes over gloo agree on what one of them decided."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from ranks import run_ranks
 from vector_equipment import VectorScorer, no_heartbeat, vector_equipment, vector_recipe
 
 from rayforget.curve import Ends, score_curve
@@ -142,15 +142,11 @@ def unlike_storages(root: Path) -> dict[str, Any]:
     }
 
 
-def run_rank(rank: int, root: Path) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo", init_method=f"file://{root}/meet", rank=rank, world_size=WORLD_SIZE, timeout=timedelta(seconds=60)
-    )
+def run_rank(root: Path) -> None:
+    rank = dist.get_rank()
     shared = from_rank_0({"alpha": 0.1 + 0.2 + rank, "all": [rank] * (rank + 1)}, CPU)
     found = (shared, curve(root / f"curve{rank}", Divided()), damaged_part(root / "parts"))
     torch.save((*found, decisions(root), unlike_storages(root / "storages")), root / f"{rank}.pt")
-    dist.destroy_process_group()
 
 
 def half_trained(root: Path) -> int:
@@ -186,7 +182,7 @@ def test_what_rank_0_decides_holds_for_all(tmp_path: Path) -> None:
     vector_equipment(tmp_path / "parts")  # the sweep exists before two ranks look for it
     (tmp_path / "a file").touch()
     undisturbed = half_trained(tmp_path / "storages")
-    torch.multiprocessing.spawn(run_rank, args=(tmp_path,), nprocs=WORLD_SIZE)  # type: ignore[no-untyped-call]
+    run_ranks(WORLD_SIZE, tmp_path, run_rank)
     alone = curve(tmp_path / "alone", Divided())
     assert len(alone) > 3
     for rank in range(WORLD_SIZE):

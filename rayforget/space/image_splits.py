@@ -2,12 +2,9 @@
 
 from collections.abc import Iterator
 from itertools import combinations
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from rayforget.space.frozen import Problem
-
-if TYPE_CHECKING:
-    from rayforget.space.data import Cut, Role, Source
 
 Declared = Literal["train", "val", "test", "cut"]
 """The keys under which a task on images has sources."""
@@ -19,7 +16,7 @@ class ImageTask(Protocol):
     """What every task on images has."""
 
     @property
-    def role(self) -> "Role":
+    def role(self) -> str:
         """speciality or generality."""
         ...
 
@@ -29,22 +26,22 @@ class ImageTask(Protocol):
         ...
 
     @property
-    def train(self) -> "Source | None":
+    def train(self) -> Any:
         """The training set."""
         ...
 
     @property
-    def val(self) -> "Source | None":
+    def val(self) -> Any:
         """Chosen by."""
         ...
 
     @property
-    def test(self) -> "Source | None":
+    def test(self) -> Any:
         """Reported on."""
         ...
 
     @property
-    def cut(self) -> "Cut | None":
+    def cut(self) -> Any:
         """In place of `val` and `test`."""
         ...
 
@@ -80,9 +77,9 @@ def split_problems(task: ImageTask) -> Iterator[Problem]:
             yield Problem(at=(other,), text=text)
 
 
-def sources_of(task: ImageTask) -> "dict[Declared, Source]":
+def sources_of(task: ImageTask) -> dict[Declared, Any]:
     """The task's sources by key, in the order in which they name the classes."""
-    named: dict[Declared, Source | None] = {
+    named: dict[Declared, Any] = {
         "train": task.train,
         "val": task.val,
         "test": task.test,

@@ -88,7 +88,8 @@ def test_plain_fine_tuning_gains_speciality_loses_generality_and_a_point_between
     loaded: tuple[Any, Any],
 ) -> None:
     model, tokenizer = loaded
-    curves = [line(model, fine_tuned(model, tokenizer, Plain(), seed), tokenizer) for seed in range(3)]
+    models = [fine_tuned(model, tokenizer, Plain(), seed) for seed in range(3)]
+    curves = [line(model, theta_1, tokenizer, alphas=(0, 0.75, 1)) for theta_1 in models]
 
     def over_seeds(name: str, alpha: float) -> float:
         return mean(curve[alpha][name] for curve in curves)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from test_sharding import spawn
+from ranks import run_ranks
 from tiny_clip import random_pixels, save_clip, task
 from torch import Tensor, nn
 
@@ -127,7 +127,7 @@ def travel_apart(first: Snapshot, second: Snapshot, theta_0: Mapping[str, Tensor
 @pytest.mark.timeout(900)
 def test_two_ranks_of_shards_train_as_one_process_which_can_go_on(tmp_path: Path) -> None:
     save_clip(tmp_path / "model")
-    spawn(2, tmp_path, train_all)
+    run_ranks(2, tmp_path, train_all)
     sharded: dict[tuple[str, str], list[Snapshot]]
     sharded, rounded = torch.load(tmp_path / "sharded.pt", weights_only=False)
     assert len(sharded) == len(HEADS) * len(METHODS)

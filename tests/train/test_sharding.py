@@ -2,13 +2,13 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
+from ranks import run_ranks
 from test_lm_training import LORA, learner_of, recipe_of
 from tiny_lm import save_lm
 from torch import Tensor
@@ -113,17 +113,6 @@ def run(
     )
 
 
-def rank_of_many(rank: int, world_size: int, folder: Path, work: Callable[[Path], None]) -> None:
-    dist.init_process_group("gloo", f"file://{folder}/rendezvous-{world_size}", timedelta(seconds=60), world_size, rank)
-    work(folder)
-    dist.barrier()
-    dist.destroy_process_group()
-
-
-def spawn(world_size: int, folder: Path, work: Callable[[Path], None]) -> None:
-    torch.multiprocessing.spawn(rank_of_many, args=(world_size, folder, work), nprocs=world_size)
-
-
 def train_all(folder: Path) -> None:
     found = {}
     for name, recipe in RECIPES.items():
@@ -172,7 +161,7 @@ def teach(folder: Path) -> None:
 
 def test_a_sharded_teacher_answers_as_theta_0_and_leaves_the_weights_as_they_were(tmp_path: Path) -> None:
     save_lm(tmp_path / "model", "opt")
-    spawn(2, tmp_path, teach)
+    run_ranks(2, tmp_path, teach)
 
 
 def work_on_shares(folder: Path) -> None:
@@ -196,7 +185,7 @@ def work_on_shares(folder: Path) -> None:
 
 def test_lerp_and_quadratic_forms_are_the_same_on_shares(tmp_path: Path) -> None:
     save_lm(tmp_path / "model", "opt")
-    spawn(2, tmp_path, work_on_shares)
+    run_ranks(2, tmp_path, work_on_shares)
 
 
 def distance(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> float:
@@ -213,7 +202,7 @@ def go_on(folder: Path) -> None:
 
 def test_two_ranks_of_shards_train_as_one_process_and_any_number_goes_on(tmp_path: Path) -> None:
     save_lm(tmp_path / "model", "opt")
-    spawn(2, tmp_path, train_all)
+    run_ranks(2, tmp_path, train_all)
     sharded: dict[str, list[Snapshot]] = torch.load(tmp_path / "sharded.pt", weights_only=False)
     for name, recipe in RECIPES.items():
         alone = run(tmp_path / "model", recipe, sharded=False)
@@ -232,6 +221,6 @@ def test_two_ranks_of_shards_train_as_one_process_and_any_number_goes_on(tmp_pat
     (alone_on,) = run(tmp_path / "model", RECIPES["full"], sharded=False, resume=state)[-1:]
     assert alone_on.facts["resumed_from"] == 2
     assert alone_on.facts["loss"] == pytest.approx(sharded["full"][-1].facts["loss"], rel=1e-5)
-    spawn(4, tmp_path, go_on)
-    (four_on,) = torch.load(tmp_path / "gone_on.pt", weights_only=False)[-1:]
-    assert four_on.facts["loss"] == pytest.approx(sharded["full"][-1].facts["loss"], rel=1e-5)
+    run_ranks(3, tmp_path, go_on)
+    (three_on,) = torch.load(tmp_path / "gone_on.pt", weights_only=False)[-1:]
+    assert three_on.facts["loss"] == pytest.approx(sharded["full"][-1].facts["loss"], rel=1e-5)

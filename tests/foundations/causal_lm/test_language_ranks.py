@@ -1,13 +1,13 @@
 """Several processes over gloo give the same as one process, to the last bit."""
 
 import dataclasses
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from ranks import run_ranks
 from tiny_language import (
     MIXED,
     NO_PAIRS,
@@ -52,17 +52,14 @@ def scored():
     return [{name: score.items.tolist() for name, score in each.items()} for each in sound], broken.items
 
 
-def run_rank(rank, root):
-    dist.init_process_group(
-        "gloo", init_method=f"file://{root}/meet", rank=rank, world_size=WORLD_SIZE, timeout=timedelta(seconds=120)
-    )
+def run_rank(root):
+    rank = dist.get_rank()
     torch.save(scored(), root / f"{rank}.pt")
-    dist.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_ranks_together_give_on_every_rank_what_one_process_gives(tmp_path: Path):
-    torch.multiprocessing.spawn(run_rank, args=(tmp_path,), nprocs=WORLD_SIZE)
+    run_ranks(WORLD_SIZE, tmp_path, run_rank)
     alone = scored()
     for rank in range(WORLD_SIZE):
         assert torch.load(tmp_path / f"{rank}.pt") == alone

@@ -1,12 +1,12 @@
 """Several processes over gloo give the same as one process."""
 
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
+from ranks import run_ranks
 from tiny_clip import random_pixels, save_clip, task
 
 from rayforget.evaluate.finite import NotFinite
@@ -109,25 +109,17 @@ def contrastive_gradients(root):
     return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
 
 
-def run_rank(rank, root):
-    dist.init_process_group(
-        "gloo", init_method=f"file://{root}/meet", rank=rank, world_size=WORLD_SIZE, timeout=timedelta(seconds=120)
-    )
-    own = root / str(rank)
-    torch.save((scored(own), gradients(own), recalls(own), contrastive_gradients(own)), root / f"{rank}.pt")
-    dist.destroy_process_group()
+def run_rank(root):
+    own = root / str(dist.get_rank())
+    torch.save((scored(own), gradients(own), recalls(own), contrastive_gradients(own)), f"{own}.pt")
 
 
 @pytest.mark.slow
 def test_ranks_together_give_on_every_rank_what_one_process_gives(tmp_path: Path):
-    torch.multiprocessing.spawn(run_rank, args=(tmp_path,), nprocs=WORLD_SIZE)
+    run_ranks(WORLD_SIZE, tmp_path, run_rank)
     own = tmp_path / "alone"
-    alone, alone_gradients, alone_recalls, of_pairs = (
-        scored(own),
-        gradients(own),
-        recalls(own),
-        contrastive_gradients(own),
-    )
+    alone, alone_gradients = scored(own), gradients(own)
+    alone_recalls, of_pairs = recalls(own), contrastive_gradients(own)
     for rank in range(WORLD_SIZE):
         together, together_gradients, together_recalls, shared = torch.load(tmp_path / f"{rank}.pt")
         assert together == alone

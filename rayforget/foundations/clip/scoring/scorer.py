@@ -218,9 +218,11 @@ class ZeroShotScorer:
         results = torch.zeros(len(thetas), total + len(sets), dtype=torch.float32, device=self._model.device)
         starts = np.cumsum([0, *(len(each.labels) for each in sets)])
         kept = {
-            name: torch.zeros(len(thetas), len(images.labels), of_tasks[0].vectors.shape[1], device=self._model.device)
-            for name, images, of_tasks in zip(self.tasks, sets, zip(*classifiers, strict=True), strict=True)
-            if self._needs_all(name)
+            name: torch.zeros(
+                len(thetas), len(sets[at].labels), classifiers[0][at].vectors.shape[1], device=self._model.device
+            )
+            for at, name in enumerate(self.tasks)
+            if thetas and self._needs_all(name)
         }
         for batch in pixel_batches(sets, self._batch_size, rank=rank(), world_size=world_size()):
             beat("score images", batch.first, total)
