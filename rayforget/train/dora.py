@@ -29,7 +29,7 @@ def with_lengths(direction: Float[Tensor, "out in"], lengths: Float[Tensor, " ou
 
 
 class Magnitude(nn.Module):
-    """The lengths m of one adapted layer; takes the place of peft's, which rounds |V| to bf16 under autocast."""
+    """The lengths m of one adapted layer; takes the place of peft's, which makes B @ A in bf16 under autocast."""
 
     def __init__(self, lengths: Float[Tensor, " out"], *, transposed: bool) -> None:
         """Starts at these lengths.

@@ -118,7 +118,6 @@ def _just(layer: nn.Module) -> Any:
 
 
 def test_under_bf16_the_first_forward_is_theta_0s() -> None:
-    """peft's own layer takes |V| in bf16 here, and is off by up to 2^-9 in every row."""
     layer, adapted = nn.Linear(64, 64), nn.Linear(64, 64)
     adapted.load_state_dict(layer.state_dict())
     module = nn.Sequential(adapted)

@@ -132,15 +132,16 @@ def build_module(
     """
     match head:
         case "frozen" | "trained":
+            visual = cast(nn.Module, copy.deepcopy(model.clip.visual))
             scale: Tensor = model.clip.logit_scale  # type: ignore[assignment]
             module: ImageHead | TextHead = ImageHead(
-                copy.deepcopy(model.clip.visual),  # type: ignore[arg-type]
+                visual,
                 scale,
                 classifier.to(model.device),
                 trains_classifier=head == "trained",
                 groups=groups,
             )
-            _make_ready(module, [module.visual], gradient_checkpointing)
+            _make_ready(module, [visual], gradient_checkpointing)
         case "text":
             module = TextHead(copy.deepcopy(model.clip), groups)
             _make_ready(module, _towers(module.clip), gradient_checkpointing)
