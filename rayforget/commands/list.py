@@ -7,8 +7,9 @@ from rich.text import Text
 from rayforget.commands.glance import date, glance, last_record
 from rayforget.errors import RecordError
 from rayforget.record.command import program
+from rayforget.record.names import sweep_names
 from rayforget.record.store import Store
-from rayforget.record.sweep import Sweep, sweep_names
+from rayforget.record.sweep import Sweep
 from rayforget.report.terminal.live import open_console
 
 

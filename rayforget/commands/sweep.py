@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from rayforget.commands.last_words import last_words
 from rayforget.errors import RecordError, SpaceError, StorageError
 from rayforget.foundations.kind import kind_of
 from rayforget.foundations.revisions import pin_foundation
@@ -21,11 +22,12 @@ from rayforget.record.command import command
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.jobs import TrialJob
+from rayforget.record.names import unused_name
 from rayforget.record.provenance import provenance
 from rayforget.record.space_of import space_here, with_trainings
 from rayforget.record.standing import is_finished
 from rayforget.record.store import Store
-from rayforget.record.sweep import Sweep, SweepInfo, space_digest, unused_name
+from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.report.mlflow.mirror_thread import mirror_thread
 from rayforget.report.present import mark_stale, mirror_quietly, present
 from rayforget.report.terminal.live import LiveView, Progress, open_console
@@ -62,11 +64,12 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
     storage = Store.open(space.storage.path)
     created = time.time()
     resolved = space.model_dump(mode="json")
+    if is_uri(space.storage.path):
+        resolved["storage"]["path"] = str(storage)  # the URI may hold keys; whoever opens the record names it anyway
     info = SweepInfo(
         name=unused_name(storage, space.name, created) if name is None else name,
         space_name=space.name,
         created=created,
-        space_digest=space_digest(resolved),
         provenance=provenance(seeds={"search": space.search.seed}),
     )
     sweep = Sweep.create(storage, info, space_text=loaded.text, space=resolved)
@@ -159,8 +162,10 @@ def _work_through(agenda: Agenda, console: Console, *, address: str | None, verb
 
     sweep, space = agenda.sweep, agenda.space
     errors = BaselineErrors(agenda.roles)
+    resume = command(f"sweep --resume {sweep.info.name}", space.storage.path)
     try:
         with (
+            last_words(f"the sweep's process died, or Ray did; what is finished is recorded; go on with: {resume}"),
             LiveView(console, sweep.info.name, running=lambda: _under_way(agenda)) as view,
             mirror_thread(sweep, space, view.warn) as mirror,
         ):
@@ -239,7 +244,10 @@ def _progress(agenda: Agenda, named: NamedJob, errors: BaselineErrors) -> Progre
     best = [points[i] for i in choose_frontier(points)] if any(point.method == THETA_0 for point in points) else []
     found = recovered_now(points, lambda theta_0, plain: errors(theta_0, plain, gathered.val))
     failures = agenda.failures()
-    last = f"{named.name} failed: {failures[named.name]}" if named.name in failures else f"{named.words} done"
+    if named.name in failures:
+        last = f"{named.name} failed: {failures[named.name]}"
+    else:
+        last = f"{named.words} {'broke off, so the sweep halts' if named.name in agenda.broken_off else 'done'}"
     if isinstance(named.job, TrialJob) and agenda.finished_trainings() == agenda.num_trainings:
         last += "; next: the chosen points on test, then the report"
     return Progress(

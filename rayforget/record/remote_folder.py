@@ -1,13 +1,13 @@
 """A folder in an object store (S3, GCS, Azure): an object appears whole when its upload is complete, or not at all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import obstore as obs
 from obstore.store import MemoryStore
 
-from rayforget.record.folder import Entry, Writer
+from rayforget.record.folder import Entry, IsOwn, Writer
 from rayforget.record.server_errors import NoConditionsError, OtherVersionError, ServerError, server_errors
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class RemoteFolder:
             found = obs.list_with_delimiter(self.objects, prefix=key or None)
         folders = [Entry(name=prefix.rpartition("/")[2], size=None) for prefix in found["common_prefixes"]]
         objects = [meta for meta in found["objects"] if meta["path"] != key]  # that one is the folder's own marker
-        return folders + [Entry(name=meta["path"].rpartition("/")[2], size=meta["size"]) for meta in objects]
+        return folders + [_entry(meta) for meta in objects]
 
     def chunks(self, path: str) -> Iterator[bytes]:
         """Yields a part at a time, all of the same version of the object."""
@@ -124,6 +124,24 @@ class RemoteFolder:
                 marked = marked or any(meta["size"] == 0 for meta in batch)
         if marked:
             self._delete_markers(key)
+
+    def is_link(self, path: str) -> bool:
+        """There are none."""
+        return False
+
+    def delete_own(self, is_own: IsOwn) -> list[str]:
+        """Names every unknown object; markers of folders go with the last object."""
+        start = len(f"{self.root}/") if self.root else 0
+        left = []
+        with server_errors():
+            for batch in obs.list(self.objects, prefix=self.root or None):
+                known = [meta["path"] for meta in batch if is_own(meta["path"][start:])]
+                obs.delete(self.objects, known)
+                others = [meta for meta in batch if not is_own(meta["path"][start:])]
+                left += [meta["path"] for meta in others if meta["size"] or self._object_size(meta["path"]) is not None]
+        if not left:
+            self.delete("")
+        return sorted(path[start:] for path in left)
 
     def delete_unfinished(self) -> None:
         """Nothing to do: a killed writer's upload is no object, and the bucket's own rules clear it away."""
@@ -179,6 +197,11 @@ class RemoteFolder:
         )
         if filesystem.get_file_info(path).type == fs.FileType.Directory:
             filesystem.delete_dir(path)
+
+
+def _entry(meta: Mapping[str, Any]) -> Entry:
+    """An object as a server lists it; its e-tag tells versions apart."""
+    return Entry(name=meta["path"].rpartition("/")[2], size=meta["size"], stamp=meta.get("e_tag"))
 
 
 class _Copying:

@@ -10,6 +10,7 @@ from rayforget.errors import RecordError
 from rayforget.frontier.choose import points_to_report
 from rayforget.frontier.gather import Gathered
 from rayforget.frontier.points import THETA_0, PointKey, TaskRole
+from rayforget.record.jobs import asked_body
 from rayforget.values.brief import AnyCheckpoint
 from rayforget.values.records import TestRecord
 
@@ -115,9 +116,11 @@ def standing_of(sweep: "Sweep", records: Sequence[AnyCheckpoint], gathered: Gath
     for record in records:
         if record.recipe:
             trials.setdefault(record.trial, []).append(record)
-    handed_out = {name.removesuffix(".json") for name in sweep.store.json_files("asked")} | trials.keys()
+    noted = {name.removesuffix(".json") for name in sweep.store.json_files("asked")}
     failed = {name: found[0] for name, of in trials.items() if (found := [r for r in of if r.status == "failed"])}
     done = {name for name, of in trials.items() if name not in failed and is_finished(of)}
+    for name in sorted(noted - done - failed.keys()):
+        asked_body(sweep.store, name)  # tells what would keep the sweep from going on
     tests = sweep.tests()
     tested = {PointKey(record.trial, record.step, *spot) for record in tests for spot in record.scores}
     wanted = [gathered.points[i].key for i in points_to_report(gathered.points)]
@@ -127,7 +130,7 @@ def standing_of(sweep: "Sweep", records: Sequence[AnyCheckpoint], gathered: Gath
         failed=dict(sorted(failed.items())),
         unfinished={
             name: max((record.fraction for record in trials.get(name, [])), default=0.0)
-            for name in sorted(handed_out - done - failed.keys())
+            for name in sorted((noted | trials.keys()) - done - failed.keys())
         },
         num_points=len(gathered.points),
         reported=len(wanted),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 from rayforget.errors import RecordError
-from rayforget.record.folder import TEMPORARY, Entry, Folder, Writer
+from rayforget.record.folder import TEMPORARY, Entry, Folder, IsOwn, Writer
 from rayforget.record.local_folder import LocalFolder
 from rayforget.record.patience import Patience
 
@@ -41,9 +41,14 @@ class Store:
         Raises:
             RecordError: there is no file system of this kind, or the URI is not valid.
         """
+        if "\0" in unquote(str(location)):
+            raise RecordError(f"the storage path {str(location)!a} has a character of number 0; write another")
         if "://" not in str(location):
             return cls(LocalFolder(Path(location).expanduser().absolute()))
-        parts = urlsplit(str(location))
+        try:
+            parts = urlsplit(str(location))
+        except ValueError as error:
+            raise RecordError(f"the storage path {str(location)!a} is no URI ({error}); correct it") from None
         if parts.scheme.lower() == "file":
             return cls(LocalFolder(Path(unquote(parts.path))))
         from rayforget.record.remote_open import open_remote  # takes a while to import
@@ -116,9 +121,14 @@ class Store:
         found = {entry.name: entry.size for entry in self._children(folder) if not entry.name.startswith(TEMPORARY)}
         return {name: size for name, size in found.items() if size is not None}
 
-    def json_files(self, folder: str) -> list[str]:
-        """Names of the record's files in a folder, sorted; ignores all other files (`.nfs0001`, notes)."""
-        return [name for name in self.files(folder) if name.endswith(".json") and not name.startswith(".")]
+    def json_files(self, folder: str) -> dict[str, str | None]:
+        """Names of the record's files in a folder, sorted, with their stamps (`Entry.stamp`); ignores all other files
+        (`.nfs0001`, notes)."""
+        return {
+            entry.name: entry.stamp
+            for entry in self._children(folder)
+            if entry.size is not None and entry.name.endswith(".json") and not entry.name.startswith(".")
+        }
 
     def folders(self, folder: str = "") -> list[str]:
         """Names of the folders directly in a folder, sorted."""
@@ -164,6 +174,14 @@ class Store:
                 self.folder.delete(checked)
 
         self._write(name, delete, "deleted")
+
+    def is_link(self, name: str) -> bool:
+        """Whether this is a link to somewhere else."""
+        return self.folder.is_link(self._checked(name))
+
+    def delete_own(self, is_own: IsOwn) -> list[str]:
+        """Deletes the files that `is_own` knows, and the folder if nothing else is in it; gives the rest's paths."""
+        return self._write("files of its own", lambda: self.folder.delete_own(is_own), "deleted")
 
     def delete_unfinished(self) -> None:
         """Deletes what killed writers left, in all folders; only for the one process that may write here."""

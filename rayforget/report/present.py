@@ -76,7 +76,7 @@ def read_report(sweep: Sweep, space: "Space", *, full: bool = False) -> Report:
         RecordError: the record holds too little for a frontier, or is damaged.
     """
     roles, records = task_roles(space), sweep.briefs()
-    gathered = with_items(gather(records, roles), items_of(sweep.record, roles))
+    gathered = with_items(gather(records, roles), items_of(sweep.record))
     tests, halved = sweep.test_scores(), halved_tasks(space)
     standing = standing_of(sweep, records, gathered)
     summary = summary_of(sweep.info.name, gathered, tests, roles)
@@ -175,8 +175,9 @@ def mirror_sweep(sweep: Sweep, space: "Space", *, running: bool, report: Report 
         report: the sweep's current report, if one was already made.
     """
     from rayforget.record.store import Store
-    from rayforget.report.mlflow.mirror import find_tracking, mirror
+    from rayforget.report.mlflow.mirror import mirror
     from rayforget.report.mlflow.mirror_plan import FRONTIER_TABLE, SweepView
+    from rayforget.report.mlflow.tracking import find_tracking
 
     report = report or read_report(sweep, space)
     summary = report.summary
@@ -199,7 +200,7 @@ def mirror_sweep(sweep: Sweep, space: "Space", *, running: bool, report: Report 
     )
     tracking = find_tracking(space.tracking.uri, Store.open(space.storage.path))
     done = mirror(view, tracking)
-    return f"{tracking.uri}: {done.created} runs new, {done.updated} changed, {done.unchanged} as they were"
+    return f"{tracking.name}: {done.created} runs new, {done.updated} changed, {done.unchanged} as they were"
 
 
 def mirror_quietly(
@@ -207,7 +208,7 @@ def mirror_quietly(
 ) -> None:
     """Mirrors if the space says so; an error on MLflow's side becomes one line. Arguments as for `mirror_sweep`."""
     from rayforget.errors import RecordError, StorageError
-    from rayforget.report.mlflow.mirror import MirrorError
+    from rayforget.report.mlflow.tracking import MirrorError
 
     if not space.tracking.enabled:
         return

@@ -12,7 +12,7 @@ from rayforget.space.load import LoadedSpace
 from rayforget.space.paths import LOCAL_FOLDER, is_uri
 from rayforget.space.tasks import Task
 from rayforget.space.text import CsvSource, JsonLinesSource, LmEvalTask, ParquetSource, TextDatasetSource, TextSource
-from rayforget.space.variables import names_in
+from rayforget.space.variables import fill, names_in
 
 _DATABASE_FILE = "sqlite:///"
 _OF_A_MACHINE = frozenset(
@@ -46,10 +46,10 @@ def local_places(loaded: LoadedSpace) -> Iterator[LocalPlace]:
         found.append((("resources", "cache"), str(space.resources.cache)))
     if not is_uri(space.storage.path):
         found.append((("storage", "path"), space.storage.path))
-    if (uri := space.tracking.uri) and (not is_uri(uri) or uri.startswith(_DATABASE_FILE)):
+    if (uri := fill(space.tracking.uri or "", os.environ)) and (not is_uri(uri) or uri.startswith(_DATABASE_FILE)):
         found.append((("tracking", "uri"), uri))
     for at, value in found:
-        written = _written(loaded.document.tree, at) or value
+        written = value if at == ("tracking", "uri") else _written(loaded.document.tree, at) or value
         yield LocalPlace(at=at, written=written.removeprefix(LOCAL_FOLDER).removeprefix(_DATABASE_FILE))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import golden_text
 import pytest
 from command_types import Run, Says
+from synthetic_sweep import reseal_space
 
 from rayforget.cli import main
 
@@ -100,8 +101,12 @@ def test_a_damaged_space_and_one_of_a_newer_version_are_one_line(run: Run, recor
     texts = {text: text for text in ("", "{}", "[1]", '{"tasks": {"a": 1}}')}
     texts["as it was, and colour: red"] = json.dumps({**json.loads(path.read_text()), "colour": "red"})
     said = []
+    texts["edited after the sweep was created"] = path.read_text().replace('"seed":0', '"seed":1', 1)
     for name, text in texts.items():
-        path.write_text(text)
+        if name == "edited after the sweep was created":
+            path.write_text(text)
+        else:
+            reseal_space(path.parent, text)
         said.append(f"\nspace.json: {name}")
         refusals: dict[str, list[str]] = {}
         for command in ("status", "frontier", "mirror", "sweep --resume"):

@@ -2,9 +2,12 @@
 
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,9 @@ from synthetic_sweep import ROLES
 
 from rayforget.frontier.gather import gather
 from rayforget.record.store import Store
-from rayforget.report.mlflow.mirror import MirrorError, Tracking, find_tracking, mirror
+from rayforget.report.mlflow.mirror import mirror
 from rayforget.report.mlflow.mirror_plan import COMPARE_FILTER, FRONTIER_TABLE, SweepView
+from rayforget.report.mlflow.tracking import MirrorError, Tracking, find_tracking
 from rayforget.report.terminal.frontier_table import frontier_as_table
 
 pytestmark = pytest.mark.slow  # MLflow's import and a new database take seconds
@@ -83,6 +87,56 @@ def test_mirroring_twice_gives_the_same(tracking):
     assert (second.created, second.updated, second.unchanged) == (0, 0, first.created)
     assert (second.experiment, second.run) == (first.experiment, first.run)
     assert contents(tracking) == before
+
+
+def test_runs_written_in_bulk_are_those_that_the_client_writes(tracking, tmp_path, monkeypatch):
+    """Down to the database's rows, and in a few transactions."""
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(tmp_path / "mlflow.db", other / "mlflow.db")
+    one_by_one = find_tracking(None, Store.open(other))
+    view = make_view(trials=10)
+    with commits() as few:
+        done = mirror(view, tracking)
+    monkeypatch.setattr("rayforget.report.mlflow.mirror.can_write_in_bulk", lambda client: False)
+    with commits() as many:
+        assert mirror(view, one_by_one).created == done.created
+    assert len(few) < 30
+    assert len(many) > 4 * done.created > 40
+    assert contents(tracking) == contents(one_by_one)
+    assert rows(tmp_path / "mlflow.db") == rows(other / "mlflow.db")
+
+
+@contextmanager
+def commits() -> Iterator[list[object]]:
+    """Transactions that SQLAlchemy commits."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    found: list[object] = []
+
+    def note(connection: object) -> None:
+        found.append(connection)
+
+    event.listen(Engine, "commit", note)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "commit", note)
+
+
+def rows(database: Path) -> list[tuple[object, ...]]:
+    """All runs with their metrics, by names instead of ids; without what holds an id or a folder."""
+    with sqlite3.connect(database) as connection:
+        queries = (
+            "select name, source_type, source_name, entry_point_name, user_id, status, start_time, end_time, "
+            "deleted_time, source_version, lifecycle_stage, experiment_id from runs",
+            "select r.name, m.key, m.value, m.timestamp, m.step, m.is_nan from latest_metrics m join runs r using "
+            "(run_uuid)",
+            "select name, key, tags.value from tags join runs using (run_uuid) where key != 'mlflow.parentRunId'",
+            "select r.name, replace(r.artifact_uri, r.run_uuid, 'ID') like '%/ID/artifacts' from runs r",
+        )
+        return [row for query in queries for row in sorted(connection.execute(query).fetchall(), key=repr)]
 
 
 def test_mlflow_holds_what_the_record_says(tracking):
@@ -238,7 +292,7 @@ def test_a_server_that_is_down_is_reported_soon_and_without_its_password(tmp_pat
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     script = (
-        "import sys\nfrom test_mirror import make_view\nfrom rayforget.report.mlflow.mirror import Tracking, mirror\n"
+        "import sys\nfrom test_mirror import make_view, mirror\nfrom rayforget.report.mlflow.tracking import Tracking\n"
         "mirror(make_view(), Tracking(uri=sys.argv[1], artifacts=None))"
     )
     paths = {"PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[1]}", "PATH": "/usr/bin:/bin"}
@@ -248,7 +302,7 @@ def test_a_server_that_is_down_is_reported_soon_and_without_its_password(tmp_pat
         capture_output=True, text=True, env=paths, cwd=tmp_path,
     )  # fmt: skip
     last = done.stderr.strip().splitlines()[-1]
-    assert "MirrorError: MLflow at http://me:***@127.0.0.1" in last
+    assert f"MirrorError: MLflow at http://127.0.0.1:{port} failed" in last
     assert "secret" not in last
     assert time.monotonic() - started < 30
 
@@ -257,7 +311,8 @@ def test_telemetry_is_off_and_nothing_is_written_beside_the_storage(tmp_path):
     script = (
         "import os, sys\nfor name in ('CI', 'PYTEST_CURRENT_TEST'): os.environ.pop(name, None)\n"
         "from test_mirror import make_view\nfrom rayforget.record.store import Store\n"
-        "from rayforget.report.mlflow.mirror import find_tracking, mirror\n"
+        "from rayforget.report.mlflow.mirror import mirror\n"
+        "from rayforget.report.mlflow.tracking import find_tracking\n"
         "mirror(make_view(), find_tracking(None, Store.open('storage')))\n"
         "import mlflow.telemetry.utils as utils\nfrom mlflow.telemetry import get_telemetry_client\n"
         "print(utils.is_telemetry_disabled(), get_telemetry_client())"

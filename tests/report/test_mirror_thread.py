@@ -12,9 +12,9 @@ from toy_agenda import do_job, toy_agenda
 from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.gather import gather
 from rayforget.frontier.on_demand import items_of, with_items
-from rayforget.report.mlflow.mirror import MirrorError
 from rayforget.report.mlflow.mirror_plan import plan_runs
 from rayforget.report.mlflow.mirror_thread import SETTLED_S, MirrorThread, running_view
+from rayforget.report.mlflow.tracking import MirrorError
 from rayforget.search.agenda import NamedJob
 from rayforget.values.brief import AnyCheckpoint
 
@@ -85,7 +85,7 @@ def test_a_running_sweep_is_shown_with_its_ended_trials_and_without_points_of_it
         assert isinstance(named, NamedJob)
         do_job(agenda, named)
     records = agenda.briefs()
-    gathered = with_items(gather(records, agenda.roles), items_of(agenda.sweep.record, agenda.roles))
+    gathered = with_items(gather(records, agenda.roles), items_of(agenda.sweep.record))
     given = (agenda.sweep, agenda.space, records, gathered, BaselineErrors(agenda.roles))
     runs = plan_runs(running_view(*given, now=SETTLED_S + 1))
     assert [(run.kind, run.status) for run in runs] == [("sweep", "RUNNING"), *[("trial", "FINISHED")] * 3]

@@ -1,7 +1,6 @@
 """The plan of a sweep's runs -> an MLflow store that shows them; a mirror of the record, remade at will."""
 
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,9 +9,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rayforget.errors import RayforgetError
-from rayforget.record.store import Store
+from rayforget.report.mlflow.bulk import RUNS_TOGETHER, can_be_in_bulk, can_write_in_bulk, write_new
 from rayforget.report.mlflow.mirror_plan import RunPlan, SweepView, plan_runs
+from rayforget.report.mlflow.tracking import MirrorError, Tracking, without_secrets
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,20 +32,6 @@ _KEY, _KIND, _SWEEP, _CREATED, _DONE = (f"rayforget.{name}" for name in ("key", 
 T = TypeVar("T")
 
 
-class MirrorError(RayforgetError, RuntimeError):
-    """MLflow cannot be reached or refuses; the record is complete without it, and `rayforget mirror` makes up for
-    it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tracking:
-    """The mirror's place."""
-
-    uri: str
-    artifacts: str | None
-    """Folder or URI for new experiments' files; None leaves it to the server."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mirrored:
     """What one mirroring did."""
@@ -62,26 +47,6 @@ class Mirrored:
     unchanged: int
     superseded: int
     """Number of point runs that left the frontier."""
-
-
-def find_tracking(uri: str | None, storage: Store) -> Tracking:
-    """The space's `tracking.uri`, else MLFLOW_TRACKING_URI, else SQLite (`mlflow.db`) in the storage path.
-
-    Raises:
-        MirrorError: neither URI is set and the storage path is not on this machine's disk.
-    """
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or None
-    artifacts = str(storage.within("mlartifacts"))
-    if storage.local is not None:
-        artifacts = (storage.local / "mlartifacts").as_uri()
-    if uri is None:
-        if storage.local is None:
-            raise MirrorError(
-                f"SQLite cannot live in {storage}; set tracking.uri or MLFLOW_TRACKING_URI to an MLflow server"
-            )
-        return Tracking(uri=f"sqlite:///{storage.local / 'mlflow.db'}", artifacts=artifacts)
-    is_database = re.match(r"(sqlite|postgresql|mysql|mssql)\b", uri) is not None
-    return Tracking(uri=uri, artifacts=artifacts if is_database else None)
 
 
 def mirror(view: SweepView, tracking: Tracking) -> Mirrored:
@@ -114,18 +79,22 @@ class _Writer:
         self._experiment = experiment
         self._identity = {_SWEEP: view.name, _CREATED: str(round(view.created))}
         self._ids: dict[str, str] = {}
+        self._in_bulk = can_write_in_bulk(client)
 
     def write(self, runs: Sequence[RunPlan], *, keep_points: bool) -> Mirrored:
         found = self._existing()
-        created = updated = superseded = 0
-        for run in runs:
-            tags = found.get(run.key)
-            if tags is None:
-                self._create(run)
-            if tags is None or tags.get(_DONE) != run.digest:
-                self._complete(run)
-                created, updated = created + (tags is None), updated + (tags is not None)
+        sweep, *others = runs
+        self._bring(sweep, found.get(sweep.key))
+        new = [run for run in others if run.key not in found and can_be_in_bulk(run)] if self._in_bulk else []
+        self._create_many(new)
+        together = {run.key for run in new}
+        for run in others:
+            if run.key not in together:
+                self._bring(run, found.get(run.key))
         planned = {run.key for run in runs}
+        created = len(planned - found.keys())
+        updated = sum(run.key in found and found[run.key].get(_DONE) != run.digest for run in runs)
+        superseded = 0
         for key, tags in found.items():
             if not keep_points and tags[_KIND] == "point" and key not in planned and tags.get("superseded") != "true":
                 self._tag(key, {"superseded": "true", _DONE: "superseded"})
@@ -156,12 +125,28 @@ class _Writer:
             if not token:
                 return found
 
-    def _create(self, run: RunPlan) -> None:
-        tags = {**self._identity, _KEY: run.key, _KIND: run.kind}
-        if run.parent is not None:
-            tags["mlflow.parentRunId"] = self._ids[run.parent]
-        made = self._client.create_run(self._experiment, start_time=run.start_ms, tags=tags, run_name=run.name)
-        self._ids[run.key] = made.info.run_id
+    def _bring(self, run: RunPlan, tags: Mapping[str, str] | None) -> None:
+        """Makes one run what it should be; `tags` are those that it has, None if there is no such run."""
+        if tags is None:
+            made = self._client.create_run(
+                self._experiment, start_time=run.start_ms, tags=self._found_by(run), run_name=run.name
+            )
+            self._ids[run.key] = made.info.run_id
+        if tags is None or tags.get(_DONE) != run.digest:
+            self._complete(run)
+
+    def _create_many(self, runs: Sequence[RunPlan]) -> None:
+        """Writes whole new runs; trials before points, whose parents they are."""
+        for kind in ("trial", "point"):
+            for some in _batches([run for run in runs if run.kind == kind], RUNS_TOGETHER):
+                tags = [{**self._found_by(run), **run.tags, _DONE: run.digest} for run in some]
+                ids = write_new(self._client, self._experiment, some, tags)
+                self._ids.update(zip((run.key for run in some), ids, strict=True))
+
+    def _found_by(self, run: RunPlan) -> dict[str, str]:
+        """The tags by which the run is found again."""
+        parent = {} if run.parent is None else {"mlflow.parentRunId": self._ids[run.parent]}
+        return {**self._identity, _KEY: run.key, _KIND: run.kind, **parent}
 
     def _complete(self, run: RunPlan) -> None:
         """Writes the whole run again, and last the tag that marks it complete."""
@@ -227,13 +212,8 @@ def _as_mirror_error(tracking: Tracking) -> Iterator[None]:
     except MirrorError:
         raise
     except Exception as error:
-        where = _without_passwords(tracking.uri)
-        text = _without_passwords(str(error)).strip().splitlines() or [""]
+        text = without_secrets(str(error), tracking.uri).strip().splitlines() or [""]
         raise MirrorError(
-            f"MLflow at {where} failed ({type(error).__name__}: {text[0][:300]}); "
+            f"MLflow at {tracking.name} failed ({type(error).__name__}: {text[0][:300]}); "
             "the record is complete: run `rayforget mirror` when it works again"
         ) from error
-
-
-def _without_passwords(text: str) -> str:
-    return re.sub(r"//([^/@:\s]*):[^/@\s]*@", r"//\1:***@", text)

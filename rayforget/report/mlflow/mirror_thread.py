@@ -13,8 +13,9 @@ from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import THETA_0, task_roles
 from rayforget.record.standing import is_finished
 from rayforget.record.sweep import Sweep
-from rayforget.report.mlflow.mirror import MirrorError, find_tracking, mirror
+from rayforget.report.mlflow.mirror import mirror
 from rayforget.report.mlflow.mirror_plan import SweepView
+from rayforget.report.mlflow.tracking import MirrorError, find_tracking
 from rayforget.report.present import series_of
 from rayforget.values.brief import AnyCheckpoint
 
@@ -91,7 +92,7 @@ class MirrorThread:
 def mirror_thread(sweep: Sweep, space: "Space", say: Callable[[str], None]) -> MirrorThread:
     """The thread that mirrors this sweep; it does nothing unless the space enables it."""
     roles = task_roles(space)
-    errors, items = BaselineErrors(roles), items_of(sweep.record, roles)
+    errors, items = BaselineErrors(roles), items_of(sweep.record)
 
     def mirror_state(records: Sequence[AnyCheckpoint]) -> None:
         from rayforget.record.store import Store
