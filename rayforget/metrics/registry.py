@@ -19,6 +19,7 @@ METRICS: "Registry[type[Metric]]" = Registry(
         "accuracy": "rayforget.metrics.accuracy:Accuracy",
         "balanced_accuracy": "rayforget.metrics.balanced_accuracy:BalancedAccuracy",
         "top5": "rayforget.metrics.top5:Top5",
+        "mean_average_precision": "rayforget.metrics.mean_average_precision:MeanAveragePrecision",
         "bits_per_byte": "rayforget.metrics.bits_per_byte:BitsPerByte",
     },
     base="rayforget.metrics.metric:Metric",

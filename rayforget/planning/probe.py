@@ -31,6 +31,7 @@ from rayforget.space.load import LoadedSpace
 from rayforget.space.penalty import PENALTIES
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.opening import Opened
+from rayforget.train.lora import is_of_adapter
 from rayforget.train.penalties.prepare import needs_of
 from rayforget.train.penalties.sources import FoundationSources
 from rayforget.train.trainer import Trainer
@@ -252,7 +253,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def _is_saved(name: str, parameter: Tensor) -> bool:
     """Whether a checkpoint holds the parameter: trained weights, and weights that an adapter is merged into."""
-    if ".lora_A." in name or ".lora_B." in name:
+    if is_of_adapter(name):
         return False
     return parameter.requires_grad or name.endswith(".base_layer.weight")
 

@@ -15,9 +15,10 @@ from rayforget.errors import FoundationError, TrainingError
 from rayforget.extension_use import blame
 from rayforget.foundations.protocol import Batch, Learner
 from rayforget.space.penalty import PENALTIES
-from rayforget.space.recipe import Recipe
+from rayforget.space.recipe import LoraAdapter, Recipe
 from rayforget.space.seeds import derive_seed
 from rayforget.train.lora import attach_lora, lora_factors, merged_weights, refuse_without_gradient
+from rayforget.train.lora_targets import saved_parts
 from rayforget.train.optimiser import adamw, clip_gradients, set_learning_rate
 from rayforget.train.penalties.hooks import Hooks, Sources, Training
 from rayforget.train.penalties.prepare import needs_of, prepare_hooks, pulled, try_keeping
@@ -67,11 +68,15 @@ class Trainer:
         self._factors = lora_factors(module) if recipe.adapter.kind == "lora" else []
         self._trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
         self.device = learner.device
-        factor_ids = {id(factor) for lora in self._factors for factor in (lora.a, lora.b)}
+        factor_ids = {id(factor) for lora in self._factors for factor in lora.trained}
         weights = {name: p for name, p in self._trained.items() if id(p) not in factor_ids}
         self._hooks = self._prepare_penalties(weights, sources)
         self._optimiser = adamw(
-            self._trained.values(), learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay
+            self._trained.values(),
+            learning_rate=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+            faster=[lora.b for lora in self._factors],
+            ratio=recipe.adapter.loraplus_lr_ratio if recipe.adapter.kind == "lora" else 1.0,
         )
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
         self._ddp: DistributedDataParallel | None = None
@@ -124,7 +129,9 @@ class Trainer:
                 f"adapter: the model cannot run with adapters in these layers ({type(error).__name__}: {error}); leave "
                 "those out of adapter.targets that it does not simply call, or write adapter: {kind: full}"
             ) from error
-        refuse_without_gradient(self._factors, self.device)
+        assert isinstance(self.recipe.adapter, LoraAdapter)
+        saved = saved_parts(self.learner.module, self.recipe.adapter)
+        refuse_without_gradient(self._factors, self.device, saved)
         return loss
 
     def _micro_batches(self) -> list[Batch]:

@@ -32,6 +32,7 @@ class CausalLmKind(Kind[CausalLmFoundation, "CausalLm"]):
     head = None
     without_effect: Mapping[str, str] = {
         "head": "a language model's own head is trained with it",
+        "objective": "it is a loss over images and texts",
         "augmentation": "it changes images",
     }
     words = ItemWords(one="text", many="texts", kept="tokenised", keeping="tokenise a text")
