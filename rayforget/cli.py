@@ -188,13 +188,17 @@ def main() -> None:
         finally:
             sys.stdout.flush()
     except RayforgetError as error:
-        print(error, file=sys.stderr)
+        from rayforget.printable import printable
+
+        print(printable(str(error)), file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        reason = " ".join(str(error).split())
+        from rayforget.printable import one_line
+
+        reason = one_line(" ".join(str(error).split()))
         print(f"the system refused ({type(error).__name__}: {reason}); mend that and try again", file=sys.stderr)
         sys.exit(2)
 

@@ -183,7 +183,7 @@ def test_items_are_read_when_they_are_asked_for_and_the_last_few_are_remembered(
     work_off(work)
     gathered = gather(work.briefs(), work.roles)
     reads.clear()
-    val = with_items(gathered, items_of(work.sweep.record, work.roles)).val
+    val = with_items(gathered, items_of(work.sweep.record)).val
     assert isinstance(val, ScoresOnDemand)
     assert set(val) == {point.key for point in gathered.points}
     assert len(val) == len(gathered.points)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rayforget.errors import ExtensionError, RecordError
+from rayforget.frontier.compare import recover_by_sign
 from rayforget.frontier.gather import Gathered, gather
 from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import TaskRole
@@ -18,13 +19,15 @@ from rayforget.report.words.numbers import format_recovered
 def glance(sweep: Sweep, *, resamples: int = 1000) -> tuple[Standing, str]:
     """A sweep's progress and what it recovers, in one reading of its record; 0 `resamples` give no interval."""
     roles, records = roles_of(sweep), sweep.briefs()
-    gathered = with_items(gather(records, roles), items_of(sweep.record, roles))
+    gathered = with_items(gather(records, roles), items_of(sweep.record))
     return standing_of(sweep, records, gathered), _words(_recovery(sweep, gathered, roles, resamples))
 
 
 def _recovery(sweep: Sweep, gathered: Gathered, roles: Sequence[TaskRole], resamples: int) -> Recovery | None:
     """What the sweep recovers; None if theta_0 is not scored yet."""
     try:
+        if not resamples:
+            return recover_by_sign(gathered.points, roles, test=sweep.test_scores())
         return summary_of(sweep.info.name, gathered, sweep.test_scores(), roles, resamples=resamples).recovery
     except ExtensionError:  # another package's metric: the scores are recorded, but their errors need the package
         return _recovery(sweep, gathered, roles, 0) if resamples else None

@@ -1,6 +1,6 @@
 """All points -> those that represent the sweep and each method: chosen on `val`, before `test` is read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,11 +32,18 @@ def choose(points: Sequence[FrontierPoint], within: Callable[[FrontierPoint], bo
     Among exact duplicates the one with the lowest `PointKey.order` is taken, whatever the order of `points`. The start
     of a curve is theta_0 again and never chosen; theta_0's own point represents it.
     """
-    held = [i for i, point in enumerate(points) if not point.is_copy_of_theta_0 and within(point)]
-    held.sort(key=lambda i: points[i].key.order)
-    values = np.array([(points[i].speciality, points[i].generality) for i in held]).reshape(-1, 2)
-    kept = [i for i, on_frontier in zip(held, nondominated(values), strict=True) if on_frontier]
-    return tuple(sorted(kept, key=lambda i: points[i].speciality))
+    return choose_among(points, [i for i, point in enumerate(points) if within(point)])
+
+
+def choose_among(points: Sequence[FrontierPoint], indices: Iterable[int]) -> tuple[int, ...]:
+    """`choose` among the points at these indices."""
+    held = [i for i in indices if not points[i].is_copy_of_theta_0]
+    pairs = [(points[i].speciality, points[i].generality) for i in held]
+    kept = {pairs[place]: held[place] for place in np.flatnonzero(nondominated(np.array(pairs).reshape(-1, 2)))}
+    for i, pair in zip(held, pairs, strict=True):  # only duplicates need their order, which is slow to make
+        if pair in kept and i != kept[pair] and points[i].key.order < points[kept[pair]].key.order:
+            kept[pair] = i
+    return tuple(sorted(kept.values(), key=lambda i: points[i].speciality))
 
 
 def choose_frontier(points: Sequence[FrontierPoint]) -> tuple[int, ...]:
@@ -50,21 +57,22 @@ def choose_by_method(points: Sequence[FrontierPoint]) -> tuple[MethodChoice, ...
     `plain`'s curves are part of `all` and of no other method. theta_0 belongs to no method, since it adds no area
     anywhere.
     """
-    methods = sorted({point.method for point in points} - {THETA_0, PLAIN})
-    if any(point.method == PLAIN for point in points):
-        methods.append(PLAIN)
-    return tuple(_choose_method(points, method) for method in [*methods, ALL])
+    of: dict[str, list[int]] = {}
+    for i, point in enumerate(points):
+        of.setdefault(point.method, []).append(i)
+    theta_0 = set(of.pop(THETA_0, ()))
+    methods = sorted(of, key=lambda method: (method == PLAIN, method))
+    together = [i for i in range(len(points)) if i not in theta_0]
+    own = [(method, of[method]) for method in methods]
+    return tuple(_choose_method(points, method, indices) for method, indices in [*own, (ALL, together)])
 
 
-def _choose_method(points: Sequence[FrontierPoint], method: str) -> MethodChoice:
-    def belongs(point: FrontierPoint) -> bool:
-        return point.method == method or (method == ALL and point.method != THETA_0)
-
+def _choose_method(points: Sequence[FrontierPoint], method: str, own: Sequence[int]) -> MethodChoice:
     return MethodChoice(
         method=method,
-        trainings=len({point.trial for point in points if belongs(point)}),
-        alpha_1=choose(points, lambda point: belongs(point) and is_uninterpolated(point)),
-        curve=choose(points, lambda point: belongs(point) and is_on_common_grid(point)),
+        trainings=len({points[i].trial for i in own}),
+        alpha_1=choose_among(points, [i for i in own if is_uninterpolated(points[i])]),
+        curve=choose_among(points, [i for i in own if is_on_common_grid(points[i])]),
     )
 
 

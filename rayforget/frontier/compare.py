@@ -62,13 +62,7 @@ def summarise(
     index = {point.key: i for i, point in enumerate(ordered)}
     if len(index) < len(ordered):
         raise RecordError(f"{len(ordered) - len(index)} of {len(ordered)} points repeat a (trial, step, alpha, path)")
-    theta_0 = tuple(i for i, point in enumerate(ordered) if point.method == THETA_0)
-    if len(theta_0) != 1:
-        raise RecordError(
-            f"expected one point of theta_0, found {len(theta_0)}; a sweep scores theta_0 before all else: "
-            "let it go on, then ask again"
-        )
-    plain = tuple(i for i, point in enumerate(ordered) if is_plain_baseline(point))
+    theta_0, plain = _baselines(ordered)
     needed = {ordered[i].key: i for i in points_to_compare(ordered)}
     for scores, known, what in ((needed, val, "have no val scores"), (test, index, "have test scores but no point")):
         strays = [key for key in scores if key not in known]
@@ -115,6 +109,33 @@ def summarise(
         together=together,
         paths=_describe_paths(ground),
     )
+
+
+def recover_by_sign(points: Sequence[FrontierPoint], roles: Sequence[TaskRole], *, test: Scores) -> Recovery:
+    """The `recovery` of `summarise` without a bootstrap, from the frontier's and the baselines' points alone.
+
+    Raises:
+        RecordError: theta_0 has no point, or scores on `test` are missing for a task.
+    """
+    some = [points[i] for i in points_to_report(points)]
+    theta_0, plain = _baselines(some)
+    index = {point.key: i for i, point in enumerate(some)}
+    pairs = {i: (point.speciality, point.generality) for i, point in enumerate(some)}
+    keys = {index[key]: key for key in test if key in index}
+    on_test = measure(keys, test, roles, theta_0=theta_0[0], split="test", num_resamples=0, seed=0)
+    on_val = Measured(pairs=pairs, resampled=None, theta_0=theta_0[0])
+    return _recover(choose_frontier(some), _Ground(points=tuple(some), plain=plain, on_val=on_val, on_test=on_test))
+
+
+def _baselines(points: Sequence[FrontierPoint]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Indices of theta_0's one point, and of plain fine-tuning's results."""
+    theta_0 = tuple(i for i, point in enumerate(points) if point.method == THETA_0)
+    if len(theta_0) != 1:
+        raise RecordError(
+            f"expected one point of theta_0, found {len(theta_0)}; a sweep scores theta_0 before all else: "
+            "let it go on, then ask again"
+        )
+    return theta_0, tuple(i for i, point in enumerate(points) if is_plain_baseline(point))
 
 
 def _describe_methods(ground: _Ground, failed: Mapping[str, int]) -> list[MethodSummary]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rayforget.frontier.choose import (
     MethodChoice,
-    choose,
+    choose_among,
     choose_by_method,
     is_on_common_grid,
     is_uninterpolated,
@@ -25,16 +25,22 @@ def choose_each(points: Sequence[FrontierPoint], method: str, within: Callable[[
     first counts. If a method has a single recipe, as plain fine-tuning has, each of its seeds counts as a recipe:
     another training of it could differ in nothing else.
     """
-    own: dict[str, dict[Any, dict[str, list[int]]]] = {}
-    for i, point in sorted(enumerate(points), key=lambda each: each[1].key):
+    trainings: dict[str, list[int]] = {}
+    for i, point in enumerate(points):
         if point.method == method:
-            recipe = {name: value for name, value in point.recipe.items() if name != "seed"}
-            seeds = own.setdefault(json.dumps(recipe, sort_keys=True), {})
-            seeds.setdefault(point.recipe.get("seed"), {}).setdefault(point.trial, []).append(i)
+            trainings.setdefault(point.trial, []).append(i)
+    own: dict[str, dict[Any, dict[str, list[int]]]] = {}
+    for trial, indices in sorted(trainings.items()):
+        recipe = points[indices[0]].recipe
+        same = json.dumps({name: value for name, value in recipe.items() if name != "seed"}, sort_keys=True)
+        own.setdefault(same, {}).setdefault(recipe.get("seed"), {})[trial] = indices
     recipes = [[next(iter(trials.values())) for trials in seeds.values()] for seeds in own.values()]
     if len(recipes) == 1:
         recipes = [[training] for training in recipes[0]]
-    return tuple(tuple(_choose_own(points, indices, within) for indices in recipe) for recipe in recipes)
+    return tuple(
+        tuple(choose_among(points, [i for i in training if within(points[i])]) for training in recipe)
+        for recipe in recipes
+    )
 
 
 def choose_each_alone(points: Sequence[FrontierPoint], choice: MethodChoice) -> Recipes:
@@ -54,10 +60,3 @@ def points_to_compare(points: Sequence[FrontierPoint]) -> tuple[int, ...]:
         for recipes in (choose_each_alone(points, choice), choose_each_curve(points, choice)):
             wanted.update(i for recipe in recipes for own in recipe for i in own)
     return tuple(sorted(wanted))
-
-
-def _choose_own(
-    points: Sequence[FrontierPoint], indices: Sequence[int], within: Callable[[FrontierPoint], bool]
-) -> tuple[int, ...]:
-    chosen = choose([points[i] for i in indices], within)
-    return tuple(indices[place] for place in chosen)

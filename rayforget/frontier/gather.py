@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rayforget.frontier.points import THETA_0, FrontierPoint, PointKey, TaskRole, generality, speciality
+from rayforget.frontier.points import THETA_0, FrontierPoint, PointKey, TaskRole, trade_offs
+from rayforget.frontier.recovered import Pair
 from rayforget.values.brief import AnyCheckpoint
 from rayforget.values.points import Point
 from rayforget.values.records import CheckpointRecord
@@ -35,19 +36,24 @@ def gather(records: Iterable[AnyCheckpoint], roles: Sequence[TaskRole]) -> Gathe
         if record.status == "failed":
             failed[record.trial] = _method(record)
             continue
-        found = [_point(record, measured, roles) for measured in record.points]
-        points += found
+        found = list(zip(record.points, _pairs(record, roles), strict=True))
+        points += [_point(record, measured, values, pair) for measured, (values, pair) in found]
         if isinstance(record, CheckpointRecord):
-            val |= {point.key: measured.scores for point, measured in zip(found, record.points, strict=True)}
+            val |= {PointKey(record.trial, record.step, *measured.spot): measured.scores for measured in record.points}
     trials = {point.trial for point in points}
     lost = Counter(method for trial, method in sorted(failed.items()) if trial not in trials)
     return Gathered(points=tuple(points), val=val, failed=dict(lost))
 
 
+def _pairs(record: AnyCheckpoint, roles: Sequence[TaskRole]) -> list[tuple[dict[str, float], Pair]]:
+    """Each point's scores by task, and its (S, G)."""
+    values = [{task: score.value for task, score in measured.scores.items()} for measured in record.points]
+    return list(zip(values, trade_offs(values, roles), strict=True))
+
+
 def _point(
-    record: AnyCheckpoint, measured: Point[Score] | Point[ScoreBrief], roles: Sequence[TaskRole]
+    record: AnyCheckpoint, measured: Point[Score] | Point[ScoreBrief], values: Mapping[str, float], pair: Pair
 ) -> FrontierPoint:
-    values = {task: score.value for task, score in measured.scores.items()}
     return FrontierPoint(
         trial=record.trial,
         step=record.step,
@@ -56,8 +62,8 @@ def _point(
         fraction=record.fraction,
         method=_method(record),
         coarse=measured.coarse,
-        speciality=speciality(values, roles),
-        generality=generality(values, roles),
+        speciality=pair[0],
+        generality=pair[1],
         tasks=values,
         recipe=record.recipe,
     )

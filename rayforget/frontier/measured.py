@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rayforget.errors import RecordError
 from rayforget.frontier.each_training import Recipes
 from rayforget.frontier.intervals import Boxes, Interval, boxes, errors_of_seeds, interval_of_frontier, interval_of_mean
-from rayforget.frontier.points import PointKey, TaskRole, generality, speciality
+from rayforget.frontier.points import PointKey, TaskRole, trade_offs
 from rayforget.frontier.recovered import Pair, Recovered, recovered
 from rayforget.frontier.summary import Baseline, Measure, OneTraining
 from rayforget.frontier.uncertainty import bootstrap, stack_scores, standard_error
@@ -144,8 +144,9 @@ def measure(
             missing = [role.name for role in roles if role.name not in found[i]]
             if missing:
                 raise RecordError(f"point {i} has no {split} score for task {', '.join(missing)}; score it again")
-            values = {role.name: found[i][role.name].value for role in roles}
-            pairs[i] = (speciality(values, roles), generality(values, roles))
+        scored = {role.name: _values([found[i][role.name] for i in some], role.name) for role in roles}
+        rows = [{role.name: scored[role.name][place] for role in roles} for place in range(len(some))]
+        pairs |= zip(some, trade_offs(rows, roles), strict=True)
         if num_resamples:
             items = partial(_items_of, [*first, *found.values()])  # all batches are scored on the first point's items
             drawn = bootstrap(items, roles, num_resamples=num_resamples, seed=seed)[:, len(first) :]
@@ -156,6 +157,14 @@ def measure(
 
 def _items_of(models: Sequence[Mapping[str, Score]], task: str) -> ScoredItems:
     return stack_scores([scores[task] for scores in models], task=task)
+
+
+def _values(scores: Sequence[Score], task: str) -> list[float]:
+    """Each model's score, computed for all at once where they are of the same items."""
+    alike = {(score.rule, score.package, score.items.shape, score.items_hash) for score in scores}
+    if len(alike) > 1 or any(score.recorded is not None for score in scores):
+        return [score.value for score in scores]
+    return stack_scores(scores, task=task).values()
 
 
 def baseline(points: tuple[int, ...], on_val: Measured, on_test: Measured) -> Baseline | None:

@@ -1,11 +1,11 @@
 """A point's key -> its scores with their items, read from the record on demand and soon forgotten."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
-from rayforget.frontier.gather import Gathered, gather
-from rayforget.frontier.points import PointKey, TaskRole
+from rayforget.frontier.gather import Gathered
+from rayforget.frontier.points import PointKey
 from rayforget.values.records import CheckpointRecord
 from rayforget.values.scores import Score
 
@@ -16,12 +16,12 @@ ItemsOf = Callable[[str, int], Mapping[PointKey, Mapping[str, Score]]]
 """(trial, step) -> the scores of all its points, items included."""
 
 
-def items_of(read: Callable[[str, int], CheckpointRecord], roles: Sequence[TaskRole]) -> ItemsOf:
+def items_of(read: Callable[[str, int], CheckpointRecord]) -> ItemsOf:
     """Reads a checkpoint's whole record with `read`, and remembers the last few; thread-safe."""
 
     @lru_cache(maxsize=_REMEMBERED)
     def scores(trial: str, step: int) -> Mapping[PointKey, Mapping[str, Score]]:
-        return gather([read(trial, step)], roles).val
+        return {PointKey(trial, step, *point.spot): point.scores for point in read(trial, step).points}
 
     return scores
 

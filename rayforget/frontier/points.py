@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -110,6 +111,14 @@ def generality(values: Mapping[str, float], roles: Sequence[TaskRole]) -> float:
     return float(aggregate(_row(values, roles), roles)[1])
 
 
+def trade_offs(models: Sequence[Mapping[str, float]], roles: Sequence[TaskRole]) -> list[tuple[float, float]]:
+    """(S, G) of each model, from its scores by task; raises as `speciality`."""
+    if not models:
+        return []
+    pairs = aggregate(np.stack([_row(values, roles) for values in models]), roles)
+    return [(float(special), float(general)) for special, general in pairs]
+
+
 def aggregate(scores: NDArray[np.float64], roles: Sequence[TaskRole]) -> NDArray[np.float64]:
     """(S, G) of many models at once.
 
@@ -127,10 +136,11 @@ def aggregate(scores: NDArray[np.float64], roles: Sequence[TaskRole]) -> NDArray
     """
     if scores.shape[-1] != len(roles):
         raise SpaceError(f"scores have {scores.shape[-1]} columns for {len(roles)} tasks; give one column per task")
-    return np.stack([(scores * weights).sum(axis=-1) for weights in _weights(roles)], axis=-1).round(_DECIMALS)
+    return np.stack([(scores * weights).sum(axis=-1) for weights in _weights(tuple(roles))], axis=-1).round(_DECIMALS)
 
 
-def _weights(roles: Sequence[TaskRole]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+@lru_cache(maxsize=16)
+def _weights(roles: tuple[TaskRole, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     num_speciality = sum(role.role == "speciality" for role in roles)
     groups = [role.group for role in roles if role.role == "generality"]
     for count, role in ((num_speciality, "speciality"), (len(groups), "generality")):

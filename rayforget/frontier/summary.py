@@ -141,6 +141,17 @@ class Summary:
     """What a reader must know of the data: skipped images, cut texts."""
 
     @property
+    def frontier_curves(self) -> list[list[FrontierPoint]]:
+        """The points of each curve that owns a point of the frontier; curves by (trial, step, path)."""
+        owners: dict[tuple[str, int, str], list[FrontierPoint]] = {
+            curve: [] for curve in sorted({self.points[i].curve for i in self.frontier})
+        }
+        for point in self.points:
+            if point.curve in owners:
+                owners[point.curve].append(point)
+        return list(owners.values())
+
+    @property
     def split(self) -> str:
         """The split of the headline: `test` as soon as it is complete, else `val`."""
         return "val" if self.recovery.test is None else "test"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rayforget.errors import RayforgetError, SpaceError
 from rayforget.on_ray.session import prepare_environment, without_ray_address
+from rayforget.printable import printable
 from rayforget.space.elsewhere import carried_variables, check_elsewhere
 from rayforget.space.load import load_space
 from rayforget.space.paths import is_uri
@@ -174,4 +175,4 @@ def _exit_code(client: "JobSubmissionClient", job: str) -> int:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)

@@ -22,6 +22,8 @@ class Entry:
     name: str
     size: int | None
     """Bytes of a file; None for a folder."""
+    stamp: str | None = None
+    """A file's text that changes whenever its bytes do; None if nothing tells, or it was changed a moment ago."""
 
 
 class Folder(Protocol):

@@ -1,9 +1,9 @@
 """The files of one folder of the record, each read once: they never change, though they may be deleted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from rayforget.record.store import Store
 
@@ -12,14 +12,35 @@ _READERS = 16
 """Files read at a time, since a remote store answers after tens of milliseconds."""
 
 
+LEAST_INDEXED = 64
+"""Fewer files are read as fast as an index."""
+
+
+class Index(Protocol[T]):
+    """File name -> its stamp when it was read, and what was kept of it; a cache that may vanish or be damaged."""
+
+    def load(self) -> Mapping[str, tuple[str, T]]:
+        """All that is indexed; empty if there is nothing that can be trusted."""
+
+    def save(self, entries: Mapping[str, tuple[str, T]], /) -> None:
+        """Replaces what is indexed."""
+
+
 class Known(Generic[T]):
     """What this process has read of a folder; asking again costs a listing and reading new files."""
 
-    def __init__(self, store: Store, folder: str, decode: Callable[[bytes, str], T]) -> None:
-        """Reads nothing yet; `decode` turns a file's bytes, and its name for messages, into what is kept of it.
+    def __init__(
+        self, store: Store, folder: str, decode: Callable[[bytes, str], T], *, index: Index[T] | None = None
+    ) -> None:
+        """Reads nothing yet.
 
-        The folder may be the store's own, `""`.
+        Args:
+            store: the folder's store.
+            folder: its name; may be the store's own, `""`.
+            decode: turns a file's bytes, and its name for messages, into what is kept of it.
+            index: what earlier processes kept of many files; consulted and renewed when many are to be read.
         """
+        self._index = index
         self._store, self._folder, self._decode = store, folder, decode
         self._known: dict[str, T] = {}
         self._decoding = Lock()
@@ -31,13 +52,24 @@ class Known(Generic[T]):
         Raises:
             RecordError: a file is damaged.
         """
-        names = self._store.json_files(self._folder)
-        for gone in self._known.keys() - set(names):
+        stamps = self._store.json_files(self._folder)
+        for gone in self._known.keys() - stamps.keys():
             del self._known[gone]
-        fresh = [name for name in names if name not in self._known]
+        self._recall(stamps)
+        fresh = [name for name in stamps if name not in self._known]
         with ThreadPoolExecutor(_READERS) as readers:
             self._known.update(zip(fresh, readers.map(self._read, fresh), strict=True))
-        return [self._known[name] for name in names]
+        if self._index is not None and len(fresh) >= LEAST_INDEXED:
+            self._index.save({name: (stamp, self._known[name]) for name, stamp in stamps.items() if stamp is not None})
+        return [self._known[name] for name in stamps]
+
+    def _recall(self, stamps: Mapping[str, str | None]) -> None:
+        """Takes from the index what it knows of files that are as they were."""
+        if self._index is None or len(stamps.keys() - self._known.keys()) < LEAST_INDEXED:
+            return
+        for name, (stamp, kept) in self._index.load().items():
+            if stamp == stamps.get(name):
+                self._known.setdefault(name, kept)
 
     def one(self, name: str) -> T:
         """The contents of one file; raises RecordError if it is missing or damaged."""

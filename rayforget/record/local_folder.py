@@ -4,14 +4,18 @@ import errno
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from stat import S_ISDIR
 
 from rayforget.record.folder import TEMPORARY, Entry, IsOwn, Writer
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 _CHUNK_BYTES = 8 * 2**20
+_RACY_NS = 2 * 10**9
+"""Two changes of a file closer than the coarsest file systems' times may look like one."""
 _DELETIONS = 10
 """How often a folder's deletion restarts if another process deletes in it at the same time."""
 
@@ -136,7 +140,12 @@ def _delete_own(folder: Path, prefix: str, is_own: IsOwn) -> list[str]:
 
 def _entry(path: Path) -> Entry:
     found = path.stat()
-    return Entry(name=path.name, size=None if path.is_dir() else found.st_size)
+    if S_ISDIR(found.st_mode):
+        return Entry(name=path.name, size=None)
+    changed = max(found.st_mtime_ns, found.st_ctime_ns)
+    settled = changed < time.time_ns() - _RACY_NS
+    stamp = f"{found.st_size}.{found.st_mtime_ns}.{found.st_ctime_ns}.{found.st_ino}" if settled else None
+    return Entry(name=path.name, size=found.st_size, stamp=stamp)
 
 
 def _write_temporary(target: Path, writer: Writer) -> Path:

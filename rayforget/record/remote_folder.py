@@ -1,8 +1,8 @@
 """A folder in an object store (S3, GCS, Azure): an object appears whole when its upload is complete, or not at all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import obstore as obs
 from obstore.store import MemoryStore
@@ -72,7 +72,7 @@ class RemoteFolder:
             found = obs.list_with_delimiter(self.objects, prefix=key or None)
         folders = [Entry(name=prefix.rpartition("/")[2], size=None) for prefix in found["common_prefixes"]]
         objects = [meta for meta in found["objects"] if meta["path"] != key]  # that one is the folder's own marker
-        return folders + [Entry(name=meta["path"].rpartition("/")[2], size=meta["size"]) for meta in objects]
+        return folders + [_entry(meta) for meta in objects]
 
     def chunks(self, path: str) -> Iterator[bytes]:
         """Yields a part at a time, all of the same version of the object."""
@@ -197,6 +197,11 @@ class RemoteFolder:
         )
         if filesystem.get_file_info(path).type == fs.FileType.Directory:
             filesystem.delete_dir(path)
+
+
+def _entry(meta: Mapping[str, Any]) -> Entry:
+    """An object as a server lists it; its e-tag tells versions apart."""
+    return Entry(name=meta["path"].rpartition("/")[2], size=meta["size"], stamp=meta.get("e_tag"))
 
 
 class _Copying:

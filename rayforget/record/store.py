@@ -41,9 +41,14 @@ class Store:
         Raises:
             RecordError: there is no file system of this kind, or the URI is not valid.
         """
+        if "\0" in unquote(str(location)):
+            raise RecordError(f"the storage path {str(location)!a} has a character of number 0; write another")
         if "://" not in str(location):
             return cls(LocalFolder(Path(location).expanduser().absolute()))
-        parts = urlsplit(str(location))
+        try:
+            parts = urlsplit(str(location))
+        except ValueError as error:
+            raise RecordError(f"the storage path {str(location)!a} is no URI ({error}); correct it") from None
         if parts.scheme.lower() == "file":
             return cls(LocalFolder(Path(unquote(parts.path))))
         from rayforget.record.remote_open import open_remote  # takes a while to import
@@ -116,9 +121,14 @@ class Store:
         found = {entry.name: entry.size for entry in self._children(folder) if not entry.name.startswith(TEMPORARY)}
         return {name: size for name, size in found.items() if size is not None}
 
-    def json_files(self, folder: str) -> list[str]:
-        """Names of the record's files in a folder, sorted; ignores all other files (`.nfs0001`, notes)."""
-        return [name for name in self.files(folder) if name.endswith(".json") and not name.startswith(".")]
+    def json_files(self, folder: str) -> dict[str, str | None]:
+        """Names of the record's files in a folder, sorted, with their stamps (`Entry.stamp`); ignores all other files
+        (`.nfs0001`, notes)."""
+        return {
+            entry.name: entry.stamp
+            for entry in self._children(folder)
+            if entry.size is not None and entry.name.endswith(".json") and not entry.name.startswith(".")
+        }
 
     def folders(self, folder: str = "") -> list[str]:
         """Names of the folders directly in a folder, sorted."""

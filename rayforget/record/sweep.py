@@ -9,6 +9,7 @@ from typing import Any
 
 from rayforget.errors import RecordError, StorageError
 from rayforget.frontier.points import PointKey
+from rayforget.record.brief_index import BriefIndex
 from rayforget.record.envelope import canonical_json, open_sealed, seal
 from rayforget.record.known import Known
 from rayforget.record.names import check_name, check_new_name, check_place, file_key, no_sweep, split_key
@@ -49,7 +50,7 @@ class Sweep:
         self.store = store
         """The sweep's folder."""
         self.info = info
-        self._briefs = Known(store, "points", lambda data, name: brief_of(_checkpoint(data, name)))
+        self._briefs = Known(store, "points", _brief, index=BriefIndex(store))
         self._tests = Known(store, "test", _test)
         self._space = Known(store, "", self._sealed_space)
 
@@ -228,6 +229,10 @@ class Sweep:
 
     def _read_record(self, name: str) -> CheckpointRecord:
         return _checkpoint(self.store.read(name), f"{self.store}/{name}")
+
+
+def _brief(data: bytes, path: str) -> CheckpointBrief:
+    return brief_of(_checkpoint(data, path))
 
 
 def _checkpoint(data: bytes, path: str) -> CheckpointRecord:

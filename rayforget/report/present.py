@@ -76,7 +76,7 @@ def read_report(sweep: Sweep, space: "Space", *, full: bool = False) -> Report:
         RecordError: the record holds too little for a frontier, or is damaged.
     """
     roles, records = task_roles(space), sweep.briefs()
-    gathered = with_items(gather(records, roles), items_of(sweep.record, roles))
+    gathered = with_items(gather(records, roles), items_of(sweep.record))
     tests, halved = sweep.test_scores(), halved_tasks(space)
     standing = standing_of(sweep, records, gathered)
     summary = summary_of(sweep.info.name, gathered, tests, roles)

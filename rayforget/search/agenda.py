@@ -65,7 +65,7 @@ class Agenda:
         """Why no more jobs are handed out before the end."""
         self.broken_off: set[str] = set()
         """Names of the jobs that ended without a result and made the sweep halt."""
-        self._items = items_of(sweep.record, self.roles)
+        self._items = items_of(sweep.record)
         self._leading = Leading()
         self._waiting: deque[TrialJob] = deque()
         self._num_asked = 0

@@ -15,6 +15,12 @@ At = tuple[str | int, ...]
 
 _MOST_NESTED = 50
 """Depth of nested lists and mappings; no space needs 10, and pydantic reads at most 200."""
+MOST_CHARACTERS = 2_000_000
+"""Largest space file, and the most that its values may amount to with every alias written out."""
+_VALUE_COSTS = 40
+"""Characters that a value counts for at least: fifty thousand values are enough for any space."""
+_MOST_DIGITS = 100
+"""Longest number; Python refuses to print those of more than 4,300 digits."""
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = {
     "null": re.compile(r"(?:~|null|Null|NULL|)$"),
@@ -28,6 +34,11 @@ _SCALARS = {
 
 
 _TOO_NESTED = f"found lists or mappings nested deeper than {_MOST_NESTED}; write them flatter"
+
+
+def shortened(text: str, length: int = 60) -> str:
+    """A text as a literal, without line breaks and control characters, cut if it is long."""
+    return ascii(text if len(text) <= length else f"{text[:length]}...")
 
 
 class _Loader(yaml.SafeLoader):
@@ -73,6 +84,8 @@ def read_document(text: str, name: str) -> Document:
 
 def read_yaml(text: str, name: str, places: dict[At, str] | None = None) -> Any:
     """One YAML document as plain values; fills `places`, if given, with their lines."""
+    if len(text) > MOST_CHARACTERS:
+        raise SpaceError(f"{name}: found {len(text)} characters, expected at most {MOST_CHARACTERS}; is it a space?")
     try:
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
@@ -82,7 +95,8 @@ def read_yaml(text: str, name: str, places: dict[At, str] | None = None) -> Any:
         raise SpaceError(f"{name}: {_TOO_NESTED}") from None
     except yaml.YAMLError as error:
         raise SpaceError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
-    return None if node is None else _Reading(name, {} if places is None else places).value(node, (), ())
+    reading = _Reading(name, {} if places is None else places, [MOST_CHARACTERS])
+    return None if node is None else reading.value(node, (), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +105,8 @@ class _Reading:
 
     name: str
     places: dict[At, str]
+    room: list[int]
+    """The characters that may yet come, in its one item."""
 
     def value(self, node: yaml.Node, at: At, above: tuple[yaml.Node, ...]) -> Any:
         """The node's plain value; `at` is its place, `above` the nodes that contain it."""
@@ -98,6 +114,10 @@ class _Reading:
             raise self.error(node, "found an alias that holds itself; write the value out")
         if len(above) > _MOST_NESTED:
             raise self.error(node, _TOO_NESTED)
+        self.room[0] -= _VALUE_COSTS + (len(node.value) if isinstance(node, yaml.ScalarNode) else 0)
+        if self.room[0] < 0:
+            text = f"found aliases (*name) that amount to more than {MOST_CHARACTERS} characters when written out"
+            raise self.error(node, f"{text}; write fewer")
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, at, (*above, node))
         if isinstance(node, yaml.SequenceNode):
@@ -111,7 +131,7 @@ class _Reading:
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self.error(key_node, "found a list or a mapping as a key; keys are text")
-            key = key_node.value
+            key = self.text(key_node)
             if key == "<<" and key_node.style is None:
                 raise self.error(key_node, "found a merge key (<<), which is not read; repeat the keys")
             if key in values:
@@ -126,7 +146,7 @@ class _Reading:
         values = []
         for index, item in enumerate(node.value):
             places: dict[At, str] = {}
-            value = _Reading(self.name, places).value(item, (), above)
+            value = _Reading(self.name, places, self.room).value(item, (), above)
             here = (*at, item_key(index, value))
             self.places[here] = self.line(item)
             self.places.update({(*here, *inside): place for inside, place in places.items()})
@@ -142,15 +162,34 @@ class _Reading:
                     return None
                 case "bool":
                     return {"true": True, "false": False}[node.value.lower()]
+                case "int" if len(node.value) > _MOST_DIGITS:
+                    text = f"found a number of {len(node.value)} digits, expected at most {_MOST_DIGITS}"
+                    raise self.error(node, f"{text}; write it shorter, or in quotes if it is a text")
                 case "int":
                     return int(node.value, 0 if node.value.startswith(("0o", "0x")) else 10)
                 case "float":
                     return float(re.sub(r"^([-+]?)\.(?=inf|nan)", r"\1", node.value.lower()))
                 case "str":
-                    return str(node.value)
+                    return self.text(node)
+        except SpaceError:
+            raise
         except (KeyError, ValueError):
-            raise self.error(node, f"found {node.value!r} tagged as {kind}, which it is not") from None
+            found = node.value if isinstance(node, yaml.ScalarNode) else "a list or a mapping"
+            raise self.error(node, f"found {shortened(found)} tagged as {kind}, which it is not") from None
         raise self.error(node, f"found the tag {node.tag}; a space file has no tags: remove it")
+
+    def text(self, node: yaml.Node) -> str:
+        """A string that files' names, JSON and C can hold: without half a character (a lone surrogate) and NUL."""
+        text = str(node.value)
+        if "\0" in text:
+            raise self.error(node, f"found a text with a character of number 0, {shortened(text)}; remove it")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise self.error(
+                node, f"found a text with half a character (a lone surrogate), {shortened(text)}; remove it"
+            ) from None
+        return text
 
     def line(self, node: yaml.Node) -> str:
         return f"{self.name}:{node.start_mark.line + 1}"
@@ -162,8 +201,12 @@ class _Reading:
 def read_file(path: Path) -> str:
     """Text of a space file; raises SpaceError if there is none."""
     try:
+        if (size := path.stat().st_size) > 4 * MOST_CHARACTERS:
+            raise SpaceError(f"{path}: found {size} bytes, expected a space file of at most {4 * MOST_CHARACTERS}")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise SpaceError(f"{path}: no such file; give the path of a space file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except SpaceError:
+        raise
+    except (OSError, ValueError) as error:  # also bytes that are no text, and a path with a NUL
         raise SpaceError(f"{path}: cannot be read as text ({error}); give the path of a space file") from None

@@ -19,6 +19,9 @@ from rayforget.space.models import Space
 from rayforget.space.overrides import override
 from rayforget.space.variables import interpolate
 
+_MOST_LINES = 50
+"""Lines of a message on what is wrong; nobody reads more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedSpace:
@@ -68,5 +71,7 @@ def _space(document: Document) -> Space:
         if problems := list(without_effect(space)):
             raise invalid("Space", problems)
     except ValidationError as error:
-        raise SpaceError("\n".join(space_lines(error, Space, document))) from None
+        lines = space_lines(error, Space, document)
+        more = [f"and {len(lines) - _MOST_LINES} more of the kind"] if len(lines) > _MOST_LINES else []
+        raise SpaceError("\n".join([*lines[:_MOST_LINES], *more])) from None
     return space

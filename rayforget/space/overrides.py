@@ -7,6 +7,10 @@ from typing import Any
 from rayforget.errors import SpaceError
 from rayforget.space.document import At, Document, item_key, read_yaml
 
+_MOST_KEYS = 50
+_LONGEST_SHOWN = 200
+"""Letters of an option that a message repeats."""
+
 
 def override(document: Document, options: Sequence[str]) -> Document:
     """The document with each `key.path=value` set, in order; the value is YAML.
@@ -16,12 +20,14 @@ def override(document: Document, options: Sequence[str]) -> Document:
     """
     tree, places = copy.deepcopy(dict(document.tree)), dict(document.places)
     for option in options:
-        place = f"--set {option}"
+        place = f"--set {option}" if len(option) <= _LONGEST_SHOWN else f"--set {option[:_LONGEST_SHOWN]}..."
         key, equals, text = option.partition("=")
         if not equals or not all(key.split(".")):
             raise SpaceError(f"{place}: found no key=value; write e.g. --set search.trainings=8")
+        if key.count(".") >= _MOST_KEYS:
+            raise SpaceError(f"--set: found {key.count('.') + 1} keys in a row, expected at most {_MOST_KEYS}")
         at = _set(tree, key.split("."), _value(text, place), place)
-        for one in [one for one in places if one[: len(at)] == at]:
+        for one in [one for one in places if one[: len(at)] == at] if at in places else ():
             del places[one]
         for length in range(1, len(at) + 1):
             places.setdefault(at[:length], place)

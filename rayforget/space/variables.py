@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rayforget.errors import SpaceError
-from rayforget.space.document import At, Document, dotted, item_key
+from rayforget.space.document import MOST_CHARACTERS, At, Document, dotted, item_key
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^${}]*))?\}")
 
@@ -39,6 +39,10 @@ def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
 
         if "${" in _VARIABLE.sub("", text):
             complain(at, f"found {text!r}; a variable is written ${{name}} or ${{NAME:-default}}")
+        long = sum(len(str(values.get(match.group(1), ""))) for match in _VARIABLE.finditer(text))
+        if long > MOST_CHARACTERS:
+            complain(at, f"found variables of {long} characters together, expected at most {MOST_CHARACTERS}")
+            return text
         return _VARIABLE.sub(value_of, text)
 
     own = document.tree.get("vars")

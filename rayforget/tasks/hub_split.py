@@ -66,7 +66,9 @@ def load_split(wanted: HubSplit, *, files: str) -> tuple[Any, str | None]:
         )
         builder.download_and_prepare()
         table = builder.as_dataset(split=wanted.split)
-    except (ValueError, OSError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # a README's YAML, an Arrow file, a server: each has errors of its own
         if is_script(error):
             raise TaskError(f"{title(wanted)}: {error}; {SCRIPT_ADVICE}") from error
         if isinstance(error, RuntimeError):
@@ -74,7 +76,8 @@ def load_split(wanted: HubSplit, *, files: str) -> tuple[Any, str | None]:
         advice = f"expected {files}, or what save_to_disk wrote, with this split"
         if not local:
             advice = download_command(wanted.path, wanted.config, split=wanted.split, revision=wanted.revision)
-        raise TaskError(f"{title(wanted)}: cannot be loaded ({error}); {advice}") from error
+        why = " ".join(str(error).split())
+        raise TaskError(f"{title(wanted)}: cannot be loaded ({type(error).__name__}: {why}); {advice}") from error
     commit = None if local else commit_in(builder.base_path, builder.hash)
     check_revision(wanted, commit)
     return table, commit

@@ -85,7 +85,7 @@ def test_a_running_sweep_is_shown_with_its_ended_trials_and_without_points_of_it
         assert isinstance(named, NamedJob)
         do_job(agenda, named)
     records = agenda.briefs()
-    gathered = with_items(gather(records, agenda.roles), items_of(agenda.sweep.record, agenda.roles))
+    gathered = with_items(gather(records, agenda.roles), items_of(agenda.sweep.record))
     given = (agenda.sweep, agenda.space, records, gathered, BaselineErrors(agenda.roles))
     runs = plan_runs(running_view(*given, now=SETTLED_S + 1))
     assert [(run.kind, run.status) for run in runs] == [("sweep", "RUNNING"), *[("trial", "FINISHED")] * 3]

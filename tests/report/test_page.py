@@ -1,5 +1,8 @@
 import dataclasses
+import json
 import re
+import shutil
+import subprocess
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,7 +12,10 @@ import golden_text
 import pytest
 from summaries import full_of_remarks, make_paths_summary, make_summary
 
+from rayforget.frontier.summary import Summary
 from rayforget.report.web.chart import build_chart
+from rayforget.report.web.compact import EXPAND, as_script
+from rayforget.report.web.hover import Hovers
 from rayforget.report.web.page import write_page
 from rayforget.report.words.numbers import percent
 
@@ -71,11 +77,32 @@ def test_page_shows_the_tables_and_names_as_they_are() -> None:
     golden_text.check("reports", "page: several paths", re.sub(r"\n{3,}", "\n\n", "".join(parser.text)))
 
 
+def expanded(summary: Summary) -> list[str]:
+    """The descriptions of the methods' points as a browser makes them of the page's table, in the summary's order."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("needs node to run the page's script")
+    _, table = build_chart(summary)
+    code = f"{EXPAND}; console.log(JSON.stringify(expandHovers(JSON.parse(require('fs').readFileSync(0)))))"
+    done = subprocess.run([node, "-e", code], input=json.dumps(table), capture_output=True, text=True, check=True)
+    return [hover for trace in json.loads(done.stdout) for hover in trace]
+
+
+def drawn(summary: Summary) -> list[int]:
+    """Indices of the methods' points, method by method."""
+    names = [method.method for method in summary.methods]
+    return [i for name in names for i, p in enumerate(summary.points) if p.method == name and p.alpha != 0]
+
+
 def test_hover_tells_recipe_trial_step_alpha_and_every_task() -> None:
     summary = make_summary("full")
-    hovers = [str(text) for trace in build_chart(summary).data for text in (trace.customdata or ())]
-    point = next(p for p in summary.points if p.method == "l1" and p.alpha == 0.7 and p.fraction == 1)
-    found = next(h for h in hovers if f"trial {point.trial}," in h and f"step {point.step} " in h and "α = 0.7" in h)
+    place = next(
+        i for i, p in enumerate(summary.points) if (p.method, p.alpha, p.fraction) == ("l1", 0.7, 1)
+    )  # fmt: skip
+    point, found = summary.points[place], Hovers(summary).text(place)
+    assert f"trial {point.trial}," in found
+    assert f"step {point.step} " in found
+    assert "α = 0.7" in found
     for role in summary.roles:
         assert f"{role.name} {percent(point.tasks[role.name])}" in found
     assert f"learning_rate: {point.recipe['learning_rate']:.3g}" in found
@@ -83,23 +110,55 @@ def test_hover_tells_recipe_trial_step_alpha_and_every_task() -> None:
     assert "epochs" not in found  # all trials have the same
 
 
+@pytest.mark.parametrize("kind", ["full", "several paths"])
+def test_the_page_makes_every_description_of_its_table(kind: str) -> None:
+    """Also of names that JSON, HTML or JavaScript could mistake."""
+    summary = make_paths_summary() if kind == "several paths" else make_summary(kind)
+    odd = '</script><i>"\\\u2028é'
+    summary = dataclasses.replace(
+        summary, points=tuple(dataclasses.replace(p, trial=f"{odd}{p.trial}") for p in summary.points)
+    )
+    hovers = Hovers(summary)
+    assert expanded(summary) == [hovers.text(i) for i in drawn(summary)]
+    script = as_script(build_chart(summary)[1])
+    assert script.lower().count("</script") == 1
+    assert json.loads(script[script.index(">") + 1 : script.rindex("</")])["tasks"]
+
+
+def test_a_dominated_point_costs_the_page_tens_of_bytes() -> None:
+    """Ten times the trainings, with recipes of their own, must not make the page ten times as large."""
+    summary = make_summary("full")
+    known = {summary.points[i].trial for i in (*summary.val, *summary.test)}
+    more = [
+        dataclasses.replace(p, trial=f"{p.trial}-{n}", speciality=p.speciality / 2, generality=p.generality / 2)
+        for n in range(40)
+        for p in summary.points
+        if p.trial in known and p.method not in ("plain", "theta_0")
+    ]
+    large = dataclasses.replace(summary, points=(*summary.points, *more))
+    sizes = []
+    for each in (summary, large):
+        figure, table = build_chart(each)
+        sizes.append(len(figure.to_json()) + len(as_script(table)))
+    assert len(more) > 4000
+    assert sizes[1] - sizes[0] < 60 * len(more)
+
+
 def test_every_point_is_drawn_once_under_its_methods_legend() -> None:
     summary = make_summary("full")
-    traces = build_chart(summary).data
+    figure, table = build_chart(summary)
+    assert [figure.data[place].legendgroup for place in table["places"]] == [m.method for m in summary.methods]
     for method in {point.method for point in summary.points} - {"theta_0"}:
-        mine = [t for t in traces if t.legendgroup == method]
+        mine = [t for t in figure.data if t.legendgroup == method]
         assert sum(t.showlegend is not False for t in mine) == 1
-        drawn = sum(len(t.x) for t in mine if t.mode == "markers" and t.customdata is not None)
-        assert drawn == sum(point.method == method and point.alpha != 0 for point in summary.points)
+        (points,) = [figure.data[place] for place in table["places"] if figure.data[place].legendgroup == method]
+        assert len(points.x) == sum(point.method == method and point.alpha != 0 for point in summary.points)
 
 
 def test_names_with_markup_are_escaped_in_hovers() -> None:
     summary = make_summary("full")
     points = tuple(dataclasses.replace(point, trial=f"<i>{point.trial}") for point in summary.points)
-    hovers = [
-        str(t)
-        for trace in build_chart(dataclasses.replace(summary, points=points)).data
-        for t in trace.customdata or ()
-    ]
-    assert hovers
-    assert not any("<i>" in hover for hover in hovers)
+    figure, table = build_chart(dataclasses.replace(summary, points=points))
+    texts = [str(t) for trace in figure.data if trace.customdata is not None for t in trace.customdata]
+    assert texts
+    assert "<i>" not in "".join([*texts, json.dumps(table)])

@@ -11,14 +11,18 @@ from rayforget.frontier.gather import gather
 from rayforget.report.mlflow.mirror_plan import SweepView, plan_runs
 from rayforget.report.png.picture import draw_frontier
 from rayforget.report.terminal.tables import frontier_table
-from rayforget.report.web.hover import hover_points
+from rayforget.report.web.hover import Hovers
 from rayforget.report.words.numbers import name_point, read
 from rayforget.space.path_text import LERP
 
 
 def test_where_the_lerp_is_alone_no_path_is_named() -> None:
     summary = make_summary("full")
-    for text in (printed(frontier_table(summary)), *hover_points(summary), *read(summary)):
+    for text in (
+        printed(frontier_table(summary)),
+        *map(Hovers(summary).text, range(len(summary.points))),
+        *read(summary),
+    ):
         assert "lerp" not in text
         assert "Paths" not in text
 
@@ -26,7 +30,7 @@ def test_where_the_lerp_is_alone_no_path_is_named() -> None:
 def test_picture_and_hover_take_points_of_every_path(tmp_path: Path) -> None:
     summary = make_paths_summary()
     draw_frontier(summary, tmp_path / "frontier.png")
-    for point, hover in zip(summary.points, hover_points(summary), strict=True):
+    for point, hover in zip(summary.points, map(Hovers(summary).text, range(len(summary.points))), strict=True):
         assert point.path == LERP or f"α = {point.alpha:g} of {point.path}" in hover
     point = next(point for point in summary.points if point.path == LINES[0] and point.alpha == 0.5)
     assert " at α = 0.5 of lines(gamma=0.1), trial " in name_point(point)

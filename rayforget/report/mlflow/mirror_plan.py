@@ -18,6 +18,7 @@ import numpy as np
 
 from rayforget.frontier.points import FrontierPoint, PointKey, TaskRole
 from rayforget.frontier.recovered import Pair
+from rayforget.printable import printable
 from rayforget.record.standing import is_finished
 from rayforget.space.path_text import LERP, parse_path
 from rayforget.values.brief import AnyCheckpoint
@@ -183,7 +184,7 @@ def _plan_trial(view: SweepView, records: Sequence[AnyCheckpoint], values: Mappi
         kind="trial",
         params=_params(last),
         metrics=tuple(metrics),
-        tags={"mlflow.note.content": (failed[0].reason or "failed")[-_MAX_TEXT:]} if failed else {},
+        tags={"mlflow.note.content": printable(failed[0].reason or "failed")[-_MAX_TEXT:]} if failed else {},
         status=status,
         start_ms=min(_ms(record.finished - sum(record.seconds.values())) for record in records),
         end_ms=None if status == "RUNNING" else _ms(last.finished),
@@ -281,9 +282,9 @@ def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
             kind = item.get("kind", index)
             yield from _flatten(f"{prefix}.{kind}", {name: part for name, part in item.items() if name != "kind"})
     elif isinstance(value, list | tuple):
-        yield prefix, ",".join(map(str, value))[:_MAX_TEXT]
+        yield prefix, printable(",".join(map(str, value)))[:_MAX_TEXT]
     else:
-        yield prefix, (value if isinstance(value, str) else json.dumps(value))[:_MAX_TEXT]
+        yield prefix, printable(value if isinstance(value, str) else json.dumps(value))[:_MAX_TEXT]
 
 
 def _thin_out(frontier: Sequence[PointKey], values: Mapping[PointKey, FrontierPoint]) -> list[PointKey]:

@@ -92,7 +92,7 @@ class MirrorThread:
 def mirror_thread(sweep: Sweep, space: "Space", say: Callable[[str], None]) -> MirrorThread:
     """The thread that mirrors this sweep; it does nothing unless the space enables it."""
     roles = task_roles(space)
-    errors, items = BaselineErrors(roles), items_of(sweep.record, roles)
+    errors, items = BaselineErrors(roles), items_of(sweep.record)
 
     def mirror_state(records: Sequence[AnyCheckpoint]) -> None:
         from rayforget.record.store import Store

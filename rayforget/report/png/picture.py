@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -33,6 +34,11 @@ def draw_frontier(summary: Summary, path: Path) -> None:
 
     Far-away points are left out of the frame and counted in a note.
     """
+    with rc_context({"text.parse_math": False}):  # a $ in a name is a $
+        _draw(summary).savefig(path, format="png")
+
+
+def _draw(summary: Summary) -> Figure:
     figure = Figure(figsize=_SIZE_IN, dpi=_DPI, facecolor="white")
     axes = figure.add_axes((0.075, 0.105, 0.69, 0.74))
     looks = assign_looks(point.method for point in summary.points)
@@ -44,7 +50,7 @@ def draw_frontier(summary: Summary, path: Path) -> None:
     _draw_picked(axes, summary, frame)
     _finish_axes(axes, frame)
     _draw_words(figure, axes, summary, looks)
-    figure.savefig(path, format="png")
+    return figure
 
 
 def _draw_ground(axes: Axes, summary: Summary, frame: Frame) -> None:
@@ -71,9 +77,7 @@ def _draw_points(axes: Axes, summary: Summary, looks: dict[str, Look]) -> None:
 
 
 def _draw_frontier(axes: Axes, summary: Summary, looks: dict[str, Look], frame: Frame) -> None:
-    owners = sorted({summary.points[i].curve for i in summary.frontier})
-    for owner in owners:
-        curve = [point for point in summary.points if point.curve == owner]
+    for curve in summary.frontier_curves:
         if len(curve) == 1 and curve[0].path != LERP:
             continue  # spots of an inner search: nothing between them and theta_0 was scored
         start = [] if any(point.alpha == 0 for point in curve) or curve[0].alpha < 0 else [summary.theta_0.val.pair]

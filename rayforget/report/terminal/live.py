@@ -2,17 +2,19 @@
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import FrameType, TracebackType
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from rayforget.frontier.points import FrontierPoint
+from rayforget.printable import printable
 from rayforget.report.words.numbers import name_alpha
 
 _STOPPING = "stopping; what is finished is recorded"
@@ -43,8 +45,17 @@ def open_console() -> Console:
     It prints text literally: error texts, paths and names come from elsewhere, and rich would take `[/tmp]` for its own
     markup, and raise, and `:x:` for a picture. Colour is set by a style.
     """
-    console = Console(markup=False, emoji=False)
-    return console if console.is_terminal else Console(width=max(110, console.width), markup=False, emoji=False)
+    console = PlainConsole(markup=False, emoji=False)
+    return console if console.is_terminal else PlainConsole(width=max(110, console.width), markup=False, emoji=False)
+
+
+class PlainConsole(Console):
+    """A console on which no text can be more than text, wherever in a table or a line it stands."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Segments with a picture in place of each character that a terminal would obey."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
 class LiveView:

@@ -1,5 +1,6 @@
 """A summary -> plotly's figure: every point with its recipe and scores on hover, methods to switch on and off."""
 
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -10,21 +11,29 @@ from rayforget.frontier.points import FrontierPoint
 from rayforget.frontier.summary import Summary
 from rayforget.report.method_styles import INK, MUTED, RULE, SHADE, Look, assign_looks
 from rayforget.report.png.drawn_area import frame_points
-from rayforget.report.web.hover import hover_mean, hover_measure, hover_points, hover_title
+from rayforget.report.web.compact import compact_hovers
+from rayforget.report.web.hover import Hovers, hover_mean, hover_measure, hover_title
 from rayforget.report.words.numbers import name_alpha, name_method, pick_point
 
 _HOVER = "%{customdata}<extra></extra>"
 
 
-def build_chart(summary: Summary) -> go.Figure:
-    """Speciality across, generality up, both in percent of `val`."""
+def build_chart(summary: Summary) -> tuple[go.Figure, dict[str, Any]]:
+    """Speciality across, generality up, both in percent of `val`; and the methods' points' descriptions, compact."""
     figure = go.Figure()
     looks = assign_looks(point.method for point in summary.points)
-    hovers = hover_points(summary)
+    hovers = Hovers(summary)
+    curves, points = dict[str, list[list[FrontierPoint]]](), dict[str, list[int]]()
+    for curve in summary.frontier_curves:
+        curves.setdefault(curve[0].method, []).append(curve)
+    for i, point in enumerate(summary.points):
+        if point.alpha != 0:
+            points.setdefault(point.method, []).append(i)
     _add_box(figure, summary)
-    for method in summary.methods:
-        if method.trainings:
-            _add_method(figure, summary, method.method, looks[method.method], hovers)
+    traces = {}
+    for method in (method.method for method in summary.methods if method.trainings):
+        traces[len(figure.data)] = points.get(method, [])
+        _add_method(figure, summary, method, looks[method], points.get(method, []), curves.get(method, []))
     _add_frontier(figure, summary, looks, hovers)
     _add_tested(figure, summary)
     _add_baselines(figure, summary, hovers)
@@ -41,19 +50,24 @@ def build_chart(summary: Summary) -> go.Figure:
         xaxis={**axis, "title": "speciality (val)", "range": [frame.left, frame.right]},
         yaxis={**axis, "title": "generality (val)", "range": [frame.bottom, frame.top]},
     )
-    return figure
+    return figure, compact_hovers(summary, hovers, traces)
 
 
-def _add_method(figure: go.Figure, summary: Summary, method: str, look: Look, hovers: list[str]) -> None:
-    """All points of a method; the curves of its trainings that are on the frontier."""
-    mine = [i for i, point in enumerate(summary.points) if point.method == method and point.alpha != 0]
+def _add_method(
+    figure: go.Figure,
+    summary: Summary,
+    method: str,
+    look: Look,
+    mine: Sequence[int],
+    curves: Sequence[list[FrontierPoint]],
+) -> None:
+    """All points of a method, without descriptions; the curves of its trainings that are on the frontier."""
     figure.add_scatter(
-        **_xy([summary.points[i] for i in mine]),
+        **_compact(_xy([summary.points[i] for i in mine])),
         mode="markers",
         marker={"color": look.color, "size": 6, "opacity": 0.45},
         legendgroup=method,
         showlegend=False,
-        customdata=[hovers[i] for i in mine],
         hovertemplate=_HOVER,
     )
     figure.add_scatter(
@@ -64,9 +78,7 @@ def _add_method(figure: go.Figure, summary: Summary, method: str, look: Look, ho
         name=escape(name_method(method)),
         legendgroup=method,
     )
-    owners = {summary.points[i].curve for i in summary.frontier if summary.points[i].method == method}
-    for owner in sorted(owners):
-        curve = [point for point in summary.points if point.curve == owner]
+    for curve in curves:
         figure.add_scatter(
             **_xy(curve),
             mode="lines",
@@ -78,7 +90,7 @@ def _add_method(figure: go.Figure, summary: Summary, method: str, look: Look, ho
         )
 
 
-def _add_frontier(figure: go.Figure, summary: Summary, looks: dict[str, Look], hovers: list[str]) -> None:
+def _add_frontier(figure: go.Figure, summary: Summary, looks: dict[str, Look], hovers: Hovers) -> None:
     points = [summary.points[i] for i in summary.frontier]
     measures = [summary.val[i] for i in summary.frontier]
     figure.add_scatter(
@@ -94,7 +106,7 @@ def _add_frontier(figure: go.Figure, summary: Summary, looks: dict[str, Look], h
         error_x=_errors([measure.speciality_error for measure in measures]),
         error_y=_errors([measure.generality_error for measure in measures]),
         name="frontier, ± 1 se",
-        customdata=[hovers[i] for i in summary.frontier],
+        customdata=[hovers.text(i) for i in summary.frontier],
         hovertemplate=_HOVER,
     )
 
@@ -116,14 +128,16 @@ def _add_tested(figure: go.Figure, summary: Summary) -> None:
     )
 
 
-def _add_baselines(figure: go.Figure, summary: Summary, hovers: list[str]) -> None:
+def _add_baselines(figure: go.Figure, summary: Summary, hovers: Hovers) -> None:
     baselines = [(summary.theta_0, "θ0, pretrained", "star", 16)]
     if summary.plain is not None:
         baselines.append((summary.plain, "plain fine-tuning", "x", 12))
     for baseline, name, symbol, size in baselines:
         one = len(baseline.points) == 1
         hover = (
-            hovers[baseline.points[0]] if one else hover_mean(name, len(baseline.points), baseline.val, baseline.test)
+            hovers.text(baseline.points[0])
+            if one
+            else hover_mean(name, len(baseline.points), baseline.val, baseline.test)
         )
         figure.add_scatter(
             x=[100 * baseline.val.speciality],
@@ -142,7 +156,7 @@ def _add_baselines(figure: go.Figure, summary: Summary, hovers: list[str]) -> No
                 mode="markers",
                 marker={"symbol": "x-thin", "size": 7, "line": {"color": INK, "width": 1.2}},
                 showlegend=False,
-                customdata=[hovers[i] for i in baseline.points],
+                customdata=[hovers.text(i) for i in baseline.points],
                 hovertemplate=_HOVER,
             )
 
@@ -196,6 +210,11 @@ def _errors(values: list[float | None]) -> dict[str, Any]:
         "thickness": 1,
         "width": 0,
     }
+
+
+def _compact(values: Mapping[str, list[float]]) -> dict[str, Any]:
+    """As arrays of float32, which plotly writes in base64: 11 bytes a point instead of 40."""
+    return {name: np.array(each, dtype=np.float32) for name, each in values.items()}
 
 
 def _xy(points: list[FrontierPoint]) -> dict[str, list[float]]:

@@ -7,30 +7,62 @@ from rayforget.frontier.summary import Measure, Summary
 from rayforget.report.words.numbers import format_measure, name_alpha, name_method, percent
 from rayforget.report.words.recipes import distinguish, shorten_recipe
 
+PER_ROW = 3
+"""Tasks in one line."""
 
-def hover_points(summary: Summary) -> list[str]:
-    """Per point: what it is, its scores, and what in its recipe differs between the sweep's trials."""
-    recipes = {point.trial: shorten_recipe(point.recipe) for point in summary.points}
-    names = distinguish([recipe for recipe in recipes.values() if recipe])
-    hovers = []
-    for i, point in enumerate(summary.points):
-        val = summary.val.get(i) or Measure(speciality=point.speciality, generality=point.generality)
-        lines = [hover_title(point), hover_measure("val", val), _by_task(summary, point)]
-        if i in summary.test:
-            lines.append(hover_measure("test", summary.test[i]))
-        recipe = recipes[point.trial]
-        lines += [f"{escape(name)}: {escape(recipe[name])}" for name in names if name in recipe]
-        hovers.append("<br>".join(lines))
-    return hovers
+
+class Hovers:
+    """Each point's description: what it is, its scores, and what in its recipe differs between the sweep's trials."""
+
+    def __init__(self, summary: Summary) -> None:
+        self._summary = summary
+        recipes = {point.trial: point.recipe for point in summary.points}
+        self._recipes = {trial: shorten_recipe(recipe) for trial, recipe in recipes.items()}
+        self._names = distinguish([recipe for recipe in self._recipes.values() if recipe])
+
+    def text(self, index: int) -> str:
+        """The whole description of the summary's point of this index."""
+        summary, point = self._summary, self._summary.points[index]
+        val = summary.val.get(index) or Measure(speciality=point.speciality, generality=point.generality)
+        lines = [hover_title(point), hover_measure("val", val), self._by_task(point)]
+        if index in summary.test:
+            lines.append(hover_measure("test", summary.test[index]))
+        return "<br>".join(lines + self.recipe(point.trial))
+
+    def recipe(self, trial: str) -> list[str]:
+        """A line for everything in which the trial's recipe differs from others'."""
+        recipe = self._recipes[trial]
+        return [f"{escape(name)}: {escape(recipe[name])}" for name in self._names if name in recipe]
+
+    def _by_task(self, point: FrontierPoint) -> str:
+        names = [role.name for role in self._summary.roles if role.name in point.tasks]
+        scores = [hover_task(name) + percent(point.tasks[name]) for name in names]
+        rows = ["  " + " · ".join(scores[start : start + PER_ROW]) for start in range(0, len(scores), PER_ROW)]
+        return "<br>".join(rows)
 
 
 def hover_title(point: FrontierPoint) -> str:
     """What the point is."""
     if point.method == THETA_0:
         return "<b>θ0, pretrained</b>"
+    method, checkpoint = hover_checkpoint(point)
+    return f"<b>{method}{hover_alpha(point)}</b><br>{checkpoint}"
+
+
+def hover_checkpoint(point: FrontierPoint) -> tuple[str, str]:
+    """The point's method, before its alpha, and the line on its training."""
     done = f"step {point.step} ({percent(point.fraction, 0)} % of its training)"
-    name = f"{name_method(point.method)}, {name_alpha(point)}"
-    return f"<b>{escape(name)}</b><br>trial {escape(point.trial)}, {done}"
+    return f"{escape(name_method(point.method))}, ", f"trial {escape(point.trial)}, {done}"
+
+
+def hover_alpha(point: FrontierPoint) -> str:
+    """The point's place on its curve."""
+    return escape(name_alpha(point))
+
+
+def hover_task(name: str) -> str:
+    """A task's name, before its score."""
+    return f"{escape(name)} "
 
 
 def hover_measure(split: str, measure: Measure) -> str:
@@ -38,12 +70,6 @@ def hover_measure(split: str, measure: Measure) -> str:
     special = format_measure(measure.speciality, measure.speciality_error)
     general = format_measure(measure.generality, measure.generality_error)
     return f"{split}: speciality {special}, generality {general}"
-
-
-def _by_task(summary: Summary, point: FrontierPoint) -> str:
-    scores = [f"{escape(r.name)} {percent(point.tasks[r.name])}" for r in summary.roles if r.name in point.tasks]
-    rows = ["  " + " · ".join(scores[start : start + 3]) for start in range(0, len(scores), 3)]
-    return "<br>".join(rows)
 
 
 def hover_mean(name: str, num_seeds: int, val: Measure, test: Measure | None) -> str:

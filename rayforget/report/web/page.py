@@ -4,7 +4,9 @@ from html import escape
 from pathlib import Path
 
 from rayforget.frontier.summary import Summary
+from rayforget.printable import printable
 from rayforget.report.web.chart import build_chart
+from rayforget.report.web.compact import EXPAND, SHOW, as_script
 from rayforget.report.web.page_tables import (
     baselines_html,
     frontier_html,
@@ -44,22 +46,24 @@ _HOW_TO = (
 
 def write_page(summary: Summary, path: Path) -> None:
     """Writes the page (about 5 MB, nearly all of it plotly's script); it makes no network requests."""
-    chart = build_chart(summary).to_html(
+    figure, table = build_chart(summary)
+    chart = figure.to_html(
         full_html=False,
         include_plotlyjs=True,
         include_mathjax=False,
         div_id="frontier",
+        post_script=EXPAND + SHOW,
         config={"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["lasso2d", "select2d"]},
     )
     sentences = "\n".join(f"<p>{escape(line)}</p>" for line in read(summary))
     if summary.notice is not None:
         sentences = f'<p class="alert">{escape(summary.notice)}</p>\n{sentences}'
     tables = (baselines_html, frontier_html, recovered_html, paths_html, tasks_html, whole_html)
-    body = "\n".join(table(summary) for table in tables)
-    title = escape(summary.name)
+    body = printable("\n".join(table(summary) for table in tables))
+    title, sentences = escape(printable(summary.name)), printable(sentences)
     path.write_text(
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
         f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}: speciality against generality</h1>\n{sentences}\n"
-        f'{chart}\n<p class="note">{_HOW_TO}</p>\n{body}\n</body>\n</html>\n',
+        f'{as_script(table)}{chart}\n<p class="note">{_HOW_TO}</p>\n{body}\n</body>\n</html>\n',
         encoding="utf-8",
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rayforget.printable import one_line
 from rayforget.values.brief import AnyCheckpoint
 from rayforget.values.records import TestRecord
 
@@ -34,7 +35,7 @@ def broken_remark(where: str, names: Sequence[str], *, what: str = "image") -> s
     """`tasks.photo.val: 2 broken images skipped: a.jpg, b.jpg`; if there are many, names only the first."""
     images = f"1 broken {what}" if len(names) == 1 else f"{len(names)} broken {what}s"
     more = f", and {len(names) - _NUM_NAMED} more" if len(names) > _NUM_NAMED else ""
-    return f"{where}: {images} skipped: {', '.join(names[:_NUM_NAMED])}{more}"
+    return f"{where}: {images} skipped: {', '.join(map(one_line, names[:_NUM_NAMED]))}{more}"
 
 
 def _cut(records: Sequence[AnyCheckpoint]) -> list[str]:

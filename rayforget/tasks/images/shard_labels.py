@@ -1,11 +1,14 @@
 """The bytes of a shard's label files -> class indices, or names as text."""
 
 import json
+import re
 from pathlib import Path
 
 from rayforget.errors import TaskError
 
 _LARGEST = 2**31
+_LONGEST_NAME = 1000
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def read_label(shard: Path, key: str, data: bytes, *, json_key: str | None) -> int | str:
@@ -27,8 +30,11 @@ def read_label(shard: Path, key: str, data: bytes, *, json_key: str | None) -> i
         raise TaskError(f"{shard}: label of {key} is {data[:40]!r} ({error}); expected {expected}") from None
     if isinstance(found, str) and found.removeprefix("-").isdecimal() and len(found) < 12:
         found = int(found)
+    if isinstance(found, str) and (len(found) > _LONGEST_NAME or _HALF.search(found)):
+        what = f"{len(found)} letters long" if len(found) > _LONGEST_NAME else "half a character (a lone surrogate)"
+        raise TaskError(f"{shard}: label of {key} is {found[:40]!a}, {what}; expected a class index or name")
     if isinstance(found, bool) or not isinstance(found, int | str) or found == "":
-        raise TaskError(f"{shard}: label of {key} is {found!r}; expected a class index or name")
+        raise TaskError(f"{shard}: label of {key} is {ascii(found)[:60]}; expected a class index or name")
     if isinstance(found, int) and not 0 <= found < _LARGEST:
         raise TaskError(f"{shard}: label of {key} is {found}; expected a class index from 0 to {_LARGEST - 1}")
     return found

@@ -7,6 +7,7 @@ second copy of all bytes into its cache, and `webdataset` itself only streams.
 import glob
 import gzip
 import itertools
+import math
 import os
 import re
 import tarfile
@@ -25,7 +26,11 @@ from rayforget.tasks.images.shard_labels import indices_of, read_label
 from rayforget.tasks.images.tar_end import prove_end
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_RANGE = re.compile(r"([0-9]{1,18})\.\.([0-9]{1,18})")
+_LONGEST_PATTERN = 4096
+_MOST_SHARDS = 100_000
+_MOST_OF_A_LABEL = 2**20
+"""Bytes of a label file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +128,14 @@ def expand_shards(pattern: str) -> list[Path]:
     """
     if is_uri(pattern):
         raise TaskError(f"shards {pattern}: only local files can be read at random; download them first")
+    if len(pattern) > _LONGEST_PATTERN:
+        raise TaskError(f"shards {pattern[:60]}...: found {len(pattern)} letters, expected at most {_LONGEST_PATTERN}")
+    if (count := math.prod(map(_num_alternatives, _BRACES.split(pattern)[1::2]))) > _MOST_SHARDS:
+        raise TaskError(f"shards {pattern}: expected at most {_MOST_SHARDS} files, found {count}; correct the range")
     paths: list[Path] = []
     for expanded in _expand_braces(pattern):
         found = sorted(glob.glob(expanded)) if glob.has_magic(expanded) else [expanded]
-        missing = [path for path in found if not Path(path).is_file()]
+        missing = [path for path in found if not os.path.isfile(path)]
         if missing or not found:
             raise TaskError(f"shards {pattern}: no file at {(missing or [expanded])[0]}; correct the path or the range")
         paths += map(Path, found)
@@ -152,6 +161,12 @@ def _alternatives(inside: str) -> list[str]:
     return [str(number).zfill(width) for number in range(int(first), int(last) + step, step)]
 
 
+def _num_alternatives(inside: str) -> int:
+    """How many texts `_alternatives` gives."""
+    bounds = _RANGE.fullmatch(inside)
+    return inside.count(",") + 1 if bounds is None else abs(int(bounds[2]) - int(bounds[1])) + 1
+
+
 def _members(
     number: int, shard: Path, extensions: tuple[str, ...], label: str
 ) -> tuple[dict[str, _Member], dict[str, bytes], list[str]]:
@@ -166,6 +181,8 @@ def _members(
                 stem, _, extension = file.partition(".")
                 if not info.isreg() or file.startswith(".") or folder.startswith("__MACOSX"):
                     continue
+                if info.sparse is not None or (info.isreg() and info.type == tarfile.GNUTYPE_SPARSE):
+                    raise TaskError(f"{shard}: {info.name!a} is a sparse file; pack the shard without --sparse")
                 seen.add("." + extension.lower())
                 key = f"{folder}/{stem}" if folder else stem
                 is_label = extension.lower() == label
@@ -175,11 +192,14 @@ def _members(
                 if key in labels if is_label else known is not None and known.extension == extension.lower():
                     raise TaskError(f"{shard}: two files {key}.{extension}; expected one image and one label per key")
                 if is_label:
-                    labels[key] = _label(archive, info)
+                    labels[key] = _label(shard, archive, info)
                 elif known is None or extensions.index(extension.lower()) < extensions.index(known.extension):
                     images[key] = _Member(number, info.offset_data, info.size, extension.lower())
             prove_end(shard, archive.offset, unpacked)
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except TaskError:
+        raise
+    # ValueError, OverflowError: headers with numbers that are none, or larger than any file
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError) as error:
         raise TaskError(f"{shard}: not a whole tar or tar.gz file ({error}); copy it again") from error
     return images, labels, sorted(seen)
 
@@ -188,8 +208,10 @@ def _stamp(of_shard: bytes | None, member: _Member) -> bytes | None:
     return None if of_shard is None else stamp_of(of_shard, f"{member.offset}|{member.size}".encode())
 
 
-def _label(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+def _label(shard: Path, archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
     """A label's bytes, read while walking the headers, so that the shard is opened once for all labels."""
+    if info.size > _MOST_OF_A_LABEL:
+        raise TaskError(f"{shard}: {info.name!a} has {info.size} bytes, expected a label of at most {_MOST_OF_A_LABEL}")
     file = archive.extractfile(info)
     return b"" if file is None else file.read()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from rayforget.errors import TaskError
 
+_HALF = re.compile("[\ud800-\udfff]")
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
@@ -40,6 +41,8 @@ def text_of(value: Any) -> str:
     if is_missing(value):
         return ""
     if isinstance(value, str):
+        if not value.isascii() and _HALF.search(value):
+            raise TaskError(f"expected text, found half a character (a lone surrogate): {value[:60]!a}; mend it")
         return value
     if isinstance(value, list | tuple):
         return "\n".join(text_of(each) for each in value)

@@ -18,6 +18,9 @@ from rayforget.tasks.hub_split import load_split, title
 from rayforget.tasks.text.reach import ABSENT, reach
 from rayforget.tasks.text.text_files import csv_rows, json_rows
 
+MOST_ROWS = 3_000_000
+"""Rows of one source; each is held in memory."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -53,7 +56,7 @@ def read_rows(source: TextSource) -> Rows:
             lines = json_rows(source.path) if isinstance(source, JsonLinesSource) else csv_rows(source.path)
             rows = (Row(values=line.values, name=line.name, fault=line.fault) for line in lines)
         case ParquetSource():
-            rows = parquet_rows(source.path)
+            rows = parquet_rows(source.path, at_most=None if source.limit is not None else MOST_ROWS)
         case TextDatasetSource():
             table, revision = load_split(source, files="Parquet or JSON lines files")
             rows = (Row(values=values, name=f"{title(source)} #{index}") for index, values in enumerate(table))
@@ -79,8 +82,12 @@ def json_lines(path: Path) -> Iterator[Row]:
         yield Row(values=line.values, name=line.name)
 
 
-def parquet_rows(path: Path) -> Iterator[Row]:
-    """The rows of a Parquet file, or of a folder's *.parquet in the order of their names."""
+def parquet_rows(path: Path, *, at_most: int | None = None) -> Iterator[Row]:
+    """The rows of a Parquet file, or of a folder's *.parquet in the order of their names.
+
+    Raises:
+        TaskError: a file cannot be read, or says that it has more than `at_most` rows.
+    """
     import pyarrow
     from pyarrow import parquet
 
@@ -90,13 +97,30 @@ def parquet_rows(path: Path) -> Iterator[Row]:
     for file in files:
         try:
             table = parquet.ParquetFile(file)
+            if at_most is not None and (count := table.metadata.num_rows) > at_most:
+                raise TaskError(f"{file}: found {count} rows, expected at most {at_most}; set `limit`")
             index = 0
             for batch in table.iter_batches():
-                for values in batch.to_pylist():
-                    yield Row(values=values, name=f"{file} #{index}")
+                for row in _batch_rows(batch, file, index):
+                    yield row
                     index += 1
         except (OSError, pyarrow.ArrowException) as error:
             raise TaskError(f"{file}: cannot be read ({error}); expected a Parquet file") from error
+
+
+def _batch_rows(batch: Any, file: Path, start: int) -> Iterator[Row]:
+    """A batch's rows; one whose values Python cannot hold (text that is not UTF-8, a date of year 30000) has a
+    fault."""
+    try:
+        values = batch.to_pylist()
+    except (ValueError, OverflowError):
+        values = None
+    for place in range(batch.num_rows):
+        name = f"{file} #{start + place}"
+        try:
+            yield Row(values=batch.slice(place, 1).to_pylist()[0] if values is None else values[place], name=name)
+        except (ValueError, OverflowError) as error:
+            yield Row(values={}, name=name, fault=f"{name}: cannot be read ({error}); mend or leave out this row")
 
 
 def _language_rows(source: LanguageSource) -> Iterator[Row]:
@@ -111,6 +135,8 @@ def _first(rows: Iterator[Row], limit: int | None) -> Iterator[Row]:
     for index, row in enumerate(rows):
         if limit is not None and index >= limit:
             return
+        if index >= MOST_ROWS:
+            raise TaskError(f"{row.name}: expected at most {MOST_ROWS} rows, which memory must hold; set `limit`")
         yield row
 
 

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from rayforget.errors import TaskError
+
+MOST_OF_A_LINE = 10_000_000
+"""Characters of one object on a line."""
+MOST_OF_A_LIST = 2_000_000_000
+"""Characters of a file with one list."""
+MOST_NESTED = 100
+"""Lists and objects inside each other; Python's own limit depends on where it is met."""
+
+
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +41,15 @@ def json_rows(path: Path) -> Iterator[Line]:
     """The objects of a file with one per line, or with one list; ignores empty lines and a leading byte order mark."""
     with _opened(path, "a file of JSON lines") as file:
         is_first = True
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(_lines(file), start=1):
             if is_first and line.lstrip().startswith("[") and _is_list(line):
-                yield from _listed("\n" * (number - 1) + line + file.read(), path)
+                text = "\n" * (number - 1) + line + file.read(MOST_OF_A_LIST)
+                if len(text) >= MOST_OF_A_LIST:
+                    raise TaskError(
+                        f"{path}: expected a list of at most {MOST_OF_A_LIST} characters, which is read whole; "
+                        "write one object per line"
+                    )
+                yield from _listed(text, path)
                 return
             if line.strip():
                 is_first = False
@@ -59,6 +76,16 @@ def csv_rows(path: Path) -> Iterator[Line]:
                     yield Line(values=dict(zip(header, (cell or None for cell in cells), strict=True)), name=name)
         except csv.Error as error:
             raise TaskError(f"{path}:{reader.line_num}: cannot be read ({error}); expected a table") from error
+
+
+def _lines(file: IO[str]) -> Iterator[str]:
+    """The file's lines; of one that is too long only the beginning, one character more than may be."""
+    while line := file.readline(MOST_OF_A_LINE + 1):
+        yield line
+        if line.lstrip().startswith("["):
+            continue  # a list may be on a single line: its reader takes the rest
+        while len(line) > MOST_OF_A_LINE and not line.endswith("\n"):
+            line = file.readline(MOST_OF_A_LINE + 1)
 
 
 @contextmanager
@@ -93,6 +120,8 @@ def _is_list(line: str) -> bool:
 
 
 def _listed(text: str, path: Path) -> Iterator[Line]:
+    if too_deep(text):
+        raise TaskError(f"{path}: expected values nested at most {MOST_NESTED} deep, found deeper")
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -107,6 +136,12 @@ def _listed(text: str, path: Path) -> Iterator[Line]:
 
 
 def _object(line: str, where: str) -> Line:
+    if len(line) > MOST_OF_A_LINE:
+        fault = f"{where}: expected a line of at most {MOST_OF_A_LINE} characters, found more: {_short(line)}"
+        return Line(values={}, name=where, fault=fault)
+    if too_deep(line):
+        fault = f"{where}: expected values nested at most {MOST_NESTED} deep, found deeper: {_short(line)}"
+        return Line(values={}, name=where, fault=fault)
     try:
         values = json.loads(line)
     except (ValueError, RecursionError) as error:  # a number with too many digits, too deep a nesting
@@ -116,6 +151,18 @@ def _object(line: str, where: str) -> Line:
     if not isinstance(values, dict):
         return Line(values={}, name=where, fault=f"{where}: expected a JSON object, found {_short(line)}")
     return Line(values=values, name=where)
+
+
+def too_deep(text: str) -> bool:
+    """Whether JSON's brackets, outside its strings, are nested deeper than `MOST_NESTED`."""
+    if text.count("[") + text.count("{") <= MOST_NESTED:
+        return False
+    depth = 0
+    for match in _BRACKET.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match.group(), 0)
+        if depth > MOST_NESTED:
+            return True
+    return False
 
 
 def _short(text: str, length: int = 60) -> str:
