@@ -38,8 +38,8 @@ def gather(records: Iterable[AnyCheckpoint], roles: Sequence[TaskRole]) -> Gathe
         if record.status == "failed":
             failed[record.trial] = record
             continue
-        found = list(zip(record.points, _pairs(record, roles), strict=True))
-        points += [_point(record, measured, values, pair) for measured, (values, pair) in found]
+        pairs = _pairs(record, roles)
+        points += [_point(record, measured, *pairs[place]) for place, measured in enumerate(record.points)]
         if isinstance(record, CheckpointRecord):
             val |= {PointKey(record.trial, record.step, *measured.spot): measured.scores for measured in record.points}
     trials = {point.trial for point in points}
