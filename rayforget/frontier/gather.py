@@ -38,8 +38,8 @@ def gather(records: Iterable[AnyCheckpoint], roles: Sequence[TaskRole]) -> Gathe
         if record.status == "failed":
             failed[record.trial] = record
             continue
-        pairs = _pairs(record, roles)
-        points += [_point(record, measured, *pairs[place]) for place, measured in enumerate(record.points)]
+        pairs = enumerate(_pairs(record, roles))
+        points += [_point(record, record.points[place], *pair) for place, pair in pairs]
         if isinstance(record, CheckpointRecord):
             val |= {PointKey(record.trial, record.step, *measured.spot): measured.scores for measured in record.points}
     trials = {point.trial for point in points}
