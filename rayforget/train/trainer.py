@@ -115,9 +115,6 @@ class Trainer:
                     hooks.after_step(learning_rate)
         self.step += 1
 
-    def _gradients(self) -> Tensor:
-        return self._accumulate_gradients(self._micro_batches())
-
     def _first_gradients(self) -> Tensor:
         """The first step of adapters, which some models cannot run with, or do not use."""
         try:
@@ -146,11 +143,12 @@ class Trainer:
         seed_global_generators(derive_seed(self.seed, "dropout", str(self.step), str(rank())))
         return [self.learner.batch(part, generator) for part in mine.chunk(self.recipe.accumulation)]
 
-    def _accumulate_gradients(self, batches: list[Batch]) -> Tensor:
+    def _gradients(self) -> Tensor:
         """Computes the gradients of the mean loss; returns that mean over all ranks' targets, a scalar in fp64.
 
         It is finite if and only if every rank's losses are, so that all ranks agree on whether to go on.
         """
+        batches = self._micro_batches()
         count = sum(len(batch.targets) for batch in batches)
         num_targets = all_reduce_sum(torch.tensor(count, dtype=torch.float64, device=self.device))
         # DDP averages over ranks what should be summed: undo that, then divide by the number of all ranks' targets.
