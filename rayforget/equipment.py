@@ -12,6 +12,7 @@ from rayforget.determinism import ask_cublas, deterministic
 from rayforget.distributed import on_rank_0, reason_of_any_rank
 from rayforget.errors import ExtensionError, RecordError, SpaceError
 from rayforget.evaluate.finite import require_finite
+from rayforget.evaluate.metric_trial import try_metrics
 from rayforget.foundations.prepare import prepare_foundation
 from rayforget.foundations.protocol import Foundation
 from rayforget.foundations.sharing import Share, keep_own
@@ -82,6 +83,7 @@ class Equipment:
             scores_cache=ScoresCache(storage),
             tensors_cache=TensorsCache(storage),
         )
+        try_metrics(spec.space.tasks)
         recipe = plain_of(spec.space).recipe(seed=0)
         try_paths(paths, equipment.foundation.initial(recipe), equipment.foundation.layers(recipe))
         with deterministic(spec.space.resources.deterministic):

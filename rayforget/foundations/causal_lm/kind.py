@@ -28,10 +28,11 @@ class CausalLmKind(Kind[CausalLmFoundation, "CausalLm"]):
     """`foundation.kind: causal_lm`."""
 
     config = CausalLmFoundation
-    tasks = ("multiple_choice", "instruction", "text", "lm_eval")
+    tasks = ("multiple_choice", "instruction", "chat", "text", "lm_eval")
     head = None
     without_effect: Mapping[str, str] = {
         "head": "a language model's own head is trained with it",
+        "objective": "it is a loss over images and texts",
         "augmentation": "it changes images",
     }
     words = ItemWords(one="text", many="texts", kept="tokenised", keeping="tokenise a text")
