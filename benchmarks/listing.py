@@ -94,7 +94,7 @@ def make_sweep(folder: Path, trials: int, items: int) -> None:
     info = SweepInfo(name=NAME, space_name=space.name, created=time.time(), space_digest="0" * 12)
     sweep = Sweep.create(Store.open(folder), info, space_text="", space=space.model_dump(mode="json"))
     world = {split: World(space, split, items) for split in ("val", "test")}
-    models = {}
+    models: dict[tuple[str, int, float], tuple[float, float]] = {}
     for record, shifts in records(space, trials, world["val"]):
         sweep.add(record)
         models |= {(record.trial, record.step, alpha): shift for alpha, shift in shifts.items()}

@@ -45,7 +45,7 @@ def print_sweeps(storage: str) -> None:
 def _listed(sweep: Sweep, name: str) -> tuple[tuple[float, str], list[Text]]:
     """A sweep's sort key in the list, and its row; `name` is its folder's, which may have been renamed."""
     info = sweep.info
-    standing, recovered = glance(sweep, resamples=0)  # an interval for each would take a second per sweep
+    standing, recovered, _ = glance(sweep, resamples=0)  # an interval for each would take a second per sweep
     cells = [
         Text(name),
         Text(info.space_name),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from rayforget.commands.last_words import last_words
-from rayforget.errors import RecordError, SpaceError, StorageError
+from rayforget.errors import ExtensionError, RecordError, SpaceError, StorageError
 from rayforget.foundations.kind import kind_of
 from rayforget.foundations.revisions import pin_foundation
 from rayforget.frontier.baseline_errors import BaselineErrors
@@ -23,7 +23,9 @@ from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.jobs import TrialJob
 from rayforget.record.names import unused_name
+from rayforget.record.packages import changed_extensions
 from rayforget.record.provenance import provenance
+from rayforget.record.second_tries import may_be_tried_again, set_aside_failures
 from rayforget.record.space_of import space_here, with_trainings
 from rayforget.record.standing import is_finished
 from rayforget.record.store import Store
@@ -31,6 +33,7 @@ from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.report.mlflow.mirror_thread import mirror_thread
 from rayforget.report.present import mark_stale, mirror_quietly, present
 from rayforget.report.terminal.live import LiveView, Progress, open_console
+from rayforget.report.words.remarks import tried_again_notice
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.search.study import CurveStudy
 from rayforget.space.load import LoadedSpace
@@ -142,6 +145,7 @@ def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) ->
     console = open_console()
     _log_to(console, verbose)
     sweep.note_budget(space.search.trainings)
+    _note_changed_extensions(sweep, console)
     mark_stale(sweep, space, console)
     study = CurveStudy(methods_of(space), search=space.search, curve=space.curve, name=sweep.info.name)
     agenda = Agenda(space, sweep, study)
@@ -154,6 +158,15 @@ def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) ->
         return _close(agenda, console, finished)
     except KeyboardInterrupt:
         return _cut_short(agenda, console, finished)
+
+
+def _note_changed_extensions(sweep: Sweep, console: Console) -> None:
+    for change in changed_extensions(sweep.info.provenance):
+        text = f"{change}; this sweep then mixes trainings or scores of both"
+        console.print(text, style="yellow", soft_wrap=True, markup=False, highlight=False)
+    if again := set_aside_failures(sweep):
+        text = f"tried again, since an extension that they used has changed: {', '.join(again)}"
+        console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 def _work_through(agenda: Agenda, console: Console, *, address: str | None, verbose: bool) -> bool:
@@ -199,6 +212,9 @@ def _close(agenda: Agenda, console: Console, finished: bool) -> int:
     failures = agenda.failures()
     for trial, reason in failures.items():
         console.print(f"failed: {trial}: {reason}", style="red", markup=False, highlight=False)
+    if may_be_tried_again(sweep, failures):
+        text = tried_again_notice(sweep.info.name, space.storage.path)
+        console.print(text, soft_wrap=True, markup=False, highlight=False)
     reported = _report(agenda, console, finished)
     if agenda.halted is not None:
         console.print(f"halted: {agenda.halted}", style="red", soft_wrap=True, markup=False, highlight=False)
@@ -230,7 +246,7 @@ def _report(agenda: Agenda, console: Console, finished: bool) -> bool:
         except RecordError as error:
             console.print(f"no frontier yet: {error}", markup=False, highlight=False)
         mirror_quietly(sweep, space, console, running=not finished, report=report)
-    except OSError as error:  # includes StorageError
+    except (ExtensionError, OSError) as error:  # includes StorageError
         again = command(f"frontier {sweep.info.name}", space.storage.path)
         text = f"the report is not complete ({error}); when that is mended: {again}"
         console.print(text, style="red", soft_wrap=True, markup=False, highlight=False)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rayforget.frontier.points import THETA_0, FrontierPoint, PointKey, TaskRole, trade_offs
 from rayforget.frontier.recovered import Pair
@@ -21,6 +21,8 @@ class Gathered:
     """Their scores with items; points that came from briefs are missing (`on_demand` reads them)."""
     failed: Mapping[str, int]
     """Method -> number of trainings that failed before they had a point."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """The same methods -> the first line of why the first of them failed."""
 
 
 def gather(records: Iterable[AnyCheckpoint], roles: Sequence[TaskRole]) -> Gathered:
@@ -31,18 +33,19 @@ def gather(records: Iterable[AnyCheckpoint], roles: Sequence[TaskRole]) -> Gathe
     """
     points: list[FrontierPoint] = []
     val: dict[PointKey, Mapping[str, Score]] = {}
-    failed: dict[str, str] = {}
+    failed: dict[str, AnyCheckpoint] = {}
     for record in records:
         if record.status == "failed":
-            failed[record.trial] = _method(record)
+            failed[record.trial] = record
             continue
-        found = list(zip(record.points, _pairs(record, roles), strict=True))
-        points += [_point(record, measured, values, pair) for measured, (values, pair) in found]
+        pairs = enumerate(_pairs(record, roles))
+        points += [_point(record, record.points[place], *pair) for place, pair in pairs]
         if isinstance(record, CheckpointRecord):
             val |= {PointKey(record.trial, record.step, *measured.spot): measured.scores for measured in record.points}
     trials = {point.trial for point in points}
-    lost = Counter(method for trial, method in sorted(failed.items()) if trial not in trials)
-    return Gathered(points=tuple(points), val=val, failed=dict(lost))
+    lost = [record for trial, record in sorted(failed.items()) if trial not in trials]
+    reasons = {_method(record): (record.reason or "").split("\n", 1)[0] for record in reversed(lost)}
+    return Gathered(points=tuple(points), val=val, failed=dict(Counter(map(_method, lost))), reasons=reasons)
 
 
 def _pairs(record: AnyCheckpoint, roles: Sequence[TaskRole]) -> list[tuple[dict[str, float], Pair]]:

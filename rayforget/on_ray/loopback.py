@@ -28,8 +28,8 @@ class LoopbackConfig(TorchConfig):
         return _LoopbackBackend
 
 
-class _LoopbackBackend(_TorchBackend):  # type: ignore[misc]  # Ray is untyped
-    def on_start(self, worker_group: Any, backend_config: TorchConfig) -> None:
+class _LoopbackBackend(_TorchBackend):
+    def on_start(self, worker_group: Any, backend_config: TorchConfig) -> None:  # type: ignore[override]  # Ray's way
         worker_group.execute(_set_torch_distributed_env_vars)
         size = len(worker_group)
         if size == 1:
@@ -63,5 +63,7 @@ def join(rank: int, backend: str, size: int, port: int, timeout_s: float) -> Non
         os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")  # as Ray does
     timeout = timedelta(seconds=timeout_s)
     listening = _LISTENING.pop().detach() if rank == 0 else None  # the store closes it
-    store = dist.TCPStore(_HOST, port, size, rank == 0, timeout, master_listen_fd=listening)
+    store = dist.TCPStore(  # type: ignore[attr-defined]
+        _HOST, port, size, rank == 0, timeout, master_listen_fd=listening
+    )
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rayforget.equipment import EquipmentSpec
 from rayforget.errors import SpaceError
+from rayforget.extension_use import blame
 from rayforget.on_ray.cluster_size import cluster_nodes, nodes_now, slots_that_fit
 from rayforget.on_ray.session import prepare_environment, ray_session
 from rayforget.pipeline import failed_record
@@ -124,7 +125,7 @@ def _break_off(agenda: Agenda, error: Exception) -> None:
 
 def _in_words(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'} (--verbose shows where)"
+    return blame(error) or f"{type(error).__name__}: {lines[0] if lines else 'no reason given'} (--verbose shows where)"
 
 
 def _take_back(agenda: Agenda, named: NamedJob, result: dict[str, Any] | None, after: AfterJob) -> None:

@@ -40,7 +40,9 @@ class Standing:
     """Whether points were scored on `test` for a report, and since then more trainings were asked for or records were
     deleted, and the trainings, or the scores on `test` that they need, are not complete."""
     records_lost: bool
-    """For a stale report: whether the cause is deleted records rather than a larger budget."""
+    """For a stale report: whether the cause is deleted records rather than a larger budget or second tries."""
+    tried_again: bool = False
+    """For a stale report: whether failed trainings were set aside, to be tried again."""
     last_record: float | None
     """Unix time of the newest checkpoint's record; None before the first."""
 
@@ -142,8 +144,14 @@ def standing_of(sweep: "Sweep", records: Sequence[AnyCheckpoint], gathered: Gath
     if not _is_stale(standing, tests):
         return standing
     grown = standing.total > sum(_budget_and_seeds(sweep))
+    set_aside = bool(sweep.store.json_files("failed"))
     lost = {record.trial for record in tests} - {THETA_0} - done - failed.keys()
-    return replace(standing, report_is_stale=True, records_lost=bool(lost) or not grown)
+    return replace(
+        standing,
+        report_is_stale=True,
+        records_lost=bool(lost) or not (grown or set_aside),
+        tried_again=set_aside and not grown,
+    )
 
 
 def _is_stale(standing: Standing, tests: Sequence[TestRecord]) -> bool:

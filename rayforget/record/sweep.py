@@ -159,6 +159,13 @@ class Sweep:
         """One record without its items; raises as `record`."""
         return self._briefs.one(f"{file_key(trial, step)}.json")
 
+    def set_aside(self, record: CheckpointRecord) -> None:
+        """Moves a failed training's record to `failed/`, so that it counts as not yet done."""
+        name = f"points/{record.key}.json"
+        data = self.store.read(name)
+        self.store.write_once(f"failed/{record.key}-{hashlib.sha256(data).hexdigest()[:12]}.json", data)
+        self.store.delete(name)
+
     def trials(self) -> dict[str, list[int]]:
         """Trial -> its recorded steps, ascending, from the file names alone."""
         steps: dict[str, list[int]] = {}

@@ -51,6 +51,7 @@ def summary_of(
         seed=0,
         num_resamples=resamples,
         failed=gathered.failed,
+        reasons=gathered.reasons,
     )
 
 
@@ -207,7 +208,7 @@ def mirror_quietly(
     sweep: Sweep, space: "Space", console: Console, *, running: bool, report: Report | None = None
 ) -> None:
     """Mirrors if the space says so; an error on MLflow's side becomes one line. Arguments as for `mirror_sweep`."""
-    from rayforget.errors import RecordError, StorageError
+    from rayforget.errors import ExtensionError, RecordError, StorageError
     from rayforget.report.mlflow.tracking import MirrorError
 
     if not space.tracking.enabled:
@@ -219,7 +220,7 @@ def mirror_quietly(
         console.print(f"look at it with: {command(f'ui {name}', storage)}", highlight=False, soft_wrap=True)
     except StorageError:
         raise
-    except (MirrorError, RecordError) as error:
+    except (MirrorError, RecordError, ExtensionError) as error:
         later = command(f"mirror {name}", storage)
         console.print(f"MLflow: {error}; later: {later}", style="yellow", highlight=False, soft_wrap=True)
 

@@ -7,14 +7,15 @@ from pydantic import Field
 
 from rayforget.space.data import ZeroShotTask
 from rayforget.space.lm_eval import LmEvalTask
+from rayforget.space.retrieval import RetrievalTask
 from rayforget.space.text import ChatTask, InstructionTask, MultipleChoiceTask, PlainTextTask
 
 Task = Annotated[
-    ZeroShotTask | MultipleChoiceTask | InstructionTask | ChatTask | PlainTextTask | LmEvalTask,
+    ZeroShotTask | RetrievalTask | MultipleChoiceTask | InstructionTask | ChatTask | PlainTextTask | LmEvalTask,
     Field(discriminator="kind"),
 ]
 
 
-def image_tasks(tasks: Mapping[str, Task]) -> dict[str, ZeroShotTask]:
+def image_tasks(tasks: Mapping[str, Task]) -> dict[str, ZeroShotTask | RetrievalTask]:
     """The tasks of images."""
-    return {name: task for name, task in tasks.items() if isinstance(task, ZeroShotTask)}
+    return {name: task for name, task in tasks.items() if isinstance(task, ZeroShotTask | RetrievalTask)}

@@ -5,6 +5,7 @@ import os
 import statistics
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import golden_text
@@ -81,6 +82,10 @@ def test_an_error_of_the_system_is_one_line_and_a_closed_pipe_none() -> None:
     )
     assert done.stdout == ""
     golden_text.check("commands", "any command: the system refuses, then a closed pipe", done.stderr)
+
+
+def test_the_version_is_that_of_the_installed_package(run: Run) -> None:
+    assert run("--version") == (0, f"{metadata.version('rayforget')}\n")
 
 
 def test_schema_prints_json(run: Run) -> None:

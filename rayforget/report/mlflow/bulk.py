@@ -54,7 +54,7 @@ def write_new(
         table: [] for table in (models.SqlRun, models.SqlTag, models.SqlParam, models.SqlMetric, models.SqlLatestMetric)
     }
     for run_id, run, own in zip(ids, runs, tags, strict=True):
-        place = append_to_uri_path(root, run_id, "artifacts")
+        place = append_to_uri_path(root, run_id, "artifacts")  # type: ignore[no-untyped-call]
         rows[models.SqlRun].append(_run(run_id, run, experiment=int(experiment), artifacts=place))
         named = {"mlflow.runName": run.name, **own}
         rows[models.SqlTag] += [{"run_uuid": run_id, "key": key, "value": value} for key, value in named.items()]

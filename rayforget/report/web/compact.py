@@ -67,7 +67,7 @@ def compact_hovers(summary: Summary, hovers: Hovers, traces: Mapping[int, Sequen
     roles = [role.name for role in summary.roles]
     values = [[p.speciality, p.generality, *(p.tasks.get(name, -1.0) for name in roles)] for p in points]
     tenths = np.array([[round(10 * float(percent(v).replace("−", "-"))) for v in row] for row in values])
-    fits = ((tenths >= 0) & (tenths <= _MOST)).all(axis=1).tolist() if points else []
+    fits = [all(0 <= each <= _MOST for each in row) for row in tenths.tolist()]
     known = {i for i, whole in zip(shown, fits, strict=True) if whole} - summary.val.keys() - summary.test.keys()
     checkpoints: dict[tuple[str, int], int] = {}
     alphas: dict[str, int] = {}
