@@ -6,8 +6,9 @@ from typing import Any
 
 from rayforget.errors import TaskError
 from rayforget.tasks.images.contents import content_hash
+from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.documents import Document, canonical
-from rayforget.tasks.text.prompts import is_missing, shortened
+from rayforget.tasks.text.prompts import is_missing, shortened, text_of
 from rayforget.tasks.text.rows import Row
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -92,10 +93,14 @@ def _message(value: Any, where: str) -> Message:
 
 def _text(value: Any, where: str) -> str:
     """The text, or OpenAI's list of parts that are all texts, one after another."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Sequence) and all(isinstance(part, Mapping) and part.get("type") == "text" for part in value):
-        return "".join(str(part.get("text", "")) for part in value)
+    parts = [value] if isinstance(value, str) else value
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        parts = [
+            part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else None for part in value
+        ]
+    if isinstance(parts, list) and all(isinstance(part, str) for part in parts):
+        with at_key(where):
+            return "".join(map(text_of, parts))
     raise TaskError(f"{where}: expected a text, found {shortened(value)}")
 
 

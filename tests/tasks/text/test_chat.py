@@ -8,6 +8,7 @@ from chat_templates import TEMPLATES, chat_tokenizer
 
 from rayforget.errors import TaskError
 from rayforget.space.text import ChatTask, InstructionTask, JsonLinesSource, MultipleChoiceTask, Sequences, TextCut
+from rayforget.tasks.text.own_task import own_lm_eval_task
 from rayforget.tasks.text.requests import task_requests
 from rayforget.tasks.text.resolve import resolve_text_tasks
 from rayforget.tasks.text.training import training_set
@@ -163,6 +164,7 @@ def test_earlier_thoughts_are_left_out_as_the_template_does_and_the_last_are_lea
         ({"messages": [{"role": "user", "content": {"a": 1}}]}, "message 0: `content`: expected a text, found"),
         ({"messages": [{**TURNS[0], "weight": 2}, TURNS[1]]}, "message 0: expected `weight`, 0 or 1, found 2"),
         ({"chat": TURNS}, "expected `messages` .* found chat; name the column under `fields: {messages: COLUMN}`"),
+        ({"messages": [{"role": "user", "content": "\ud800"}]}, "`content`: expected text, found half a char"),
         ({"messages": ["hello"]}, "message 0: expected an object with role and content"),
         ({"messages": TURNS, "tools": "a hammer"}, "expected `tools`, a list of objects"),
     ],
@@ -241,8 +243,6 @@ def test_an_instruction_with_the_template_is_a_conversation_of_one_turn(tmp_path
 def test_choices_with_the_template_are_asked_for_as_lm_eval_does(tmp_path, name):
     """In lm-eval's own loop: its HFLM over a task of the same prompts."""
     from lm_eval_peer import NotingHFLM, tiny_opt
-
-    from rayforget.tasks.text.own_task import own_lm_eval_task
 
     rows = [{"question": f"Which {n}?", "choices": ["a cat", "dogs", "été"], "answer": n % 3} for n in range(4)]
     sources = {"val": rows_file(tmp_path, "val", rows[:3]), "test": rows_file(tmp_path, "test", rows[3:])}
