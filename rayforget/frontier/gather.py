@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rayforget.frontier.points import THETA_0, FrontierPoint, PointKey, TaskRole, trade_offs
 from rayforget.frontier.recovered import Pair
 from rayforget.values.brief import AnyCheckpoint
 from rayforget.values.points import Point
 from rayforget.values.records import CheckpointRecord
-from rayforget.values.scores import Score, ScoreBrief
+from rayforget.values.scores import Score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +38,10 @@ def gather(records: Iterable[AnyCheckpoint], roles: Sequence[TaskRole]) -> Gathe
             failed[record.trial] = _method(record)
             continue
         pairs = _pairs(record, roles)
-        points += [_point(record, measured, *pairs[place]) for place, measured in enumerate(record.points)]
+        measured: Sequence[Point[Any]] = record.points
+        points += [_point(record, one, values, pair) for one, (values, pair) in zip(measured, pairs, strict=True)]
         if isinstance(record, CheckpointRecord):
-            val |= {PointKey(record.trial, record.step, *measured.spot): measured.scores for measured in record.points}
+            val |= {PointKey(record.trial, record.step, *one.spot): one.scores for one in record.points}
     trials = {point.trial for point in points}
     lost = Counter(method for trial, method in sorted(failed.items()) if trial not in trials)
     return Gathered(points=tuple(points), val=val, failed=dict(lost))
@@ -51,9 +53,7 @@ def _pairs(record: AnyCheckpoint, roles: Sequence[TaskRole]) -> list[tuple[dict[
     return list(zip(values, trade_offs(values, roles), strict=True))
 
 
-def _point(
-    record: AnyCheckpoint, measured: Point[Score] | Point[ScoreBrief], values: Mapping[str, float], pair: Pair
-) -> FrontierPoint:
+def _point(record: AnyCheckpoint, measured: Point[Any], values: Mapping[str, float], pair: Pair) -> FrontierPoint:
     return FrontierPoint(
         trial=record.trial,
         step=record.step,
