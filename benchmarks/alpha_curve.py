@@ -35,8 +35,8 @@ from rayforget.interpolate.lerp import changed_tensors
 from rayforget.record.scores_cache import ScoresCache
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest
+from rayforget.space.data import ZeroShotTask
 from rayforget.space.models import Space
-from rayforget.space.tasks import image_tasks
 from rayforget.tasks.resolve import resolve_tasks
 from rayforget.values.points import Spot
 
@@ -103,9 +103,10 @@ def open_equipment(space: Space, cache: Path) -> tuple[Equipment, PreparedClip]:
     resolved = space.model_dump(mode="json")
     info = SweepInfo(name=f"of-{cache.name}", space_name=space.name, created=0.0, space_digest=space_digest(resolved))
     device = torch.device("cpu")
+    tasks = {name: task for name, task in space.tasks.items() if isinstance(task, ZeroShotTask)}
     foundation = prepare_clip(
         ClipFoundation.model_validate(space.foundation.model_dump()),
-        {TASK: resolve_tasks(image_tasks(space.tasks))[TASK]},
+        {TASK: resolve_tasks(tasks)[TASK]},
         cache=cache,
         device=device,
         evaluation_batch=space.resources.evaluation_batch,

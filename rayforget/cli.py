@@ -37,6 +37,23 @@ SweepStorage = Annotated[
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages too.")]
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(version("rayforget"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of rayforget itself; the application's own help stands for this one."""
+
+
 @app.command()
 def sweep(
     space: SpaceFile = None,
@@ -181,10 +198,12 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter shows ?
             stream.reconfigure(errors="replace")
     from rayforget.errors import RayforgetError
+    from rayforget.extension_use import naming_the_blamed
 
     try:
         try:
-            app()
+            with naming_the_blamed():
+                app()
         finally:
             sys.stdout.flush()
     except RayforgetError as error:

@@ -35,6 +35,31 @@ def all_reduce_sum(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def from_all_ranks(tensor: Tensor) -> Tensor:
+    """All ranks' tensors, of equal shapes, one after another along the first axis; gradients go back to their ranks.
+
+    If the ranks' losses are summed, the gradient of that sum reaches each rank's own tensor: it is the sum over ranks
+    of the gradients of their losses.
+    """
+    if world_size() == 1:
+        return tensor
+    gathered: Tensor = _FromAllRanks.apply(tensor)
+    return gathered
+
+
+class _FromAllRanks(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        ctx.length = len(tensor)
+        found = [torch.empty_like(tensor) for _ in range(world_size())]
+        dist.all_gather(found, tensor.contiguous())
+        return torch.cat(found)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return all_reduce_sum(grad.contiguous())[rank() * ctx.length :][: ctx.length]
+
+
 def any_rank(flag: bool, device: torch.device) -> bool:
     """True on every rank as soon as it is true on one."""
     if not is_distributed():

@@ -12,6 +12,7 @@ from rayforget.determinism import ask_cublas, deterministic
 from rayforget.distributed import on_rank_0, reason_of_any_rank
 from rayforget.errors import ExtensionError, RecordError, SpaceError
 from rayforget.evaluate.finite import require_finite
+from rayforget.evaluate.metric_trial import try_metrics
 from rayforget.foundations.prepare import prepare_foundation
 from rayforget.foundations.protocol import Foundation
 from rayforget.foundations.sharing import Share, keep_own
@@ -30,8 +31,11 @@ from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Space
 from rayforget.space.parts import Resources
 from rayforget.values.points import Point
-from rayforget.values.records import CheckpointRecord
+from rayforget.values.records import RUNS_WITH, CheckpointRecord
 from rayforget.values.scores import Score, Split
+
+_ROUNDING = 0.005
+"""Share of a task's items whose answers another machine may change by rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +83,7 @@ class Equipment:
             scores_cache=ScoresCache(storage),
             tensors_cache=TensorsCache(storage),
         )
+        try_metrics(spec.space.tasks)
         recipe = plain_of(spec.space).recipe(seed=0)
         try_paths(paths, equipment.foundation.initial(recipe), equipment.foundation.layers(recipe))
         with deterministic(spec.space.resources.deterministic):
@@ -134,6 +139,7 @@ class Equipment:
             on_rank_0(lambda: self.sweep.add(measured), self.device)
             return
         changed = reason_of_any_rank(self._what_changed_since(recorded), self.device)
+        changed = changed or self._runs_otherwise_than(recorded)
         if changed is not None:
             raise RecordError(changed)
         self._theta_0_scores["val"] = dict(recorded.points[0].scores)
@@ -155,6 +161,27 @@ class Equipment:
             f"so scores on it would not compare (tasks that changed: {', '.join(changed)}); restore the data, or "
             "start another sweep"
         )
+
+    def _runs_otherwise_than(self, record: CheckpointRecord) -> str | None:
+        """Why weights without preprocessing of their own are run in another way than when the sweep was started.
+
+        A record of a version that did not write it down is compared by theta_0's answers. Every rank calls it.
+        """
+        today, then = (facts.get(RUNS_WITH) for facts in (self.foundation.scorer(None).facts("val"), record.facts))
+        if today is None or then == today:
+            return None
+        start = f"sweep {self.sweep.info.name} was started with weights that ran"
+        if then is not None:
+            return f"{start} with {then}, and now run with {today}; start another sweep, or use the versions of then"
+        for name, score in self.theta_0_scores("val").items():
+            recorded = record.points[0].scores[name].items
+            others, count = int((recorded != score.items).sum()), len(recorded)
+            if others > _ROUNDING * count:
+                return (
+                    f"{start} otherwise: theta_0 answers {others} of {count} items of tasks.{name}.val in another way "
+                    f"now, with {today}. Scores of both would not compare: start another sweep"
+                )
+        return None
 
     def theta_0_record(self) -> CheckpointRecord:
         """theta_0's own record; the same bytes whoever makes it."""

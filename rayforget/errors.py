@@ -13,6 +13,10 @@ class ExtensionError(RayforgetError, LookupError):
     """A name in a space stands for nothing, for two things, or for a package that cannot be imported."""
 
 
+class BrokenExtensionError(ExtensionError):
+    """Another package's extension is not what it must be, or one of its hooks failed."""
+
+
 class FoundationError(RayforgetError, ValueError):
     """A foundation model cannot be loaded, or cannot be trained the way a recipe asks."""
 

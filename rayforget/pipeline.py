@@ -23,6 +23,7 @@ from rayforget.heartbeat import Heartbeat, beat, heard_by
 from rayforget.interpolate.hashing import state_hash
 from rayforget.interpolate.lerp import changed_tensors
 from rayforget.record.jobs import TestJob, TrialJob
+from rayforget.record.provenance import extension_facts
 from rayforget.record.resume import load_resume, newest_resume, save_resume
 from rayforget.record.standing import is_finished
 from rayforget.record.store import Store
@@ -283,5 +284,6 @@ def failed_record(job: TrialJob, reason: str, theta_0_hash: str) -> CheckpointRe
         recipe=job.recipe.model_dump(mode="json"),
         asked=dict(job.asked),
         theta_0_hash=theta_0_hash,
+        provenance=extension_facts(),
         finished=time.time(),
     )

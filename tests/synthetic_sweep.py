@@ -1,5 +1,6 @@
 """A sweep whose records are drawn from a simple model of fine-tuning: paired items, bent curves, unlike methods."""
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ import numpy as np
 from rayforget.frontier.choose import points_to_report
 from rayforget.frontier.gather import gather
 from rayforget.frontier.points import PointKey, TaskRole
+from rayforget.record.envelope import open_sealed, seal
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.space.models import Space
@@ -156,10 +158,18 @@ def make_space(storage: Path, *, trainings: int, seeds: int, tracking: str | Non
 
 def make_sweep(space: Space, name: str, records: Iterable[CheckpointRecord] = (), *, at: float) -> Sweep:
     """A new sweep with these records, all made at this time."""
-    info = SweepInfo(name=name, space_name=space.name, created=at, space_digest="0" * 12)
+    info = SweepInfo(name=name, space_name=space.name, created=at)
     sweep = Sweep.create(Store.open(space.storage.path), info, space_text="", space=space.model_dump(mode="json"))
     add_records(sweep, records, at=at)
     return sweep
+
+
+def reseal_space(folder: Path, text: str) -> None:
+    """Gives a recorded sweep another `space.json`, with the digest that a version that wrote it would have noted."""
+    (folder / "space.json").write_text(text)
+    info = folder / "sweep.json"
+    body = open_sealed("sweep", info.read_bytes(), info.name)
+    info.write_bytes(seal("sweep", body | {"space_digest": hashlib.sha256(text.encode()).hexdigest()[:12]}))
 
 
 def add_records(sweep: Sweep, records: Iterable[CheckpointRecord], *, at: float) -> None:

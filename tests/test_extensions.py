@@ -5,19 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from plugins.outsiders import write_package as install
 
 from rayforget.errors import ExtensionError
-from rayforget.extensions import Registry, used_extensions
-
-
-def install(folder: Path, package: str, points: dict[str, str], code: str = "", group: str = "rayforget.toys") -> None:
-    """Writes what pip leaves of a package: its module, and metadata with its entry points."""
-    (folder / f"{package}.py").write_text(code)
-    metadata = folder / f"{package}-2.5.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 2.5\n")
-    lines = "".join(f"{name} = {package}:{place}\n" for name, place in points.items())
-    (metadata / "entry_points.txt").write_text(f"[{group}]\n{lines}")
+from rayforget.extension_use import used_extensions
+from rayforget.extensions import Registry
 
 
 @pytest.fixture

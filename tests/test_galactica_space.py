@@ -12,9 +12,9 @@ from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest
+from rayforget.space.lm_eval import LmEvalTask
 from rayforget.space.load import LoadedSpace, load_space
 from rayforget.space.methods import methods_of
-from rayforget.space.text import LmEvalTask
 from rayforget.tasks.check import check_data
 
 SPACE = Path(__file__).parent.parent / "search_spaces" / "galactica_medical.yaml"

@@ -128,6 +128,39 @@ def test_a_sweep_whose_data_changed_is_refused(tmp_path: Path) -> None:
         vector_equipment(tmp_path, scorer=Changed()).settle_theta_0()
 
 
+class _Preprocessed(VectorScorer):
+    """Runs weights that do not say how, and answers some items of `g` in another way."""
+
+    def __init__(self, how: str, others: int = 0) -> None:
+        super().__init__()
+        self.identity, self._others = how, others
+        self._how = how
+
+    def facts(self, split: Split) -> dict[str, Any]:
+        return {"runs_with": self._how}
+
+    def score(self, thetas: Sequence[State], split: Split) -> list[Scored]:
+        found = super().score(thetas, split)
+        for scores in found:
+            scores["g"].items[: self._others] ^= True  # type: ignore[union-attr]
+        return found
+
+
+def test_a_sweep_whose_weights_are_run_otherwise_is_refused(tmp_path: Path) -> None:
+    vector_equipment(tmp_path, scorer=_Preprocessed("GELU")).settle_theta_0()
+    assert vector_equipment(tmp_path).sweep.record("theta_0", 0).facts == {"runs_with": "GELU"}
+    vector_equipment(tmp_path, scorer=_Preprocessed("GELU", others=9)).settle_theta_0()
+    with pytest.raises(RecordError, match="started with weights that ran with GELU, and now run with QuickGELU"):
+        vector_equipment(tmp_path, scorer=_Preprocessed("QuickGELU")).settle_theta_0()
+
+
+def test_a_sweep_that_did_not_note_how_its_weights_ran_is_compared_by_their_answers(tmp_path: Path) -> None:
+    vector_equipment(tmp_path).settle_theta_0()
+    vector_equipment(tmp_path, scorer=_Preprocessed("GELU")).settle_theta_0()
+    with pytest.raises(RecordError, match=r"answers 2 of 31 items of tasks\.g\.val in another way now, with QuickGELU"):
+        vector_equipment(tmp_path, scorer=_Preprocessed("QuickGELU", others=2)).settle_theta_0()
+
+
 def test_what_was_left_out_is_noted_with_theta_0_and_with_the_scores_on_test(tmp_path: Path) -> None:
     class Lossy(VectorScorer):
         """Could not read one item of each split."""

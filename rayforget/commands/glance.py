@@ -10,29 +10,38 @@ from rayforget.frontier.gather import Gathered, gather
 from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import TaskRole
 from rayforget.frontier.summary import Recovery
+from rayforget.record.packages import missing_packages
 from rayforget.record.standing import Standing, roles_of, standing_of
 from rayforget.record.sweep import Sweep
 from rayforget.report.present import summary_of
 from rayforget.report.words.numbers import format_recovered
 
 
-def glance(sweep: Sweep, *, resamples: int = 1000) -> tuple[Standing, str]:
-    """A sweep's progress and what it recovers, in one reading of its record; 0 `resamples` give no interval."""
+def glance(sweep: Sweep, *, resamples: int = 1000) -> tuple[Standing, str, str | None]:
+    """A sweep's progress, what it recovers, and why an extension keeps that from having an interval, if one does.
+
+    The record is read once; 0 `resamples` give no interval.
+    """
     roles, records = roles_of(sweep), sweep.briefs()
     gathered = with_items(gather(records, roles), items_of(sweep.record))
-    return standing_of(sweep, records, gathered), _words(_recovery(sweep, gathered, roles, resamples))
+    recovery, lacking = _recovery(sweep, gathered, roles, resamples)
+    return standing_of(sweep, records, gathered), _words(recovery), lacking
 
 
-def _recovery(sweep: Sweep, gathered: Gathered, roles: Sequence[TaskRole], resamples: int) -> Recovery | None:
-    """What the sweep recovers; None if theta_0 is not scored yet."""
+def _recovery(
+    sweep: Sweep, gathered: Gathered, roles: Sequence[TaskRole], resamples: int
+) -> tuple[Recovery | None, str | None]:
+    """What the sweep recovers, None if theta_0 is not scored yet; and what another package's metric lacks."""
     try:
         if not resamples:
-            return recover_by_sign(gathered.points, roles, test=sweep.test_scores())
-        return summary_of(sweep.info.name, gathered, sweep.test_scores(), roles, resamples=resamples).recovery
-    except ExtensionError:  # another package's metric: the scores are recorded, but their errors need the package
-        return _recovery(sweep, gathered, roles, 0) if resamples else None
+            return recover_by_sign(gathered.points, roles, test=sweep.test_scores()), None
+        return summary_of(sweep.info.name, gathered, sweep.test_scores(), roles, resamples=resamples).recovery, None
+    except ExtensionError as error:  # the scores are recorded, but their errors need the package
+        missing = missing_packages(sweep.info.provenance)
+        lacking = f"{error}" if missing is None else f"install {missing}"
+        return (_recovery(sweep, gathered, roles, 0)[0] if resamples else None), lacking
     except RecordError:
-        return None
+        return None, None
 
 
 def _words(recovery: Recovery | None) -> str:

@@ -7,8 +7,9 @@ from rich.text import Text
 from rayforget.commands.glance import date, glance, last_record
 from rayforget.errors import RecordError
 from rayforget.record.command import program
+from rayforget.record.names import sweep_names
 from rayforget.record.store import Store
-from rayforget.record.sweep import Sweep, sweep_names
+from rayforget.record.sweep import Sweep
 from rayforget.report.terminal.live import open_console
 
 
@@ -44,7 +45,7 @@ def print_sweeps(storage: str) -> None:
 def _listed(sweep: Sweep, name: str) -> tuple[tuple[float, str], list[Text]]:
     """A sweep's sort key in the list, and its row; `name` is its folder's, which may have been renamed."""
     info = sweep.info
-    standing, recovered = glance(sweep, resamples=0)  # an interval for each would take a second per sweep
+    standing, recovered, _ = glance(sweep, resamples=0)  # an interval for each would take a second per sweep
     cells = [
         Text(name),
         Text(info.space_name),

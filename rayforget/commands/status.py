@@ -4,11 +4,13 @@ from rich.text import Text
 
 from rayforget.commands.glance import date, glance, last_record
 from rayforget.record.command import command
+from rayforget.record.second_tries import may_be_tried_again
 from rayforget.record.standing import Standing
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.terminal.live import open_console
 from rayforget.report.words.numbers import stale_notice
+from rayforget.report.words.remarks import tried_again_notice
 
 
 def print_status(storage: str, name: str) -> None:
@@ -19,7 +21,7 @@ def print_status(storage: str, name: str) -> None:
     """
     console = open_console()
     sweep = Sweep.open(Store.open(storage), name)
-    standing, recovered = glance(sweep)
+    standing, recovered, lacking = glance(sweep)
     weights = sweep.kept_weights()
     lines = [
         f"space {sweep.info.space_name}, started {date(sweep.info.created)}; {last_record(standing)}",
@@ -30,6 +32,8 @@ def print_status(storage: str, name: str) -> None:
         f"weights of {len(weights)} checkpoints kept, {sum(weights.values()) / 2**20:.1f} MiB",
         f"recovered {recovered.replace('val*', 'val (optimistic)')}",
     ]
+    if lacking is not None:
+        lines.append(f"recovered has no interval: {lacking}")
     console.print(Text(name, style="bold"))
     if (notice := stale_notice(standing)) is not None:
         lines.append(notice)
@@ -42,6 +46,8 @@ def print_status(storage: str, name: str) -> None:
         reason = (record.reason or "no reason recorded").split("\n", 1)[0]
         console.print(Text(f"failed: {trial}: {reason}", style="red"))
         console.print(Text(f'  traceback: "reason" in {sweep.store}/points/{record.key}.json'))
+    if may_be_tried_again(sweep, standing.failed):
+        console.print(Text(tried_again_notice(name, storage)))
     if standing.finished:
         console.print(Text(f"finished; look at it: {command(f'frontier {name}', storage)}"))
     else:

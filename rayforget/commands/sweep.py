@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from rayforget.errors import RecordError, SpaceError, StorageError
+from rayforget.commands.last_words import last_words
+from rayforget.errors import ExtensionError, RecordError, SpaceError, StorageError
 from rayforget.foundations.kind import kind_of
 from rayforget.foundations.revisions import pin_foundation
 from rayforget.frontier.baseline_errors import BaselineErrors
@@ -21,14 +22,18 @@ from rayforget.record.command import command
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.jobs import TrialJob
+from rayforget.record.names import unused_name
+from rayforget.record.packages import changed_extensions
 from rayforget.record.provenance import provenance
+from rayforget.record.second_tries import may_be_tried_again, set_aside_failures
 from rayforget.record.space_of import space_here, with_trainings
 from rayforget.record.standing import is_finished
 from rayforget.record.store import Store
-from rayforget.record.sweep import Sweep, SweepInfo, space_digest, unused_name
+from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.report.mlflow.mirror_thread import mirror_thread
 from rayforget.report.present import mark_stale, mirror_quietly, present
 from rayforget.report.terminal.live import LiveView, Progress, open_console
+from rayforget.report.words.remarks import tried_again_notice
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.search.study import CurveStudy
 from rayforget.space.load import LoadedSpace
@@ -62,11 +67,12 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
     storage = Store.open(space.storage.path)
     created = time.time()
     resolved = space.model_dump(mode="json")
+    if is_uri(space.storage.path):
+        resolved["storage"]["path"] = str(storage)  # the URI may hold keys; whoever opens the record names it anyway
     info = SweepInfo(
         name=unused_name(storage, space.name, created) if name is None else name,
         space_name=space.name,
         created=created,
-        space_digest=space_digest(resolved),
         provenance=provenance(seeds={"search": space.search.seed}),
     )
     sweep = Sweep.create(storage, info, space_text=loaded.text, space=resolved)
@@ -139,6 +145,7 @@ def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) ->
     console = open_console()
     _log_to(console, verbose)
     sweep.note_budget(space.search.trainings)
+    _note_changed_extensions(sweep, console)
     mark_stale(sweep, space, console)
     study = CurveStudy(methods_of(space), search=space.search, curve=space.curve, name=sweep.info.name)
     agenda = Agenda(space, sweep, study)
@@ -153,14 +160,25 @@ def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) ->
         return _cut_short(agenda, console, finished)
 
 
+def _note_changed_extensions(sweep: Sweep, console: Console) -> None:
+    for change in changed_extensions(sweep.info.provenance):
+        text = f"{change}; this sweep then mixes trainings or scores of both"
+        console.print(text, style="yellow", soft_wrap=True, markup=False, highlight=False)
+    if again := set_aside_failures(sweep):
+        text = f"tried again, since an extension that they used has changed: {', '.join(again)}"
+        console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
 def _work_through(agenda: Agenda, console: Console, *, address: str | None, verbose: bool) -> bool:
     """Runs what is left, in view; returns whether the agenda came to its end."""
     from rayforget.on_ray.sweep import run_sweep
 
     sweep, space = agenda.sweep, agenda.space
     errors = BaselineErrors(agenda.roles)
+    resume = command(f"sweep --resume {sweep.info.name}", space.storage.path)
     try:
         with (
+            last_words(f"the sweep's process died, or Ray did; what is finished is recorded; go on with: {resume}"),
             LiveView(console, sweep.info.name, running=lambda: _under_way(agenda)) as view,
             mirror_thread(sweep, space, view.warn) as mirror,
         ):
@@ -194,6 +212,9 @@ def _close(agenda: Agenda, console: Console, finished: bool) -> int:
     failures = agenda.failures()
     for trial, reason in failures.items():
         console.print(f"failed: {trial}: {reason}", style="red", markup=False, highlight=False)
+    if may_be_tried_again(sweep, failures):
+        text = tried_again_notice(sweep.info.name, space.storage.path)
+        console.print(text, soft_wrap=True, markup=False, highlight=False)
     reported = _report(agenda, console, finished)
     if agenda.halted is not None:
         console.print(f"halted: {agenda.halted}", style="red", soft_wrap=True, markup=False, highlight=False)
@@ -225,7 +246,7 @@ def _report(agenda: Agenda, console: Console, finished: bool) -> bool:
         except RecordError as error:
             console.print(f"no frontier yet: {error}", markup=False, highlight=False)
         mirror_quietly(sweep, space, console, running=not finished, report=report)
-    except OSError as error:  # includes StorageError
+    except (ExtensionError, OSError) as error:  # includes StorageError
         again = command(f"frontier {sweep.info.name}", space.storage.path)
         text = f"the report is not complete ({error}); when that is mended: {again}"
         console.print(text, style="red", soft_wrap=True, markup=False, highlight=False)
@@ -239,7 +260,10 @@ def _progress(agenda: Agenda, named: NamedJob, errors: BaselineErrors) -> Progre
     best = [points[i] for i in choose_frontier(points)] if any(point.method == THETA_0 for point in points) else []
     found = recovered_now(points, lambda theta_0, plain: errors(theta_0, plain, gathered.val))
     failures = agenda.failures()
-    last = f"{named.name} failed: {failures[named.name]}" if named.name in failures else f"{named.words} done"
+    if named.name in failures:
+        last = f"{named.name} failed: {failures[named.name]}"
+    else:
+        last = f"{named.words} {'broke off, so the sweep halts' if named.name in agenda.broken_off else 'done'}"
     if isinstance(named.job, TrialJob) and agenda.finished_trainings() == agenda.num_trainings:
         last += "; next: the chosen points on test, then the report"
     return Progress(

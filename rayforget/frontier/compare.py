@@ -42,6 +42,7 @@ def summarise(
     seed: int,
     num_resamples: int = 1000,
     failed: Mapping[str, int] | None = None,
+    reasons: Mapping[str, str] | None = None,
 ) -> Summary:
     """Chooses points on `val`, scores them on `test`, and computes what each method recovers.
 
@@ -54,6 +55,7 @@ def summarise(
         seed: seed of the paired bootstrap.
         num_resamples: 0 skips the bootstrap: no errors, no intervals, and recovered is undefined by sign alone.
         failed: method -> number of trainings without points.
+        reasons: the same methods -> why the first of them failed.
 
     Raises:
         RecordError: theta_0 has no point, a point repeats, or scores are missing, of unknown points, or not paired.
@@ -104,6 +106,7 @@ def summarise(
         test=_measures(on_test, on_test.pairs),
         theta_0=base,
         plain=baseline(plain, on_val, on_test),
+        plain_failed=None if plain else (reasons or {}).get(PLAIN),
         recovery=_recover(frontier, ground),
         methods=tuple(methods),
         together=together,

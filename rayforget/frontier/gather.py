@@ -2,15 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from rayforget.frontier.points import THETA_0, FrontierPoint, PointKey, TaskRole, trade_offs
 from rayforget.frontier.recovered import Pair
 from rayforget.values.brief import AnyCheckpoint
 from rayforget.values.points import Point
 from rayforget.values.records import CheckpointRecord
-from rayforget.values.scores import Score
+from rayforget.values.scores import Score, ScoreBrief
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +21,8 @@ class Gathered:
     """Their scores with items; points that came from briefs are missing (`on_demand` reads them)."""
     failed: Mapping[str, int]
     """Method -> number of trainings that failed before they had a point."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """The same methods -> the first line of why the first of them failed."""
 
 
 def gather(records: Iterable[AnyCheckpoint], roles: Sequence[TaskRole]) -> Gathered:
@@ -32,19 +33,19 @@ def gather(records: Iterable[AnyCheckpoint], roles: Sequence[TaskRole]) -> Gathe
     """
     points: list[FrontierPoint] = []
     val: dict[PointKey, Mapping[str, Score]] = {}
-    failed: dict[str, str] = {}
+    failed: dict[str, AnyCheckpoint] = {}
     for record in records:
         if record.status == "failed":
-            failed[record.trial] = _method(record)
+            failed[record.trial] = record
             continue
-        pairs = _pairs(record, roles)
-        measured: Sequence[Point[Any]] = record.points
-        points += [_point(record, one, values, pair) for one, (values, pair) in zip(measured, pairs, strict=True)]
+        pairs = enumerate(_pairs(record, roles))
+        points += [_point(record, record.points[place], *pair) for place, pair in pairs]
         if isinstance(record, CheckpointRecord):
-            val |= {PointKey(record.trial, record.step, *one.spot): one.scores for one in record.points}
+            val |= {PointKey(record.trial, record.step, *measured.spot): measured.scores for measured in record.points}
     trials = {point.trial for point in points}
-    lost = Counter(method for trial, method in sorted(failed.items()) if trial not in trials)
-    return Gathered(points=tuple(points), val=val, failed=dict(lost))
+    lost = [record for trial, record in sorted(failed.items()) if trial not in trials]
+    reasons = {_method(record): (record.reason or "").split("\n", 1)[0] for record in reversed(lost)}
+    return Gathered(points=tuple(points), val=val, failed=dict(Counter(map(_method, lost))), reasons=reasons)
 
 
 def _pairs(record: AnyCheckpoint, roles: Sequence[TaskRole]) -> list[tuple[dict[str, float], Pair]]:
@@ -53,7 +54,9 @@ def _pairs(record: AnyCheckpoint, roles: Sequence[TaskRole]) -> list[tuple[dict[
     return list(zip(values, trade_offs(values, roles), strict=True))
 
 
-def _point(record: AnyCheckpoint, measured: Point[Any], values: Mapping[str, float], pair: Pair) -> FrontierPoint:
+def _point(
+    record: AnyCheckpoint, measured: Point[Score] | Point[ScoreBrief], values: Mapping[str, float], pair: Pair
+) -> FrontierPoint:
     return FrontierPoint(
         trial=record.trial,
         step=record.step,

@@ -123,6 +123,8 @@ class Summary:
     theta_0: Baseline
     plain: Baseline | None
     """None while plain fine-tuning is not measured."""
+    plain_failed: str | None = None
+    """Why there will be no such measurement: every training of it that ended has failed."""
     recovery: Recovery
     """The frontier's, with refined alphas and every path."""
     methods: tuple[MethodSummary, ...]

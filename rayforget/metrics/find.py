@@ -19,4 +19,4 @@ def metric_of(rule: str, package: str | None = None) -> Metric:
     """
     if package is None and rule not in METRICS.own:
         rule = "accuracy"
-    return METRICS.find(rule).value()
+    return METRICS.find(rule, wanted=package).value()

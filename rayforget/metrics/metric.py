@@ -36,6 +36,10 @@ class Metric:
     """A task with fewer classes is refused: its score would be 1 whatever the model."""
     needs_classes: ClassVar[bool] = False
     """Whether the score depends on the items' classes, which are then recorded with the items."""
+    several_labels: ClassVar[bool] = False
+    """Whether an image has any number of right classes. `results` is then called once, with the logits of all images
+    and labels of shape (num_images, num_classes), bool; an item is an image with one of its classes, in the order of
+    `labels.nonzero()`."""
     by_class: ClassVar[bool] = False
     """Whether sums are taken over each class's items separately; else over all items as one group."""
 

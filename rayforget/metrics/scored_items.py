@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from rayforget.extension_use import naming_the_blamed
 from rayforget.metrics.accuracy import Accuracy
 from rayforget.metrics.metric import Classes, Floats, Metric
 
@@ -25,8 +26,9 @@ class ScoredItems:
 
     def values(self) -> list[float]:
         """Every model's score."""
-        own, common = self._summed()
-        return [float(score) for score in self.metric.of_sums(own, common)]
+        with naming_the_blamed():
+            own, common = self.sums()
+            return [float(score) for score in self.metric.of_sums(own, common)]
 
     def resampled(self, counts: Iterable[Floats]) -> Iterator[Floats]:
         """Every model's score when item i counts c_i times: (some resamples, num_items) -> (..., num_models)."""
@@ -46,7 +48,9 @@ class ScoredItems:
         for some in counts:
             drawn = some if order is None else some[:, order]
             sums = np.stack([drawn[:, span] @ part for span, part in zip(spans, columns, strict=True)], axis=-1)
-            yield self.metric.of_sums(*self._split(sums, len(own), len(common)))
+            with naming_the_blamed():
+                scores = self.metric.of_sums(*self._split(sums, len(own), len(common)))
+            yield scores
 
     @property
     def width(self) -> int:
@@ -54,13 +58,14 @@ class ScoredItems:
         own, _ = self._arrays()
         return max(int(self.results.shape[1]), len(own) * len(self.results) * self._num_groups)
 
+    @naming_the_blamed()
     def variances(self) -> Floats:
         """Every model's variance over items, to first order: sum_i (sum_t f_t v_ti)^2, with f_t = d score / d sum_t.
 
         For a mean it is sum_i w_i^2 (x_i - x)^2 / (sum_i w_i)^2, which for plain accuracy is p (1 - p) / n.
         """
         own, common = self._arrays()
-        own_sums, common_sums = self._summed()
+        own_sums, common_sums = self.sums()
         places = self._groups()
         groups = np.zeros(self.results.shape[1], dtype=np.int64) if places is None else places
         found = []
@@ -82,14 +87,15 @@ class ScoredItems:
         assert self.classes is not None  # a metric that sums by class needs classes
         return self.classes.astype(np.int64)
 
+    @naming_the_blamed()
     def _arrays(self) -> tuple[list[Floats], list[Floats]]:
         weights = np.ones(self.results.shape[1]) if self.weights is None else self.weights
         classes = None if self.classes is None else self.classes.astype(np.int64)
         own = [np.asarray(each, dtype=np.float64) for each in self.metric.own(self.results, weights, classes)]
         return own, [np.asarray(each, dtype=np.float64) for each in self.metric.common(weights, classes)]
 
-    def _summed(self) -> tuple[list[Floats], list[Floats]]:
-        """Sums over the items of each group: shapes (num_models, num_groups) and (1, num_groups)."""
+    def sums(self) -> tuple[list[Floats], list[Floats]]:
+        """Sums of own and of common over the items of each group: (num_models, num_groups) and (1, num_groups)."""
         own, common = self._arrays()
         groups, num_groups = self._groups(), self._num_groups
         return (

@@ -3,8 +3,12 @@
 import json
 import logging
 import os
+import stat
+import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 from rayforget.errors import RayforgetError
@@ -30,10 +34,14 @@ _ENVIRONMENT = {
 }
 
 
+_LOOPBACK = "lo" if sys.platform == "linux" else "lo0"
 _LOCAL_ENVIRONMENT = {
     # Ray's switch for "only this machine": the addresses of its node and ports become 127.0.0.1. Without it
     # `_node_ip_address="127.0.0.1"` is replaced by the machine's address on the network.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # The ranks' own connections, which else go by what the machine's name resolves to.
+    "GLOO_SOCKET_IFNAME": _LOOPBACK,
+    "NCCL_SOCKET_IFNAME": _LOOPBACK,
     # A slot is a dozen actors, and Ray warns about more than four per core.
     "RAY_worker_maximum_startup_concurrency": "32",
 }
@@ -139,7 +147,25 @@ def _start(resources: Resources, verbose: bool) -> str:
         logging_level=logging.INFO if verbose else logging.ERROR,
         configure_logging=True,
         _node_ip_address="127.0.0.1",
+        _temp_dir=_closed_folder(),
     )
+
+
+def _closed_folder() -> str | None:
+    """A folder for Ray's sessions that only this user can enter; None where the user has named one (RAY_TMPDIR).
+
+    Ray makes its own for all users to read, and its logs repeat what it was given. Its own cannot be closed: starting a
+    worker opens it again.
+    """
+    if os.environ.get("RAY_TMPDIR"):
+        return None
+    folder = Path("/tmp", f"rayforget-{os.getuid()}")  # as Ray, since sockets below a longer path are refused
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        return tempfile.mkdtemp(prefix="rf-", dir="/tmp")  # somebody else was there
+    folder.chmod(0o700)
+    return str(folder / "ray")
 
 
 def _join(address: str, verbose: bool) -> str:

@@ -12,6 +12,7 @@ from ray.train.torch import TorchTrainer
 
 from rayforget.equipment import EquipmentSpec
 from rayforget.on_ray.answers import Reply
+from rayforget.on_ray.loopback import LoopbackConfig
 from rayforget.on_ray.mailbox import Pulse, RemoteMailbox
 from rayforget.on_ray.worker import WorkerConfig, worker_loop
 
@@ -31,6 +32,8 @@ class SlotSpec:
     """Where Ray Train keeps its own state; shared by all nodes."""
     keeper: Any = None
     """Handle of a `ThetaKeeper`, if workers share theta_0."""
+    local: bool = False
+    """Whether all workers are on this machine."""
 
 
 class Slot:
@@ -71,6 +74,7 @@ class Slot:
         trainer = TorchTrainer(
             worker_loop,
             train_loop_config={"worker": worker},
+            torch_config=LoopbackConfig() if self._spec.local or self._resources.workers_per_slot == 1 else None,
             scaling_config=ScalingConfig(
                 num_workers=self._resources.workers_per_slot,
                 use_gpu=self._resources.gpus_per_worker > 0,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rayforget.equipment import EquipmentSpec
 from rayforget.errors import SpaceError
+from rayforget.extension_use import blame
 from rayforget.on_ray.cluster_size import cluster_nodes, nodes_now, slots_that_fit
 from rayforget.on_ray.session import prepare_environment, ray_session
 from rayforget.pipeline import failed_record
@@ -59,11 +60,11 @@ def run_sweep(
         slots = _affordable_slots(resources, local=address is None)
         shared = SharedSearch(
             agenda=agenda,
-            done=lambda job, result: _finish(agenda, job, result, after),
+            done=lambda job, result: _take_back(agenda, job, result, after),
             tune_is_up=lambda: hear_first(interrupted),
         )
         try:
-            _tuner(shared, slots).fit()
+            _tuner(shared, slots, local=address is None).fit()
         except Exception as error:  # any error ends the sweep, and what is recorded has to be reported
             _break_off(agenda, shared.errors[0] if shared.errors else error)
     try:
@@ -73,14 +74,18 @@ def run_sweep(
     return agenda.finished
 
 
-def _tuner(shared: "SharedSearch", slots: int) -> "Tuner":
+def _tuner(shared: "SharedSearch", slots: int, *, local: bool) -> "Tuner":
     from ray import tune
+    from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE
 
     from rayforget.on_ray.searcher import AgendaSearcher, EndOfWait
     from rayforget.on_ray.slot import SlotSpec
     from rayforget.on_ray.theta_keeper import start_keeper
     from rayforget.on_ray.trainable import SlotTrainable
 
+    # Tune would put keys into the actors' runtime environments, which logs repeat. Workers of this machine inherit
+    # them from the driver; a cluster's nodes have their own.
+    ENV_VARS_TO_PROPAGATE.difference_update([name for name in ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")])
     space, name = shared.agenda.space, shared.agenda.sweep.info.name
     state = _tune_folder(shared.agenda)
     fence = shared.agenda.sweep.store.fence
@@ -89,6 +94,7 @@ def _tuner(shared: "SharedSearch", slots: int) -> "Tuner":
         equipment=EquipmentSpec(space=space, sweep_name=name, token=None if fence is None else fence.token),
         storage_path=state,
         keeper=start_keeper() if slots * space.resources.workers_per_slot > 1 else None,
+        local=local,
     )
     return tune.Tuner(
         tune.with_resources(tune.with_parameters(SlotTrainable, spec=spec), {"CPU": 0.01}),
@@ -114,8 +120,21 @@ def _break_off(agenda: Agenda, error: Exception) -> None:
     """Halts the agenda after an error in this process: a full disk, a storage that does not answer, Ray itself."""
     logger.info("the sweep breaks off", exc_info=error)
     if agenda.halted is None:  # otherwise that is why Tune gave up
-        lines = str(error).strip().splitlines()
-        agenda.halted = f"{type(error).__name__}: {lines[0] if lines else 'no reason given'} (--verbose shows where)"
+        agenda.halted = _in_words(error)
+
+
+def _in_words(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return blame(error) or f"{type(error).__name__}: {lines[0] if lines else 'no reason given'} (--verbose shows where)"
+
+
+def _take_back(agenda: Agenda, named: NamedJob, result: dict[str, Any] | None, after: AfterJob) -> None:
+    """`_finish`, of which an error halts the sweep: Tune would print a traceback and do the whole job again."""
+    try:
+        _finish(agenda, named, result, after)
+    except Exception as error:  # of the storage, or of what lies in it
+        logger.info("the result of %s cannot be taken", named.name, exc_info=error)
+        agenda.halt(named.name, agenda.halted or _in_words(error))
 
 
 def _finish(agenda: Agenda, named: NamedJob, result: dict[str, Any] | None, after: AfterJob) -> None:

@@ -14,6 +14,7 @@ from ray.train.collective import broadcast_from_rank_zero
 from rayforget.distributed import any_rank
 from rayforget.equipment import Equipment, EquipmentSpec
 from rayforget.errors import RecordError, TaskError
+from rayforget.extension_use import in_a_line
 from rayforget.foundations.sharing import keep_own
 from rayforget.heartbeat import Heartbeat, heard_by
 from rayforget.on_ray.answers import Failure, Reply
@@ -64,7 +65,7 @@ def _set_up(worker: WorkerConfig, mailbox: Any, rank: int, local_rank: int) -> E
             )  # none takes a job before all are set up, so a failed set-up never saw one
             return equipment
     except Exception as error:
-        ray.get(mailbox.refuse.remote(rank, f"a worker could not be set up: {type(error).__name__}: {error}"))
+        ray.get(mailbox.refuse.remote(rank, f"a worker could not be set up: {in_a_line(error)}"))
         raise
 
 
@@ -103,7 +104,7 @@ def failure_of(error: Exception, rank: int, num_ranks: int) -> Failure:
     return Failure(
         rank=rank,
         num_ranks=num_ranks,
-        reason=f"{type(error).__name__}: {error}",
+        reason=in_a_line(error),
         traceback="".join(traceback.format_exception(error)),
         refused=refused,
         passing=isinstance(error, _PASSING) or (num_ranks > 1 and type(error) is RuntimeError),

@@ -68,15 +68,16 @@ def _check_targets(spec: FoundationConfig, method: Method) -> None:
     for recipe in _with_targets(method):
         module = _trained_layers(spec, recipe.head)
         if module is not None:
-            from rayforget.train.lora import check_targets
+            from rayforget.train.lora_targets import check_targets
 
             assert isinstance(recipe.adapter, LoraAdapter)
-            check_targets(module, list(recipe.adapter.targets or ()))
+            check_targets(module, recipe.adapter)
 
 
 def _with_targets(method: Method) -> Iterator[Recipe]:
     for recipe in typical_recipes(method):
-        if isinstance(recipe.adapter, LoraAdapter) and recipe.adapter.targets is not None:
+        adapter = recipe.adapter
+        if isinstance(adapter, LoraAdapter) and (adapter.targets is not None or adapter.modules_to_save):
             yield recipe
 
 

@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 
 from rayforget.determinism import ask_cublas, deterministic
-from rayforget.errors import FoundationError, SpaceError, TaskError, TrainingError
+from rayforget.errors import BrokenExtensionError, FoundationError, SpaceError, TaskError, TrainingError
 from rayforget.evaluate.finite import require_finite
+from rayforget.evaluate.metric_trial import try_metrics
+from rayforget.extension_use import naming_the_blamed
 from rayforget.foundations.kind import kind_of
 from rayforget.interpolate.lerp import changed_tensors
 from rayforget.interpolate.paths.fit import try_paths
@@ -26,8 +28,11 @@ from rayforget.planning.counts import Counts, MethodCount, typical_recipes
 from rayforget.planning.samples import BATCH, Samples, take_samples
 from rayforget.space.curve_paths import curve_paths
 from rayforget.space.load import LoadedSpace
+from rayforget.space.penalty import PENALTIES
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.opening import Opened
+from rayforget.train.lora import is_of_adapter
+from rayforget.train.penalties.prepare import needs_of
 from rayforget.train.penalties.sources import FoundationSources
 from rayforget.train.trainer import Trainer
 from rayforget.values.scores import CUT_ITEMS
@@ -111,6 +116,7 @@ def probe_space(loaded: LoadedSpace, tasks: Opened, counts: Counts) -> Probe:
                 decode_s = _seconds(lambda: samples.many.scorer(None).items_hash("val")) / samples.num_val
                 counted = samples.many.scorer(None).counted("val")
                 first_items = kind_of(loaded.space.foundation).first_items(samples.one)
+                try_metrics(loaded.space.tasks)
                 _check_paths(loaded, samples)
                 recipes = _probe_methods(loaded, counts, samples, device, timed=timed)
                 broken = _broken(samples, recipes)
@@ -159,14 +165,14 @@ def _probe_methods(
     for counted in counts.methods:
         of_method = []
         for recipe in typical_recipes(counted.method):
-            kind = _kind(recipe)
-            if kind not in known:
-                in_time = timed and time.perf_counter() - started < _LIMIT_S
-                try:
-                    with deterministic(resources.deterministic):
+            in_time = timed and time.perf_counter() - started < _LIMIT_S
+            try:
+                with naming_the_blamed(), deterministic(resources.deterministic):
+                    kind = _kind(recipe)
+                    if kind not in known:
                         known[kind] = _probe_recipe(recipe, resources, samples, device, runs=timed, timed=in_time)
-                except (FoundationError, TrainingError) as error:
-                    raise SpaceError(f"{_place(loaded, counted)}: methods.{counted.method.name}: {error}") from None
+            except (FoundationError, TrainingError, BrokenExtensionError) as error:
+                raise SpaceError(f"{_place(loaded, counted)}: methods.{counted.method.name}: {error}") from None
             of_method.append(known[kind])
         found[counted.method.name] = max(of_method, key=lambda each: (each.step_s or 0, each.trained_bytes))
     return found
@@ -182,8 +188,10 @@ def _probe_recipe(
     trainer = Trainer(samples.many.learner(few), few, seed=0, sources=sources)
     module = trainer.learner.module
     step_s = model_s = item_s = None
-    if timed or (runs and _has_lora(recipe)):
+    foreign = any(penalty.kind not in PENALTIES.own for penalty in recipe.penalties)
+    if timed or (runs and (foreign or _has_lora(recipe))):
         trainer.take_step()  # also shows whether every adapter takes part
+        trainer.try_keeping()
     if timed:
         step_s = min(_seconds(trainer.take_step) for _ in range(_STEPS)) * local_batch / batch
         theta_1 = changed_tensors(samples.many.initial(recipe), trainer.theta_1())
@@ -221,7 +229,7 @@ def _time_scores(
 
 def _kind(recipe: Recipe) -> object:
     """What decides the cost of a training, and whether it can be set up."""
-    penalties = tuple((penalty.kind, penalty.needs(lora=_has_lora(recipe))) for penalty in recipe.penalties)
+    penalties = tuple((penalty.kind, needs_of(penalty, lora=_has_lora(recipe))) for penalty in recipe.penalties)
     adapter = recipe.adapter.model_dump_json()
     switches = (recipe.precision, recipe.gradient_checkpointing, recipe.augmentation, recipe.batch_size)
     return (recipe.head, adapter, penalties, *switches)
@@ -233,7 +241,7 @@ def _has_lora(recipe: Recipe) -> bool:
 
 def _kept_bytes(recipe: Recipe, trained_bytes: int) -> int:
     """What its penalties keep besides gradients and moments: one theta_0 for all, and each one's own."""
-    needs = [penalty.needs(lora=_has_lora(recipe)) for penalty in recipe.penalties if penalty.strength > 0]
+    needs = [needs_of(penalty, lora=_has_lora(recipe)) for penalty in recipe.penalties if penalty.strength > 0]
     return trained_bytes * (any(need.theta_0 for need in needs) + sum(need.further for need in needs))
 
 
@@ -245,7 +253,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def _is_saved(name: str, parameter: Tensor) -> bool:
     """Whether a checkpoint holds the parameter: trained weights, and weights that an adapter is merged into."""
-    if ".lora_A." in name or ".lora_B." in name:
+    if is_of_adapter(name):
         return False
     return parameter.requires_grad or name.endswith(".base_layer.weight")
 

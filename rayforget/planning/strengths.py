@@ -2,7 +2,7 @@
 
 from rayforget.planning.counts import Counts, MethodCount, extremes, penalty_bounds
 from rayforget.space.load import LoadedSpace
-from rayforget.space.penalty import Span, UsefulStrengths
+from rayforget.space.penalty import PenaltyConfig, Span, UsefulStrengths, given_by
 from rayforget.train.schedule import learning_rate_sum
 
 
@@ -12,8 +12,13 @@ def strength_warnings(loaded: LoadedSpace, counts: Counts) -> tuple[str, ...]:
         f"methods.{counted.method.name}: {penalty.kind} strength {_range(low, high)} {text} ({_place(loaded, counted)})"
         for counted in counts.methods
         for penalty, low, high in penalty_bounds(counted.method)
-        if high > 0 and (text := _judge(penalty.useful_strengths(_learning_rate_sums(counted)), low, high))
+        if high > 0 and (text := _judge(_useful(penalty, _learning_rate_sums(counted)), low, high))
     )
+
+
+def _useful(penalty: PenaltyConfig, sums: Span) -> UsefulStrengths | None:
+    found = penalty.useful_strengths(sums)
+    return None if found is None else given_by(penalty, "useful_strengths", found, UsefulStrengths)
 
 
 def _judge(useful: UsefulStrengths | None, low: float, high: float) -> str | None:

@@ -1,6 +1,7 @@
 """One driver at a time: the kernel locks a local sweep, and a lease that its driver renews locks a remote one."""
 
 import fcntl
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,8 +64,10 @@ def _locked(sweep: Store, folder: Path) -> Iterator[int]:
 
 
 def _open(path: Path) -> TextIO:
+    if path.is_symlink():
+        raise RecordError(f"{path}, which keeps other drivers away, is a link, expected a file of its own; delete it")
     with storage_errors(f"{path}, which keeps other drivers away, cannot be written"):
-        return path.open("w")
+        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "r+")
 
 
 @contextmanager

@@ -18,10 +18,12 @@ _FILE = re.compile(
     rb'\{"format":(?P<format>\d+),"kind":"(?P<kind>[a-z_]+)","checksum":"(?P<checksum>[0-9a-f]{64})","body":(?P<body>.*)\}\n',
     re.DOTALL,
 )
-_REMEDY = (
-    "restore it from a copy, or delete it: a sweep that is resumed makes a deleted checkpoint's record again, "
+_REMEDY = "restore it from a copy"
+_AGAIN = (
+    ", or delete it: a sweep that is resumed makes a deleted checkpoint's record again, "
     "and `rayforget frontier` scores deleted test results again"
 )
+_MADE_AGAIN = frozenset({"checkpoint", "test"})
 
 
 def seal(kind: str, body: Mapping[str, Any]) -> bytes:
@@ -45,17 +47,18 @@ def open_sealed(kind: str, data: bytes, name: str) -> dict[str, Any]:
     Raises:
         RecordError: truncated, edited, of another kind or of another format; the message names the file and what to do.
     """
+    remedy = _REMEDY + (_AGAIN if kind in _MADE_AGAIN else "")
     match = _FILE.fullmatch(data)
     if match is None:
-        raise RecordError(f"{name} is damaged: no complete file of the record ({len(data)} B); {_REMEDY}")
+        raise RecordError(f"{name} is damaged: no complete file of the record ({len(data)} B); {remedy}")
     if (found := int(match["format"])) != FORMAT:
         raise RecordError(
             f"{name} has format {found}, this version reads format {FORMAT}; use the version of rayforget that wrote it"
         )
     if hashlib.sha256(match["body"]).hexdigest().encode() != match["checksum"]:
-        raise RecordError(f"{name} is damaged or was edited: its checksum does not fit its content; {_REMEDY}")
+        raise RecordError(f"{name} is damaged or was edited: its checksum does not fit its content; {remedy}")
     if match["kind"] != kind.encode():
-        raise RecordError(f"{name} holds a {match['kind'].decode()}, expected a {kind}; {_REMEDY}")
+        raise RecordError(f"{name} holds a {match['kind'].decode()}, expected a {kind}; {remedy}")
     body: dict[str, Any] = json.loads(match["body"])
     return body
 

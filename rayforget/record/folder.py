@@ -8,6 +8,9 @@ from typing import BinaryIO, Protocol
 Writer = Callable[[BinaryIO], object]
 """Writes a file's bytes to a stream; it may be called again if the storage refused them."""
 
+IsOwn = Callable[[str], bool]
+"""Whether a path is known; a folder's ends in `/`."""
+
 TEMPORARY = ".writing-"
 """Prefix of the names of unfinished files."""
 
@@ -58,6 +61,17 @@ class Folder(Protocol):
 
     def delete(self, path: str) -> None:
         """Deletes a file or a folder with all its contents; a missing path is no error."""
+
+    def is_link(self, path: str) -> bool:
+        """Whether this is a link to somewhere else; object stores have none."""
+
+    def delete_own(self, is_own: IsOwn) -> list[str]:
+        """Deletes the files that are known as somebody's own, and their folders where nothing else is in them.
+
+        Returns:
+            Paths of what is left, sorted: links, which are neither deleted nor followed, and everything that is not
+            known; folders end in `/` and stand for all that is in them.
+        """
 
     def delete_unfinished(self) -> None:
         """Deletes what killed writers left."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rayforget.record.envelope import open_sealed, seal
+from rayforget.record.names import check_place
 from rayforget.record.store import Store
 from rayforget.space.recipe import Recipe
 from rayforget.values.points import Spot
@@ -40,6 +41,7 @@ class TestJob:
 def save_asked(store: Store, job: TrialJob) -> None:
     """Notes a training that is about to be handed out."""
     body = {
+        "trial": job.name,
         "recipe": job.recipe.model_dump(mode="json"),
         "fraction": job.fraction,
         "alpha": job.alpha,
@@ -49,12 +51,20 @@ def save_asked(store: Store, job: TrialJob) -> None:
     store.write_once(f"asked/{job.name}.json", seal("asked", body))
 
 
+def asked_body(store: Store, trial: str) -> dict[str, Any]:
+    """The note of a training; raises RecordError if it is damaged, or another training's."""
+    path = f"asked/{trial}.json"
+    body = open_sealed("asked", store.read(path), f"{store}/{path}")
+    check_place(f"{store}/{path}", f"{body.get('trial', trial)}.json")  # older notes do not name their training
+    return body
+
+
 def load_asked(store: Store) -> dict[str, TrialJob]:
     """Every training that was ever handed out, by name, in order."""
     jobs = {}
     for file in store.json_files("asked"):
-        body = open_sealed("asked", store.read(f"asked/{file}"), f"{store}/asked/{file}")
         name = file.removesuffix(".json")
+        body = asked_body(store, name)
         jobs[name] = TrialJob(
             name=name,
             recipe=Recipe.model_validate(body["recipe"]),

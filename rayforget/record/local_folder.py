@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from stat import S_ISDIR
 
-from rayforget.record.folder import TEMPORARY, Entry, Writer
+from rayforget.record.folder import TEMPORARY, Entry, IsOwn, Writer
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 _CHUNK_BYTES = 8 * 2**20
@@ -103,12 +103,39 @@ class LocalFolder:
             else:
                 return
 
+    def is_link(self, path: str) -> bool:
+        """Whether it is a symbolic link, also one to nowhere."""
+        return (self.local / path).is_symlink()
+
+    def delete_own(self, is_own: IsOwn) -> list[str]:
+        """Looks only into folders that are known."""
+        return _delete_own(self.local, "", is_own)
+
     def delete_unfinished(self) -> None:
         """Looks in all folders below; only for the one process that may write here."""
         for folder, _, names in os.walk(self.local):
             for name in names:
                 if name.startswith(TEMPORARY):
                     Path(folder, name).unlink(missing_ok=True)
+
+
+def _delete_own(folder: Path, prefix: str, is_own: IsOwn) -> list[str]:
+    left = []
+    for name in sorted(os.listdir(folder)):
+        path, there = f"{prefix}{name}", folder / name
+        if there.is_dir() and not there.is_symlink():
+            left += _delete_own(there, f"{path}/", is_own) if is_own(f"{path}/") else [f"{path}/"]
+        elif there.is_symlink() or not is_own(path):
+            left.append(path)
+        else:
+            there.unlink(missing_ok=True)
+    if not left:
+        try:
+            folder.rmdir()
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:  # an open file that is deleted keeps a name on NFS until it is closed
+                raise
+    return left
 
 
 def _entry(path: Path) -> Entry:

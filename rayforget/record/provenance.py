@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from rayforget.extensions import used_extensions
+from rayforget.extension_use import used_extensions, used_sources
 
 _ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = (
@@ -27,12 +27,17 @@ def provenance(seeds: Mapping[str, int]) -> dict[str, Any]:
     return {
         "code": {**git_state(), "version": code_version()},
         "packages": package_versions(),
-        "extensions": used_extensions(),
+        **extension_facts(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "hardware": hardware(),
         "seeds": dict(seeds),
     }
+
+
+def extension_facts() -> dict[str, Any]:
+    """Other packages' extensions in use here, with their versions and the hashes of their sources."""
+    return {"extensions": used_extensions(), "extension_sources": used_sources()}
 
 
 @functools.cache

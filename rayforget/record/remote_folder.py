@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import obstore as obs
 from obstore.store import MemoryStore
 
-from rayforget.record.folder import Entry, Writer
+from rayforget.record.folder import Entry, IsOwn, Writer
 from rayforget.record.server_errors import NoConditionsError, OtherVersionError, ServerError, server_errors
 
 if TYPE_CHECKING:
@@ -124,6 +124,24 @@ class RemoteFolder:
                 marked = marked or any(meta["size"] == 0 for meta in batch)
         if marked:
             self._delete_markers(key)
+
+    def is_link(self, path: str) -> bool:
+        """There are none."""
+        return False
+
+    def delete_own(self, is_own: IsOwn) -> list[str]:
+        """Names every unknown object; markers of folders go with the last object."""
+        start = len(f"{self.root}/") if self.root else 0
+        left = []
+        with server_errors():
+            for batch in obs.list(self.objects, prefix=self.root or None):
+                known = [meta["path"] for meta in batch if is_own(meta["path"][start:])]
+                obs.delete(self.objects, known)
+                others = [meta for meta in batch if not is_own(meta["path"][start:])]
+                left += [meta["path"] for meta in others if meta["size"] or self._object_size(meta["path"]) is not None]
+        if not left:
+            self.delete("")
+        return sorted(path[start:] for path in left)
 
     def delete_unfinished(self) -> None:
         """Nothing to do: a killed writer's upload is no object, and the bucket's own rules clear it away."""

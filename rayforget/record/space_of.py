@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rayforget.errors import RecordError, SpaceError, StorageError
+from rayforget.record.packages import missing_packages
 from rayforget.record.sweep import Sweep
 from rayforget.space.document import read_document
 from rayforget.space.frozen import FrozenDict
@@ -29,6 +30,9 @@ def space_of(sweep: Sweep) -> Space:
     try:
         space = Space.model_validate_json(sweep.space_json())
     except ValidationError as error:
+        if missing := missing_packages(sweep.info.provenance):
+            text = f"it was made with what is not installed here: install {missing}, on each node"
+            raise RecordError(f"sweep {sweep.info.name} cannot be used here: {text}") from None
         if lacking := lacking_here(error):
             raise RecordError(f"sweep {sweep.info.name} cannot be used here: {lacking}") from None
         raise RecordError(
@@ -43,8 +47,8 @@ def space_of(sweep: Sweep) -> Space:
 def lacking_here(error: ValidationError) -> str | None:
     """The extension that a space names, that was known where its sweep was started, and that is not installed here."""
     for details in error.errors():
-        if details["type"] == "union_tag_invalid":
-            return f"{_first(details)}; a package that brings it must be installed"
+        if details["type"] == "problem" and details["loc"][-1:] == ("kind",):
+            return _first(details)
         if details["loc"][:2] == ("curve", "paths") or details["loc"][-1:] == ("metric",):
             return details["msg"]
     return None

@@ -10,6 +10,7 @@ from rayforget.errors import RecordError
 from rayforget.frontier.choose import points_to_report
 from rayforget.frontier.gather import Gathered
 from rayforget.frontier.points import THETA_0, PointKey, TaskRole
+from rayforget.record.jobs import asked_body
 from rayforget.values.brief import AnyCheckpoint
 from rayforget.values.records import TestRecord
 
@@ -39,7 +40,9 @@ class Standing:
     """Whether points were scored on `test` for a report, and since then more trainings were asked for or records were
     deleted, and the trainings, or the scores on `test` that they need, are not complete."""
     records_lost: bool
-    """For a stale report: whether the cause is deleted records rather than a larger budget."""
+    """For a stale report: whether the cause is deleted records rather than a larger budget or second tries."""
+    tried_again: bool = False
+    """For a stale report: whether failed trainings were set aside, to be tried again."""
     last_record: float | None
     """Unix time of the newest checkpoint's record; None before the first."""
 
@@ -115,9 +118,11 @@ def standing_of(sweep: "Sweep", records: Sequence[AnyCheckpoint], gathered: Gath
     for record in records:
         if record.recipe:
             trials.setdefault(record.trial, []).append(record)
-    handed_out = {name.removesuffix(".json") for name in sweep.store.json_files("asked")} | trials.keys()
+    noted = {name.removesuffix(".json") for name in sweep.store.json_files("asked")}
     failed = {name: found[0] for name, of in trials.items() if (found := [r for r in of if r.status == "failed"])}
     done = {name for name, of in trials.items() if name not in failed and is_finished(of)}
+    for name in sorted(noted - done - failed.keys()):
+        asked_body(sweep.store, name)  # tells what would keep the sweep from going on
     tests = sweep.tests()
     tested = {PointKey(record.trial, record.step, *spot) for record in tests for spot in record.scores}
     wanted = [gathered.points[i].key for i in points_to_report(gathered.points)]
@@ -127,7 +132,7 @@ def standing_of(sweep: "Sweep", records: Sequence[AnyCheckpoint], gathered: Gath
         failed=dict(sorted(failed.items())),
         unfinished={
             name: max((record.fraction for record in trials.get(name, [])), default=0.0)
-            for name in sorted(handed_out - done - failed.keys())
+            for name in sorted((noted | trials.keys()) - done - failed.keys())
         },
         num_points=len(gathered.points),
         reported=len(wanted),
@@ -139,8 +144,14 @@ def standing_of(sweep: "Sweep", records: Sequence[AnyCheckpoint], gathered: Gath
     if not _is_stale(standing, tests):
         return standing
     grown = standing.total > sum(_budget_and_seeds(sweep))
+    set_aside = bool(sweep.store.json_files("failed"))
     lost = {record.trial for record in tests} - {THETA_0} - done - failed.keys()
-    return replace(standing, report_is_stale=True, records_lost=bool(lost) or not grown)
+    return replace(
+        standing,
+        report_is_stale=True,
+        records_lost=bool(lost) or not (grown or set_aside),
+        tried_again=set_aside and not grown,
+    )
 
 
 def _is_stale(standing: Standing, tests: Sequence[TestRecord]) -> bool:

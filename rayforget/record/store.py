@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 from rayforget.errors import RecordError
-from rayforget.record.folder import TEMPORARY, Entry, Folder, Writer
+from rayforget.record.folder import TEMPORARY, Entry, Folder, IsOwn, Writer
 from rayforget.record.local_folder import LocalFolder
 from rayforget.record.patience import Patience
 
@@ -174,6 +174,14 @@ class Store:
                 self.folder.delete(checked)
 
         self._write(name, delete, "deleted")
+
+    def is_link(self, name: str) -> bool:
+        """Whether this is a link to somewhere else."""
+        return self.folder.is_link(self._checked(name))
+
+    def delete_own(self, is_own: IsOwn) -> list[str]:
+        """Deletes the files that `is_own` knows, and the folder if nothing else is in it; gives the rest's paths."""
+        return self._write("files of its own", lambda: self.folder.delete_own(is_own), "deleted")
 
     def delete_unfinished(self) -> None:
         """Deletes what killed writers left, in all folders; only for the one process that may write here."""

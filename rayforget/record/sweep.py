@@ -5,28 +5,21 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from rayforget.errors import RecordError, StorageError
 from rayforget.frontier.points import PointKey
 from rayforget.record.brief_index import BriefIndex
-from rayforget.record.command import command
-from rayforget.record.driver_lock import sole_driver
 from rayforget.record.envelope import canonical_json, open_sealed, seal
 from rayforget.record.known import Known
+from rayforget.record.names import check_name, check_new_name, check_place, file_key, no_sweep, split_key
 from rayforget.record.objects import decode_checkpoint, decode_test, encode_checkpoint, encode_test
 from rayforget.record.store import Store
 from rayforget.values.brief import CheckpointBrief, brief_of
 from rayforget.values.records import CheckpointRecord, TestRecord
 from rayforget.values.scores import Score
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _WEIGHTS = re.compile(r"[^.].*-\d+\.safetensors")
-_LONGEST_NAME = 150
-"""In letters; file systems end at 255, and files beside a sweep have names longer than its own."""
-_TAKEN = frozenset({"cache", "mlartifacts", "mlflow.db"})
-"""Names of other things in the storage path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +30,8 @@ class SweepInfo:
     space_name: str
     created: float
     """Unix time."""
-    space_digest: str
-    """`space_digest` of the resolved space."""
+    space_digest: str = ""
+    """`space_digest` of the resolved space, which `create` fills in; `""` in records that do not have it."""
     theta_0_hash: str | None = None
     """None if the driver did not load the foundation; every record has its own."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -57,53 +50,52 @@ class Sweep:
         self.store = store
         """The sweep's folder."""
         self.info = info
-        self._briefs = Known(store, "points", _decode_brief, index=BriefIndex(store))
-        self._tests = Known(store, "test", decode_test)
-        self._space = Known(store, "", lambda data, name: data)
+        self._briefs = Known(store, "points", _brief, index=BriefIndex(store))
+        self._tests = Known(store, "test", _test)
+        self._space = Known(store, "", self._sealed_space)
 
     @classmethod
     def create(cls, storage: Store, info: SweepInfo, *, space_text: str, space: Mapping[str, Any]) -> "Sweep":
-        """Creates a sweep: `space.yaml` as the user wrote it, `space.json` as resolved, `sweep.json` last.
+        """Creates a sweep: `space.json` as resolved, `space.yaml` as the user wrote it, `sweep.json` last.
 
-        The info has the order of the space's methods and tasks as lists, since JSON objects have none.
+        The info has the digest of `space.json`, so that a change of it shows, and the order of the space's methods and
+        tasks as lists, since JSON objects have none.
 
         Raises:
             RecordError: the name is taken, or is no valid folder name.
         """
-        _check_name(info.name)
-        _check_new_name(info.name)
-        if storage.exists(info.name):
-            raise RecordError(
-                f"a sweep {info.name} exists in {storage}; choose another name, go on with it "
-                f"({command(f'sweep --resume {info.name}', storage)}), "
-                f"or delete it ({command(f'rm {info.name}', storage)})"
-            )
+        check_new_name(storage, info.name)
         store = storage.within(info.name)
-        info = dataclasses.replace(info, methods=tuple(space.get("methods", ())), tasks=tuple(space.get("tasks", ())))
-        store.write_once("space.yaml", space_text.encode())
+        methods, tasks = tuple(space.get("methods", ())), tuple(space.get("tasks", ()))
+        info = dataclasses.replace(info, space_digest=space_digest(space), methods=methods, tasks=tasks)
         store.write_once("space.json", canonical_json(space))
+        store.write_once("space.yaml", space_text.encode())
         store.write_once("sweep.json", seal("sweep", dataclasses.asdict(info)))
         return cls(store, info)
 
     @classmethod
     def open(cls, storage: Store, name: str) -> "Sweep":
-        """Opens an existing sweep.
+        """Opens an existing sweep; its name is its folder's, which may have been renamed.
 
         Raises:
             RecordError: there is no sweep of this name, or its `sweep.json` is damaged.
         """
-        _check_name(name)
+        check_name(name)
         store = storage.within(name)
         if not store.exists("sweep.json"):
-            raise _no_sweep(storage, name)
-        return cls(store, _read_info(store))
+            raise no_sweep(storage, name)
+        return cls(store, dataclasses.replace(_read_info(store), name=name))
 
     def space_text(self) -> str:
         """The space file as the user wrote it."""
         return self.store.read("space.yaml").decode()
 
     def space_json(self) -> bytes:
-        """The resolved space; read once per object."""
+        """The resolved space; read once per object.
+
+        Raises:
+            RecordError: it is missing, or is not the one that the sweep was created with.
+        """
         return self._space.one("space.json")
 
     def note_budget(self, trainings: int) -> None:
@@ -152,7 +144,7 @@ class Sweep:
         Raises:
             RecordError: one is damaged.
         """
-        everything = Known(self.store, "points", decode_checkpoint).everything()
+        everything = Known(self.store, "points", _checkpoint).everything()
         return sorted(everything, key=lambda record: (record.trial, record.step))
 
     def briefs(self) -> list[CheckpointBrief]:
@@ -167,17 +159,24 @@ class Sweep:
         """One record without its items; raises as `record`."""
         return self._briefs.one(f"{file_key(trial, step)}.json")
 
+    def set_aside(self, record: CheckpointRecord) -> None:
+        """Moves a failed training's record to `failed/`, so that it counts as not yet done."""
+        name = f"points/{record.key}.json"
+        data = self.store.read(name)
+        self.store.write_once(f"failed/{record.key}-{hashlib.sha256(data).hexdigest()[:12]}.json", data)
+        self.store.delete(name)
+
     def trials(self) -> dict[str, list[int]]:
         """Trial -> its recorded steps, ascending, from the file names alone."""
         steps: dict[str, list[int]] = {}
-        for trial, step in sorted(_split_key(name) for name in self.store.json_files("points")):
+        for trial, step in sorted(split_key(name) for name in self.store.json_files("points")):
             steps.setdefault(trial, []).append(step)
         return steps
 
     def add_tests(self, record: TestRecord) -> None:
-        """Writes scores on `test`; later ones of the same (trial, step) get a file of their own."""
+        """Writes scores on `test`."""
         data = encode_test(record)
-        self.store.write_once(f"test/{record.key}-{hashlib.sha256(data).hexdigest()[:12]}.json", data)
+        self.store.write_once(f"test/{_test_name(record, data)}", data)
 
     def tests(self) -> list[TestRecord]:
         """All scores on `test`, sorted by (trial, step), the latest last; reads each file once per object.
@@ -198,7 +197,7 @@ class Sweep:
     def kept_weights(self) -> dict[tuple[str, int], int]:
         """(trial, step) -> bytes of its kept weights (`rayforget.record.weights` reads and writes them)."""
         sizes = self.store.files("weights").items()
-        return {_split_key(name): size for name, size in sizes if _WEIGHTS.fullmatch(name)}
+        return {split_key(name): size for name, size in sizes if _WEIGHTS.fullmatch(name)}
 
     def drop_weights(self, trial: str, step: int) -> None:
         """Deletes weights; missing ones are no error."""
@@ -227,77 +226,46 @@ class Sweep:
             if step not in recorded.get(trial, []):
                 self.drop_weights(trial, step)
 
+    def _sealed_space(self, data: bytes, name: str) -> bytes:
+        if self.info.space_digest and _digest(data) != self.info.space_digest:
+            raise RecordError(
+                f"{name} is damaged or was edited: it is not the space that the sweep was created with, whose digest "
+                "is in sweep.json; restore it from a copy; for another space start another sweep"
+            )
+        return data
+
     def _read_record(self, name: str) -> CheckpointRecord:
-        return decode_checkpoint(self.store.read(name), f"{self.store}/{name}")
+        return _checkpoint(self.store.read(name), f"{self.store}/{name}")
 
 
-def _decode_brief(data: bytes, name: str) -> CheckpointBrief:
-    return brief_of(decode_checkpoint(data, name))
+def _brief(data: bytes, path: str) -> CheckpointBrief:
+    return brief_of(_checkpoint(data, path))
 
 
-def _no_sweep(storage: Store, name: str) -> RecordError:
-    return RecordError(f"no sweep {name} in {storage}; found: {', '.join(sweep_names(storage)) or 'none'}")
+def _checkpoint(data: bytes, path: str) -> CheckpointRecord:
+    record = decode_checkpoint(data, path)
+    check_place(path, f"{record.key}.json")
+    return record
 
 
-def remove_sweep(storage: Store, name: str) -> None:
-    """Deletes a sweep, or what is left of one, beginning with `sweep.json`, so that half a sweep is never listed.
-
-    Raises:
-        RecordError: there is no folder of this name, it is not a sweep's, or a driver is working on it.
-    """
-    _check_name(name)
-    if not {"sweep.json", "space.json", "space.yaml"} & storage.files(name).keys():
-        raise _no_sweep(storage, name)
-    with sole_driver(storage.within(name)):
-        storage.delete(f"{name}/sweep.json")
-        storage.delete(name)
+def _test(data: bytes, path: str) -> TestRecord:
+    record = decode_test(data, path)
+    check_place(path, _test_name(record, data))
+    return record
 
 
-def sweep_names(storage: Store) -> list[str]:
-    """Names of all sweeps in a storage path, sorted; reads none of them, so some may be damaged."""
-    return [name for name in storage.folders() if _NAME.fullmatch(name) and storage.exists(f"{name}/sweep.json")]
-
-
-def unused_name(storage: Store, space_name: str, created: float) -> str:
-    """`SPACE-YYYYMMDD-HHMMSS` in local time, with -2, -3, ... if it is taken."""
-    base = f"{space_name}-{datetime.fromtimestamp(created):%Y%m%d-%H%M%S}"
-    name, number = base, 2
-    while storage.exists(name):
-        name, number = f"{base}-{number}", number + 1
-    return name
+def _test_name(record: TestRecord, data: bytes) -> str:
+    """Later scores of the same (trial, step) get a file of their own."""
+    return f"{record.key}-{_digest(data)}.json"
 
 
 def space_digest(space: Mapping[str, Any]) -> str:
     """Twelve hex digits that identify a resolved space (`model_dump(mode="json")`) by its content."""
-    return hashlib.sha256(canonical_json(space)).hexdigest()[:12]
+    return _digest(canonical_json(space))
 
 
-def file_key(trial: str, step: int) -> str:
-    """`trial-step`, the start of a checkpoint's file names."""
-    return f"{trial}-{step:06d}"
-
-
-def _split_key(name: str) -> tuple[str, int]:
-    trial, _, rest = name.rpartition("-")
-    step = rest.split(".")[0]
-    if not step.isdecimal():
-        raise RecordError(f"{name} is no name of the record's, expected TRIAL-STEP.json; move it elsewhere")
-    return trial, int(step)
-
-
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise RecordError(f"{name!r} cannot name a sweep; expected letters, digits, dot, dash and underscore")
-
-
-def _check_new_name(name: str) -> None:
-    if name in _TAKEN:
-        raise RecordError(f"{name} cannot name a sweep: rayforget keeps {name} beside the sweeps; choose another name")
-    if len(name) > _LONGEST_NAME:
-        raise RecordError(
-            f"a sweep's name has {len(name)} letters ({name[:20]}...), expected at most {_LONGEST_NAME}; choose a "
-            "shorter one (--name)"
-        )
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:12]
 
 
 def _read_info(store: Store) -> SweepInfo:

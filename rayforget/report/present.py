@@ -51,6 +51,7 @@ def summary_of(
         seed=0,
         num_resamples=resamples,
         failed=gathered.failed,
+        reasons=gathered.reasons,
     )
 
 
@@ -175,8 +176,9 @@ def mirror_sweep(sweep: Sweep, space: "Space", *, running: bool, report: Report 
         report: the sweep's current report, if one was already made.
     """
     from rayforget.record.store import Store
-    from rayforget.report.mlflow.mirror import find_tracking, mirror
+    from rayforget.report.mlflow.mirror import mirror
     from rayforget.report.mlflow.mirror_plan import FRONTIER_TABLE, SweepView
+    from rayforget.report.mlflow.tracking import find_tracking
 
     report = report or read_report(sweep, space)
     summary = report.summary
@@ -199,15 +201,15 @@ def mirror_sweep(sweep: Sweep, space: "Space", *, running: bool, report: Report 
     )
     tracking = find_tracking(space.tracking.uri, Store.open(space.storage.path))
     done = mirror(view, tracking)
-    return f"{tracking.uri}: {done.created} runs new, {done.updated} changed, {done.unchanged} as they were"
+    return f"{tracking.name}: {done.created} runs new, {done.updated} changed, {done.unchanged} as they were"
 
 
 def mirror_quietly(
     sweep: Sweep, space: "Space", console: Console, *, running: bool, report: Report | None = None
 ) -> None:
     """Mirrors if the space says so; an error on MLflow's side becomes one line. Arguments as for `mirror_sweep`."""
-    from rayforget.errors import RecordError, StorageError
-    from rayforget.report.mlflow.mirror import MirrorError
+    from rayforget.errors import ExtensionError, RecordError, StorageError
+    from rayforget.report.mlflow.tracking import MirrorError
 
     if not space.tracking.enabled:
         return
@@ -218,7 +220,7 @@ def mirror_quietly(
         console.print(f"look at it with: {command(f'ui {name}', storage)}", highlight=False, soft_wrap=True)
     except StorageError:
         raise
-    except (MirrorError, RecordError) as error:
+    except (MirrorError, RecordError, ExtensionError) as error:
         later = command(f"mirror {name}", storage)
         console.print(f"MLflow: {error}; later: {later}", style="yellow", highlight=False, soft_wrap=True)
 

@@ -63,6 +63,8 @@ class Agenda:
         self.running: dict[str, NamedJob] = {}
         self.halted: str | None = None
         """Why no more jobs are handed out before the end."""
+        self.broken_off: set[str] = set()
+        """Names of the jobs that ended without a result and made the sweep halt."""
         self._items = items_of(sweep.record)
         self._leading = Leading()
         self._waiting: deque[TrialJob] = deque()
@@ -129,6 +131,7 @@ class Agenda:
     def halt(self, name: str, reason: str) -> None:
         """Hands out nothing more: a job failed for a reason other than itself."""
         self.running.pop(name, None)
+        self.broken_off.add(name)
         self.halted = reason
 
     def briefs(self) -> list[CheckpointBrief]:

@@ -1,15 +1,17 @@
 """A field whose `kind` names an extension -> values checked by that extension's model, imported when it is named."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationInfo
+from pydantic.errors import PydanticUserError
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from rayforget.errors import ExtensionError
+from rayforget.extensions import Registry
 from rayforget.space.frozen import Frozen, Problem, invalid
 
 
@@ -19,12 +21,10 @@ class ByKind:
 
     title: str
     """The value's name in errors."""
-    own: tuple[str, ...]
-    """rayforget's own kinds, which the JSON Schema describes."""
-    names: Callable[[], Sequence[str]]
-    """Every valid kind; imports none of them."""
-    model: Callable[[str], type[Frozen]]
-    """The model of a kind; raises ExtensionError, in one line, if it cannot be loaded."""
+    registry: Registry[Any]
+    """The kinds."""
+    model: Callable[[Any], type[Frozen]]
+    """The model of a kind, given what the registry has under its name."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         lax, strict = (
@@ -35,23 +35,34 @@ class ByKind:
         return core_schema.lax_or_strict_schema(lax, strict, serialization=own_words)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        own: dict[Any, CoreSchema] = {name: TypeAdapter(self.model(name)).core_schema for name in self.own}
-        described = handler(core_schema.tagged_union_schema(own, discriminator="kind"))
-        others = [name for name in self.names() if name not in self.own]
+        """Describes what can be loaded; of other kinds only the name is known."""
+        models = {name: self.model(self.registry.find_own(name).value) for name in self.registry.own}
+        models |= {name: model for name in self.registry.foreign() if (model := self._describable(name)) is not None}
+        kinds: dict[Any, CoreSchema] = {name: TypeAdapter(model).core_schema for name, model in models.items()}
+        described = handler(core_schema.tagged_union_schema(kinds, discriminator="kind"))
+        others = [name for name in self.registry.foreign() if name not in models]
         if not others:
             return described
         kind = {"type": "object", "properties": {"kind": {"enum": others}}, "required": ["kind"]}
         return {"anyOf": [described, kind]}
 
+    def _describable(self, name: str) -> type[Frozen] | None:
+        try:
+            model = self.model(self.registry.find(name).value)
+            TypeAdapter(model).json_schema()
+        except (ExtensionError, PydanticUserError):
+            return None
+        return model
+
     def changed(self, change: Callable[[type[Frozen]], type[Frozen]]) -> "ByKind":
         """The same annotation for models derived from these, one from each."""
-        return replace(self, model=lambda kind: change(self.model(kind)))
+        return replace(self, model=lambda found: change(self.model(found)))
 
     def model_for(self, value: Any) -> type[Frozen] | None:
         """The model of a value as it is written; None if it names none that can be loaded."""
         kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
         try:
-            return self.model(kind) if isinstance(kind, str) else None
+            return self.model(self.registry.find(kind).value) if isinstance(kind, str) else None
         except ExtensionError:
             return None
 
@@ -68,12 +79,9 @@ class ByKind:
         return model.model_validate(value)
 
     def _model(self, kind: Any) -> type[Frozen]:
-        names = self.names()
-        if not isinstance(kind, str) or kind not in names:
-            expected = ", ".join(f"'{name}'" for name in names)
-            context = {"discriminator": "'kind'", "tag": str(kind), "expected_tags": expected}
-            raise PydanticKnownError("union_tag_invalid", context)
+        if not isinstance(kind, str) or kind not in self.registry.names():
+            raise invalid(self.title, [Problem(at=("kind",), text=self.registry.unknown(str(kind)))])
         try:
-            return self.model(kind)
+            return self.model(self.registry.find(kind).value)
         except ExtensionError as error:
             raise invalid(self.title, [Problem(at=("kind",), text=str(error))]) from None

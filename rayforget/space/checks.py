@@ -1,15 +1,17 @@
 """Rules between the parts of a space: each yields the problems that it finds, at the key to change."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from rayforget.extension_use import naming_the_blamed
 from rayforget.space.domains import ChoiceDomain, IntDomain, Scalar
 from rayforget.space.frozen import Problem
 from rayforget.space.method import Method
 from rayforget.space.methods import PLAIN, baseline, methods_of, overlaid, plain_of
 from rayforget.space.paths import has_file_system, is_uri
+from rayforget.space.penalty import PenaltyConfig, given_by
 from rayforget.space.recipe import Recipe, repeated
 from rayforget.space.task_checks import recipe_misfits, sharding_misfits, task_problems
 
@@ -101,7 +103,7 @@ def _recipe_problems(space: "SpaceParts", method: Method) -> Iterator[Problem]:
         try:
             recipe = method.recipe(values, seed=0)
             for penalty in recipe.penalties:
-                for problem in penalty.misfits(splits):
+                for problem in _misfits(penalty, splits):
                     at = ("penalties", penalty.kind, *problem.at)
                     if at not in seen:
                         seen.add(at)
@@ -112,6 +114,12 @@ def _recipe_problems(space: "SpaceParts", method: Method) -> Iterator[Problem]:
                     seen.add(it["loc"])
                     yield Problem(at=_origin(space, method, it["loc"]), text=it["msg"])
     yield from _batch_problems(space, method)
+
+
+@naming_the_blamed()  # a ValueError would be taken for one of the file's
+def _misfits(penalty: PenaltyConfig, splits: Mapping[str, Collection[str]]) -> list[Problem]:
+    found = given_by(penalty, "misfits", penalty.misfits(splits), Iterable)  # type: ignore[type-abstract]
+    return [given_by(penalty, "misfits", problem, Problem) for problem in found]
 
 
 def _splits_to_learn_from(task: "Task") -> tuple[str, ...]:

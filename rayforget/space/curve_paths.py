@@ -11,8 +11,9 @@ A parameter, or an item of a list parameter, is a constant, a grid or a domain.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import product
 from typing import Any
 
@@ -33,10 +34,20 @@ PATHS: Registry[type[Frozen]] = Registry(
         "lines": "rayforget.interpolate.paths.lines:Lines",
         "blocks": "rayforget.interpolate.paths.blocks:Blocks",
     },
+    base="rayforget.interpolate.paths.path:Path",
+    must=("at",),
+    fault=lambda name, path: _search_fault(path),
 )
 """Name -> subclass of `rayforget.interpolate.paths.path.Path`, a frozen model whose fields are the parameters."""
 
 SEARCH, GRID = "search", "grid"
+
+
+def _search_fault(path: type[Frozen]) -> str | None:
+    if SEARCH not in path.model_fields:
+        return None
+    return f"has a parameter `{SEARCH}`, which is the word for an inner search; give it another name"
+
 
 At = tuple[str | int, ...]
 """Keys from a path's entry down to one of its values."""
@@ -111,10 +122,6 @@ def path_problems(written: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _entry_problems(name: str, path: type[Frozen], entry: Mapping[str, Any]) -> Iterator[Problem]:
-    if not (isinstance(path, type) and issubclass(path, Frozen)) or SEARCH in path.model_fields:
-        text = f"is {path!r}, no path: one extends rayforget.interpolate.paths.path.Path, without a field `{SEARCH}`"
-        yield Problem(at=(), text=text)
-        return
     tree = {key: value for key, value in entry.items() if key != SEARCH}
     try:
         domains, grids = dict(_domains(name, tree)), dict(_grids(tree, ()))
@@ -136,7 +143,7 @@ def _entry_problems(name: str, path: type[Frozen], entry: Mapping[str, Any]) -> 
         try:
             _fixed(name, tree_of_constants)
         except ValidationError as error:
-            for problem in _told(error, ()):
+            for problem in _told(error, (), known=(*path.model_fields, SEARCH)):
                 if problem.at not in told:
                     told.add(problem.at)
                     yield problem
@@ -157,13 +164,16 @@ def _ends(domain: Domain) -> tuple[Scalar, ...]:
     return domain.choice if isinstance(domain, ChoiceDomain) else (domain.low, domain.high)
 
 
-def _told(error: ValidationError, where: At) -> Iterator[Problem]:
+def _told(error: ValidationError, where: At, known: Collection[str] = ()) -> Iterator[Problem]:
     for it in error.errors():
         text = it["msg"] if it["type"] == "problem" else found_and_expected(it)
         if it["type"] == "missing":
             text = f"is missing; add `{it['loc'][-1]}:`"
         elif it["type"] == "extra_forbidden":
-            text = "unknown key; this path has no such parameter: remove it"
+            close = get_close_matches(str(it["loc"][-1]), known, n=1) if len(it["loc"]) == 1 else []
+            there = ", ".join(name for name in known if name != SEARCH)
+            instead = f"this path has {f'no such parameter (it has {there})' if there else 'no parameter'}: remove it"
+            text = f"unknown key; {f'did you mean {close[0]}?' if close else instead}"
         yield Problem(at=(*where, *it["loc"]), text=text)
 
 

@@ -1,7 +1,6 @@
 """Where items come from and how they are scored: sources, splits and tasks, as the space file declares them."""
 
 from collections.abc import Iterable
-from itertools import combinations
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt
@@ -9,6 +8,7 @@ from pydantic import Field, NonNegativeInt
 from rayforget.errors import ExtensionError
 from rayforget.metrics.registry import METRICS
 from rayforget.space.frozen import Frozen, Name, Problem
+from rayforget.space.image_splits import role_problems, sources_of, split_problems
 from rayforget.space.paths import FolderOrHubName, LocalPath, Place
 
 Role = Literal["speciality", "generality"]
@@ -108,10 +108,6 @@ class Cut(Frozen):
     """Share of the items that go to `val`; the others are `test`."""
 
 
-_NO_PLACE = {"max_broken", "max_megapixels", "exif"}
-"""Settings of a source that do not say where it lies."""
-
-
 class ZeroShotTask(Frozen):
     """Image classification against the text features of class names in prompt templates."""
 
@@ -133,7 +129,9 @@ class ZeroShotTask(Frozen):
     """Prompts with {} for the class name; null takes the suite's, else the speciality's."""
     metric: Annotated[Name, Field(examples=["accuracy", "balanced_accuracy", "top5"])] = "accuracy"
     """How the answers are scored: accuracy, balanced_accuracy (mean of the classes' recalls, for classes of unequal
-    sizes), top5 (the right class is among the five likeliest), or a metric of an installed package."""
+    sizes), top5 (the right class is among the five likeliest), mean_average_precision (images with any number of
+    classes: `label` is a column of lists, or of files with a name in each line), or a metric of an installed
+    package."""
     overlap: Literal["refuse", "drop"] = "refuse"
     """What happens if the same image (byte for byte) is in two splits: an error, or the copy that is not in `test` (or
     else not in `val` or `cut`) is left out, and counted by `check`."""
@@ -156,12 +154,17 @@ class ZeroShotTask(Frozen):
         """The score's name in tables."""
         return self.metric if self.metric == "accuracy" else METRICS.find(self.metric).value.word
 
+    @property
+    def has_several_labels(self) -> bool:
+        """Whether its images have any number of classes."""
+        return self.metric != "accuracy" and METRICS.find(self.metric).value.several_labels
+
     def problems(self) -> Iterable[Problem]:
         """Settings that contradict each other or have no effect."""
         yield from self._metric_problems()
-        yield from self._role_problems()
+        yield from role_problems(self)
         yield from self._naming_problems()
-        yield from self._split_problems()
+        yield from split_problems(self)
 
     def _metric_problems(self) -> Iterable[Problem]:
         if self.metric == "accuracy":  # known without an import
@@ -174,17 +177,22 @@ class ZeroShotTask(Frozen):
         if not found.value.of_images:
             text = f"found {self.metric}, a metric of texts; write accuracy, balanced_accuracy or another one of images"
             yield Problem(at=("metric",), text=text)
+        if found.value.several_labels:
+            yield from self._several_problems()
 
-    def _role_problems(self) -> Iterable[Problem]:
-        if self.role == "generality" and self.group is None:
-            text = "found role: generality without a group; add `group:`, e.g. distribution or task"
-            yield Problem(at=("role",), text=text)
-        if self.role == "speciality" and self.group is not None:
-            text = f"found {self.group} with role: speciality; only generality has groups: remove it"
-            yield Problem(at=("group",), text=text)
-        if self.role == "generality" and self.train is not None:
-            text = "found with role: generality; only the speciality is trained on: remove it"
+    def _several_problems(self) -> Iterable[Problem]:
+        if self.train is not None:
+            text = (
+                f"found with metric: {self.metric}; images with several classes are scored, not trained on: remove it"
+            )
             yield Problem(at=("train",), text=text)
+        if self.suite is not None:
+            text = f"found {self.suite} with metric: {self.metric}; its images have one class each: remove one of them"
+            yield Problem(at=("suite",), text=text)
+        for key, source in sources_of(self).items():
+            if not isinstance(source, DatasetSource | WebdatasetSource):
+                text = f"found {source.kind}, whose images have one class each; write dataset or webdataset"
+                yield Problem(at=(key,) if key != "cut" else (key, "source"), text=text)
 
     def _naming_problems(self) -> Iterable[Problem]:
         if self.candidates == "present" and self.suite in (None, "objectnet"):
@@ -208,22 +216,3 @@ class ZeroShotTask(Frozen):
             if template.count("{}") != 1:
                 text = f"found {template!r}; a template holds {{}} once, where the class name goes"
                 yield Problem(at=("templates", index), text=text)
-
-    def _split_problems(self) -> Iterable[Problem]:
-        if self.cut is not None:
-            for split in ("val", "test"):
-                if getattr(self, split) is not None:
-                    text = f"found beside cut, which makes {split} itself: remove one of them"
-                    yield Problem(at=(split,), text=text)
-        else:
-            for split in ("val", "test"):
-                if getattr(self, split) is None:
-                    text = f"has no {split}; add `{split}:` (or `cut:` for a set with one labelled split)"
-                    yield Problem(at=(split,), text=text)
-        sources = {"train": self.train, "val": self.val, "test": self.test}
-        sources["cut"] = None if self.cut is None else self.cut.source
-        given = [(split, source) for split, source in sources.items() if source is not None]
-        for (one, first), (other, second) in combinations(given, 2):
-            if first.model_dump(exclude=_NO_PLACE) == second.model_dump(exclude=_NO_PLACE):
-                text = f"is the same source as {one}; splits must not overlap: give {other} its own data"
-                yield Problem(at=(other,), text=text)

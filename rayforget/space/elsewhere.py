@@ -8,11 +8,12 @@ from rayforget.errors import SpaceError
 from rayforget.space.data import DatasetSource, FolderSource, Source, WebdatasetSource
 from rayforget.space.document import At, dotted
 from rayforget.space.foundation import rules_of
+from rayforget.space.lm_eval import LmEvalTask
 from rayforget.space.load import LoadedSpace
-from rayforget.space.paths import LOCAL_FOLDER, is_uri
+from rayforget.space.paths import LOCAL_FOLDER, is_uri, is_yaml
 from rayforget.space.tasks import Task
-from rayforget.space.text import CsvSource, JsonLinesSource, LmEvalTask, ParquetSource, TextDatasetSource, TextSource
-from rayforget.space.variables import names_in
+from rayforget.space.text import CsvSource, JsonLinesSource, ParquetSource, TextDatasetSource, TextSource
+from rayforget.space.variables import fill, names_in
 
 _DATABASE_FILE = "sqlite:///"
 _OF_A_MACHINE = frozenset(
@@ -41,15 +42,17 @@ def local_places(loaded: LoadedSpace) -> Iterator[LocalPlace]:
             if place := _place(source):
                 found.append((("tasks", name, *at, place[0]), place[1]))
         if isinstance(task, LmEvalTask):
+            if is_yaml(task.task):
+                found.append((("tasks", name, "task"), task.task))
             found += [(("tasks", name, "data_files", split), str(path)) for split, path in task.data_files.items()]
     if space.resources.cache is not None:
         found.append((("resources", "cache"), str(space.resources.cache)))
     if not is_uri(space.storage.path):
         found.append((("storage", "path"), space.storage.path))
-    if (uri := space.tracking.uri) and (not is_uri(uri) or uri.startswith(_DATABASE_FILE)):
+    if (uri := fill(space.tracking.uri or "", os.environ)) and (not is_uri(uri) or uri.startswith(_DATABASE_FILE)):
         found.append((("tracking", "uri"), uri))
     for at, value in found:
-        written = _written(loaded.document.tree, at) or value
+        written = value if at == ("tracking", "uri") else _written(loaded.document.tree, at) or value
         yield LocalPlace(at=at, written=written.removeprefix(LOCAL_FOLDER).removeprefix(_DATABASE_FILE))
 
 

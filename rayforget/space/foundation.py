@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Protocol, TypeVar
 
-from rayforget.extensions import Registry
+from rayforget.extensions import Registry, kind_fault, no_arguments_fault
 from rayforget.space.by_kind import ByKind
 from rayforget.space.frozen import Frozen, Problem
 from rayforget.space.tasks import Task
@@ -74,8 +74,20 @@ FOUNDATIONS: Registry[type[FoundationRules[Any]]] = Registry(
         "clip": "rayforget.foundations.clip.kind:ClipKind",
         "causal_lm": "rayforget.foundations.causal_lm.kind:CausalLmKind",
     },
+    base="rayforget.foundations.kind:Kind",
+    must=(
+        *("config", "tasks", "head", "without_effect", "words", "training_problems", "local_places"),
+        *("find", "pin", "trained_layers", "load", "with_tasks"),
+    ),
+    fault=lambda name, kind: no_arguments_fault(kind) or _config_fault(name, kind.config),
 )
 """Kind -> class of its `rayforget.foundations.kind.Kind`, instantiated without arguments."""
+
+
+def _config_fault(name: str, config: Any) -> str | None:
+    if not (isinstance(config, type) and issubclass(config, FoundationConfig)):
+        return f"has config {config!r}; it must be a subclass of rayforget.space.foundation.FoundationConfig"
+    return kind_fault(name, config)
 
 
 @cache
@@ -97,9 +109,8 @@ Foundation = Annotated[
     FoundationConfig,
     ByKind(
         title="Foundation",
-        own=tuple(FOUNDATIONS.own),
-        names=FOUNDATIONS.names,
-        model=lambda kind: rules_of(kind).config,
+        registry=FOUNDATIONS,
+        model=lambda kind: kind.config,
     ),
 ]
 """A foundation of any kind, checked by the kind's own model."""

@@ -3,9 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import GenericAlias
-from typing import Annotated, Any, Generic, NoReturn, Self, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Generic, NoReturn, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 K = TypeVar("K")
@@ -83,6 +92,23 @@ class Frozen(BaseModel):
         if problems := list(self.problems()):
             raise invalid(type(self).__name__, problems)
         return self
+
+
+class Later(Frozen):
+    """Values with fields that later versions added, which are written only where they differ from their defaults.
+
+    Older recipes so keep the bytes of their records, their keys, and with these their seeds.
+    """
+
+    later: ClassVar[tuple[str, ...]] = ()
+    """Names of those fields."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        written: dict[str, Any] = handler(self)
+        at_default = {name for name in self.later if getattr(self, name) == fields[name].default}
+        return {name: value for name, value in written.items() if name not in at_default}
 
 
 def invalid(title: str, problems: Iterable[Problem]) -> ValidationError:

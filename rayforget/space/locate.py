@@ -47,7 +47,7 @@ def kinds(model: type[Frozen], at: At) -> list[str]:
     key = next(key for key in reversed(at) if key in model.model_fields)
     annotation = _annotation(model.model_fields[str(key)])
     if by_kind := _named(annotation):
-        return [*by_kind.names()]
+        return [*by_kind.registry.names()]
     annotation = _bare(annotation)
     annotation = annotation if _members(annotation) else _item(annotation)
     return [str(tag) for member in _members(_bare(annotation)) for tag in _tags(member)]

@@ -1,10 +1,12 @@
 """`curve.paths` as a field: kept as written, and described to editors with the built-in paths' parameters."""
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from rayforget.errors import ExtensionError
 from rayforget.space.curve_paths import GRID, PATHS, SEARCH, PathSearch
 from rayforget.space.domains import ChoiceDomain, FloatDomain
 from rayforget.space.frozen import Frozen, FrozenDict, Name, freeze, thaw
@@ -23,9 +25,13 @@ class _Paths:
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Allows other packages' paths without describing them, since they are not loaded for it."""
-        own = {name: _described(name, PATHS.find(name).value) for name in PATHS.own}
-        return {"title": "Paths", "type": "object", "properties": own, "additionalProperties": {"type": "object"}}
+        """Describes every path that can be loaded, and allows others: they may be installed elsewhere."""
+        paths = {name: PATHS.find_own(name).value for name in PATHS.own}
+        for name in PATHS.foreign():
+            with suppress(ExtensionError):
+                paths[name] = PATHS.find(name).value
+        described = {name: _described(name, path) for name, path in paths.items()}
+        return {"title": "Paths", "type": "object", "properties": described, "additionalProperties": {"type": "object"}}
 
 
 WrittenPaths = Annotated[FrozenDict[str, FrozenDict[str, Any]], _Paths]

@@ -78,6 +78,15 @@ def _absolute_if_file(pretrained: str) -> str:
     return _absolute(pretrained) if is_weights_file(pretrained) else pretrained
 
 
+def is_yaml(name: str) -> bool:
+    """Whether a task's name is the path of a file."""
+    return name.endswith((".yaml", ".yml"))
+
+
+def _absolute_if_yaml(name: str) -> str:
+    return _absolute(name) if is_yaml(name) else name
+
+
 LocalPath = Annotated[Path, BeforeValidator(_given), AfterValidator(_absolute_path)]
 """A file or folder of this machine."""
 Place = Annotated[str, AfterValidator(_absolute_unless_uri)]
@@ -88,3 +97,5 @@ ModelName = Annotated[str, AfterValidator(_absolute_model)]
 """A model's name; the folder after `local-dir:` is made absolute."""
 TagOrFile = Annotated[str, AfterValidator(_absolute_if_file)]
 """open_clip's tag of pretrained weights, or a file of weights (`./weights.pt`, `weights.pt`)."""
+NameOrYaml = Annotated[str, AfterValidator(_absolute_if_yaml)]
+"""A name, or a YAML file, which ends with .yaml or .yml."""

@@ -6,12 +6,15 @@ in a training is defined by `rayforget.train.penalties.hooks.Penalty`, which eve
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from pydantic import NonNegativeFloat
 
-from rayforget.extensions import Registry
+from rayforget.errors import BrokenExtensionError
+from rayforget.extensions import Registry, kind_fault
 from rayforget.space.frozen import Frozen, Problem
+
+T = TypeVar("T")
 
 Span = tuple[float, float]
 """(smallest, largest)."""
@@ -87,4 +90,20 @@ PENALTIES: Registry[type[PenaltyConfig]] = Registry(
         "l2": "rayforget.train.penalties.l2:L2Penalty",
         "l2_coupled": "rayforget.train.penalties.l2_coupled:CoupledL2Penalty",
     },
+    base="rayforget.train.penalties.hooks:Penalty",
+    must=("prepare",),
+    fault=kind_fault,
 )
+
+
+def given_by(penalty: PenaltyConfig, hook: str, found: object, kind: type[T]) -> T:
+    """What a penalty's hook gave, which rayforget's own code relies on.
+
+    Raises:
+        BrokenExtensionError: it is of another kind.
+    """
+    if isinstance(found, kind):
+        return found
+    shown = "None" if found is None else f"an object of type {type(found).__name__}"
+    expected = f"{kind.__module__}.{kind.__qualname__}"
+    raise BrokenExtensionError(f"{PENALTIES.called(penalty.kind)} gave {shown} from {hook}; expected {expected}")

@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from rayforget.space.by_kind import ByKind
-from rayforget.space.frozen import Frozen, Problem
+from rayforget.space.frozen import Frozen, Later, Problem
 from rayforget.space.penalty import PENALTIES, PenaltyConfig
 
 Head = Literal["frozen", "trained", "text"]
+Objective = Literal["cross_entropy", "contrastive"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
@@ -31,24 +32,41 @@ def _sorted(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-class LoraAdapter(Frozen):
+class LoraAdapter(Later):
     """Low-rank adaptation: W = W0 + scale * B @ A, only A and B are trained (Hu et al. 2021)."""
+
+    later = ("use_rslora", "use_dora", "modules_to_save", "loraplus_lr_ratio")
 
     kind: Literal["lora"] = "lora"
     rank: PositiveInt
     """Rank r of B (out x r) and A (r x in)."""
     scale: PositiveFloat = 2.0
     """Factor before B @ A; peft's lora_alpha is scale * rank, so that a sweep over rank changes one thing."""
+    use_rslora: bool = False
+    """Rank-stabilised LoRA (Kalajdzievski 2023): the factor is scale / sqrt(rank), and peft's lora_alpha is scale."""
+    use_dora: bool = False
+    """DoRA (Liu et al. 2024): the length of every row of W is trained apart from its direction, which A and B change;
+    alpha interpolates the merged weights, as for every method."""
+    loraplus_lr_ratio: PositiveFloat = 1.0
+    """LoRA+ (Hayou et al. 2024): B's learning rate is this times the others'; the paper advises about 16."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout on the input of A during training."""
     targets: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_sorted)] | None = None
     """Names of the linear layers that get an adapter, in any order (`[q_proj, v_proj]`); a name without a match is an
-    error. null takes every linear layer but the last, the classifier or output layer."""
+    error. `attention` and `mlp` stand for those of every block's attention or perceptron, `all-linear` for every linear
+    layer but the last, the classifier or output layer, as null does."""
+    modules_to_save: Annotated[tuple[str, ...], AfterValidator(_sorted)] = ()
+    """Names of layers that are trained in full beside the adapters (`[embed_tokens, lm_head]`, `[ln_post]`); they are
+    part of theta_1. A layer is either adapted or trained in full."""
 
     def problems(self) -> Iterable[Problem]:
         """Layers named twice."""
-        for name in repeated(self.targets or ()):
-            yield Problem(at=("targets",), text=f"found {name} more than once; name each layer once")
+        for key, names in (("targets", self.targets or ()), ("modules_to_save", self.modules_to_save)):
+            for name in repeated(names):
+                yield Problem(at=(key,), text=f"found {name} more than once; name each layer once")
+        for name in sorted({*(self.targets or ())} & {*self.modules_to_save}):
+            text = f"found {name} in targets too; a layer is either adapted or trained in full: name it once"
+            yield Problem(at=("modules_to_save",), text=text)
 
 
 Adapter = Annotated[FullAdapter | LoraAdapter, Field(discriminator="kind")]
@@ -58,9 +76,8 @@ Penalty = Annotated[
     PenaltyConfig,
     ByKind(
         title="Penalty",
-        own=tuple(PENALTIES.own),
-        names=PENALTIES.names,
-        model=lambda kind: PENALTIES.find(kind).value,
+        registry=PENALTIES,
+        model=lambda penalty: penalty,
     ),
 ]
 
@@ -69,13 +86,19 @@ def _by_kind(penalties: tuple[Penalty, ...]) -> tuple[Penalty, ...]:
     return tuple(sorted(penalties, key=lambda penalty: penalty.kind))
 
 
-class Recipe(Frozen):
+class Recipe(Later):
     """Everything that decides a training, as constants."""
+
+    later = ("objective",)
 
     method: str
     """The space's method that this recipe belongs to; `plain` for the baseline."""
     head: Head | None = None
     """Image-text models only: the classifier to train against (see docs/architecture.md); null elsewhere."""
+    objective: Objective = "cross_entropy"
+    """Image-text models only: cross-entropy over the speciality's classes, or CLIP's contrastive loss over the batch's
+    images and their texts: captions, or with classes one of an image's prompts (FLYP, Goyal et al. 2023). The latter
+    needs head: text."""
     adapter: Adapter = FullAdapter()
     """Full fine-tuning or LoRA."""
     penalties: Annotated[tuple[Penalty, ...], AfterValidator(_by_kind)] = ()
@@ -119,12 +142,31 @@ class Recipe(Frozen):
                         f"trains none: write {penalty.instead_with_lora} or drop the adapter"
                     )
                     yield Problem(at=("penalties", penalty.kind), text=text)
+        if self.objective == "contrastive":
+            yield from self._contrastive_problems()
         if self.batch_size % self.accumulation:
             text = (
                 f"found batch_size {self.batch_size} with accumulation {self.accumulation}; accumulation must divide "
                 f"the batch size: change one of them"
             )
             yield Problem(at=("accumulation",), text=text)
+
+    def _contrastive_problems(self) -> Iterable[Problem]:
+        if self.head != "text":
+            text = (
+                f"found contrastive with head: {self.head or 'null'}; it trains both towers of an image-text model: "
+                "write head: text, or objective: cross_entropy"
+            )
+            yield Problem(at=("objective",), text=text)
+        if self.accumulation > 1:
+            text = (
+                f"found contrastive with accumulation: {self.accumulation}; the loss compares all images of a batch "
+                "with each other: write accumulation: 1 (gradient_checkpointing: true saves memory)"
+            )
+            yield Problem(at=("objective",), text=text)
+        if self.batch_size < 2:
+            text = "found contrastive with batch_size: 1; the loss compares pairs with each other: write 2 or more"
+            yield Problem(at=("objective",), text=text)
 
     @property
     def key(self) -> str:

@@ -6,13 +6,16 @@ from typing import Annotated
 from pydantic import Field
 
 from rayforget.space.data import ZeroShotTask
-from rayforget.space.text import InstructionTask, LmEvalTask, MultipleChoiceTask, PlainTextTask
+from rayforget.space.lm_eval import LmEvalTask
+from rayforget.space.retrieval import RetrievalTask
+from rayforget.space.text import ChatTask, InstructionTask, MultipleChoiceTask, PlainTextTask
 
 Task = Annotated[
-    ZeroShotTask | MultipleChoiceTask | InstructionTask | PlainTextTask | LmEvalTask, Field(discriminator="kind")
+    ZeroShotTask | RetrievalTask | MultipleChoiceTask | InstructionTask | ChatTask | PlainTextTask | LmEvalTask,
+    Field(discriminator="kind"),
 ]
 
 
-def image_tasks(tasks: Mapping[str, Task]) -> dict[str, ZeroShotTask]:
+def image_tasks(tasks: Mapping[str, Task]) -> dict[str, ZeroShotTask | RetrievalTask]:
     """The tasks of images."""
-    return {name: task for name, task in tasks.items() if isinstance(task, ZeroShotTask)}
+    return {name: task for name, task in tasks.items() if isinstance(task, ZeroShotTask | RetrievalTask)}

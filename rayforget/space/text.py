@@ -8,10 +8,11 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from rayforget.space.data import Role
 from rayforget.space.frozen import Frozen, FrozenDict, Name, Problem
+from rayforget.space.lm_eval import ChatSettings, LmEvalTask, chat_problems
 from rayforget.space.paths import FolderOrHubName, LocalPath
+from rayforget.space.roles import role_problems
 
 Metric = Literal["acc", "acc_norm", "likelihood"]
-LmEvalSplit = Literal["train", "validation", "test"]
 
 
 class Sequences(Frozen):
@@ -139,7 +140,7 @@ class _TextTask(Frozen):
 
     def problems(self) -> Iterable[Problem]:
         """Settings that contradict each other or have no effect."""
-        yield from _role_problems(self.role, self.group)
+        yield from role_problems(self.role, self.group)
         if self.role == "generality" and self.train is not None:
             text = "found with role: generality; only the speciality is trained on: remove it"
             yield Problem(at=("train",), text=text)
@@ -163,16 +164,34 @@ class _TextTask(Frozen):
                 yield Problem(at=(other,), text=text)
 
 
-class MultipleChoiceTask(_TextTask):
+class _PromptTask(_TextTask):
+    """The fields of tasks whose prompt the space writes."""
+
+    delimiter: str | None = None
+    """The text between prompt and answer, in training and scoring; null: one space, or nothing if the prompt ends with
+    a line break, as those of chat templates do."""
+    chat_template: bool = False
+    """Whether the tokenizer's chat template makes a conversation of it, in training and scoring: the prompt is the
+    user's message, the answer the assistant's."""
+    chat_settings: ChatSettings = FrozenDict()
+    """The chat template's own variables, e.g. {enable_thinking: false}."""
+
+    def problems(self) -> Iterable[Problem]:
+        """Settings that contradict each other or have no effect."""
+        yield from super().problems()
+        if self.chat_template and self.delimiter is not None:
+            text = f"found {self.delimiter!r} beside chat_template, which writes what stands there: remove it"
+            yield Problem(at=("delimiter",), text=text)
+        yield from chat_problems(self.chat_template, self.chat_settings)
+
+
+class MultipleChoiceTask(_PromptTask):
     """Rows of question, context (optional), choices, choice_labels (optional), answer (one of the labels if there are
     any, else the choice itself, a letter or an index)."""
 
     kind: Literal["multiple_choice"]
     prompt: str = "{context}\nQuestion: {question}\nAnswer:"
     """The text before the answer. A line with a field that the row lacks is left out."""
-    delimiter: str | None = None
-    """The text between prompt and answer, in training and scoring; null: one space, or nothing if the prompt ends with
-    a line break, as those of chat templates do."""
     answer_base: Literal[0, 1] | None = None
     """The index of the first choice, if answers are indices; null takes 0, and asks if no answer of many is 0."""
     metric: Metric = "acc"
@@ -180,15 +199,21 @@ class MultipleChoiceTask(_TextTask):
     likelihood: 2^(-bits per byte) of the right choice."""
 
 
-class InstructionTask(_TextTask):
+class InstructionTask(_PromptTask):
     """Rows of instruction, input (optional), output; scored by 2^(-bits per byte) of the output."""
 
     kind: Literal["instruction"]
     prompt: str = "Instruction: {instruction}\nInput: {input}\nOutput:"
     """The text before the output. A line with a field that the row lacks is left out."""
-    delimiter: str | None = None
-    """The text between prompt and output, in training and scoring; null: one space, or nothing if the prompt ends with
-    a line break, as those of chat templates do."""
+
+
+class ChatTask(_TextTask):
+    """Rows of messages (OpenAI's) or conversations (ShareGPT's), written by the tokenizer's chat template; the
+    assistant's turns are learnt, and scored by 2^(-bits per byte)."""
+
+    kind: Literal["chat"]
+    chat_settings: ChatSettings = FrozenDict()
+    """The chat template's own variables, e.g. {enable_thinking: false}."""
 
 
 class PlainTextTask(_TextTask):
@@ -197,77 +222,8 @@ class PlainTextTask(_TextTask):
     kind: Literal["text"]
 
 
-class LmEvalCut(Frozen):
-    """One split of an lm-eval task cut in two by a seeded hash of each item's content."""
-
-    split: LmEvalSplit
-    """The task's own split to cut."""
-    seed: NonNegativeInt = 0
-    """Seed of the hash; another seed gives another cut."""
-    val_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """Share of the items that go to `val`; the others are `test`."""
-
-
-class LmEvalTask(Frozen):
-    """Any task that lm-eval knows by name, with its own prompts and metrics."""
-
-    kind: Literal["lm_eval"]
-    role: Role
-    """speciality: to be learnt; generality: not to be lost."""
-    group: Name | None = None
-    """For generality, which is the mean over groups of the mean over a group's tasks, e.g. `common_sense`."""
-    task: str
-    """lm-eval's name of the task: medmcqa, pubmedqa, hellaswag, arc_easy, ifeval, ... (`lm-eval ls tasks` lists
-    them)."""
-    metric: str
-    """One of the task's own per-item metrics (acc, acc_norm, exact_match, prompt_level_strict_acc, ...), or
-    `likelihood`: 2^(-bits per byte) of the right answer, or of the whole text."""
-    data_files: FrozenDict[str, LocalPath] = FrozenDict()
-    """Local files with the task's schema, in place of its data set: its own split name -> a .jsonl or .parquet file."""
-    revision: str | None = None
-    """Commit of its data set on the hub; null takes the newest, and the record names the commit used."""
-    val: LmEvalSplit | None = None
-    """The task's own split that search, schedulers, frontier and pick see."""
-    test: LmEvalSplit | None = None
-    """The task's own split that only the report sees."""
-    cut: LmEvalCut | None = None
-    """In place of `val` and `test`, for tasks with one labelled split."""
-    limit: PositiveInt | None = None
-    """Takes only the first documents of each split, at most this many; null takes all."""
-
-    @property
-    def train(self) -> None:
-        """None: training sets are declared as multiple_choice, instruction or text."""
-
-    @property
-    def is_scored(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def metric_word(self) -> str:
-        """The score's name in tables."""
-        return self.metric
-
-    def problems(self) -> Iterable[Problem]:
-        """Settings that contradict each other."""
-        yield from _role_problems(self.role, self.group)
-        if self.revision is not None and self.data_files:
-            text = f"found {self.revision!r} beside data_files, which take the data set's place: remove one of them"
-            yield Problem(at=("revision",), text=text)
-        for split in ("val", "test"):
-            given = getattr(self, split) is not None
-            if (self.cut is None) != given:
-                text = f"found beside cut, which makes {split} itself: remove one of them"
-                missing = f"has no {split}; name the task's own split (`{split}: validation`), or write `cut:`"
-                yield Problem(at=(split,), text=text if given else missing)
-        if self.val is not None and self.val == self.test:
-            text = f"is {self.val}, as val is; splits must not overlap: write `cut: {{split: {self.val}}}` instead"
-            yield Problem(at=("test",), text=text)
-
-
-TextTask = MultipleChoiceTask | InstructionTask | PlainTextTask | LmEvalTask
-OwnTextTask = MultipleChoiceTask | InstructionTask | PlainTextTask
+OwnTextTask = MultipleChoiceTask | InstructionTask | ChatTask | PlainTextTask
+TextTask = OwnTextTask | LmEvalTask
 
 
 def _alike(first: TextSource, second: TextSource) -> bool:
@@ -277,11 +233,3 @@ def _alike(first: TextSource, second: TextSource) -> bool:
         for source in (first, second)
     )
     return one == other
-
-
-def _role_problems(role: Role, group: str | None) -> Iterable[Problem]:
-    if role == "generality" and group is None:
-        yield Problem(at=("role",), text="found role: generality without a group; add `group:`, e.g. common_sense")
-    if role == "speciality" and group is not None:
-        text = f"found {group} with role: speciality; only generality has groups: remove it"
-        yield Problem(at=("group",), text=text)

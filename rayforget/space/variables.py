@@ -16,6 +16,9 @@ def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
     A name is looked up in the file's own `vars`, then in the environment; the values of `vars` themselves read only the
     environment. As in a shell, `:-default` replaces what is unset or empty. Raises SpaceError for all that is
     malformed, set nowhere, or never used.
+
+    `tracking.uri` may hold a password, and the space is recorded: there, and in `vars`, what the environment gives is
+    only looked for, and stays written as a variable until MLflow is asked (`fill`).
     """
     problems: list[str] = []
     used: set[str] = set()
@@ -56,7 +59,36 @@ def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
             complain(("vars", name), f"is used nowhere; write ${{{name}}} where it belongs, or remove it")
     if problems:
         raise SpaceError("\n".join(problems))
+    if isinstance(own, dict):
+        tree["vars"] = own
+    if isinstance(uri := _uri_of(document.tree), str):
+        tree["tracking"] = {**tree["tracking"], "uri": _with_own(uri, own)}
     return Document(tree=tree, places=document.places)
+
+
+def fill(text: str, environment: Mapping[str, str]) -> str:
+    """A recorded text with its variables' values; raises SpaceError if one is not set and has no default."""
+
+    def value_of(match: re.Match[str]) -> str:
+        value = environment.get(match.group(1)) or match.group(2)
+        if value is None:
+            raise SpaceError(
+                f"reads ${{{match.group(1)}}}, which is not set here; set it to what the sweep was started with"
+            )
+        return value
+
+    return _VARIABLE.sub(value_of, text)
+
+
+def _uri_of(tree: Mapping[str, Any]) -> Any:
+    tracking = tree.get("tracking")
+    return tracking.get("uri") if isinstance(tracking, dict) else None
+
+
+def _with_own(text: str, own: Any) -> str:
+    """The text with the file's own variables as they are written; the environment's are left."""
+    values = own if isinstance(own, dict) else {}
+    return _VARIABLE.sub(lambda match: str(values.get(match.group(1), match.group(0))), text)
 
 
 def names_in(texts: Iterable[str]) -> set[str]:

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 
+from rayforget.space.data import ZeroShotTask
+from rayforget.space.retrieval import RetrievalTask
 from rayforget.space.tasks import Task, image_tasks
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.resolve import resolve_tasks
+from rayforget.tasks.resolve_retrieval import resolve_retrieval
 from rayforget.tasks.resolved import ResolvedTask
 from rayforget.tasks.text.resolve import resolve_text_tasks
 from rayforget.tasks.text.resolved import ResolvedText
@@ -26,7 +29,8 @@ def open_tasks(tasks: Mapping[str, Task], *, hashes: HashStore | None = None) ->
     images = image_tasks(tasks)
     texts = {name: task for name, task in tasks.items() if name not in images}
     opened: dict[str, ResolvedTask | ResolvedText] = {
-        **resolve_tasks(images, hashes=hashes),
+        **resolve_tasks({n: t for n, t in images.items() if isinstance(t, ZeroShotTask)}, hashes=hashes),
+        **resolve_retrieval({n: t for n, t in images.items() if isinstance(t, RetrievalTask)}, hashes=hashes),
         **resolve_text_tasks(texts),
     }
     return {name: opened[name] for name in tasks}

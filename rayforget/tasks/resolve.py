@@ -6,23 +6,23 @@ runs on demand.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from operator import attrgetter
 
 from rayforget.errors import TaskError
 from rayforget.metrics.registry import METRICS
-from rayforget.space.data import Cut, FolderSource, Source, ZeroShotTask
+from rayforget.space.data import Cut, FolderSource, ZeroShotTask
+from rayforget.space.image_splits import Declared, sources_of
 from rayforget.tasks.images.candidates import only_present
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.labelled import LabelledImages, label_by_name, plain_name
 from rayforget.tasks.images.opening import broken_limit, open_source, reading_of
+from rayforget.tasks.images.several import label_by_names, names_in
 from rayforget.tasks.images.sources import ImageSource, NamesLabels
 from rayforget.tasks.images.suite import Suite
 from rayforget.tasks.images.suites import load_suite
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.overlaps import check_overlaps, drop_overlaps
 from rayforget.tasks.resolved import HALVES, Half, ResolvedTask, SplitItems, SplitName
-
-Declared = Literal["train", "val", "test", "cut"]
 
 __all__ = ["Half", "ResolvedTask", "SplitItems", "check_overlaps", "resolve_tasks"]
 
@@ -48,22 +48,11 @@ def resolve_tasks(tasks: Mapping[str, ZeroShotTask], *, hashes: HashStore | None
 
 def _suite(name: str, task: ZeroShotTask) -> Suite | None:
     with at_key(f"tasks.{name}.suite"):
-        return load_suite(task.suite, next(iter(_declared(task).values()))) if task.suite else None
+        return load_suite(task.suite, next(iter(sources_of(task).values()))) if task.suite else None
 
 
 def _templates(suite: Suite | None) -> tuple[str, ...] | None:
     return suite.templates if suite else None
-
-
-def _declared(task: ZeroShotTask) -> dict[Declared, Source]:
-    """The task's sources by key, in the order in which they name the classes."""
-    named: dict[Declared, Source | None] = {
-        "train": task.train,
-        "val": task.val,
-        "test": task.test,
-        "cut": task.cut.source if task.cut else None,
-    }
-    return {key: source for key, source in named.items() if source is not None}
 
 
 def _resolve(
@@ -77,10 +66,11 @@ def _resolve(
         raise TaskError(
             f"tasks.{name}: no templates, and neither a suite nor the trained speciality brings any; add some"
         )
+    several = task.has_several_labels
     opened: dict[Declared, ImageSource] = {}
-    for key, source in _declared(task).items():
+    for key, source in sources_of(task).items():
         with at_key(f"tasks.{name}.{key}"):
-            opened[key] = open_source(source, suite=task.suite)
+            opened[key] = open_source(source, suite=task.suite, several="classes" if several else None)
     if suite and task.candidates == "present":
         suite = only_present(suite, [images for images in opened.values() if isinstance(images, LabelledImages)])
     with at_key(f"tasks.{name}.classes"):
@@ -89,17 +79,19 @@ def _resolve(
     if task.names is not None:
         known = {folder: known[plain_name(name)] for folder, name in task.names.items()}
     splits: dict[SplitName, SplitItems] = {}
-    for key, source in _declared(task).items():
+    for key, source in sources_of(task).items():
         with at_key(f"tasks.{name}.{key}"):
             images = opened[key]
             strict = isinstance(source, FolderSource) or (isinstance(images, NamesLabels) and images.labels_are_names)
-            if not isinstance(images, LabelledImages):
+            if several:
+                images = label_by_names(images, known, names)
+            elif not isinstance(images, LabelledImages):
                 images = label_by_name(images, known, num_classes=len(names), strict=strict)
             images.reading = reading_of(source)
             if hashes is not None:
                 images.remember_in(hashes)
             whole = SplitItems(key=f"tasks.{name}.{key}", source=images, max_broken=broken_limit(source))
-            splits |= {key: whole} if key != "cut" else _halves(whole, task.cut)
+            splits |= {key: whole} if key != "cut" else halves(whole, task.cut)
     resolved = ResolvedTask(
         name=name,
         role=task.role,
@@ -110,6 +102,7 @@ def _resolve(
         splits=splits,
         class_groups=suite.class_groups if suite else None,
         metric=task.metric,
+        several_labels=several,
     )
     least = 1 if task.metric == "accuracy" else METRICS.find(task.metric).value.min_classes
     if resolved.num_classes < least:
@@ -126,7 +119,8 @@ def _class_names(task: ZeroShotTask, opened: list[ImageSource]) -> tuple[str, ..
     if task.names is not None:  # in the folders' order, which stays the same however the map is written
         names = tuple(task.names[folder] for folder in sorted(task.names))
     if names is None:
-        names = next((source.class_names for source in opened if source.class_names), None)
+        of_source = names_in if task.has_several_labels else attrgetter("class_names")
+        names = next((found for found in map(of_source, opened) if found), None)
     if names is None:
         raise TaskError("the data has only class indices; give the class names in their order")
     if task.classes is None:
@@ -145,7 +139,8 @@ def _class_names(task: ZeroShotTask, opened: list[ImageSource]) -> tuple[str, ..
     return names
 
 
-def _halves(whole: SplitItems, cut: Cut | None) -> dict[SplitName, SplitItems]:
+def halves(whole: SplitItems, cut: Cut | None) -> dict[SplitName, SplitItems]:
+    """Both sides of a cut."""
     assert cut is not None
-    halves = {side: Half(side=side, seed=cut.seed, val_share=cut.val_share) for side in HALVES}
-    return {side: replace(whole, half=half) for side, half in halves.items()}
+    sides = {side: Half(side=side, seed=cut.seed, val_share=cut.val_share) for side in HALVES}
+    return {side: replace(whole, half=half) for side, half in sides.items()}

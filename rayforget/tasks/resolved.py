@@ -84,6 +84,14 @@ class SplitItems:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retrieval:
+    """How a task of images and captions is scored."""
+
+    direction: Literal["image_to_text", "text_to_image"]
+    k: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedTask:
     """One task, ready to be decoded and scored."""
 
@@ -103,6 +111,12 @@ class ResolvedTask:
     """Label -> indices into `class_names`; a label's logit is the largest of theirs. None: labels are the indices."""
     metric: str = "accuracy"
     """Name of the task's metric."""
+    several_labels: bool = False
+    """Whether an image has any number of classes: a label then is an index into the names of its split's source, each
+    of which holds the names of an image's classes, one in each line."""
+    retrieval: Retrieval | None = None
+    """For images with captions, which have no classes: a label then is an index into the names of its split's source,
+    each of which holds an image's captions, one in each line."""
     dropped: tuple[str, ...] = ()
     """What was left out since it is in two splits."""
 

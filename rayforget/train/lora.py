@@ -1,18 +1,21 @@
 """LoRA (Hu et al. 2021) through peft: attached to a learner's linear layers, and merged back exactly.
 
-    W = W0 + scale * B @ A,   B (out x r) starts at 0, A (r x in) at random, scale constant over ranks
+    W = W0 + s * B @ A,   B (out x r) starts at 0, A (r x in) at random
 
-At step 0 the merged model is theta_0 to the bit, since B = 0. peft's lora_alpha is scale * rank; the name appears only
-in this file. The merge runs on the CPU in fp32, so that equal factors give equal weights on every machine.
+    s = scale, constant over ranks;   with rsLoRA (Kalajdzievski 2023)  s = scale / sqrt(r)
+
+At step 0 the merged model is theta_0 to the bit, since B = 0. peft's lora_alpha is scale * rank, or scale with rsLoRA;
+the name appears only in this file. The merge runs on the CPU in fp32, so that equal factors give equal weights on every
+machine. DoRA's lengths are in `rayforget.train.dora`.
 """
 
 import logging
-import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any, cast
 
 import torch
@@ -21,6 +24,8 @@ from torch import Tensor, nn
 from rayforget.distributed import all_reduce_sum
 from rayforget.errors import FoundationError
 from rayforget.space.recipe import LoraAdapter
+from rayforget.train.dora import add_magnitudes, with_lengths
+from rayforget.train.lora_targets import find_targets, saved_parts
 from rayforget.train.sharding import own_share, whole
 
 logger = logging.getLogger(__name__)
@@ -39,46 +44,70 @@ class LoraFactors:
     b: nn.Parameter
     """Shape (out, rank)."""
     scale: float
+    """s, the factor before B @ A."""
     transposed: bool = False
     """Whether the weight has shape (in, out)."""
+    magnitude: nn.Parameter | None = None
+    """DoRA's lengths of the rows, shape (out,); None without DoRA."""
+    base: nn.Parameter | None = None
+    """W0, frozen; None if only the factors are known."""
+
+    @property
+    def trained(self) -> tuple[nn.Parameter, ...]:
+        """All that the adapter trains."""
+        return (self.a, self.b) if self.magnitude is None else (self.a, self.b, self.magnitude)
+
+    def merged(self, start: Tensor, a: Tensor, b: Tensor, magnitude: Tensor | None) -> Tensor:
+        """The layer's weight with these factors in place of its own; differentiable.
+
+        Args:
+            start: W0, in the layer's own shape.
+            a: A.
+            b: B.
+            magnitude: DoRA's lengths.
+        """
+        change = self.scale * (b @ a)
+        weight = start + (change.T if self.transposed else change)
+        if magnitude is None:
+            return weight
+        return with_lengths(weight.T, magnitude).T if self.transposed else with_lengths(weight, magnitude)
 
 
 def attach_lora(
     module: nn.Module, adapter: LoraAdapter, *, seed: int, output: nn.Module | None = None
 ) -> list[LoraFactors]:
-    """Adds an adapter to every linear layer whose name ends in one of `adapter.targets`; the rest is frozen.
+    """Adds an adapter to every layer that `adapter.targets` names; the rest is frozen.
 
     Without targets these are all trained linear layers except `output` and a head, and except layers that compute more
     than their product (routers). transformers' Conv1D (GPT-2) is a linear layer whose weight is stored transposed.
 
-    Trained parameters outside the towers' linear layers (a classifier's weights) stay trained.
+    The layers of `adapter.modules_to_save`, and trained parameters outside the towers' linear layers (a classifier's
+    weights), stay trained.
 
     Args:
         module: changed in place.
-        adapter: rank, scale, dropout and targets.
+        adapter: the space's settings.
         seed: seed of A's random start.
         output: the layer between features and logits, if it is a part of its own.
 
     Raises:
-        FoundationError: a target matches no linear layer (the message lists those that exist), or matches one that
-            shares its weight with another layer, which would not get the adapter's change.
+        FoundationError: a name matches no layer (the message lists those that exist), or a layer that shares its
+            weight with another, which would not get the adapter's change, or that cannot have DoRA's lengths.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
-    if adapter.targets is not None:
-        check_targets(module, list(adapter.targets))
-    targets = [name for name, part in _adaptable(module) if _is_target(name, part, adapter.targets, output)]
-    if not targets:
-        raise FoundationError(
-            f"adapter: {type(module).__name__} trains no linear layer that could be adapted; "
-            "write adapter: {kind: full}"
-        )
-    _check_not_shared(module, targets)
+    targets = find_targets(module, adapter, output)
     keep_trained = [parameter for name, parameter in module.named_parameters() if _is_head(name, parameter)]
+    keep_trained += [
+        weight for part in saved_parts(module, adapter).values() for weight in part.parameters() if weight.requires_grad
+    ]
+    lora_alpha = adapter.scale if adapter.use_rslora else adapter.scale * adapter.rank
     config = LoraConfig(
         r=adapter.rank,
-        lora_alpha=adapter.scale * adapter.rank,  # type: ignore[arg-type]  # peft divides it by the rank again
+        lora_alpha=lora_alpha,  # type: ignore[arg-type]  # peft divides it by the rank again, or by its root
         lora_dropout=adapter.dropout,
+        use_rslora=adapter.use_rslora,
+        use_dora=adapter.use_dora,
         target_modules=targets,
         bias="none",
     )
@@ -87,6 +116,8 @@ def attach_lora(
         torch.manual_seed(seed)
         warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False", category=UserWarning)
         inject_adapter_in_model(config, module, adapter_name=_ADAPTER)
+    if adapter.use_dora:
+        add_magnitudes(module, _ADAPTER)
     _stay_linear(module)
     _note_experts(module)
     for parameter in keep_trained:
@@ -105,10 +136,17 @@ def lora_factors(module: nn.Module) -> list[LoraFactors]:
             b=cast(nn.Parameter, layer.lora_B[_ADAPTER].weight),
             scale=layer.scaling[_ADAPTER],
             transposed=bool(getattr(layer, "fan_in_fan_out", False)),
+            magnitude=_magnitude(layer),
+            base=cast(nn.Parameter, layer.get_base_layer().weight),
         )
         for name, layer in module.named_modules()
         if isinstance(layer, LoraLayer)
     ]
+
+
+def _magnitude(layer: Any) -> nn.Parameter | None:
+    lengths = layer.lora_magnitude_vector
+    return cast(nn.Parameter, lengths[_ADAPTER].weight) if _ADAPTER in lengths else None
 
 
 @contextmanager
@@ -140,13 +178,17 @@ def merged_weights(module: nn.Module, factors: list[LoraFactors]) -> dict[str, T
     weights = {
         name.replace(".base_layer.", "."): whole(tensor.detach()).to("cpu", torch.float32, copy=True)
         for name, tensor in _named_tensors(module).items()
-        if ".lora_A." not in name and ".lora_B." not in name
+        if not is_of_adapter(name)
     }
     for lora in factors:
-        b, a = (whole(factor.detach()).to("cpu", torch.float32) for factor in (lora.b, lora.a))
-        change = lora.scale * (b @ a)
-        weights[lora.name] += change.T if lora.transposed else change
+        a, b, *lengths = (whole(factor.detach()).to("cpu", torch.float32) for factor in lora.trained)
+        weights[lora.name].copy_(lora.merged(weights[lora.name], a, b, lengths[0] if lengths else None))
     return weights
+
+
+def is_of_adapter(name: str) -> bool:
+    """Whether a parameter of this name is an adapter's own: one of its factors or lengths."""
+    return any(f".lora_{part}." in name for part in ("A", "B", "magnitude_vector"))
 
 
 def _named_tensors(module: nn.Module) -> Mapping[str, Tensor]:
@@ -156,26 +198,6 @@ def _named_tensors(module: nn.Module) -> Mapping[str, Tensor]:
 
 def _is_head(name: str, parameter: nn.Parameter) -> bool:
     return name.startswith("head.") and parameter.requires_grad
-
-
-def _adaptable(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The trained layers that compute x @ W^T and no more, by their names."""
-    for name, part in module.named_modules():
-        if _is_linear(part) and cast(Tensor, part.weight).requires_grad:
-            yield name, part
-
-
-def _is_linear(part: nn.Module) -> bool:
-    if isinstance(part, nn.Linear):
-        return type(part).forward is nn.Linear.forward
-    stored_transposed = sys.modules.get("transformers.pytorch_utils")  # not loaded: no model has such a layer
-    return stored_transposed is not None and isinstance(part, stored_transposed.Conv1D)
-
-
-def _is_target(name: str, part: nn.Module, targets: Sequence[str] | None, output: nn.Module | None) -> bool:
-    if targets is None:
-        return part is not output and not name.startswith("head")
-    return any(name == target or name.endswith(f".{target}") for target in targets)
 
 
 def _stay_linear(module: nn.Module) -> None:
@@ -212,60 +234,44 @@ def _note(text: str) -> None:
     logger.warning("%s", text)
 
 
-def check_targets(module: nn.Module, targets: list[str]) -> None:
-    """Raises FoundationError if a target matches no linear layer of the module; the message lists those that exist."""
-    adaptable = dict(_adaptable(module))
-    linear = sorted({name.rsplit(".", 1)[-1] for name in adaptable})
-    without_text = "visual" in dict(module.named_children())
-    hint = ". A text tower takes adapters with head: text only" if without_text else ""
-    for target in targets:
-        if not any(_is_target(name, part, (target,), None) for name, part in adaptable.items()):
-            raise FoundationError(
-                f"adapter.targets names {target!r}, which matches no linear layer that is trained; "
-                f"there are: {', '.join(linear) or 'none'}{hint}"
-            )
-    _check_not_shared(module, targets)
-
-
-def refuse_without_gradient(factors: Sequence[LoraFactors], device: torch.device) -> None:
+def refuse_without_gradient(
+    factors: Sequence[LoraFactors], device: torch.device, saved: Mapping[str, nn.Module] = MappingProxyType({})
+) -> None:
     """Refuses adapters that took no part in a step; call it on all ranks after the first backward.
 
     B starts at 0 and A does not, so B has a gradient as soon as its layer's output matters. It has none if the model
     reads the layer's weight instead of calling the layer, or does not use it at all.
 
+    Args:
+        factors: the adapters.
+        device: the device on which ranks communicate.
+        saved: the layers that are trained in full beside them, by name.
+
     Raises:
         FoundationError: on every rank; names the layers.
     """
-    moved = torch.tensor([_has_gradient(lora.b) for lora in factors], dtype=torch.float64, device=device)
-    alive = (all_reduce_sum(moved) > 0).tolist()
-    dead = [lora.name.removesuffix(".weight") for lora, lives in zip(factors, alive, strict=True) if not lives]
+    lives = [_has_gradient(lora.b) for lora in factors]
+    lives += [any(_has_gradient(weight) for weight in part.parameters()) for part in saved.values()]
+    alive = (all_reduce_sum(torch.tensor(lives, dtype=torch.float64, device=device)) > 0).tolist()
+    adapted = [lora.name.removesuffix(".weight") for lora in factors]
+    if idle := [name for name, is_alive in zip(saved, alive[len(factors) :], strict=True) if not is_alive]:
+        raise FoundationError(
+            f"adapter.modules_to_save takes in layers that the model does not use: {_listed(idle)}; take them out"
+        )
+    dead = [name for name, is_alive in zip(adapted, alive, strict=False) if not is_alive]
     if not dead:
         return
-    ends = {name.rsplit(".", 1)[-1] for name in dead}
-    others = {lora.name.removesuffix(".weight").rsplit(".", 1)[-1] for lora in factors} - ends
+    others = {name.rsplit(".", 1)[-1] for name in adapted} - {name.rsplit(".", 1)[-1] for name in dead}
     advice = f"adapter.targets: [{', '.join(sorted(others))}], or " if others else ""
-    more = f" and {len(dead) - 5} more" if len(dead) > 5 else ""
     raise FoundationError(
         f"adapter: {len(dead)} of {len(factors)} adapters have no effect, since the model reads these layers' weights "
-        f"itself or does not use them: {', '.join(dead[:5])}{more}; write {advice}adapter: {{kind: full}}"
+        f"itself or does not use them: {_listed(dead)}; write {advice}adapter: {{kind: full}}"
     )
 
 
-def _has_gradient(b: nn.Parameter) -> bool:
-    return b.grad is not None and bool(own_share(b.grad).count_nonzero())
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}"
 
 
-def _check_not_shared(module: nn.Module, targets: list[str]) -> None:
-    owners: dict[int, list[str]] = {}
-    for name, part in module.named_modules():
-        if isinstance(weight := getattr(part, "weight", None), nn.Parameter):
-            owners.setdefault(id(weight), []).append(name)
-    for name, part in module.named_modules():
-        if not _is_linear(part) or not any(name == t or name.endswith(f".{t}") for t in targets):
-            continue
-        if others := [other for other in owners[id(cast(nn.Parameter, part.weight))] if other != name]:
-            raise FoundationError(
-                f"adapter.targets takes in {name}, whose weight is tied to {', '.join(others)}'s: an adapter "
-                "would change one of them alone, and the merged model could not hold it; take it out of "
-                "adapter.targets, or write adapter: {kind: full}, which trains both as one"
-            )
+def _has_gradient(weight: nn.Parameter) -> bool:
+    return weight.grad is not None and bool(own_share(weight.grad).count_nonzero())

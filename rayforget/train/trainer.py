@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -12,12 +12,16 @@ from torch.nn.parallel import DistributedDataParallel
 from rayforget.determinism import seed_global_generators
 from rayforget.distributed import all_reduce_sum, is_distributed, rank, world_size
 from rayforget.errors import FoundationError, TrainingError
+from rayforget.extension_use import blame
 from rayforget.foundations.protocol import Batch, Learner
-from rayforget.space.recipe import Recipe
+from rayforget.space.penalty import PENALTIES
+from rayforget.space.recipe import LoraAdapter, Recipe
 from rayforget.space.seeds import derive_seed
 from rayforget.train.lora import attach_lora, lora_factors, merged_weights, refuse_without_gradient
+from rayforget.train.lora_targets import saved_parts
 from rayforget.train.optimiser import adamw, clip_gradients, set_learning_rate
-from rayforget.train.penalties.hooks import Hooks, Penalty, Sources, Training
+from rayforget.train.penalties.hooks import Hooks, Sources, Training
+from rayforget.train.penalties.prepare import needs_of, prepare_hooks, pulled, try_keeping
 from rayforget.train.pieces import loss_in_pieces, piece_size
 from rayforget.train.schedule import learning_rate_factor, num_steps, step_indices
 from rayforget.train.sharding import gathered, load_whole, shard, sharded_optimiser, whole_optimiser
@@ -52,6 +56,8 @@ class Trainer:
         self.total_steps = num_steps(num_items=learner.num_items, epochs=recipe.epochs, batch_size=recipe.batch_size)
         self.step, self._resumed_from = 0, 0
         self._skipped, self._skipped_in_a_row, self._loss = 0, 0, float("nan")
+        self._parts: list[Tensor] = []
+        """The loss of the last piece of targets without penalties, and what each penalty added to it."""
 
         module = learner.module
         if recipe.adapter.kind == "lora":
@@ -62,11 +68,15 @@ class Trainer:
         self._factors = lora_factors(module) if recipe.adapter.kind == "lora" else []
         self._trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
         self.device = learner.device
-        factor_ids = {id(factor) for lora in self._factors for factor in (lora.a, lora.b)}
+        factor_ids = {id(factor) for lora in self._factors for factor in lora.trained}
         weights = {name: p for name, p in self._trained.items() if id(p) not in factor_ids}
         self._hooks = self._prepare_penalties(weights, sources)
         self._optimiser = adamw(
-            self._trained.values(), learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay
+            self._trained.values(),
+            learning_rate=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+            faster=[lora.b for lora in self._factors],
+            ratio=recipe.adapter.loraplus_lr_ratio if recipe.adapter.kind == "lora" else 1.0,
         )
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
         self._ddp: DistributedDataParallel | None = None
@@ -113,11 +123,15 @@ class Trainer:
         try:
             loss = self._gradients()
         except (AttributeError, NotImplementedError, TypeError) as error:
+            if blame(error) is not None:  # a penalty's hook
+                raise
             raise FoundationError(
                 f"adapter: the model cannot run with adapters in these layers ({type(error).__name__}: {error}); leave "
                 "those out of adapter.targets that it does not simply call, or write adapter: {kind: full}"
             ) from error
-        refuse_without_gradient(self._factors, self.device)
+        assert isinstance(self.recipe.adapter, LoraAdapter)
+        saved = saved_parts(self.learner.module, self.recipe.adapter)
+        refuse_without_gradient(self._factors, self.device, saved)
         return loss
 
     def _micro_batches(self) -> list[Batch]:
@@ -172,13 +186,15 @@ class Trainer:
     def _judge(self, logits: Tensor, targets: Tensor, piece: slice) -> Tensor:
         """Sum of the loss over a piece of the targets, a scalar in fp32, from their logits (n, num_classes)."""
         # Pulls first: their temporary memory is free again before the cross-entropy keeps its own.
-        pulled = [hooks.pull(logits, piece) for hooks in self._hooks.values() if hooks.pulls]
+        pulls = [pulled(kind, hooks, logits, piece) for kind, hooks in self._hooks.items() if hooks.pulls]
         smoothing = self.recipe.label_smoothing
         loss = F.cross_entropy(logits.float(), targets[piece], reduction="sum", label_smoothing=smoothing)
-        return sum(pulled, loss)
+        self._parts = [part.detach() for part in (loss, *pulls)]
+        return sum(pulls, loss)
 
     def _refuse_non_finite(self, finite: bool) -> None:
         if not math.isfinite(self._loss):
+            self._refuse_non_finite_pull()
             raise TrainingError(
                 f"the loss is not finite at step {self.step + 1} of {self.total_steps}; lower learning_rate "
                 f"(now {self.recipe.learning_rate:g}) or use precision fp32"
@@ -199,10 +215,20 @@ class Trainer:
                 "use precision bf16 or fp32"
             )
 
+    def _refuse_non_finite_pull(self) -> None:
+        of_data, *pulls = (math.isfinite(part) for part in self._parts or [torch.tensor(math.nan)])
+        pulling = (kind for kind, hooks in self._hooks.items() if hooks.pulls)
+        culprits = [PENALTIES.called(kind) for kind, sound in zip(pulling, pulls, strict=False) if not sound]
+        if of_data and culprits:
+            raise TrainingError(
+                f"what {' and '.join(culprits)} adds to the loss is not finite at step {self.step + 1} of "
+                f"{self.total_steps}, though the loss without it is; lower its strength, or mend it"
+            )
+
     def _prepare_penalties(self, weights: Mapping[str, nn.Parameter], sources: Sources | None) -> dict[str, Hooks]:
         """Hooks by kind; a teacher under bf16 autocast may keep its matrices in bf16, which halves its memory."""
         penalties = [penalty for penalty in self.recipe.penalties if penalty.strength > 0]
-        needs = [penalty.needs(lora=bool(self._factors)) for penalty in penalties]
+        needs = [needs_of(penalty, lora=bool(self._factors)) for penalty in penalties]
         rounded = self.recipe.precision == "bf16" and all(need.rounded for need in needs if need.theta_0)
         # A LoRA's teacher needs the start values of the other trained weights: a head's.
         keeps = any(need.theta_0 or need.teacher for need in needs)
@@ -214,7 +240,7 @@ class Trainer:
             sharded=self._sharded,
             sources=sources,
         )
-        return {penalty.kind: cast(Penalty, penalty).prepare(training) for penalty in penalties}
+        return prepare_hooks(penalties, training)
 
     def theta_1(self) -> dict[str, Tensor]:
         """The current weights, adapters merged, under canonical names, on the CPU in fp32."""
@@ -252,6 +278,15 @@ class Trainer:
             "loss": self._loss,
             "penalties": {kind: dict(hooks.state_dict()) for kind, hooks in self._hooks.items()},
         }
+
+    def try_keeping(self) -> None:
+        """Tries what a training asks of its penalties only at its first checkpoint, or after a crash.
+
+        Raises:
+            BrokenExtensionError: a penalty's facts are no JSON, or its state cannot be loaded again.
+        """
+        for kind, hooks in self._hooks.items():
+            try_keeping(kind, hooks)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores a state of the same recipe and seed."""

@@ -7,6 +7,9 @@ from typing import Any, Literal
 from rayforget.values.points import Point, Spot
 from rayforget.values.scores import Score
 
+RUNS_WITH = "runs_with"
+"""The fact of theta_0's record that says how weights are run that do not say it themselves."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointRecord:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from command_types import Run, Says
+from plugins.outsiders import write_package
 
 FULL = "  full: {}\n"
 
@@ -86,6 +87,27 @@ def test_the_probe_sets_every_method_up_and_leaves_nothing(run: Run, says: Says,
     assert says("check: no such target of LoRA", "check", tiny) == 2
     (tiny.parent / "model" / "open_clip_config.json").unlink()
     assert says("check: no model in the folder", "check", tiny) == 2
+
+
+@pytest.mark.slow
+def test_the_probe_takes_a_step_with_a_penalty_of_another_package_and_names_its_fault(
+    run: Run, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = (
+        "from typing import Literal\nfrom rayforget.train.penalties.hooks import Hooks, Penalty\n"
+        "class It(Penalty):\n    kind: Literal['probed']\n    def prepare(self, training):\n        return ItsHooks()\n"
+        "class ItsHooks(Hooks):\n    def after_step(self, learning_rate):\n        1 / 0\n"
+    )
+    write_package(tiny.parent, "box_of_probed", {"probed": "It"}, source, "rayforget.penalties")
+    monkeypatch.syspath_prepend(tiny.parent)
+    tiny.write_text(tiny.read_text().replace(FULL, "  mine:\n    penalties: [{kind: probed, strength: 1}]\n"))
+    monkeypatch.setattr("rayforget.planning.probe._LIMIT_S", 0.0)  # nothing is timed, and it is tried all the same
+    code, said = run("check", tiny, "--set", "resources.cpus_per_worker=1")
+    assert (code, said.count("\n")) == (2, 0)
+    assert said.endswith(
+        "methods.mine: penalty 'probed' of package box_of_probed failed in after_step: ZeroDivisionError: division by "
+        "zero (box_of_probed.py:9)"
+    )
 
 
 @pytest.mark.slow

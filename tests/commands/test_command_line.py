@@ -5,11 +5,13 @@ import os
 import statistics
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import golden_text
 import pytest
 from command_types import Run, Says
+from synthetic_sweep import reseal_space
 
 from rayforget.cli import main
 
@@ -82,6 +84,10 @@ def test_an_error_of_the_system_is_one_line_and_a_closed_pipe_none() -> None:
     golden_text.check("commands", "any command: the system refuses, then a closed pipe", done.stderr)
 
 
+def test_the_version_is_that_of_the_installed_package(run: Run) -> None:
+    assert run("--version") == (0, f"{metadata.version('rayforget')}\n")
+
+
 def test_schema_prints_json(run: Run) -> None:
     code, output = run("schema")
     assert code == 0
@@ -100,8 +106,12 @@ def test_a_damaged_space_and_one_of_a_newer_version_are_one_line(run: Run, recor
     texts = {text: text for text in ("", "{}", "[1]", '{"tasks": {"a": 1}}')}
     texts["as it was, and colour: red"] = json.dumps({**json.loads(path.read_text()), "colour": "red"})
     said = []
+    texts["edited after the sweep was created"] = path.read_text().replace('"seed":0', '"seed":1', 1)
     for name, text in texts.items():
-        path.write_text(text)
+        if name == "edited after the sweep was created":
+            path.write_text(text)
+        else:
+            reseal_space(path.parent, text)
         said.append(f"\nspace.json: {name}")
         refusals: dict[str, list[str]] = {}
         for command in ("status", "frontier", "mirror", "sweep --resume"):

@@ -6,6 +6,7 @@ from pathlib import Path
 import golden_text
 import pytest
 from command_types import Run, Says
+from synthetic_sweep import reseal_space
 
 
 @pytest.mark.parametrize("out", ["file", "file/below"])
@@ -40,5 +41,5 @@ def test_frontier_in_full_prints_whole_splits_of_the_recorded_items(says: Says, 
     sketch = tree["tasks"]["sketch"]
     sketch["cut"] = {"source": sketch["val"] | {"seed": 5}, "seed": 0, "val_share": 0.5}
     sketch["val"] = sketch["test"] = None
-    path.write_text(json.dumps(tree))
+    reseal_space(path.parent, json.dumps(tree))
     assert says("frontier --full of a cut task", "frontier", "whole", "--full") == 0

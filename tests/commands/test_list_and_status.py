@@ -3,16 +3,71 @@
 import shutil
 from pathlib import Path
 
-from command_types import Says
+import golden_text
+from command_types import Run, Says
 
+from rayforget.record.jobs import TrialJob, save_asked
 from rayforget.record.standing import trainings_of
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
+from rayforget.space.recipe import Recipe
+
+
+def note_asked(sweep: Path, name: str) -> Path:
+    recipe = Recipe(method="full", learning_rate=1e-3, epochs=1, batch_size=4, seed=0)
+    save_asked(Store.open(sweep), TrialJob(name=name, recipe=recipe))
+    return sweep / "asked" / f"{name}.json"
 
 
 def test_list_shows_every_sweep_as_its_folder_and_how_far_it_is(says: Says, recorded: Path) -> None:
     (recorded / "half").rename(recorded / "renamed")
     assert says("list", "list") == 0
+
+
+def test_a_file_of_the_record_that_is_torn_or_out_of_place_is_told_by_all_in_the_same_words(
+    run: Run, recorded: Path
+) -> None:
+    def copied(path: Path, name: str) -> None:
+        shutil.copy(path, path.with_name(name))
+
+    def torn(path: Path) -> None:
+        path.write_bytes(path.read_bytes()[:100])
+
+    whole = recorded / "whole"
+    shutil.rmtree(recorded / "half")
+    a_record, a_test = (sorted((whole / folder).glob("t0*.json"))[0] for folder in ("points", "test"))
+    a_note = note_asked(whole, "0099-full")
+    original = {path: path.read_bytes() for path in (a_record, a_test, a_note)}
+    said = []
+    for what, damage in {
+        "a record under another training's name": lambda: copied(a_record, "0098-full-000040.json"),
+        "scores on test under another training's name": lambda: copied(a_test, "0098-full-000040-0123456789ab.json"),
+        "a note under another training's name": lambda: copied(a_note, "0098-full.json"),
+        "a torn record": lambda: torn(a_record),
+        "torn scores on test": lambda: torn(a_test),
+        "a torn note": lambda: torn(a_note),
+    }.items():
+        damage()
+        code, reason = run("status", "whole")
+        assert (code, run("sweep", "--resume", "whole")) == (2, (2, reason))
+        assert reason in " ".join(run("list")[1].split())
+        if "note" not in what:  # the report reads no notes
+            assert run("frontier", "whole") == (2, reason)
+        said += [f"{what}:", f"  {reason}"]
+        for path in whole.glob("*/0098-*"):
+            path.unlink()
+        for path, data in original.items():
+            path.write_bytes(data)
+    names = {str(recorded.parent): "HERE", a_record.stem: "TRIAL-STEP", a_test.stem: "TRIAL-STEP-HASH"}
+    golden_text.check("commands", "any command: a file of the record is torn or out of place", "\n".join(said), names)
+
+
+def test_a_renamed_sweep_goes_by_its_folders_name_everywhere(run: Run, recorded: Path) -> None:
+    (recorded / "half").rename(recorded / "renamed")
+    sweep = Sweep.open(Store.open(recorded), "renamed")
+    assert Sweep.open(Store.open(recorded), sweep.info.name).trials() == sweep.trials()  # as a worker opens it
+    code, text = run("status", "renamed")
+    assert (code, "sweep --resume renamed" in text) == (0, True)
 
 
 def test_list_of_nothing_says_how_to_start(says: Says) -> None:
@@ -33,8 +88,7 @@ def test_list_shows_a_damaged_sweep_as_one_row(says: Says, recorded: Path) -> No
 def test_status_tells_failures_what_is_unfinished_and_how_to_go_on(says: Says, recorded: Path) -> None:
     assert says("status of a finished sweep", "status", "whole") == 0
     assert says("status of a new sweep", "status", "new") == 0
-    (recorded / "half" / "asked").mkdir()
-    (recorded / "half" / "asked" / "t0099.json").write_text("{}")  # handed out, and not recorded
+    note_asked(recorded / "half", "0099-full")  # handed out, and not recorded
     elsewhere = recorded.rename(recorded.with_name("my runs"))
     assert says("status of a sweep elsewhere, half done", "status", "half", "--storage", elsewhere) == 0
 

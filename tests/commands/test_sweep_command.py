@@ -122,6 +122,17 @@ def test_the_last_training_says_that_test_comes_next(tmp_path: Path) -> None:
     assert ["next: " in one for one in said] == [False] * (len(trainings) - 1) + [True] + [False] * len(tests)
 
 
+def test_a_job_that_halts_the_sweep_is_not_said_to_be_done_and_one_beside_it_is(tmp_path: Path) -> None:
+    agenda = toy_agenda(tmp_path, slots=2)
+    first, second = agenda.next(), agenda.next()
+    assert isinstance(first, NamedJob)
+    assert isinstance(second, NamedJob)
+    agenda.halt(first.name, f"{first.name}: TaskError: photo/1.png: cannot be read")
+    do_job(agenda, second)
+    said = [_progress(agenda, named, BaselineErrors(agenda.roles)).last for named in (first, second)]
+    assert said == [f"{first.name} broke off, so the sweep halts", f"{second.name} done"]
+
+
 def test_a_sweep_with_nothing_left_is_known_to_be_finished(tmp_path: Path) -> None:
     agenda = toy_agenda(tmp_path)
     assert not agenda.settle()

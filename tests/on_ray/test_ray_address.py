@@ -72,15 +72,17 @@ def test_a_job_goes_to_the_address_that_was_given(
 
 
 STAY = """
-import json, logging, os
+import json, logging, os, pathlib
 logging.basicConfig(format="%(message)s")
 from rayforget.on_ray.session import ray_session
 from rayforget.space.parts import Resources
 with ray_session(Resources(cpus_per_worker=1), address=None):
     import ray
-    theirs = ray.get(ray.remote(lambda: os.environ.get("RAY_ADDRESS")).remote())
+    theirs = ray.get(ray.remote(runtime_env={"env_vars": {"A": ""}})(lambda: os.environ.get("RAY_ADDRESS")).remote())
     nodes = [node["NodeManagerAddress"] for node in ray.nodes()]
-print(json.dumps([theirs, nodes, os.environ["RAY_ADDRESS"]]))
+    folder = pathlib.Path(ray.get_runtime_context().get_temp_dir())
+    closed = [(os.stat(path).st_mode & 0o777, os.stat(path).st_uid) for path in (folder, *folder.parents)]
+print(json.dumps([theirs, nodes, os.environ["RAY_ADDRESS"], closed]))
 """
 
 
@@ -90,8 +92,9 @@ print(json.dumps([theirs, nodes, os.environ["RAY_ADDRESS"]]))
 def test_a_plain_sweep_stays_on_this_machine_and_says_so() -> None:
     environment = {**os.environ, "RAY_ADDRESS": "10.255.255.1:6379"}  # Ray reads its own when it is imported
     done = subprocess.run([sys.executable, "-c", STAY], env=environment, capture_output=True, text=True, check=True)
-    theirs, nodes, ours = json.loads(done.stdout.strip().splitlines()[-1])
+    theirs, nodes, ours, closed = json.loads(done.stdout.strip().splitlines()[-1])
     assert theirs != "10.255.255.1:6379"
     assert nodes == ["127.0.0.1"]
     assert "RAY_ADDRESS=10.255.255.1:6379 is not used" in done.stderr
     assert ours == "10.255.255.1:6379"
+    assert [0o700, os.getuid()] in closed  # nobody else reads what Ray writes

@@ -51,6 +51,7 @@ def slot(session: None, space: Callable[..., Space]) -> Iterator[Callable[..., t
             equipment=EquipmentSpec(space=small, sweep_name="warm"),
             storage_path=str(Path(small.storage.path) / "ray"),
             keeper=keeper,
+            local=True,
         )
         started.append(Slot(spec))
         return started[-1], sweep, small
@@ -116,6 +117,22 @@ def in_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
     thread = threading.Thread(target=lambda: result.append(call()))
     thread.start()
     return thread, result
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_workers_listen_on_loopback_alone(slot: Callable[..., tuple[Any, Sweep, Space]], size: int) -> None:
+    warm, _, _ = slot(workers_per_slot=size)
+    assert warm.run(job("one")).error is None
+    found = [process.net_connections() for process in workers()]
+    listening = {
+        each.laddr.ip.removeprefix("::ffff:")
+        for sockets in found
+        for each in sockets
+        if each.status == psutil.CONN_LISTEN
+    }
+    assert len(found) == size
+    assert listening
+    assert listening <= {"127.0.0.1", "::1"}
 
 
 def test_the_third_job_of_a_warm_slot_is_the_first_of_a_fresh_one(slot: Any) -> None:

@@ -7,15 +7,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from toy_agenda import toy_agenda
+from toy_agenda import resumed, toy_agenda, train
 
 from rayforget.errors import RecordError, TaskError, TrainingError
 from rayforget.on_ray.answers import shared_answer
 from rayforget.on_ray.mailbox import Mailbox, Pulse
 from rayforget.on_ray.slot import _START_LIMIT_S, why_not_started
-from rayforget.on_ray.sweep import _finish
+from rayforget.on_ray.sweep import _finish, _take_back
 from rayforget.on_ray.worker import _heartbeat, failure_of
-from rayforget.search.agenda import Agenda, NamedJob
+from rayforget.record.jobs import TrialJob
+from rayforget.search.agenda import Agenda, NamedJob, Next
 from rayforget.search.study import CurveStudy
 from rayforget.space.methods import methods_of
 
@@ -85,3 +86,23 @@ def test_data_and_storage_halt_the_sweep_and_what_a_recipe_did_is_recorded(
     resumed = Agenda(agenda.space, agenda.sweep, study).next()
     assert isinstance(resumed, NamedJob)
     assert (resumed.name == named.name) == refused
+
+
+def test_a_record_torn_before_the_driver_reads_it_halts_the_sweep_in_its_own_words_and_trains_nothing_again(
+    tmp_path: Path,
+) -> None:
+    agenda = toy_agenda(tmp_path)
+    named = agenda.next()
+    assert isinstance(named, NamedJob)
+    assert isinstance(named.job, TrialJob)
+    (record,) = train(agenda, named.job)
+    agenda.sweep.add(record)
+    path = tmp_path / "s" / "points" / f"{record.key}.json"
+    path.write_bytes(path.read_bytes()[:-9])
+    shown: list[NamedJob] = []
+    _take_back(agenda, named, {"error": None, "value": [record.step], "refused": False}, shown.append)
+    assert agenda.halted is not None
+    assert agenda.halted.startswith(f"RecordError: {path} is damaged: no complete file of the record")
+    assert (agenda.next(), agenda.broken_off, shown) == (Next.FINISHED, {named.name}, [])
+    path.unlink()  # as the message says
+    assert resumed(tmp_path).next() == named

@@ -60,6 +60,23 @@ def install(name: str, site: Path) -> None:
     (metadata / "entry_points.txt").write_text("\n".join(lines))
 
 
+def write_package(
+    folder: Path,
+    package: str,
+    points: dict[str, str],
+    code: str = "",
+    group: str = "rayforget.toys",
+    version: str = "2.5",
+) -> None:
+    """Writes what pip leaves of a package of one module: that, and metadata with its entry points."""
+    (folder / f"{package}.py").write_text(code)
+    metadata = folder / f"{package}-{version}.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+    lines = "".join(f"{name} = {package}:{place}\n" for name, place in points.items())
+    (metadata / "entry_points.txt").write_text(f"[{group}]\n{lines}")
+
+
 def rayforget(folder: Path, *arguments: str, site: bool = True) -> subprocess.CompletedProcess[str]:
     """Runs a command in the folder; with `site`, packages in its sub-folder `site` are on the path."""
     return python(folder, "-m", "rayforget.cli", *arguments, site=site)

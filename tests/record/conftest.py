@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from obstore.store import MemoryStore
 from s3_server import ENVIRONMENT, Door, make_bucket, s3_server
 
+from rayforget.record.remote_folder import RemoteFolder
 from rayforget.record.store import Store
 from rayforget.values.points import Point
 from rayforget.values.records import CheckpointRecord
@@ -139,3 +141,12 @@ def door(s3_port) -> Iterator[Door]:
 def s3_behind_door(door, bucket) -> Store:
     """The bucket's folder, accessed through the door."""
     return Store.open(f"s3://{bucket}/runs?scheme=http&endpoint_override=127.0.0.1:{door.port}")
+
+
+@pytest.fixture(params=["local", "memory", "s3"])
+def storage(request, tmp_path):
+    if request.param == "local":
+        return Store.open(tmp_path)
+    if request.param == "memory":
+        return Store(RemoteFolder(MemoryStore(), "", "memory://bucket"))
+    return request.getfixturevalue("s3")

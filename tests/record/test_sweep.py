@@ -3,35 +3,17 @@
 from dataclasses import replace
 
 import pytest
-from obstore.store import MemoryStore
 
 from rayforget.errors import RecordError, StorageError
 from rayforget.frontier.points import PointKey
-from rayforget.record.driver_lock import sole_driver
 from rayforget.record.jobs import load_asked
-from rayforget.record.remote_folder import RemoteFolder
+from rayforget.record.names import sweep_names, unused_name
 from rayforget.record.store import Store
-from rayforget.record.sweep import (
-    Sweep,
-    SweepInfo,
-    remove_sweep,
-    space_digest,
-    sweep_names,
-    unused_name,
-)
+from rayforget.record.sweep import Sweep, SweepInfo, space_digest
 from rayforget.values.points import Spot
 from rayforget.values.records import TestRecord
 
 SPACE = {"name": "tiny", "recipe": {"learning_rate": 1e-4}}
-
-
-@pytest.fixture(params=["local", "memory", "s3"])
-def storage(request, tmp_path):
-    if request.param == "local":
-        return Store.open(tmp_path)
-    if request.param == "memory":
-        return Store(RemoteFolder(MemoryStore(), "", "memory://bucket"))
-    return request.getfixturevalue("s3")
 
 
 def info(name="tiny-1", created=1.5):
@@ -87,14 +69,11 @@ def test_foreign_files_in_a_sweep_are_no_part_of_it(storage, make_record, assert
         sweep.trials()
 
 
-def test_a_storage_that_refuses_is_no_contradiction_and_no_other_driver(tmp_path, make_record):
+def test_a_storage_that_refuses_is_no_contradiction(tmp_path, make_record):
     sweep = create(Store.open(tmp_path))
     sweep.store.write("points", b"a file in the way")
     with pytest.raises(StorageError, match="cannot be written"):
         sweep.add(make_record())
-    (tmp_path / "tiny-1" / ".driver").mkdir()
-    with pytest.raises(StorageError, match=r"\.driver, which keeps other drivers away, cannot be written \(Is a dir"):
-        remove_sweep(Store.open(tmp_path), "tiny-1")
 
 
 def test_sweeps_are_listed_by_name_and_half_made_ones_are_not(storage):
@@ -187,32 +166,6 @@ def test_the_latest_test_score_of_a_point_counts(storage, make_record, assert_sa
     assert scores.keys() == {PointKey("a", 1, alpha) for alpha in (0.0, 0.5, 1.0)}
     assert_same(scores[PointKey("a", 1, 0.5)], early.scores[Spot(0.5)])
     assert_same(scores[PointKey("a", 1, 1.0)], late.scores[Spot(1.0)])
-
-
-def test_a_removed_sweep_is_gone_and_its_neighbour_is_not(storage, make_record):
-    sweep = create(storage)
-    create(storage, "tiny-2")
-    sweep.add(make_record())
-    remove_sweep(storage, "tiny-1")
-    assert not storage.exists("tiny-1")
-    assert sweep_names(storage) == ["tiny-2"]
-    storage.write("half/space.yaml", b"")
-    remove_sweep(storage, "half")
-    storage.write("cache/scores/x.json", b"")
-    for name in ("half", "tiny-1", "cache"):
-        with pytest.raises(RecordError, match=f"no sweep {name}"):
-            remove_sweep(storage, name)
-    assert storage.exists("cache/scores/x.json")
-
-
-def test_a_sweep_that_a_driver_holds_is_not_removed(tmp_path):
-    storage = Store.open(tmp_path)
-    sweep = create(storage)
-    with sole_driver(sweep.store), pytest.raises(RecordError, match="tiny-1 is running in another process"):
-        remove_sweep(storage, "tiny-1")
-    assert sweep_names(storage) == ["tiny-1"]
-    remove_sweep(storage, "tiny-1")
-    assert sweep_names(storage) == []
 
 
 def test_names_are_found_whatever_else_is_damaged(storage):

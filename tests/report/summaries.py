@@ -53,6 +53,7 @@ def summarise_records(
         seed=0,
         num_resamples=num_resamples,
         failed=found.failed,
+        reasons=found.reasons,
     )
 
 

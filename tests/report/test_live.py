@@ -108,7 +108,9 @@ def test_there_is_one_way_to_a_console() -> None:
         f"{path.relative_to(PACKAGE)}:{node.lineno}"
         for path in sorted(PACKAGE.rglob("*.py"))
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Console"
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("Console", "PlainConsole")
     ]
     assert makers
     assert {maker.split(":")[0] for maker in makers} == {"report/terminal/live.py"}

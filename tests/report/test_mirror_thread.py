@@ -12,9 +12,9 @@ from toy_agenda import do_job, toy_agenda
 from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.gather import gather
 from rayforget.frontier.on_demand import items_of, with_items
-from rayforget.report.mlflow.mirror import MirrorError
 from rayforget.report.mlflow.mirror_plan import plan_runs
 from rayforget.report.mlflow.mirror_thread import SETTLED_S, MirrorThread, running_view
+from rayforget.report.mlflow.tracking import MirrorError
 from rayforget.search.agenda import NamedJob
 from rayforget.values.brief import AnyCheckpoint
 

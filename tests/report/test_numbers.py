@@ -2,14 +2,15 @@ import dataclasses
 
 import golden_text
 import pytest
-from summaries import full_of_remarks, make_summary
+from summaries import full_of_remarks, make_summary, summarise_records
+from synthetic_sweep import make_records
 
 from rayforget.frontier.intervals import MEASURED_COVERAGE, Interval
 from rayforget.frontier.recovered import Recovered
 from rayforget.frontier.summary import OneTraining
 from rayforget.report.terminal.one_training import one_training_rows
 from rayforget.report.words.footnotes import footnotes
-from rayforget.report.words.numbers import describe_change, format_recovered, percent, pick_point
+from rayforget.report.words.numbers import describe_change, format_recovered, percent, pick_point, read
 
 
 @pytest.mark.parametrize(
@@ -81,3 +82,23 @@ def test_footnotes_tell_what_is_special_of_a_sweep() -> None:
     assert one_training_rows(make_summary("no plain")) == []
     coverage = f"{100 * MEASURED_COVERAGE[4]:.0f} % of them held the truth at 4 trainings"
     assert any(coverage in note for note in footnotes(variants["intervals of one training"]))
+
+
+def test_a_baseline_that_failed_is_not_said_to_be_still_to_come() -> None:
+    records, _ = make_records(trials=7)
+    reason = "TrainingError: the loss is not finite\n\nTraceback"
+    failed = [
+        dataclasses.replace(record, step=0, fraction=0.0, status="failed", reason=reason, points=())
+        if record.recipe.get("method") == "plain"
+        else record
+        for record in records
+    ]
+    summary = summarise_records(failed, {}, num_resamples=0)
+    cost, _, recovered = read(summary)
+    assert cost == (
+        "Plain fine-tuning failed, so nothing can be said of what it cost: TrainingError: the loss is not finite"
+    )
+    assert recovered == "What the frontier recovers cannot be said, since plain fine-tuning failed."
+    some = summarise_records([*failed, *records[1:3]], {}, num_resamples=0)
+    assert some.plain is not None
+    assert "failed" not in read(some)[0]

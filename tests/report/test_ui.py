@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from toy_agenda import toy_agenda
 
-from rayforget.report.mlflow.mirror import MirrorError
+from rayforget.report.mlflow.tracking import MirrorError
 from rayforget.report.mlflow.ui import run_ui
 
 PARENT = """

@@ -1,6 +1,5 @@
 """`--resume` asks for the same as the undisturbed sweep, wherever its driver died."""
 
-import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -222,5 +221,7 @@ def rename_method(folder: Path, name: str, method: str, like: TrialJob) -> None:
         file.unlink()
     number = name.split("-")[0]
     source = next((folder / "asked").glob(f"*-{method}.json"))
-    shutil.copy(source, folder / "asked" / f"{number}-{method}.json")
+    body = open_sealed("asked", source.read_bytes(), source.name)
+    del body["trial"]  # older versions did not note it
+    (folder / "asked" / f"{number}-{method}.json").write_bytes(seal("asked", body))
     assert like.recipe.method == method

@@ -88,3 +88,10 @@ def test_the_schema_knows_the_paths(paths: dict[str, Any], fits: bool) -> None:
     schema = json_schema()
     curve = {"$ref": "#/$defs/Curve", "$defs": schema["$defs"]}
     assert jsonschema.Draft202012Validator(curve).is_valid({"paths": paths}) == fits
+
+
+def test_a_misspelt_parameter_is_told_what_it_may_mean() -> None:
+    with pytest.raises(ValueError, match=r"unknown key; did you mean gamma\?"):
+        Curve.model_validate({"paths": {"lerp": {}, "lines": {"gama": 0.5, "gamma": 0.5}}})
+    with pytest.raises(ValueError, match=r"unknown key; this path has no such parameter \(it has gamma\): remove it"):
+        Curve.model_validate({"paths": {"lerp": {}, "lines": {"width": 0.5, "gamma": 0.5}}})

@@ -27,6 +27,16 @@ def test_equal_recipes_have_equal_keys_however_they_are_written() -> None:
     assert _key(adapter=lora) == _key(adapter={**lora, "scale": 2})
 
 
+def test_settings_that_came_later_change_no_older_key_and_no_record() -> None:
+    assert _key(adapter={"kind": "lora", "rank": 3}) == "a9e3badd1b27"
+    plain = Recipe.model_validate({**BASE, "adapter": {"kind": "lora", "rank": 3}})
+    assert plain.adapter.model_dump_json() == ('{"kind":"lora","rank":3,"scale":2.0,"dropout":0.0,"targets":null}')
+    later = [{"use_dora": True}, {"use_rslora": True}, {"loraplus_lr_ratio": 16.0}, {"modules_to_save": ["x"]}]
+    recipes = [Recipe.model_validate({**BASE, "adapter": {"kind": "lora", "rank": 3, **one}}) for one in later]
+    assert len({recipe.key for recipe in (plain, *recipes)}) == 1 + len(later)
+    assert all(Recipe.model_validate_json(recipe.model_dump_json()) == recipe for recipe in recipes)
+
+
 @pytest.mark.parametrize(
     "change", [{"seed": 1}, {"method": "n"}, {"penalties": [L2]}, {"learning_rate": 1.0000001e-4}, {"head": "frozen"}]
 )
@@ -41,6 +51,7 @@ def test_another_recipe_has_another_key(change: dict[str, Any]) -> None:
         {"penalties": [L2], "adapter": {"kind": "lora", "rank": 1}},
         {"accumulation": 3},
         {"penalties": [{"kind": "l2", "strength": float("inf")}]},
+        {"adapter": {"kind": "lora", "rank": 1, "targets": ["a"], "modules_to_save": ["a"]}},
     ],
 )
 def test_a_contradiction_is_refused_in_code_as_well(change: dict[str, Any]) -> None:

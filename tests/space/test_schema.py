@@ -7,6 +7,7 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+from plugins.outsiders import install, write_package
 
 from rayforget.space.document import read_yaml
 from rayforget.space.recipe import Recipe
@@ -92,3 +93,35 @@ def test_the_schema_knows_domains(
     space = read_yaml(small_space().read_text(), "x")
     space["methods"]["one"] = recipe
     assert validator.is_valid(space) == fits
+
+
+def test_installed_extensions_are_described_and_what_cannot_be_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, small_space: Callable[..., Path]
+) -> None:
+    install("huber", tmp_path)
+    install("trim", tmp_path)
+    write_package(tmp_path, "thief", {"l2": "X"}, group="rayforget.penalties")
+    write_package(tmp_path, "path_thief", {"lines": "X"}, group="rayforget.paths")
+    write_package(tmp_path, "torn", {"torn": "X"}, "raise RuntimeError('torn')", group="rayforget.penalties")
+    monkeypatch.syspath_prepend(tmp_path)
+    checked = jsonschema.Draft202012Validator(json_schema())
+    warned = [record.getMessage() for record in caplog.records]
+    assert len(warned) == 3
+    assert "left out of the schema: l2 is rayforget's own penalty, and thief brings another of that name; " in warned[0]
+    assert "not described in the schema: penalty 'torn' of package torn cannot be imported (Runtime" in warned[1]
+    assert "left out of the schema: lines is rayforget's own path, and path_thief brings" in warned[2]
+    space = read_yaml(small_space().read_text(), "x")
+    for penalty, fits in (
+        ({"kind": "huber", "strength": {"low": 1, "high": 2}, "width": {"choice": [0.1]}}, True),
+        ({"kind": "huber", "strength": 1}, False),
+        ({"kind": "huber", "strength": 1, "width": 0}, False),
+        ({"kind": "l2", "strength": 1}, True),
+        ({"kind": "torn", "anything": 1}, True),
+        ({"kind": "nobody", "strength": 1}, False),
+    ):
+        space["methods"]["one"] = {"penalties": [penalty]}
+        assert checked.is_valid(space) == fits, penalty
+    space["methods"]["one"] = {}
+    for path, fits in (({"keep": {"grid": [0.5]}}, True), ({"keep": 2}, False), ({"kep": 0.5}, False)):
+        space["curve"] = {"paths": {"lerp": {}, "trim": path}}
+        assert checked.is_valid(space) == fits, path

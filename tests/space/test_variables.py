@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from rayforget.errors import SpaceError
 from rayforget.space.document import read_document
-from rayforget.space.variables import interpolate
+from rayforget.space.variables import fill, interpolate
 
 ENVIRONMENT = {"HOME": "/home/me", "EMPTY": "", "both": "outside"}
 
@@ -38,3 +39,17 @@ def test_what_is_replaced_stays_text() -> None:
 
 def test_what_is_no_variable_is_left_alone() -> None:
     assert _read("a: 'x-{000..012}.tar $HOME {}'")["a"] == "x-{000..012}.tar $HOME {}"
+
+
+def test_what_the_environment_gives_to_the_mirrors_address_is_not_in_what_is_recorded() -> None:
+    text = "vars: {pw: '${MLFLOW_PW}', host: h}\ntracking: {uri: 'http://me:${pw}@${host}:${PORT:-5000}'}\na: '${pw}'"
+    environment = {"MLFLOW_PW": "s3cret"}
+    tree = interpolate(read_document(text, "x"), environment).tree
+    assert tree == {
+        "vars": {"pw": "${MLFLOW_PW}", "host": "h"},
+        "tracking": {"uri": "http://me:${MLFLOW_PW}@h:${PORT:-5000}"},
+        "a": "s3cret",
+    }
+    assert fill(tree["tracking"]["uri"], environment) == "http://me:s3cret@h:5000"
+    with pytest.raises(SpaceError, match=r"tracking.uri: found \$\{MLFLOW_PW\}, which is set neither"):
+        interpolate(read_document("tracking: {uri: 'http://me:${MLFLOW_PW}@h'}", "x"), {})

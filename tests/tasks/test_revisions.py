@@ -10,13 +10,14 @@ import pytest
 
 from rayforget.errors import TaskError
 from rayforget.space.data import DatasetSource
+from rayforget.space.lm_eval import LmEvalTask
 from rayforget.space.models import Space
-from rayforget.space.text import LmEvalTask
 from rayforget.tasks.images.hub import check_revision
 from rayforget.tasks.images.labelled import LabelledImages
 from rayforget.tasks.resolved import Half, ResolvedTask, SplitItems
 from rayforget.tasks.revisions import pin_revisions
-from rayforget.tasks.text.lm_eval_task import _settled, commit_taken
+from rayforget.tasks.text.lm_eval_settings import settled
+from rayforget.tasks.text.lm_eval_task import Loaded, commit_taken
 
 ONE, OTHER = "1" * 40, "2" * 40
 
@@ -118,10 +119,11 @@ def test_an_lm_eval_tasks_commit_stands_at_the_task_and_is_asked_for_and_local_f
     with pyarrow.ipc.new_stream(str(place), table.schema) as stream:
         stream.write_table(table)
 
-    class Loaded:
+    class OverHub:
         dataset = {"test": datasets.Dataset.from_file(str(place))}
         config = SimpleNamespace(dataset_path="owner/arc", dataset_name="easy")
 
+    loaded = Loaded(members={"arc_easy": OverHub()})
     fields: dict[str, Any] = {
         "kind": "lm_eval",
         "role": "generality",
@@ -130,15 +132,15 @@ def test_an_lm_eval_tasks_commit_stands_at_the_task_and_is_asked_for_and_local_f
         "metric": "acc",
     }
     task = LmEvalTask.model_validate({**fields, "val": "validation", "test": "test"})
-    assert commit_taken(Loaded(), task) == ONE
-    assert commit_taken(Loaded(), task.model_copy(update={"revision": ONE})) == ONE
+    assert commit_taken(loaded, task) == ONE
+    assert commit_taken(loaded, task.model_copy(update={"revision": ONE})) == ONE
     local = task.model_copy(update={"data_files": {"test": tmp_path / "a.jsonl"}})
-    assert commit_taken(Loaded(), local) is None
+    assert commit_taken(loaded, local) is None
     with pytest.raises(TaskError, match=f"found commit {ONE} in the cache, expected {OTHER}; download it once"):
-        commit_taken(Loaded(), task.model_copy(update={"revision": OTHER}))
+        commit_taken(loaded, task.model_copy(update={"revision": OTHER}))
     config = {"test_split": "test", "validation_split": "validation", "dataset_kwargs": {"x": 1}}
-    settled = _settled(config, task.model_copy(update={"revision": ONE}), None)
-    assert settled["dataset_kwargs"] == {"x": 1, "revision": ONE}
+    found = settled(config, task.model_copy(update={"revision": ONE}), None)
+    assert found["dataset_kwargs"] == {"x": 1, "revision": ONE}
 
 
 def test_local_data_has_no_commit() -> None:

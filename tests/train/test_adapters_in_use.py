@@ -80,6 +80,21 @@ def test_a_layer_that_computes_more_than_its_product_is_no_target() -> None:
         attach_lora(_Odd(), LoraAdapter(rank=2, targets=("router",)), seed=0)
 
 
+class _Product(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.weight.T + self.bias
+
+
+class _Scaled(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * super().forward(x)
+
+
+def test_a_linear_layer_in_other_words_is_a_target_and_one_with_another_product_is_none() -> None:
+    module = nn.ModuleDict({"same": _Product(5, 7), "other": _Scaled(5, 7)})  # Falcon's layers are such
+    assert [lora.name for lora in attach_lora(module, LoraAdapter(rank=2), seed=0)] == ["same.weight"]
+
+
 def test_a_model_that_cannot_run_with_adapters_says_so() -> None:
     learner = _OddLearner()
     learner.module.forward = lambda features: features @ learner.module.called  # type: ignore[method-assign,assignment]

@@ -53,6 +53,17 @@ RECIPES = {
     "kd_bf16": recipe_of(precision="bf16", penalties=(Distillation(kind="kd", strength=1.0),)),
     "lora": recipe_of(adapter=LORA),
     "lora_kd": recipe_of(adapter=LORA, penalties=(Distillation(kind="kd", strength=1.0),)),
+    "dora_saved": recipe_of(
+        adapter=LORA.model_copy(
+            update={
+                "use_dora": True,
+                "use_rslora": True,
+                "loraplus_lr_ratio": 4.0,
+                "modules_to_save": ("embed_tokens",),
+            }
+        ),
+        penalties=(CoupledL2Penalty(kind="l2_coupled", strength=1), Distillation(kind="kd", strength=1.0)),
+    ),
     "lora_coupled": recipe_of(
         adapter=LORA,
         penalties=(CoupledL1Penalty(kind="l1_coupled", strength=1e-3), CoupledL2Penalty(kind="l2_coupled", strength=1)),

@@ -64,7 +64,7 @@ class AnswerLearner:
     def batch(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:
         """The answers of these documents; involves no randomness."""
         pairs = [pair for index in indices.tolist() for pair in range(*self._right[index])]
-        return on_device(answer_rows(self._pairs, pairs, filler=self._model.pad_token), self.device)
+        return on_device(answer_rows(self._pairs, pairs, filler=self._model.pad_token), self._model)
 
     def canonical(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """All names of theta_0; see `own_names`."""

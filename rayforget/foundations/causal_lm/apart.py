@@ -89,7 +89,7 @@ def _difference(head: CausalHead) -> str | None:
         ) as error:
             return f"it takes no {name} rows ({type(error).__name__}: {error})"
         for own, where in zip(alone, columns, strict=True):
-            expected: Tensor = head(tokens=own[None], positions=torch.arange(len(own), device=device)[None])
+            expected: Tensor = head(tokens=own[None])
             difference = float((found[list(where)] - expected).abs().max() / expected.abs().max())
             if not difference <= _TOLERANCE:  # NaN too
                 return f"features of {name} rows differ by {difference:.1g} from those of each sequence alone"

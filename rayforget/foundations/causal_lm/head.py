@@ -1,10 +1,13 @@
 """A causal language model of transformers as one module: rows of tokens -> features of chosen tokens -> logits."""
 
+import inspect
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+
+from rayforget.foundations.causal_lm.own_head import OwnHead, base_of
 
 
 class CausalHead(nn.Module):
@@ -16,14 +19,24 @@ class CausalHead(nn.Module):
     Both go through forward, since `torch.func.functional_call` swaps the module's weights only there.
     """
 
-    def __init__(self, lm: nn.Module) -> None:
-        """Wraps a model of transformers; parameter names get the prefix `lm.`."""
+    def __init__(self, lm: nn.Module, own: tuple[str, ...] | None = None) -> None:
+        """Wraps a model of transformers; parameter names get the prefix `lm.`.
+
+        Args:
+            lm: the model.
+            own: None if its logits are its output layer's product; else the layers of its own head function, by name.
+        """
         super().__init__()
-        self.lm = lm
+        self.lm, self.own = lm, own
+        known = inspect.signature(base_of(lm).forward).parameters
+        takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+        self._unknown = frozenset() if takes_all else {"position_ids", "attention_mask", "use_cache"} - known.keys()
 
     @property
     def output(self) -> nn.Module:
-        """The layer between features and logits; its weight may be the embedding's."""
+        """What makes logits of features, with the weights that it uses; these may be the embedding's."""
+        if self.own is not None:
+            return OwnHead(self.lm, self.own)
         layer: nn.Module = self.lm.get_output_embeddings()  # type: ignore[operator]
         return layer
 
@@ -47,12 +60,12 @@ class CausalHead(nn.Module):
         """
         if features is not None:
             return self.output(features)  # type: ignore[no-any-return]
-        base: Any = self.lm.base_model
-        if base is self.lm:  # its prefix names no part of it (Llama 4)
-            base = getattr(self.lm, "model", base)
-        hidden: Tensor = base(
-            input_ids=tokens, position_ids=positions, attention_mask=mask, use_cache=False
-        ).last_hidden_state
+        config: Any = self.lm.config
+        if mask is not None and config._attn_implementation == "eager":  # which adds masks to its weights
+            mask = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, torch.finfo(torch.float32).min)
+        asked = {"position_ids": positions, "attention_mask": mask, "use_cache": False}
+        taken = {name: value for name, value in asked.items() if name not in self._unknown}
+        hidden: Tensor = base_of(self.lm)(input_ids=tokens, **taken).last_hidden_state
         return hidden.flatten(0, 1) if sources is None else hidden.flatten(0, 1).index_select(0, sources)
 
 

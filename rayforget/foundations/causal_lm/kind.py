@@ -28,10 +28,11 @@ class CausalLmKind(Kind[CausalLmFoundation, "CausalLm"]):
     """`foundation.kind: causal_lm`."""
 
     config = CausalLmFoundation
-    tasks = ("multiple_choice", "instruction", "text", "lm_eval")
+    tasks = ("multiple_choice", "instruction", "chat", "text", "lm_eval")
     head = None
     without_effect: Mapping[str, str] = {
         "head": "a language model's own head is trained with it",
+        "objective": "it is a loss over images and texts",
         "augmentation": "it changes images",
     }
     words = ItemWords(one="text", many="texts", kept="tokenised", keeping="tokenise a text")
@@ -68,7 +69,7 @@ class CausalLmKind(Kind[CausalLmFoundation, "CausalLm"]):
         from rayforget.foundations.causal_lm.source import causal_source
 
         source = causal_source(spec)
-        return trained_layers(source.name) if source.is_folder else None
+        return trained_layers(source) if source.is_folder else None
 
     def load(self, spec: CausalLmFoundation, device: "torch.device", share: "Share") -> "CausalLm":
         """Loads transformers' model with its tokenizer."""

@@ -52,7 +52,7 @@ class CausalLearner:
         sequences = [train.tokens[train.starts[i] : train.starts[i + 1]] for i in indices.tolist()]
         first = train.first_targets[indices.numpy()].tolist()
         rows = training_rows(sequences, first, packing=self._packing, filler=self._model.pad_token)
-        return on_device(rows, self.device)
+        return on_device(rows, self._model)
 
     def canonical(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """All names of theta_0; see `own_names`."""
@@ -70,9 +70,12 @@ def own_names(model: CausalLm, weights: Mapping[str, Tensor]) -> dict[str, Tenso
     return {name: weights[f"{PREFIX}{name}"] for name in model.theta_0}
 
 
-def on_device(rows: Rows, device: torch.device) -> Batch:
-    """Rows as `CausalHead` takes them."""
-    inputs = {"tokens": rows.tokens, "positions": rows.positions, "sources": rows.sources}
+def on_device(rows: Rows, model: CausalLm) -> Batch:
+    """Rows as `CausalHead` takes them; a model that is asked for one sequence per row counts its positions itself."""
+    inputs = {"tokens": rows.tokens, "sources": rows.sources}
+    if model.keeps_apart:
+        inputs["positions"] = rows.positions
     if rows.mask is not None:
         inputs["mask"] = rows.mask
-    return Batch(inputs={name: tensor.to(device) for name, tensor in inputs.items()}, targets=rows.targets.to(device))
+    on = {name: tensor.to(model.device) for name, tensor in inputs.items()}
+    return Batch(inputs=on, targets=rows.targets.to(model.device))

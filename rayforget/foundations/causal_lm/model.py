@@ -13,6 +13,7 @@ from rayforget.foundations.causal_lm.apart import keeps_apart
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.head import CausalHead
 from rayforget.foundations.causal_lm.loading import load_model
+from rayforget.foundations.causal_lm.own_head import own_layers
 from rayforget.foundations.causal_lm.rotary import rotary_switch
 from rayforget.foundations.causal_lm.source import causal_source
 from rayforget.foundations.finite import refuse_non_finite
@@ -99,8 +100,7 @@ def load_causal_lm(spec: CausalLmFoundation, device: torch.device, share: Share 
     )
     embedded = int(lm.get_input_embeddings().num_embeddings)  # type: ignore[operator]
     eos, pad, prefix = _special_tokens(tokenizer, text, embedded)
-    head = CausalHead(lm)
-    _check_head(head, source.name)
+    head = _head_of(lm, source.name)
     still(lm, lambda: _few_features(head))
     config = json.loads(lm.config.to_json_string())  # type: ignore[operator, union-attr]
     longest = max(train_length, max_length)
@@ -134,7 +134,7 @@ def _state_of(lm: nn.Module) -> dict[str, Tensor]:
 
 def _length(config: Any, name: str, asked: int | None) -> int:
     names = ("n_positions", "max_position_embeddings", "n_ctx", "max_seq_len")
-    positions = next((value for name in names if isinstance(value := getattr(config, name, None), int)), None)
+    positions = next((getattr(config, name) for name in names if _is_count(getattr(config, name, None))), None)
     if asked is None:
         return positions or 2048
     if positions is not None and asked > positions:
@@ -142,6 +142,10 @@ def _length(config: Any, name: str, asked: int | None) -> int:
             f"foundation.sequences.{name} is {asked}, the model has {positions} positions; write {positions} or less"
         )
     return asked
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value > 0  # XLNet has -1 for any number
 
 
 def _special_tokens(tokenizer: Any, config: Any, embedded: int) -> tuple[int, int, int]:
@@ -173,23 +177,40 @@ def _special_tokens(tokenizer: Any, config: Any, embedded: int) -> tuple[int, in
 def _few_features(head: CausalHead) -> Tensor:
     """Features of a few tokens, which every layer takes part in."""
     tokens = torch.arange(8)[None] % head.lm.get_input_embeddings().num_embeddings  # type: ignore[operator]
-    return head(tokens=tokens, positions=torch.arange(8)[None])  # type: ignore[no-any-return]
+    return head(tokens=tokens)  # type: ignore[no-any-return]
 
 
 @torch.no_grad()
-def _check_head(head: CausalHead, name: str) -> None:
-    """Checks that logits made in two steps are the model's own."""
+def _head_of(lm: nn.Module, name: str) -> CausalHead:
+    """The model as one module whose logits, made in two steps, are its own."""
     tokens = torch.arange(4)[None]
     try:
-        own: Tensor = head.lm(input_ids=tokens).logits[0]
-        made: Tensor = head(features=head(tokens=tokens, positions=tokens))
-    except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
+        own: Tensor = lm(input_ids=tokens).logits[0]
+        _refuse_looking_ahead(lm, own, name)
+        head = CausalHead(lm)
+        head = CausalHead(lm, own_layers(lm, tokens, head(tokens=tokens)))
+    except FoundationError:
+        raise
+    except (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         raise FoundationError(
-            f"{name} ({type(head.lm).__name__}) does not answer as transformers' causal language models do "
+            f"{name} ({type(lm).__name__}) does not answer as transformers' causal language models do "
             f"({type(error).__name__}: {error}); use another foundation"
         ) from error
-    if own.shape != made.shape or not torch.allclose(own, made, atol=1e-4, rtol=1e-4):
+    return head
+
+
+def _refuse_looking_ahead(lm: nn.Module, own: Tensor, name: str) -> None:
+    """Refuses a model whose tokens see those after them, as BERT's do unless they are told otherwise.
+
+    Args:
+        lm: the model.
+        own: its logits of the tokens 0, 1, 2, ...
+        name: the model, for the message.
+    """
+    first: Tensor = lm(input_ids=torch.arange(2)[None]).logits[0]
+    if not float((own[:2] - first).abs().max()) <= 1e-3 * float(first.abs().max()):
         raise FoundationError(
-            f"{name} ({type(head.lm).__name__}) does more to its last hidden state than one linear layer; such models "
-            "are not supported: use another foundation"
+            f"{name} ({type(lm).__name__}): what it says of a text's beginning depends on what follows, so it would "
+            "have read each answer before it is asked for it; write is_decoder: true in config.json if it was trained "
+            "to read from left to right, or use another foundation"
         )

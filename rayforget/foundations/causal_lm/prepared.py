@@ -175,7 +175,7 @@ class PreparedCausalLm:
                 lm.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
             except ValueError as error:
                 raise FoundationError(f"gradient_checkpointing has no effect on this model: {error}") from None
-        module = CausalHead(lm).train()
+        module = CausalHead(lm, self.model.head.own).train()
         if data is None:
             packing = self._packing and self.model.keeps_apart
             return CausalLearner(self.model, module, self.training_set(), packing=packing)

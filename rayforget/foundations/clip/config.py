@@ -52,6 +52,10 @@ class ClipFoundation(FoundationConfig):
                 if (value := getattr(self, key)) is not None:
                     text = f"found {value!r} without a file in `pretrained:`; a tag and a folder bring it: remove it"
                     yield Problem(at=(key,), text=text)
+        if self.std is not None and min(self.std) <= 0:
+            yield Problem(
+                at=("std",), text=f"found {list(self.std)}, by which pixels are divided: write numbers above 0"
+            )
         if not whole and self.pretrained is None:
             text = (
                 f"found {self.model!r} without a pretrained tag, which means random weights; add `pretrained:` "

@@ -6,6 +6,8 @@
 | trained | image tower and W | a parameter that starts from the zero-shot classifier |
 | text | both towers | the text tower's features of one prompt per class |
 
+With objective: contrastive (`PairHead`) W are the features of the batch's texts, one for each image.
+
     logits = exp(logit_scale) * f(x) @ W^T,   f(x) of unit length, in fp32 under autocast too
 
 logit_scale stays theta_0's with every head: it trades off against the features' spread and decides no prediction. A
@@ -13,13 +15,14 @@ logit_bias (SigLIP's) adds the same number to every class and is left out.
 """
 
 import copy
-from typing import assert_never
+from typing import assert_never, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from rayforget.distributed import from_all_ranks
 from rayforget.errors import FoundationError
 from rayforget.foundations.clip.model import ClipModel, unit_features
 from rayforget.foundations.clip.names import VISUAL, is_text_name
@@ -68,14 +71,43 @@ class TextHead(nn.Module):
         super().__init__()
         self.clip = clip
         self.register_buffer("groups", groups, persistent=False)
-        for name, parameter in clip.named_parameters():
-            parameter.requires_grad_(parameter.requires_grad and (name.startswith(VISUAL) or is_text_name(name)))
+        _freeze_rest(clip)
 
     def forward(self, images: Float[Tensor, "n 3 h w"], tokens: Int[Tensor, "c l"]) -> Float[Tensor, "n c"]:
         """Logits of normalised images against one prompt per class."""
         features = unit_features(self.clip.visual(images))  # type: ignore[operator]
         logits = _logits(features, encode_text(self.clip, tokens), self.clip.logit_scale)  # type: ignore[arg-type]
         return _of_labels(logits, self.groups)  # type: ignore[arg-type]
+
+
+class PairHead(nn.Module):
+    """Trains both towers by CLIP's contrastive loss (Radford et al. 2021), with class prompts that of FLYP (Goyal et
+    al. 2023):
+
+        loss = 1/2n sum_i [ -log softmax_j(s x_i . y_j)_i - log softmax_j(s x_j . y_i)_i ]
+
+    x_i and y_i are the unit features of the batch's i-th image and its text, s = exp(logit_scale). An equal text of
+    another image counts as wrong, as in both papers. With several ranks the batch is that of all ranks together, in the
+    ranks' order.
+    """
+
+    def __init__(self, clip: nn.Module) -> None:
+        super().__init__()
+        self.clip = clip
+        _freeze_rest(clip)
+
+    def forward(self, images: Float[Tensor, "n 3 h w"], tokens: Int[Tensor, "n l"]) -> Float[Tensor, "2n all"]:
+        """Logits of this rank's images among all ranks' texts, then of its texts among all images."""
+        features = unit_features(self.clip.visual(images))  # type: ignore[operator]
+        texts, scale = encode_text(self.clip, tokens), cast(Tensor, self.clip.logit_scale)
+        among_texts = _logits(features, from_all_ranks(texts), scale)
+        return torch.cat([among_texts, _logits(texts, from_all_ranks(features), scale)])
+
+
+def _freeze_rest(clip: nn.Module) -> None:
+    """Leaves both towers to train, and nothing else."""
+    for name, parameter in clip.named_parameters():
+        parameter.requires_grad_(parameter.requires_grad and (name.startswith(VISUAL) or is_text_name(name)))
 
 
 def build_module(
@@ -100,30 +132,44 @@ def build_module(
     """
     match head:
         case "frozen" | "trained":
-            visual = copy.deepcopy(model.clip.visual)
+            visual = cast(nn.Module, copy.deepcopy(model.clip.visual))
             scale: Tensor = model.clip.logit_scale  # type: ignore[assignment]
             module: ImageHead | TextHead = ImageHead(
-                visual,  # type: ignore[arg-type]
+                visual,
                 scale,
                 classifier.to(model.device),
                 trains_classifier=head == "trained",
                 groups=groups,
             )
-            towers = [visual]
+            _make_ready(module, [visual], gradient_checkpointing)
         case "text":
             module = TextHead(copy.deepcopy(model.clip), groups)
-            clip = module.clip
-            towers = [clip.visual, clip.text if hasattr(clip, "text") else clip.transformer]
+            _make_ready(module, _towers(module.clip), gradient_checkpointing)
         case _:
             assert_never(head)
+    return module
+
+
+def build_pairs(model: ClipModel, *, gradient_checkpointing: bool) -> PairHead:
+    """Like `build_module`, for the contrastive loss."""
+    module = PairHead(copy.deepcopy(model.clip))
+    _make_ready(module, _towers(module.clip), gradient_checkpointing)
+    return module
+
+
+def _towers(clip: nn.Module) -> list[nn.Module]:
+    text = clip.text if hasattr(clip, "text") else clip.transformer
+    return [cast(nn.Module, clip.visual), cast(nn.Module, text)]
+
+
+def _make_ready(module: nn.Module, towers: list[nn.Module], gradient_checkpointing: bool) -> None:
     if gradient_checkpointing:
         for tower in towers:
-            _checkpoint(tower)  # type: ignore[arg-type]
+            _checkpoint(tower)
     module.train()
     for part in module.modules():
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
             part.eval()  # running statistics would differ between ranks and be lost on a resume
-    return module
 
 
 def _of_labels(logits: Float[Tensor, "n c"], groups: LabelGroups | None) -> Float[Tensor, "n labels"]:

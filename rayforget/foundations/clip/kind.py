@@ -30,7 +30,7 @@ class ClipKind(Kind[ClipFoundation, "ClipModel"]):
     """`foundation.kind: clip`."""
 
     config = ClipFoundation
-    tasks = ("zero_shot",)
+    tasks = ("zero_shot", "retrieval")
     head = "frozen"
     without_effect: Mapping[str, str] = {}
     words = ItemWords(

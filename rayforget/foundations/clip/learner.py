@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 
 from rayforget.errors import FoundationError
 from rayforget.foundations.clip.attention import fused_names
-from rayforget.foundations.clip.heads import ImageHead, TextHead
+from rayforget.foundations.clip.heads import ImageHead, PairHead, TextHead
 from rayforget.foundations.clip.model import ClipModel
 from rayforget.foundations.protocol import Batch, State
 from rayforget.tasks.images.augment import Augmentation, augment
@@ -25,7 +25,7 @@ class ClipLearner:
     def __init__(
         self,
         model: ClipModel,
-        module: ImageHead | TextHead,
+        module: ImageHead | TextHead | PairHead,
         train: PixelSet,
         *,
         task: ResolvedTask,
@@ -44,7 +44,7 @@ class ClipLearner:
             initial: every canonical tensor at the start.
             tokens: token ids of every class in every template, for a module that trains the text tower.
         """
-        self.module: ImageHead | TextHead = module
+        self.module: ImageHead | TextHead | PairHead = module
         self.device: torch.device = model.device
         self.output: None = None
         self.facts: Mapping[str, Any] = broken_facts({task.name: train.broken})
@@ -60,10 +60,7 @@ class ClipLearner:
         Every call draws a template, so ranks and micro-batches differ in it.
         """
         chosen = indices.numpy()
-        pixels = torch.from_numpy(self._train.pixels[chosen])
-        if self._augmentation is not None:
-            pixels = augment(pixels, self._augmentation, generator)
-        inputs = {"images": self._model.normalisation(pixels.to(self._model.device))}
+        inputs = {"images": self._images(indices, generator)}
         if self._tokens is not None:
             inputs["tokens"] = self._tokens[:, self._template(indices, generator)]
         targets = torch.from_numpy(self._train.labels[chosen]).to(self._model.device)
@@ -95,6 +92,13 @@ class ClipLearner:
                 f"no such tensors in the model: {', '.join(unknown[:5])}; pass the module's own names"
             )
         return {name: fused.get(name, tensor) for name, tensor in self._initial.items()}
+
+    def _images(self, indices: Int[Tensor, " n"], generator: Generator) -> Tensor:
+        """The images at these indices as the model takes them, augmented."""
+        pixels = torch.from_numpy(self._train.pixels[indices.numpy()])
+        if self._augmentation is not None:
+            pixels = augment(pixels, self._augmentation, generator)
+        return self._model.normalisation(pixels.to(self._model.device))
 
     def _template(self, indices: Tensor, generator: Generator) -> int:
         assert self._tokens is not None

@@ -45,6 +45,8 @@ class ClipModel:
     device: torch.device
     text: TextTower
     """`clip`'s text tower as a module of its own; shares its weights."""
+    runs_with: str | None = None
+    """`ClipSource.runs_with`."""
 
     def visual_weights(self, theta: State) -> dict[str, Tensor]:
         """The image tower's tensors among `theta`, as `image_features` takes them."""
@@ -138,6 +140,7 @@ def load_clip(spec: ClipFoundation, device: torch.device, share: Share = keep_ow
         },
         device=device,
         text=TextTower(clip),
+        runs_with=source.runs_with,
     )
 
 

@@ -41,8 +41,17 @@ class Normalisation:
     """The second part: (pixels / 255 - mean) / std per channel, in fp32."""
 
     def __init__(self, preprocess_cfg: Mapping[str, Any]) -> None:
+        """Raises FoundationError if the result would not be finite."""
         _, normalise = _cut_in_two(preprocess_cfg)
         self.mean, self.std = tuple(map(float, normalise.mean)), tuple(map(float, normalise.std))
+        with np.errstate(all="ignore"):
+            largest = (1 + np.abs(np.asarray(self.mean, np.float32))) / np.asarray(self.std, np.float32)
+        if min(self.std) < 0 or not np.isfinite(largest).all():
+            raise FoundationError(
+                f"the model's preprocessing takes a mean of {self.mean} from each channel and divides by a standard "
+                f"deviation of {self.std}: expected finite numbers, the latter above 0; set foundation.mean and "
+                "foundation.std if pretrained is a file, else mend preprocess_cfg in open_clip_config.json"
+            )
 
     def __call__(self, pixels: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """A new tensor on the device of `pixels`."""

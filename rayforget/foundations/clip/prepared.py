@@ -11,16 +11,19 @@ from torch import Tensor
 from rayforget.errors import FoundationError
 from rayforget.foundations.clip.classes import ClassVectors
 from rayforget.foundations.clip.config import ClipFoundation
-from rayforget.foundations.clip.heads import build_module
+from rayforget.foundations.clip.heads import build_module, build_pairs
 from rayforget.foundations.clip.layers import clip_layers
 from rayforget.foundations.clip.learner import ClipLearner
 from rayforget.foundations.clip.model import ClipModel, load_clip
 from rayforget.foundations.clip.names import HEAD
+from rayforget.foundations.clip.pairs import PairLearner, class_prompts
 from rayforget.foundations.clip.scoring.classifier import filled
 from rayforget.foundations.clip.scoring.scorer import ZeroShotScorer
+from rayforget.foundations.clip.text import prompt_tokens
 from rayforget.foundations.protocol import State, TaskSplit
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.space.recipe import Head, Recipe
+from rayforget.tasks.images.captions import Captions, captions_of
 from rayforget.tasks.images.pixels import PixelSet, pixel_set
 from rayforget.tasks.resolved import ResolvedTask, SplitName
 from rayforget.values.layers import Layer
@@ -73,7 +76,11 @@ class PreparedClip:
             what = f"tasks.{name}.{split}"
             return pixel_set(items.source, items.indices, model.decoder, cache, max_broken=items.max_broken, what=what)
 
-        self._pixels = pixels
+        @remember
+        def captions(name: str, split: SplitName) -> Captions:
+            return captions_of(tasks[name].splits[split].source.class_names or (), pixels(name, split).labels)
+
+        self._pixels, self._captions = pixels, captions
 
     def learner(self, recipe: Recipe, data: TaskSplit | None = None) -> ClipLearner:
         """A fresh module at theta_0 with the speciality's training set, or with a task's split.
@@ -87,6 +94,12 @@ class PreparedClip:
         """
         name, split = data or (self._speciality.name, "train")
         task, head = self._task_with(name, split), self._head(recipe)
+        if data is None and recipe.objective == "contrastive":
+            return self._pair_learner(recipe, task)
+        if task.several_labels:
+            raise FoundationError(f"task {name} has images with several classes, which have no loss here; name another")
+        if task.retrieval is not None:
+            raise FoundationError(_without_classes(name, penalty=data is not None))
         if head == "trained" and task is not self._speciality:
             head = "frozen"
         groups = None if task.class_groups is None else filled(task.class_groups).to(self.model.device)
@@ -107,6 +120,26 @@ class PreparedClip:
             tokens=self._vectors.tokens(task) if head == "text" else None,
         )
 
+    def _pair_learner(self, recipe: Recipe, task: ResolvedTask) -> PairLearner:
+        images = self._pixels(task.name, "train")
+        if task.retrieval is None:
+            tokens = self._vectors.tokens(task)
+            groups = task.class_groups or [(label,) for label in range(task.num_classes)]
+            captions = class_prompts(images.labels, groups, len(task.templates))
+        else:
+            captions = self._captions(task.name, "train")
+            tokens = prompt_tokens(self.model.clip, self.model.tokenizer, captions.texts, ("{}",))
+        return PairLearner(
+            self.model,
+            build_pairs(self.model, gradient_checkpointing=recipe.gradient_checkpointing),
+            images,
+            task=task,
+            augmentation=recipe.augmentation,
+            initial=self.initial(recipe),
+            texts=tokens.flatten(0, 1),
+            captions=captions,
+        )
+
     def initial(self, recipe: Recipe) -> State:
         """theta_0; with head: trained also the zero-shot classifier under `head.weight`, on the CPU.
 
@@ -125,6 +158,7 @@ class PreparedClip:
             self._vectors,
             self._tasks,
             self._pixels,
+            self._captions,
             speciality=self._speciality.name,
             head=None if recipe is None else self._head(recipe),
             batch_size=self._batch_size,
@@ -146,3 +180,15 @@ class PreparedClip:
         if recipe.head is None:
             raise FoundationError("recipe.head is missing; a CLIP model needs frozen, trained or text")
         return recipe.head
+
+
+def _without_classes(name: str, *, penalty: bool) -> str:
+    if penalty:
+        return (
+            f"task {name} has images with captions, and one such pair alone has no loss; name a task with classes in "
+            "the penalty's `data`"
+        )
+    return (
+        f"task {name} has images with captions and no classes, which only the contrastive loss learns; write "
+        "objective: contrastive and head: text into `recipe`"
+    )

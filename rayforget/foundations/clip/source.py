@@ -32,6 +32,8 @@ class ClipSource:
     """Whether the weights want QuickGELU even if the name does not say so (open_clip only warns)."""
     preprocessing: dict[str, Any] = field(default_factory=dict)
     """What the space or a file's tag says of mean, std, interpolation and resizing."""
+    runs_with: str | None = None
+    """Activation and preprocessing of a file of weights, which brings none of its own, in words."""
 
 
 def clip_source(spec: ClipFoundation) -> ClipSource:
@@ -133,7 +135,11 @@ def _by_name(spec: ClipFoundation) -> ClipSource:
         assert settled is not None
         facts = settled.facts
         return ClipSource(
-            name=name, pretrained=pretrained, quick_gelu=facts.quick_gelu, preprocessing=dict(facts.preprocessing)
+            name=name,
+            pretrained=pretrained,
+            quick_gelu=facts.quick_gelu,
+            preprocessing=dict(facts.preprocessing),
+            runs_with=str(facts),
         )
     if not tag:
         raise FoundationError(f"foundation.pretrained {pretrained!r} is no tag{_near(pretrained, tags)}; {known}")

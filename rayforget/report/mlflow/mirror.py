@@ -1,7 +1,6 @@
 """The plan of a sweep's runs -> an MLflow store that shows them; a mirror of the record, remade at will."""
 
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,10 +9,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rayforget.errors import RayforgetError
-from rayforget.record.store import Store
 from rayforget.report.mlflow.bulk import RUNS_TOGETHER, can_be_in_bulk, can_write_in_bulk, write_new
 from rayforget.report.mlflow.mirror_plan import RunPlan, SweepView, plan_runs
+from rayforget.report.mlflow.tracking import MirrorError, Tracking, without_secrets
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,20 +32,6 @@ _KEY, _KIND, _SWEEP, _CREATED, _DONE = (f"rayforget.{name}" for name in ("key", 
 T = TypeVar("T")
 
 
-class MirrorError(RayforgetError, RuntimeError):
-    """MLflow cannot be reached or refuses; the record is complete without it, and `rayforget mirror` makes up for
-    it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tracking:
-    """The mirror's place."""
-
-    uri: str
-    artifacts: str | None
-    """Folder or URI for new experiments' files; None leaves it to the server."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mirrored:
     """What one mirroring did."""
@@ -63,26 +47,6 @@ class Mirrored:
     unchanged: int
     superseded: int
     """Number of point runs that left the frontier."""
-
-
-def find_tracking(uri: str | None, storage: Store) -> Tracking:
-    """The space's `tracking.uri`, else MLFLOW_TRACKING_URI, else SQLite (`mlflow.db`) in the storage path.
-
-    Raises:
-        MirrorError: neither URI is set and the storage path is not on this machine's disk.
-    """
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or None
-    artifacts = str(storage.within("mlartifacts"))
-    if storage.local is not None:
-        artifacts = (storage.local / "mlartifacts").as_uri()
-    if uri is None:
-        if storage.local is None:
-            raise MirrorError(
-                f"SQLite cannot live in {storage}; set tracking.uri or MLFLOW_TRACKING_URI to an MLflow server"
-            )
-        return Tracking(uri=f"sqlite:///{storage.local / 'mlflow.db'}", artifacts=artifacts)
-    is_database = re.match(r"(sqlite|postgresql|mysql|mssql)\b", uri) is not None
-    return Tracking(uri=uri, artifacts=artifacts if is_database else None)
 
 
 def mirror(view: SweepView, tracking: Tracking) -> Mirrored:
@@ -248,13 +212,8 @@ def _as_mirror_error(tracking: Tracking) -> Iterator[None]:
     except MirrorError:
         raise
     except Exception as error:
-        where = _without_passwords(tracking.uri)
-        text = _without_passwords(str(error)).strip().splitlines() or [""]
+        text = without_secrets(str(error), tracking.uri).strip().splitlines() or [""]
         raise MirrorError(
-            f"MLflow at {where} failed ({type(error).__name__}: {text[0][:300]}); "
+            f"MLflow at {tracking.name} failed ({type(error).__name__}: {text[0][:300]}); "
             "the record is complete: run `rayforget mirror` when it works again"
         ) from error
-
-
-def _without_passwords(text: str) -> str:
-    return re.sub(r"//([^/@:\s]*):[^/@\s]*@", r"//\1:***@", text)

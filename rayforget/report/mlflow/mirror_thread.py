@@ -6,15 +6,16 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rayforget.errors import RecordError
+from rayforget.errors import ExtensionError, RecordError
 from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.gather import Gathered, gather
 from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import THETA_0, task_roles
 from rayforget.record.standing import is_finished
 from rayforget.record.sweep import Sweep
-from rayforget.report.mlflow.mirror import MirrorError, find_tracking, mirror
+from rayforget.report.mlflow.mirror import mirror
 from rayforget.report.mlflow.mirror_plan import SweepView
+from rayforget.report.mlflow.tracking import MirrorError, find_tracking
 from rayforget.report.present import series_of
 from rayforget.values.brief import AnyCheckpoint
 
@@ -81,7 +82,7 @@ class MirrorThread:
             started = time.monotonic()
             try:
                 self._mirror_state(newest)
-            except (MirrorError, RecordError, OSError) as error:
+            except (MirrorError, RecordError, ExtensionError, OSError) as error:
                 if not said:
                     self._say(f"MLflow: {error}; the sweep goes on, and is mirrored when it ends")
                 said = True

@@ -17,8 +17,9 @@ from rich.console import Console
 from rayforget.errors import RecordError
 from rayforget.record.command import command
 from rayforget.record.store import Store
-from rayforget.report.mlflow.mirror import MirrorError, check_tracking, find_tracking
+from rayforget.report.mlflow.mirror import check_tracking
 from rayforget.report.mlflow.mirror_plan import COMPARE_FILTER
+from rayforget.report.mlflow.tracking import MirrorError, find_tracking
 
 if TYPE_CHECKING:
     from rayforget.space.models import Space
@@ -50,7 +51,7 @@ def run_ui(name: str, space: "Space", port: int, console: Console) -> int:
         f"  {COMPARE_FILTER}",
     ]
     if uri.startswith(("http://", "https://")):
-        _say(console, [f"the sweep's MLflow is a server already: {uri}", *hints])
+        _say(console, [f"the sweep's MLflow is a server already: {tracking.name}", *hints])
         return 0
     database = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not database.is_file():
@@ -58,7 +59,7 @@ def run_ui(name: str, space: "Space", port: int, console: Console) -> int:
         raise RecordError(f"nothing is mirrored in {storage} yet ({database} is missing); run: {mirror}")
     _check_port(port)
     check_tracking(tracking)
-    _say(console, [f"MLflow on {_hidden(uri)}: http://127.0.0.1:{port}  (Ctrl-C ends it)", *hints])
+    _say(console, [f"MLflow on {tracking.name}: http://127.0.0.1:{port}  (Ctrl-C ends it)", *hints])
     return _serve(uri, port)
 
 
@@ -139,9 +140,3 @@ def _signals_raise() -> Iterator[None]:
 def _say(console: Console, lines: list[str]) -> None:
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _hidden(uri: str) -> str:
-    """The URI with everything after the user's name hidden."""
-    head, at, tail = uri.rpartition("@")
-    return f"{head.rsplit(':', 1)[0]}:***@{tail}" if at and head.count(":") > 1 else uri

@@ -52,6 +52,8 @@ def read(summary: Summary) -> tuple[str, str, str]:
 
 
 def _read_plain(summary: Summary) -> str:
+    if summary.plain_failed is not None:
+        return f"Plain fine-tuning failed, so nothing can be said of what it cost: {summary.plain_failed}"
     if summary.plain is None:
         return "Plain fine-tuning is not measured yet, so nothing can be said of what it cost."
     before, after, split = summary.theta_0.val, summary.plain.val, "val"
@@ -76,6 +78,8 @@ def _read_pick(summary: Summary) -> str:
 
 def _read_recovered(summary: Summary) -> str:
     found, split = summary.recovery.test or summary.recovery.val, summary.split
+    if found is None and summary.plain_failed is not None:
+        return "What the frontier recovers cannot be said, since plain fine-tuning failed."
     if found is None:
         return "What the frontier recovers will be known with the plain baseline."
     if found.value is None:
@@ -109,8 +113,9 @@ def stale_notice(standing: Standing) -> str | None:
             "their end; resume the sweep, it makes the missing ones again; until then the scores on test are the first "
             "report's."
         )
+    cause = "failed trainings are tried again" if standing.tried_again else "more trainings were asked for"
     return (
-        f"Stale: more trainings were asked for after a first report, {ended} of {standing.total} are done; "
+        f"Stale: {cause} after a first report, {ended} of {standing.total} are done; "
         "scores on test are the first report's until the sweep ends."
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rayforget.printable import one_line
+from rayforget.record.command import command
 from rayforget.values.brief import AnyCheckpoint
 from rayforget.values.records import TestRecord
 
@@ -46,3 +47,9 @@ def _cut(records: Sequence[AnyCheckpoint]) -> list[str]:
         if count:
             found.append(f"train: {count} text{' was' if count == 1 else 's were'} {verb}")
     return found
+
+
+def tried_again_notice(name: str, storage: str) -> str:
+    """How to have a failure that an extension caused tried again."""
+    resume = command(f"sweep --resume {name}", storage)
+    return f"once an extension that a failed training used is mended, this tries it again: {resume}"

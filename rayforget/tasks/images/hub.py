@@ -12,6 +12,7 @@ from rayforget.errors import TaskError
 from rayforget.space.data import DatasetSource
 from rayforget.tasks.hub_split import check_revision, commit_in, load_split, title
 from rayforget.tasks.images.file_stamps import file_stamp, stamp_of
+from rayforget.tasks.images.shard_labels import Several, in_lines
 
 __all__ = ["DatasetImages", "check_revision", "commit_in"]
 
@@ -25,8 +26,10 @@ class DatasetImages:
     revision: str | None
     """The commit of a hub data set; None for a local one."""
 
-    def __init__(self, source: DatasetSource) -> None:
+    def __init__(self, source: DatasetSource, *, several: Several | None = None) -> None:
         """Opens the data set, memory-mapped; hub data sets and Parquet files go through the library's cache.
+
+        With `several`, the label column holds captions, or names or indices of classes, and lists of them.
 
         Raises:
             TaskError: the data set, its split or a column is missing, it is not at the commit that was asked for, or
@@ -40,7 +43,11 @@ class DatasetImages:
                 raise TaskError(f"{self._title}: no column {column!r}; found {sorted(table.features)}")
         if len(table) == 0:
             raise TaskError(f"{self._title}: no items; choose another split")
-        self.labels_are_names, self.class_names, self._labels = _labels(table, source.label, self._title)
+        self.labels_are_names, self.class_names, self._labels = (
+            _several(table, source.label, self._title, several)
+            if several is not None
+            else _labels(table, source.label, self._title)
+        )
         self._images = _undecoded(table, source.image, self._title)
         self._files = [entry["filename"] for entry in table.cache_files] if table._indices is None else []
         self._inside = _lie_inside(self._images, source.image)
@@ -117,6 +124,23 @@ def _labels(table: Any, column: str, title: str) -> tuple[bool, tuple[str, ...] 
         )
     names = getattr(table.features[column], "names", None)
     return False, (tuple(names) if names else None), labels.astype(np.int64)
+
+
+def _several(table: Any, column: str, title: str, several: Several) -> tuple[bool, tuple[str, ...], NDArray[np.int64]]:
+    """Like `_labels`, where a name is all of an image's captions or classes, one in each line."""
+    values = table.select_columns([column]).with_format("arrow")[:][column].to_pylist()
+    names = getattr(getattr(table.features[column], "feature", None), "names", None)  # a list of ClassLabels
+    if names is not None:
+        values = [[names[index] for index in indices] for indices in values]
+    texts = [in_lines([value] if isinstance(value, str) else value, several) for value in values]
+    if None in texts:
+        place = texts.index(None)
+        raise TaskError(
+            f"{title} #{place}: column {column!r} holds {str(values[place])[:40]!r}, expected {several} as a text or "
+            "a list of texts"
+        )
+    found, indices = np.unique(np.asarray(texts, dtype=object), return_inverse=True)
+    return True, tuple(found.tolist()), indices.astype(np.int64)
 
 
 def _lie_inside(images: Any, column: str) -> NDArray[np.bool_]:

@@ -4,11 +4,14 @@ from typing import assert_never
 
 from rayforget.space.data import DatasetSource, FolderSource, Source, SuiteName, WebdatasetSource, WorldSource
 from rayforget.tasks.images.decoding import Reading
+from rayforget.tasks.images.shard_labels import Several
 from rayforget.tasks.images.sources import ImageSource
 
 
-def open_source(source: Source, *, suite: SuiteName | None = None) -> ImageSource:
+def open_source(source: Source, *, suite: SuiteName | None = None, several: Several | None = None) -> ImageSource:
     """Opens a source; decodes nothing.
+
+    With `several`, an image has several captions, or names of classes, which are one label with one in each line.
 
     With `suite`, labels are the suite's classes, items of folders outside them have label -1, and the source applies
     the suite's preparation (a crop of the border).
@@ -29,11 +32,13 @@ def open_source(source: Source, *, suite: SuiteName | None = None) -> ImageSourc
         case WebdatasetSource():
             from rayforget.tasks.images.shards import ShardImages
 
-            return ShardImages(source.shards, image=source.image, label=source.label, label_key=source.label_key)
+            return ShardImages(
+                source.shards, image=source.image, label=source.label, label_key=source.label_key, several=several
+            )
         case DatasetSource():
             from rayforget.tasks.images.hub import DatasetImages
 
-            return DatasetImages(source)
+            return DatasetImages(source, several=several)
         case WorldSource():
             from rayforget.builtin.pictures.world import WorldImages
 

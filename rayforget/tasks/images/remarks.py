@@ -37,7 +37,7 @@ def image_remarks(task: ResolvedTask) -> Iterator[str]:
             f"each image is scored among all {task.num_classes}; write candidates: present to score among the "
             f"{len(found)}"
         )
-    if all(map(_ID.fullmatch, task.class_names)):
+    if task.class_names and all(map(_ID.fullmatch, task.class_names)):
         yield (
             f"tasks.{task.name}: prompts are made of names such as {task.class_names[0]!r}, which no text tower knows; "
             "give the names by `names: {FOLDER: name, ...}` (or a suite, for ImageNet's folders)"

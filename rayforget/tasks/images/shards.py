@@ -22,7 +22,7 @@ from rayforget.errors import TaskError
 from rayforget.space.paths import is_uri
 from rayforget.tasks.images.file_stamps import file_stamp, stamp_of
 from rayforget.tasks.images.gzip_random import is_gzip, read_span
-from rayforget.tasks.images.shard_labels import indices_of, read_label
+from rayforget.tasks.images.shard_labels import Several, indices_of, read_label
 from rayforget.tasks.images.tar_end import prove_end
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -50,7 +50,9 @@ class ShardImages:
     labels_are_names: bool
     """Whether the labels are names instead of class indices."""
 
-    def __init__(self, pattern: str, *, image: str, label: str, label_key: str = "label") -> None:
+    def __init__(
+        self, pattern: str, *, image: str, label: str, label_key: str = "label", several: Several | None = None
+    ) -> None:
         """Reads the shards' headers and the labels.
 
         Args:
@@ -58,6 +60,7 @@ class ShardImages:
             image: extensions of the images, without the leading dot, separated by semicolons, best first.
             label: extension of the labels, without the leading dot.
             label_key: where a label that is a JSON object has the class.
+            several: whether the labels are captions or names of classes, one in each line.
 
         Raises:
             TaskError: a shard is missing or damaged, or a sample lacks its image or its label.
@@ -83,7 +86,7 @@ class ShardImages:
                 raise TaskError(f"{shard}: no sample with .{image} and .{label}; extensions in this shard: {seen}")
             self._keys += images
             self._images += images.values()
-            found += [read_label(shard, key, labels[key], json_key=json_key) for key in images]
+            found += [read_label(shard, key, labels[key], json_key=json_key, several=several) for key in images]
         self.class_names, self._labels = indices_of(pattern, found)
         self.labels_are_names = self.class_names is not None
 

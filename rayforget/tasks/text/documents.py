@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
-from rayforget.space.text import InstructionTask, MultipleChoiceTask, OwnTextTask, PlainTextTask
+from rayforget.space.text import InstructionTask, MultipleChoiceTask, PlainTextTask
 from rayforget.tasks.images.contents import HASH_BYTES, content_hash
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.answers import index_in, right_choice
@@ -30,6 +30,8 @@ class Document:
     """Hash that identifies the item; see `own_document`, and `lm_eval_documents` for lm-eval's."""
     name: str
     """The document's name in messages."""
+    part: str = ""
+    """For a group of lm-eval's: the name of the document's task."""
 
     @property
     def prompt(self) -> str:
@@ -42,7 +44,7 @@ class Document:
         return str(self.values["choices"][self.values["answer"]])
 
 
-def own_document(task: OwnTextTask, row: Row) -> Document:
+def own_document(task: MultipleChoiceTask | InstructionTask | PlainTextTask, row: Row) -> Document:
     """Checks a row and fills in the prompt.
 
     A multiple-choice document's content is its prompt's fields and choices without the answer, as an image's content

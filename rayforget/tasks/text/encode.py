@@ -1,6 +1,7 @@
 """Texts -> token ids, as lm-eval's `HFLM` makes them for tokenizers that it serves well; for training and scoring."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -46,7 +47,14 @@ def encode_bare(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     return [known[text] for text in texts]
 
 
-def encode_pairs(tokenizer: Any, pairs: Sequence[tuple[str, str]], *, prefix_token: int) -> list[TokenPair]:
+def encode_pairs(
+    tokenizer: Any,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    prefix_token: int,
+    adds_marks: bool = True,
+    moves_blanks: bool = True,
+) -> list[TokenPair]:
     """Context and continuation ids of each pair; together they are the ids of the whole.
 
     Blanks at the end of a context go to the continuation, since tokenizers join a blank with the word after it; the
@@ -54,11 +62,20 @@ def encode_pairs(tokenizer: Any, pairs: Sequence[tuple[str, str]], *, prefix_tok
     continuation then gets no marks. So far this is lm-eval's `_encode_pair`. Where a tokenizer joins the end of the
     context with the beginning of a continuation, that token belongs to the continuation (lm-eval loses it), for all
     continuations of this context, so that they are asked for after the same tokens.
+
+    Args:
+        tokenizer: a tokenizer of transformers.
+        pairs: texts of context and continuation.
+        prefix_token: the beginning mark, else the end mark.
+        adds_marks: false for the text of a chat template, which writes its own.
+        moves_blanks: false keeps blanks at the end of a context where they are.
     """
-    moved = [_move_blanks(context, continuation) for context, continuation in pairs]
+    moved = [_move_blanks(*pair) for pair in pairs] if moves_blanks else list(pairs)
+    marked = partial(encode_texts, tokenizer, prefix_token=prefix_token)
+    encode = marked if adds_marks else partial(encode_bare, tokenizer)
     filled = [pair for pair in moved if pair[0]]
-    contexts = encode_texts(tokenizer, [context for context, _ in filled], prefix_token=prefix_token)
-    wholes = encode_texts(tokenizer, ["".join(pair) for pair in filled], prefix_token=prefix_token)
+    contexts = encode([context for context, _ in filled])
+    wholes = encode(["".join(pair) for pair in filled])
     alone = encode_bare(tokenizer, [continuation for context, continuation in moved if not context])
     kept: dict[str, int] = {}
     for (context, _), ids, whole in zip(filled, contexts, wholes, strict=True):

@@ -6,11 +6,14 @@ lm-eval would choose the split itself (test, if there is one); here a split is a
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rayforget.errors import TaskError
-from rayforget.space.text import LmEvalSplit, LmEvalTask
+from rayforget.heartbeat import beat
+from rayforget.space.lm_eval import LmEvalSplit, LmEvalTask
+from rayforget.space.paths import is_yaml
 from rayforget.tasks.hub_split import (
     IS_COMMIT,
     SCRIPT_ADVICE,
@@ -22,69 +25,132 @@ from rayforget.tasks.hub_split import (
 from rayforget.tasks.images.contents import content_hash
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.documents import Document, canonical
-from rayforget.tasks.text.lm_eval_index import task_config
+from rayforget.tasks.text.lm_eval_groups import Group, read_group
+from rayforget.tasks.text.lm_eval_index import file_of_group, file_of_task, task_config, without_lists
+from rayforget.tasks.text.lm_eval_settings import settled, with_shots
+from rayforget.tasks.text.own_yaml import is_group, own_config
 from rayforget.tasks.text.rows import json_lines
 
 FEWSHOT_SEED = 1234
 """lm-eval's default."""
-_SPLITS: dict[LmEvalSplit, str] = {"train": "training_split", "validation": "validation_split", "test": "test_split"}
 _NUMBERS = frozenset({"_id", "id", "idx", "ind", "index", "key", "qid", "question_id", "source_id", "uid"})
 """Fields that only number an item; documents that differ in nothing else are the same."""
 
 
-def load_lm_eval_task(name: str, task: LmEvalTask) -> Any:
-    """lm-eval's task object; with `data_files` the hub is never asked.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """lm-eval's task objects: one, or those of a group."""
+
+    members: Mapping[str, Any]
+    """lm-eval's name of each task -> its object."""
+    by_size: bool = True
+    """Whether every item of a group weighs the same, or else every task."""
+
+    @property
+    def is_group(self) -> bool:
+        """Whether there are several."""
+        return len(self.members) > 1
+
+
+def load_lm_eval_task(name: str, task: LmEvalTask) -> Loaded:
+    """lm-eval's task objects; with `data_files` the hub is never asked.
 
     Raises:
         TaskError: at `tasks.NAME.task` or `tasks.NAME.data_files`; for a data set that is missing the message names the
             command that downloads it.
     """
     with at_key(f"tasks.{name}.task"):
-        config = task_config(task.task)
-        _require_greedy(task.task, config)
-    with at_key(f"tasks.{name}.data_files"):
-        data = {split: _local(path) for split, path in task.data_files.items()} or None
-        settled = _settled(config, task, data)
+        found = _config(task)
+    if not isinstance(found, Group):
+        return Loaded(members={str(found["task"]): _load(name, task, found)})
+    if any("{task}" not in str(path) for path in task.data_files.values()) and len(found.members) > 1:
+        raise TaskError(
+            f"tasks.{name}.data_files: found one file for {len(found.members)} tasks of {found.name}; write {{task}} "
+            "where their names differ, e.g. data/{task}.jsonl"
+        )
+    members = {}
+    for number, (member, config) in enumerate(found.members.items()):
+        beat(f"load tasks of {found.name}", number, len(found.members))
+        members[member] = _load(name, task, config)
+    return Loaded(members=members, by_size=found.by_size)
+
+
+def _config(task: LmEvalTask) -> dict[str, Any] | Group:
+    """The configuration of the task, or the group."""
+    if is_yaml(task.task):
+        path = Path(task.task)
+        config = own_config(path, trusted=task.trust_code)
+        return read_group(path, task.metric) if is_group(config) else without_lists(config)
+    if file_of_task(task.task) is None and (path_of_group := file_of_group(task.task)) is not None:
+        return read_group(path_of_group, task.metric)
+    return task_config(task.task)
+
+
+def _load(name: str, task: LmEvalTask, config: dict[str, Any]) -> Any:
     with at_key(f"tasks.{name}.task"):
-        loaded = _constructed(settled, data)
+        config = without_lists(config)
+        _require_greedy(config["task"], config)
+    with at_key(f"tasks.{name}.num_fewshot"):
+        config = with_shots(config, task)
+    with at_key(f"tasks.{name}.data_files"):
+        places = {split: str(path).replace("{task}", config["task"]) for split, path in task.data_files.items()}
+        data = {split: _local(Path(path)) for split, path in places.items()} or None
+        config = settled(config, task, data)
+    with at_key(f"tasks.{name}.task"):
+        loaded = _constructed(config, data)
         loaded.set_fewshot_seed(seed=FEWSHOT_SEED)
         return loaded
 
 
-def lm_eval_documents(loaded: Any, task: LmEvalTask, split: LmEvalSplit) -> tuple[Document, ...]:
+def lm_eval_documents(loaded: Loaded, task: LmEvalTask, split: LmEvalSplit) -> tuple[Document, ...]:
     """The documents of one of the task's own splits, as the task processes them; the first `limit` if there is one.
+
+    Those of a group follow one another, task by task.
 
     A document's content is all its fields except those that only number it.
 
     Raises:
         TaskError: the task has no such split, or it is empty.
     """
+    return tuple(
+        replace(document, part=name if loaded.is_group else "")
+        for name, member in loaded.members.items()
+        for document in _documents(name, member, task, split)
+    )
+
+
+def _documents(name: str, loaded: Any, task: LmEvalTask, split: LmEvalSplit) -> list[Document]:
     docs = {"train": loaded.training_docs, "validation": loaded.validation_docs, "test": loaded.test_docs}[split]()
     if docs is None:
-        raise TaskError(f"lm-eval's task {task.task} has no split {split}; found {_own_splits(loaded)}")
+        raise TaskError(f"lm-eval's task {name} has no split {split}; found {_own_splits(loaded)}")
     documents = []
     for index, values in enumerate(docs):
         if task.limit is not None and index >= task.limit:
             break
         content = canonical({key: value for key, value in values.items() if key not in _NUMBERS})
-        documents.append(Document(values=values, content=content_hash(content), name=f"{task.task}[{split}] #{index}"))
+        documents.append(Document(values=values, content=content_hash(content), name=f"{name}[{split}] #{index}"))
     if not documents:
-        raise TaskError(f"lm-eval's task {task.task} has no documents in split {split}; expected at least one")
-    return tuple(documents)
+        raise TaskError(f"lm-eval's task {name} has no documents in split {split}; expected at least one")
+    return documents
 
 
-def commit_taken(loaded: Any, task: LmEvalTask) -> str | None:
-    """The hub commit of a task's data set; None for local files.
+def commit_taken(loaded: Loaded, task: LmEvalTask) -> str | None:
+    """The hub commit of a task's data set; None for local files, and for a group with several data sets.
 
     Raises:
         TaskError: the commit is not the one that was asked for, which happens without a network.
     """
+    commits = {_commit(name, member, task) for name, member in loaded.members.items()}
+    return commits.pop() if len(commits) == 1 else None
+
+
+def _commit(name: str, loaded: Any, task: LmEvalTask) -> str | None:
     commit = None if task.data_files else commit_in(*(place for part in _parts(loaded) for place in _origins(part)))
     asked = task.revision or ""
     if commit is not None and IS_COMMIT.fullmatch(asked) and commit != asked:
         config = loaded.config
         command = download_command(str(config.dataset_path), config.dataset_name, revision=asked)
-        raise TaskError(f"lm-eval's task {task.task}: found commit {commit} in the cache, expected {asked}; {command}")
+        raise TaskError(f"lm-eval's task {name}: found commit {commit} in the cache, expected {asked}; {command}")
     return commit
 
 
@@ -129,48 +195,10 @@ def _local(path: Path) -> Any:
     return datasets.Dataset.from_list(rows)
 
 
-def _settled(config: dict[str, Any], task: LmEvalTask, data: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The configuration with only the splits that are scored or give examples.
-
-    On making the task, lm-eval reads every split that is named, including all of `train`.
-    """
-    wanted = {task.cut.split} if task.cut else {split for split in (task.val, task.test) if split}
-    shots = int(config.get("num_fewshot") or 0)
-    settled = dict(config)
-    if task.revision is not None:
-        settled["dataset_kwargs"] = {**(config.get("dataset_kwargs") or {}), "revision": task.revision}
-    for split, key in _SPLITS.items():
-        own = config.get(key)
-        if split in wanted:
-            if own is None:
-                own_splits = ", ".join(known for known, other in _SPLITS.items() if config.get(other)) or "none"
-                raise TaskError(f"lm-eval's task {task.task} has no split {split}; found {own_splits}")
-            _require_file(task, own, data, why=f"its split {split}")
-        elif not shots:
-            settled[key] = None
-    if not shots:
-        settled["fewshot_split"] = None
-        settled["fewshot_config"] = None
-    elif data is not None:
-        examples = config.get("fewshot_split") or next(filter(None, map(config.get, _SPLITS.values())), None)
-        if examples is not None and not (config.get("fewshot_config") or {}).get("samples"):
-            _require_file(task, examples, data, why=f"the {shots} examples in its prompt")
-        settled |= {key: None for key in _SPLITS.values() if config.get(key) not in data}
-    if not settled.get("validation_split") and not settled.get("test_split"):
-        settled["validation_split"] = settled["training_split"]  # lm-eval needs one of the two
-    return settled
-
-
-def _require_file(task: LmEvalTask, split: str, data: Mapping[str, Any] | None, *, why: str) -> None:
-    if data is not None and split not in data:
-        found = ", ".join(sorted(data))
-        raise TaskError(f"found {found}; lm-eval's task {task.task} needs `{split}: FILE` too, for {why}")
-
-
 def _constructed(config: dict[str, Any], data: Mapping[str, Any] | None) -> Any:
     if data is not None:
         try:
-            with _hushed():
+            with hushed():
                 return task_over(config, data)
         except Exception as error:  # lm-eval tries the task's prompt on one document
             text = f"lm-eval's task {config['task']} cannot use these files ({type(error).__name__}: {error})"
@@ -179,7 +207,7 @@ def _constructed(config: dict[str, Any], data: Mapping[str, Any] | None) -> Any:
 
     datasets = quiet_library()
     try:
-        with _hushed():
+        with hushed():
             return config.get("class", ConfigurableTask)(config=config)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         if is_script(error):
@@ -194,7 +222,7 @@ def _constructed(config: dict[str, Any], data: Mapping[str, Any] | None) -> Any:
 
 
 @contextmanager
-def _hushed() -> Iterator[None]:
+def hushed() -> Iterator[None]:
     """Silences lm-eval's warnings about its own tasks' reliance on defaults."""
     logger = logging.getLogger("lm_eval")
     level = logger.level

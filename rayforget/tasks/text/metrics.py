@@ -3,7 +3,8 @@
 from typing import Any
 
 from rayforget.errors import TaskError
-from rayforget.space.text import LmEvalTask, MultipleChoiceTask, TextTask
+from rayforget.space.lm_eval import LmEvalTask
+from rayforget.space.text import MultipleChoiceTask, TextTask
 
 LIKELIHOOD = "likelihood"
 """2^(-bits per byte) of the right answer; rayforget's own metric for every task of likelihoods."""

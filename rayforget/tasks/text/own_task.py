@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any, assert_never
 
-from rayforget.space.text import InstructionTask, MultipleChoiceTask, OwnTextTask, PlainTextTask
+from rayforget.space.text import ChatTask, InstructionTask, MultipleChoiceTask, OwnTextTask, PlainTextTask
 from rayforget.tasks.hub_split import quiet_library
 from rayforget.tasks.text.delimiters import delimiter_of
 from rayforget.tasks.text.documents import Document
@@ -16,12 +16,12 @@ def own_lm_eval_task(name: str, task: OwnTextTask, example: Document) -> Any:
     Args:
         name: the task's name.
         task: the declared task.
-        example: any document; lm-eval tries the prompt on it.
+        example: any document, written out by its chat template if it has one; lm-eval tries the prompt on it.
     """
     match task:
         case MultipleChoiceTask():
             how = _multiple_choice() | {"target_delimiter": delimiter_of(task)}
-        case InstructionTask():
+        case InstructionTask() | ChatTask():
             target = partial(_delimited_output, delimiter_of(task))
             how = {"output_type": "loglikelihood", "doc_to_target": target, "metric_list": [_mean("acc")]}
         case PlainTextTask():

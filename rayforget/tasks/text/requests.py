@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
 from rayforget.metrics.bits_per_byte import TOKENS
-from rayforget.space.text import LmEvalTask
+from rayforget.space.lm_eval import LmEvalTask
+from rayforget.space.paths import is_yaml
 from rayforget.tasks.keys import at_key
+from rayforget.tasks.text.asking import HowAsked, how_asked, instances
+from rayforget.tasks.text.chat import chat_of, written_out
 from rayforget.tasks.text.delimiters import delimiter_of, identity_of
 from rayforget.tasks.text.documents import Document, documents_hash
 from rayforget.tasks.text.encode import (
@@ -24,11 +28,13 @@ from rayforget.tasks.text.encode import (
     joined,
     tokenizer_identity,
 )
+from rayforget.tasks.text.joined import joined_requests
 from rayforget.tasks.text.judge import Judge
-from rayforget.tasks.text.lm_eval_task import FEWSHOT_SEED
+from rayforget.tasks.text.lm_eval_task import FEWSHOT_SEED, hushed
 from rayforget.tasks.text.marks import marks_before
 from rayforget.tasks.text.metrics import LIKELIHOOD, metric_of
 from rayforget.tasks.text.own_task import own_lm_eval_task
+from rayforget.tasks.text.own_yaml import own_identity
 from rayforget.tasks.text.resolved import ResolvedText
 from rayforget.tasks.text.token_files import Tokenised, tokenised
 from rayforget.tasks.text.types import Generations, Pairs, TaskRequests
@@ -66,19 +72,39 @@ def task_requests(
     Raises:
         TaskError: the message starts with the key in the space file.
     """
+    if task.members:
+        own = [member for name in task.members if (member := task.member(name, split)) is not None]
+        ask = partial(
+            task_requests,
+            split=split,
+            tokenizer=tokenizer,
+            max_length=max_length,
+            prefix_token=prefix_token,
+            cache=cache,
+        )
+        return joined_requests([ask(member) for member in own], by_size=task.by_size)
     key, documents = task.splits[split].key, task.splits[split].documents
     with at_key(key):
+        chat = chat_of(task.task, tokenizer)
+        parts = [
+            task.task.kind,
+            *_identity(task),
+            *filter(None, [documents[0].part]),
+            *([] if chat is None else [f"chat {chat.identity}"]),
+        ]
+        items_hash = documents_hash(documents, *parts)
         judged = task.lm_eval
         if judged is None:
             assert not isinstance(task.task, LmEvalTask)
+            if chat is not None:
+                documents = written_out(chat, documents)
             judged = own_lm_eval_task(task.name, task.task, documents[0])
-        parts = [task.task.kind, *_identity(task)]
-        items_hash = documents_hash(documents, *parts)
+        how = how_asked(task.task, chat)
         limits = _Limits(max_length=max_length, prefix_token=prefix_token)
         stored = tokenised(
             cache,
             ["requests", items_hash, _examples(judged), tokenizer_identity(tokenizer), max_length, prefix_token],
-            lambda: _tokenise(judged, documents, tokenizer, limits, is_own=task.lm_eval is None),
+            lambda: _tokenise(judged, documents, tokenizer, limits, how),
             what=key,
         )
         arrays, metric = stored.arrays, metric_of(task.task)
@@ -118,22 +144,24 @@ def _identity(task: ResolvedText) -> list[str]:
         return identity_of(task.task)
     from lm_eval import __version__
 
-    return [task.task.task, f"lm-eval {__version__}"]
+    declared = task.task
+    known = own_identity(Path(declared.task)) if is_yaml(declared.task) else declared.task
+    shots = [] if declared.num_fewshot is None else [f"num_fewshot {declared.num_fewshot}"]
+    return [known, f"lm-eval {__version__}", *shots]
 
 
 def _examples(judged: Any) -> str:
     """Hash of the documents that a prompt's examples are drawn from; empty if there are none."""
     if not (judged.config.num_fewshot or 0):
         return ""
-    documents = (Document(values=values, content=b"", name="") for values in judged.fewshot_docs())
+    with hushed():
+        documents = [Document(values=values, content=b"", name="") for values in judged.fewshot_docs()]
     return documents_hash(documents)
 
 
-def _tokenise(
-    judged: Any, documents: Sequence[Document], tokenizer: Any, limits: _Limits, *, is_own: bool
-) -> Tokenised:
+def _tokenise(judged: Any, documents: Sequence[Document], tokenizer: Any, limits: _Limits, how: HowAsked) -> Tokenised:
     judged.set_fewshot_seed(seed=FEWSHOT_SEED)  # examples are drawn in the documents' order
-    asked = [_instances(judged, index, document) for index, document in enumerate(documents)]
+    asked = [instances(judged, index, document, how) for index, document in enumerate(documents)]
     requests = list(chain.from_iterable(asked))
     kind = requests[0].request_type
     arguments = [request.args for request in requests]
@@ -145,13 +173,13 @@ def _tokenise(
         prompts, is_cut, facts = _prompts(arguments, tokenizer, limits)
     elif kind == "loglikelihood_rolling":
         texts = encode_texts(tokenizer, [text for (text,) in arguments], prefix_token=limits.prefix_token)
-        if is_own:
+        if how.is_own:
             marks = marks_before(tokenizer)
             pairs = [after_marks(text, marks, limits.prefix_token, limits.max_length) for text in texts]
         else:
             pairs = [list(windows(text, limits.prefix_token, limits.max_length)) for text in texts]
     else:
-        encoded = encode_pairs(tokenizer, arguments, prefix_token=limits.prefix_token)
+        encoded = encode_pairs(tokenizer, arguments, prefix_token=limits.prefix_token, **how.pairs)
         pairs = [fitted(context, continuation, limits.max_length) for context, continuation in encoded]
         is_cut = [len(context) + len(continuation) > limits.max_length + 1 for context, continuation in encoded]
     names = [document.name for document, own in zip(documents, asked, strict=True) for _ in own]
@@ -173,19 +201,6 @@ def _tokenise(
         "prompt_starts": prompt_starts,
     }
     return Tokenised(arrays=arrays, facts=facts)
-
-
-def _instances(judged: Any, index: int, document: Document) -> list[Any]:
-    """lm-eval's requests for one document, without a chat template."""
-    context = judged.fewshot_context(
-        document.values,
-        num_fewshot=judged.config.num_fewshot or 0,
-        gen_prefix=judged.doc_to_prefix(document.values),
-    )
-    made = judged.construct_requests(
-        doc=document.values, ctx=context, metadata=(judged.config.task, index, judged.config.repeats)
-    )
-    return made if isinstance(made, list) else [made]
 
 
 def _prompts(

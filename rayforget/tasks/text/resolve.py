@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from rayforget.errors import TaskError
+from rayforget.space.lm_eval import LmEvalCut, LmEvalSplit, LmEvalTask
 from rayforget.space.tasks import Task
 from rayforget.space.text import (
+    ChatTask,
     InstructionTask,
     LanguageSource,
-    LmEvalCut,
-    LmEvalSplit,
-    LmEvalTask,
     MultipleChoiceTask,
     OwnTextTask,
     PlainTextTask,
@@ -21,6 +20,7 @@ from rayforget.tasks.images.cut import in_val
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.resolved import HALVES, SplitName
 from rayforget.tasks.text.answers import index_in
+from rayforget.tasks.text.conversations import conversation_documents
 from rayforget.tasks.text.documents import Document, contents_of, own_document
 from rayforget.tasks.text.lm_eval_task import commit_taken, lm_eval_documents, load_lm_eval_task
 from rayforget.tasks.text.metrics import check_metric
@@ -49,7 +49,7 @@ def _resolve(name: str, task: Task) -> ResolvedText:
     match task:
         case LmEvalTask():
             return _resolve_lm_eval(name, task)
-        case MultipleChoiceTask() | InstructionTask() | PlainTextTask():
+        case MultipleChoiceTask() | InstructionTask() | ChatTask() | PlainTextTask():
             return _resolve_own(name, task)
         case _:
             raise TaskError(f"tasks.{name}.kind: found {task.kind}, expected a task on texts")
@@ -85,7 +85,7 @@ def _usable(task: OwnTextTask, rows: Sequence[Row], max_broken: int) -> tuple[tu
     broken: list[str] = []
     for row in rows:
         try:
-            documents.append(own_document(task, row))
+            documents += conversation_documents(row) if isinstance(task, ChatTask) else [own_document(task, row)]
         except TaskError as error:
             broken.append(row.name)
             if len(broken) > max_broken or len(broken) == len(rows):
@@ -117,7 +117,7 @@ def _check_base(task: OwnTextTask, rows: Sequence[Row]) -> None:
 
 def _check_prompt(task: OwnTextTask, rows: Sequence[Row]) -> None:
     """Refuses a field that no row has, which would silently leave its line out everywhere."""
-    if isinstance(task, PlainTextTask):
+    if isinstance(task, PlainTextTask | ChatTask):
         return
     for field in sorted(fields_of(task.prompt) - _OPTIONAL):
         if not any(field in row.values for row in rows):
@@ -128,7 +128,11 @@ def _check_prompt(task: OwnTextTask, rows: Sequence[Row]) -> None:
 def _resolve_lm_eval(name: str, task: LmEvalTask) -> ResolvedText:
     loaded = load_lm_eval_task(name, task)
     with at_key(f"tasks.{name}.metric"):
-        check_metric(loaded, task.metric)
+        for member in loaded.members.values():
+            check_metric(member, task.metric)
+    with at_key(f"tasks.{name}.chat_template"):
+        if task.chat_template and any(each.OUTPUT_TYPE == "loglikelihood_rolling" for each in loaded.members.values()):
+            raise TaskError("found true, and the task scores whole texts, which no template changes: remove it")
     with at_key(f"tasks.{name}.revision"):
         commit = commit_taken(loaded, task)
     splits: dict[SplitName, TextSplit] = {}
@@ -142,7 +146,16 @@ def _resolve_lm_eval(name: str, task: LmEvalTask) -> ResolvedText:
             with at_key(f"tasks.{name}.{split}"):
                 documents = lm_eval_documents(loaded, task, own)
             splits[split] = TextSplit(key=f"tasks.{name}.{split}", documents=documents, revision=commit)
-    return ResolvedText(name=name, role=task.role, group=task.group, task=task, splits=splits, lm_eval=loaded)
+    return ResolvedText(
+        name=name,
+        role=task.role,
+        group=task.group,
+        task=task,
+        splits=splits,
+        lm_eval=None if loaded.is_group else next(iter(loaded.members.values())),
+        members=loaded.members if loaded.is_group else {},
+        by_size=loaded.by_size,
+    )
 
 
 def _halves(whole: TextSplit, cut: TextCut | LmEvalCut) -> dict[SplitName, TextSplit]:

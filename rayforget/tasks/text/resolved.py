@@ -1,7 +1,7 @@
 """A task on texts with its documents settled, from which training sets and requests are made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,19 @@ class ResolvedText:
     splits: Mapping[SplitName, TextSplit]
     """`val` and `test` if the task is scored, and `train` if it is trained on."""
     lm_eval: Any | None
-    """lm-eval's own task object; None for the user's own tasks."""
+    """lm-eval's own task object; None for the user's own tasks, and for a group."""
+    members: Mapping[str, Any] = field(default_factory=dict)
+    """For a group of lm-eval's: its task objects, by the names that documents have as their `part`."""
+    by_size: bool = True
+    """Whether every item of a group weighs the same, or else every task."""
+
+    def member(self, name: str, split: SplitName) -> "ResolvedText | None":
+        """One task of a group with its documents of this split; None if it has none there."""
+        items = self.splits[split]
+        own = tuple(document for document in items.documents if document.part == name)
+        if not own:
+            return None
+        return replace(self, lm_eval=self.members[name], members={}, splits={split: replace(items, documents=own)})
 
     def few(self, count: int) -> "ResolvedText":
         """The task with at most `count` documents per split, and twice as many for training, whose lengths differ

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
 from rayforget.space.text import Sequences
+from rayforget.tasks.keys import at_key
+from rayforget.tasks.text.chat import Chat, chat_of, right_turns
 from rayforget.tasks.text.delimiters import delimiter_of, identity_of
 from rayforget.tasks.text.documents import Document, documents_hash
 from rayforget.tasks.text.encode import encode_pairs, encode_texts, joined, tokenizer_identity
@@ -38,7 +40,8 @@ def training_set(
     """The documents of every task with `train`, in the space's order.
 
     A document is its prompt, its delimiter, its answer and the end mark, once, in the tokens that scoring asks for. It
-    has a beginning mark, once, if the tokenizer puts one before a prompt or the prompt spells it. A plain text is
+    has a beginning mark, once, if the tokenizer puts one before a prompt or the prompt spells it. A turn of a
+    conversation is the tokens that `apply_chat_template` gives, up to the turn's end mark. A plain text is
     learnt whole, in pieces of `max_length` that overlap by one token, so that each token except the very first is a
     target once.
 
@@ -57,15 +60,21 @@ def training_set(
     learnt = {name: task.splits["train"].documents for name, task in tasks.items() if "train" in task.splits}
     if not learnt:
         raise TaskError("no task has `train:`; add it to a speciality task")
+    chats = {name: _chat(tasks[name], tokenizer) for name in learnt}
     settings = [max_length, eos, prefix_token, sequences.too_long, sequences.loss_on]
     kinds = [
-        [tasks[name].task.kind, documents_hash(documents), *identity_of(tasks[name].task)]
+        [
+            tasks[name].task.kind,
+            documents_hash(documents),
+            *identity_of(tasks[name].task),
+            *([] if (chat := chats[name]) is None else [chat.identity]),
+        ]
         for name, documents in learnt.items()
     ]
     stored = tokenised(
         cache,
         ["training", tokenizer_identity(tokenizer), settings, kinds],
-        lambda: _tokenise(tasks, learnt, tokenizer, sequences, max_length, eos, prefix_token),
+        lambda: _tokenise(tasks, learnt, chats, tokenizer, sequences, max_length, eos, prefix_token),
         what=", ".join(f"tasks.{name}.train" for name in learnt),
     )
     return TrainingSet(
@@ -81,6 +90,7 @@ def training_set(
 def _tokenise(
     tasks: Mapping[str, ResolvedText],
     learnt: Mapping[str, Sequence[Document]],
+    chats: Mapping[str, Chat | None],
     tokenizer: Any,
     sequences: Sequences,
     max_length: int,
@@ -95,8 +105,9 @@ def _tokenise(
             for text in encode_texts(tokenizer, texts, prefix_token=prefix_token):
                 kept += [_Sequence(tokens=piece, first_target=1) for piece in pieces(ended(text, eos), max_length)]
             continue
-        for prompt, answer in _pairs(tokenizer, documents, delimiter_of(tasks[name].task), prefix_token):
-            answered = ended(answer, eos)
+        chat = chats[name]
+        for prompt, answer in _pairs(tokenizer, documents, chat or delimiter_of(tasks[name].task), prefix_token):
+            answered = answer if chat else ended(answer, eos)
             if len(prompt) + len(answered) > max_length:
                 counts["cut_sequences" if sequences.too_long == "cut" else "dropped_sequences"] += 1
                 if sequences.too_long == "drop":
@@ -121,11 +132,21 @@ def _tokenise(
     return Tokenised(arrays=arrays, facts={"counts": counts, "items_hash": digest.hexdigest()[:32]})
 
 
+def _chat(task: ResolvedText, tokenizer: Any) -> Chat | None:
+    with at_key(f"tasks.{task.name}"):
+        return chat_of(task.task, tokenizer)
+
+
 def _pairs(
-    tokenizer: Any, documents: Sequence[Document], delimiter: str, prefix_token: int
+    tokenizer: Any, documents: Sequence[Document], between: Chat | str, prefix_token: int
 ) -> Iterator[tuple[list[int], list[int]]]:
-    asked = [(document.prompt, f"{delimiter}{document.answer}") for document in documents]
-    encoded = encode_pairs(tokenizer, asked, prefix_token=prefix_token)
+    """Tokens of what comes before each answer, and of the answer; a chat template writes its own marks."""
+    if isinstance(between, Chat):
+        asked = [(turn.prompt, turn.learnt) for turn in right_turns(between, documents)]
+        encoded = encode_pairs(tokenizer, asked, prefix_token=prefix_token, adds_marks=False, moves_blanks=False)
+    else:
+        asked = [(document.prompt, f"{between}{document.answer}") for document in documents]
+        encoded = encode_pairs(tokenizer, asked, prefix_token=prefix_token)
     for document, (prompt, answer) in zip(documents, encoded, strict=True):
         if not prompt or not answer:
             raise TaskError(f"{document.name}: its prompt or its answer has no tokens; expected at least one of each")

@@ -46,9 +46,28 @@ class CoupledHooks(Hooks):
             distances = list(torch._foreach_sub(own_shares(weights), self._start))
             torch._foreach_add_([_grad(weight) for weight in weights], self.directions(distances), alpha=self._strength)
         for lora in self._factors:
+            if lora.magnitude is not None:
+                self._pull_lengths_too(lora)
+                continue
             towards_b, towards_a, factor = self.factor_directions(whole(lora.a), whole(lora.b), lora.scale)
             _grad(lora.b).add_(sharded_like(towards_b, lora.b), alpha=self._strength * factor)
             _grad(lora.a).add_(sharded_like(towards_a, lora.a), alpha=self._strength * factor)
+
+    def _pull_lengths_too(self, lora: "LoraFactors") -> None:
+        """DoRA's merged weight is not linear in its factors: the chain rule runs through the merge itself."""
+        import torch
+
+        from rayforget.train.sharding import sharded_like, whole
+
+        assert lora.base is not None
+        start = whole(lora.base.detach())
+        with torch.enable_grad():
+            factors = [whole(factor.detach()).requires_grad_() for factor in lora.trained]
+            merged = lora.merged(start, *factors)
+            (direction,) = self.directions([merged.detach() - start])
+            gradients = torch.autograd.grad(merged, factors, direction)
+        for factor, gradient in zip(lora.trained, gradients, strict=True):
+            _grad(factor).add_(sharded_like(gradient, factor), alpha=self._strength)
 
 
 def _grad(weight: "Tensor") -> "Tensor":

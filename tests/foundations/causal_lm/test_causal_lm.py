@@ -126,24 +126,3 @@ def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
 def test_a_model_that_is_not_there_is_named(name: str) -> None:
     with pytest.raises(FoundationError, match=name):
         load_causal_lm(CausalLmFoundation(kind="causal_lm", model=name), CPU)
-
-
-def test_a_head_that_is_more_than_one_layer_is_refused(tmp_path: Path) -> None:
-    import transformers
-
-    config = transformers.GraniteConfig(
-        vocab_size=512,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        logits_scaling=4.0,
-    )
-    model = transformers.AutoModelForCausalLM.from_config(config)
-    folder = save_lm(tmp_path, "opt")
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=1.0)
-    model.save_pretrained(folder)
-    with pytest.raises(FoundationError, match="more to its last hidden state"):
-        _load(folder)

@@ -13,7 +13,7 @@ from rayforget.foundations.causal_lm.prepared import prepare_causal_lm
 from rayforget.foundations.causal_lm.shown import first_sequence
 from rayforget.foundations.kind import kind_of
 from rayforget.space.recipe import Recipe
-from rayforget.space.text import JsonLinesSource, MultipleChoiceTask
+from rayforget.space.text import ChatTask, JsonLinesSource, MultipleChoiceTask
 from rayforget.tasks.text.resolve import resolve_text_tasks
 from rayforget.tasks.text.types import TrainingSet
 
@@ -53,3 +53,20 @@ def test_the_first_item_of_a_task_is_shown_and_skipped_rows_are_facts(tmp_path: 
         ("test", foundation.scorer(None).facts("test")),
     ):
         assert facts["broken_rows"] == {"odd": [f"{tmp_path}/{split}.jsonl:2"]}
+
+
+def test_of_a_conversation_the_assistants_turn_is_marked(tmp_path: Path) -> None:
+    model = save_lm(tmp_path / "model", "opt")
+    (model / "chat_template.jinja").write_text(
+        "{% for m in messages %}{{ m.role + ':' + m.content + eos_token }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}"
+    )
+    path = tmp_path / "train.jsonl"
+    turns = [{"from": "human", "value": "it"}, {"from": "gpt", "value": "sun"}]
+    path.write_text(json.dumps({"conversations": turns}))
+    train = JsonLinesSource(kind="jsonl", path=path)
+    tasks = resolve_text_tasks({"talk": ChatTask(kind="chat", role="speciality", train=train)})
+    spec = CausalLmFoundation(kind="causal_lm", model=str(model))
+    foundation = prepare_causal_lm(spec, tasks, cache=tmp_path / "cache", device=torch.device("cpu"), batch_tokens=256)
+    (line,) = kind_of(spec).first_items(foundation).values()
+    assert "".join(line.replace("|", "").split()) == "user:it</s>assistant:»sun</s>«"

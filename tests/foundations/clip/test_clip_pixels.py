@@ -3,7 +3,10 @@ import pytest
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
+from pydantic import ValidationError
 
+from rayforget.errors import FoundationError
+from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.pixels import ClipDecoder, Normalisation
 
 SIZES = [(24, 24), (1, 1), (31, 17), (17, 90), (500, 375)]
@@ -54,3 +57,18 @@ def test_key_tells_decoders_apart_that_give_other_pixels():
     assert len(set(keys)) == len(SETTINGS)
     same = {**SETTINGS[0], "mean": (0.1, 0.2, 0.3)}
     assert ClipDecoder(configuration(same)).key == keys[0]
+
+
+@pytest.mark.parametrize("std", [0.0, -0.2, 1e-45, float("nan")])
+def test_a_preprocessing_that_gives_no_finite_pixels_is_blamed_as_such(std):
+    with pytest.raises(
+        FoundationError, match=r"the model's preprocessing takes a mean of .*divides by .*foundation.std"
+    ):
+        Normalisation(configuration({"size": 5, "std": (0.2, std, 0.2)}))
+
+
+def test_a_space_that_divides_pixels_by_zero_is_refused():
+    common = {"kind": "clip", "model": "ViT-B-32", "pretrained": "/w.pt"}
+    assert ClipFoundation(**common, std=(0.2, 0.1, 0.2)).std == (0.2, 0.1, 0.2)
+    with pytest.raises(ValidationError, match=r"found \[0.2, 0.0, 0.2\], by which pixels are divided"):
+        ClipFoundation(**common, std=(0.2, 0.0, 0.2))

@@ -6,7 +6,7 @@ import open_clip
 import pytest
 import torch
 from open_clip.pretrained import _PRETRAINED
-from tiny_clip import TEXT, save_clip
+from tiny_clip import TEXT, VIT, save_clip
 
 from rayforget.errors import FoundationError
 from rayforget.foundations.clip.config import ClipFoundation
@@ -110,7 +110,9 @@ def test_a_file_is_known_by_its_hash_and_refused_if_nothing_tells(tmp_path, monk
     known = dict(_PRETRAINED["ViT-B-32"])
     known["openai"] = {**known["openai"], "url": f"https://a/{hashlib.sha256(b'weights').hexdigest()}/ViT-B-32.pt"}
     monkeypatch.setitem(_PRETRAINED, "ViT-B-32", known)
-    assert clip_source(spec("ViT-B-32", str(file))).quick_gelu
+    source = clip_source(spec("ViT-B-32", str(file)))
+    assert source.quick_gelu
+    assert str(source.runs_with).startswith("QuickGELU; mean (0.4815, ")
     (remark,) = ClipKind().remarks(spec("ViT-B-32", str(file)))
     assert "runs with QuickGELU; mean (0.4815, " in remark
     assert "the tag openai, by the file's hash" in remark
@@ -173,4 +175,25 @@ def test_code_that_a_folder_brings_runs_only_if_the_space_trusts_it(tmp_path, mo
     monkeypatch.setattr("builtins.input", lambda *_: "y")
     with pytest.raises(FoundationError, match="cannot load"):
         load_clip(quiet, torch.device("cpu"))
+    assert not ran.exists()
+
+
+def test_code_of_a_text_tower_does_not_run_on_a_terminal_either(tmp_path, monkeypatch):
+    ran, tower = tmp_path / "ran", tmp_path / "tower"
+    tower.mkdir()
+    auto = {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"}
+    (tower / "config.json").write_text(json.dumps({"model_type": "planted", "auto_map": auto}))
+    (tower / "own.py").write_text(f"open({str(ran)!r}, 'w')\nclass OwnConfig: pass\nclass OwnModel: pass\n")
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    bert = {"hf_model_name": str(tower), "hf_tokenizer_name": "", "context_length": 16}
+    config = {"embed_dim": 24, "vision_cfg": VIT, "text_cfg": bert}
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": {}}))
+    (folder / "open_clip_model.safetensors").write_bytes(b"weights")
+    planted = spec(f"local-dir:{folder}")
+    with pytest.raises(FoundationError, match="custom code"):
+        load_clip(planted, torch.device("cpu"))
+    assert ClipKind().trained_layers(planted, "text") is None
     assert not ran.exists()

@@ -12,6 +12,7 @@ from rayforget.foundations.clip.classes import ClassVectors
 from rayforget.foundations.clip.model import load_clip
 from rayforget.foundations.clip.names import HEAD
 from rayforget.foundations.clip.scoring.scorer import ZeroShotScorer
+from rayforget.metrics.accuracy import Accuracy
 
 CPU = torch.device("cpu")
 CLASSES = ("dog", "house", "guitar", "horse", "person")
@@ -128,7 +129,8 @@ def test_scores_equal_open_clips_one_image_at_a_time(world, head):
 )
 def test_results_that_are_not_what_the_metric_says_are_refused(world, results, told):
     scorer = world.scorer(None)
-    scorer._judges = [type("Wrong", (), {"results": staticmethod(results)})() for _ in scorer.tasks]
+    wrong = type("Wrong", (Accuracy,), {"results": staticmethod(results)})
+    scorer._judges = {name: wrong() for name in scorer.tasks}
     with pytest.raises(TaskError, match=told):
         scorer.score([{}], "val")
 

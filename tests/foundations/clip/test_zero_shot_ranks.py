@@ -1,5 +1,6 @@
 """Several processes over gloo give the same as one process."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ from tiny_clip import random_pixels, save_clip, task
 
 from rayforget.evaluate.finite import NotFinite
 from rayforget.foundations.clip.classes import ClassVectors
-from rayforget.foundations.clip.heads import build_module
+from rayforget.foundations.clip.heads import build_module, build_pairs
 from rayforget.foundations.clip.model import load_clip
 from rayforget.foundations.clip.names import is_text_name
 from rayforget.foundations.clip.scoring.scorer import ZeroShotScorer
+from rayforget.tasks.images.captions import captions_of
+from rayforget.tasks.resolved import Retrieval
 
 WORLD_SIZE = 2
 CPU = torch.device("cpu")
@@ -65,18 +68,65 @@ def gradients(root):
     return result
 
 
+def recalls(root):
+    """Whether images find their captions, and captions their images."""
+    model = load_clip(save_clip(root, seed=0), CPU)
+    pixels = random_pixels(13, 6)
+    captions = captions_of(["a dog", "a cat\na dog", "red", "green\nblue", "a tree", "a house"], pixels.labels)
+    tasks = {
+        way: replace(TASKS["others"], name=way, retrieval=Retrieval(direction=way, k=2))
+        for way in ("image_to_text", "text_to_image")
+    }
+    scorer = ZeroShotScorer(
+        model,
+        ClassVectors(model),
+        {**TASKS, **tasks},
+        lambda name, split: PIXELS.get(name, pixels),
+        lambda name, split: captions,
+        speciality="speciality",
+        head="text",
+        batch_size=4,
+    )
+    (scores,) = scorer.score([{}], "val")
+    return {way: scores[way].items.tolist() for way in tasks}
+
+
+def contrastive_gradients(root):
+    """Of the contrastive loss of six pairs, which the ranks share: every image is compared with all texts."""
+    model = load_clip(save_clip(root, seed=0), CPU)
+    module = build_pairs(model, gradient_checkpointing=False)
+    images = torch.randn(6, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    tokens = model.tokenizer([f"the number {i}" for i in range(6)])
+    mine, ranks = (slice(None), 1)
+    wrapped = module
+    if dist.is_initialized():
+        ranks = WORLD_SIZE
+        mine = slice(dist.get_rank() * 3, dist.get_rank() * 3 + 3)
+        wrapped = torch.nn.parallel.DistributedDataParallel(module, broadcast_buffers=False)
+    targets = torch.arange(6)[mine].repeat(2)
+    logits = wrapped(images=images[mine], tokens=tokens[mine])
+    (torch.nn.functional.cross_entropy(logits, targets, reduction="sum") * ranks).backward()
+    return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
+
+
 def run_rank(root):
-    rank = dist.get_rank()
-    torch.save((scored(root / str(rank)), gradients(root / str(rank))), root / f"{rank}.pt")
+    own = root / str(dist.get_rank())
+    torch.save((scored(own), gradients(own), recalls(own), contrastive_gradients(own)), f"{own}.pt")
 
 
 @pytest.mark.slow
 def test_ranks_together_give_on_every_rank_what_one_process_gives(tmp_path: Path):
     run_ranks(WORLD_SIZE, tmp_path, run_rank)
-    alone, alone_gradients = scored(tmp_path / "alone"), gradients(tmp_path / "alone")
+    own = tmp_path / "alone"
+    alone, alone_gradients = scored(own), gradients(own)
+    alone_recalls, of_pairs = recalls(own), contrastive_gradients(own)
     for rank in range(WORLD_SIZE):
-        together, together_gradients = torch.load(tmp_path / f"{rank}.pt")
+        together, together_gradients, together_recalls, shared = torch.load(tmp_path / f"{rank}.pt")
         assert together == alone
+        assert together_recalls == alone_recalls
+        assert shared.keys() == of_pairs.keys()
+        for name, gradient in of_pairs.items():
+            torch.testing.assert_close(shared[name], gradient, rtol=1e-4, atol=1e-4)
         for head, norms in alone_gradients.items():
             assert together_gradients[head].keys() == norms.keys()
             for name, norm in norms.items():

@@ -1,3 +1,4 @@
+import json
 import socket
 import sys
 
@@ -6,9 +7,11 @@ import pytest
 from lm_eval_data import DOCUMENTS, split_of, write
 
 from rayforget.errors import TaskError
-from rayforget.space.text import LmEvalCut, LmEvalTask
-from rayforget.tasks.text.lm_eval_index import task_config
+from rayforget.space.lm_eval import LmEvalCut, LmEvalTask
+from rayforget.tasks.text.lm_eval_index import file_of_task, task_config
 from rayforget.tasks.text.lm_eval_task import lm_eval_documents, load_lm_eval_task
+from rayforget.tasks.text.own_yaml import own_identity
+from rayforget.tasks.text.resolve import resolve_text_tasks
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +40,7 @@ def test_a_task_reads_local_files_and_asks_nobody(tmp_path, monkeypatch, name):
     documents = lm_eval_documents(loaded, task, split_of(name))
     assert len(documents) == 5
     assert documents[3].name == f"{name}[{split_of(name)}] #3"
-    assert isinstance(loaded.fewshot_context(documents[0].values, num_fewshot=0), str | list)
+    assert isinstance(loaded.members[name].fewshot_context(documents[0].values, num_fewshot=0), str | list)
 
 
 def test_parquet_serves_as_well_as_json_lines(tmp_path):
@@ -116,8 +119,8 @@ def test_a_data_set_that_is_not_here_names_the_command_that_downloads_it(monkeyp
 def test_names_that_lm_eval_does_not_know_are_answered_with_those_that_it_knows():
     with pytest.raises(TaskError, match=r"lm-eval knows no task 'arc_esy'; did you mean arc_easy"):
         task_config("arc_esy")
-    with pytest.raises(TaskError, match=r"lm-eval knows no task 'mmlu'; it is a group"):
-        task_config("mmlu")
+    with pytest.raises(TaskError, match=r"lm-eval knows no task 'mmmlu'; did you mean .*mmlu"):
+        task_config("mmmlu")
 
 
 def test_tasks_that_run_a_models_code_are_refused():
@@ -144,3 +147,76 @@ def test_a_task_whose_package_is_missing_names_the_extra(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(TaskError, match=r"ifeval needs the package \w+; run: pip install \"lm-eval\[ifeval\]\""):
         task_config("ifeval")
+
+
+def test_a_task_file_of_ones_own_runs_only_if_it_is_trusted(tmp_path):
+    """Its template would write a file."""
+    ran = tmp_path / "ran"
+    code = f"{{{{ cycler.__init__.__globals__.os.mkdir('{ran}') }}}}"
+    path = tmp_path / "own.yaml"
+    path.write_text(json.dumps({"include": str(file_of_task("arc_easy")), "task": "own", "doc_to_text": code}))
+    files = {"validation": write(tmp_path, "arc_easy", 3)}
+    task = declared(str(path), files, cut=LmEvalCut(split="validation"))
+    with pytest.raises(TaskError, match=r"^tasks.t.task: the templates and functions of .*own.yaml run as code"):
+        load_lm_eval_task("t", task)
+    assert not ran.exists()
+    load_lm_eval_task("t", task.model_copy(update={"trust_code": True}))
+    assert ran.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "and there is no such file; expected a task file"),
+        ("dataset_path: json\n", "has no `task:` with a name"),
+        ("task: [a\n", "cannot be read .ParserError"),
+        ("task: own\ndoc_to_text: !function nothing.here\n", "cannot be read .ImportError: .*nothing"),
+        ("task: own\nunsafe_code: true\n", "runs the code that a model writes"),
+        ("group: own\ntask: [arc_easy]\n", "gives no mean of acc over the group own, but of: none"),
+        ("group: own\ntask: [no_such]\naggregate_metric_list: [{metric: acc}]\n", "names no_such, which is no task"),
+    ],
+)
+def test_what_is_wrong_with_a_task_file_is_told(tmp_path, text, said):
+    path = tmp_path / "own.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(TaskError, match=rf"^tasks.t.task: .*{said}"):
+        load_lm_eval_task("t", declared(str(path), {}, cut=LmEvalCut(split="validation"), trust_code=True))
+
+
+def test_a_task_file_is_known_by_all_that_it_reads(tmp_path):
+    (tmp_path / "base.yaml").write_text("task: base\n")
+    (tmp_path / "own.yaml").write_text("include: base.yaml\ntask: own\n")
+    known = {own_identity(tmp_path / "own.yaml")}
+    for name, text in (("base.yaml", "task: other\n"), ("utils.py", "x = 1\n"), ("own.yaml", "include: base.yaml\n")):
+        (tmp_path / name).write_text(text)
+        known.add(own_identity(tmp_path / "own.yaml"))
+    assert len(known) == 4
+
+
+def test_examples_that_could_show_an_item_its_answer_are_refused(tmp_path):
+    files = {split: write(tmp_path, "arc_easy", 3, split=split) for split in ("validation", "test")}
+    own = {"include": str(file_of_task("arc_easy")), "task": "own", "training_split": None}
+    path = tmp_path / "own.yaml"
+    path.write_text(json.dumps(own))
+    both = {"val": "validation", "test": "test", "num_fewshot": 2, "trust_code": True}
+    with pytest.raises(TaskError, match=r"examples of lm-eval's task own come from validation, which is scored too"):
+        load_lm_eval_task("t", declared(str(path), files, **both))
+    path.write_text(json.dumps({**own, "num_fewshot": 0}))
+    with pytest.raises(TaskError, match=r"^tasks.t.num_fewshot: found 2, and lm-eval's task own is defined without"):
+        load_lm_eval_task("t", declared(str(path), files, **both))
+
+
+def test_one_file_for_all_tasks_of_a_group_is_refused(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text("group: own\ntask: [arc_easy, arc_challenge]\naggregate_metric_list: [{metric: acc}]\n")
+    files = {"validation": write(tmp_path, "arc_easy", 3)}
+    with pytest.raises(TaskError, match=r"^tasks.t.data_files: found one file for 2 tasks of own; write {task} where"):
+        load_lm_eval_task("t", declared(str(path), files, cut=LmEvalCut(split="validation"), trust_code=True))
+
+
+def test_whole_texts_have_no_template(tmp_path):
+    task = declared("wikitext", {"test": write(tmp_path, "wikitext", 3)}, cut=LmEvalCut(split="test"))
+    task = task.model_copy(update={"metric": "likelihood", "chat_template": True})
+    with pytest.raises(TaskError, match=r"^tasks.t.chat_template: found true, and the task scores whole texts"):
+        resolve_text_tasks({"t": task})

@@ -5,12 +5,11 @@ from lm_eval_data import write
 
 from rayforget.errors import TaskError
 from rayforget.space.data import WorldSource, ZeroShotTask
+from rayforget.space.lm_eval import LmEvalCut, LmEvalTask
 from rayforget.space.text import (
     InstructionTask,
     JsonLinesSource,
     LanguageSource,
-    LmEvalCut,
-    LmEvalTask,
     MultipleChoiceTask,
     PlainTextTask,
     TextCut,

@@ -86,12 +86,12 @@ def _answers(
     features = _features(model, weights, batch)
     targets = batch.targets.to(model.device)
     log_p, hits = [], []
-    vocabulary: Any = model.head.output.weight
+    maker: Any = model.head.output
     most = LOGITS_AT_ONCE["cpu" if model.device.type == "cpu" else "cuda"]
-    step = max(1, most // int(vocabulary.shape[0]))
+    step = max(1, most // int(maker.out_features))
     for first in range(0, len(targets), step):
         wanted = targets[first : first + step, None]
-        logits: Tensor = functional_call(model.head.output, output, features[first : first + step])
+        logits: Tensor = functional_call(maker, output, features[first : first + step])
         log_p.append(logits.float().log_softmax(dim=-1).gather(1, wanted).squeeze(1))
         hits.append(logits.argmax(dim=-1) == wanted.squeeze(1))
     return torch.cat(log_p), torch.cat(hits)

@@ -1,0 +1,129 @@
+"""A recipe's penalties and a training about to begin -> their hooks, each of them what the trainer relies on.
+
+A penalty may be another package's, so what it gives is checked where it is given: later, the trainer's own code would
+fail on it, and nothing would say why.
+"""
+
+import io
+import json
+import pickle
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor
+
+from rayforget.errors import BrokenExtensionError
+from rayforget.extensions import arguments_fault
+from rayforget.space.penalty import PENALTIES, Needs, PenaltyConfig, given_by
+from rayforget.train.penalties.hooks import Hooks, Penalty, Training
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def needs_of(penalty: PenaltyConfig, *, lora: bool) -> Needs:
+    """What a penalty needs.
+
+    Raises:
+        BrokenExtensionError: it gives something else.
+    """
+    return given_by(penalty, "needs", penalty.needs(lora=lora), Needs)
+
+
+def prepare_hooks(penalties: "Sequence[PenaltyConfig]", training: Training) -> dict[str, Hooks]:
+    """Hooks by kind, in the order of the penalties; a penalty sees theta_0's values only if it `needs` them.
+
+    Raises:
+        BrokenExtensionError: `prepare` gives no hooks, or hooks whose `pull` would never be called.
+    """
+    found = {}
+    for penalty in penalties:
+        needs = needs_of(penalty, lora=bool(training.factors))
+        seen = training if needs.theta_0 or needs.teacher else replace(training, start=_Undeclared(penalty))
+        hooks = given_by(penalty, "prepare", cast(Penalty, penalty).prepare(seen), Hooks)
+        if (fault := arguments_fault(type(hooks), Hooks)) is not None:
+            raise BrokenExtensionError(f"{PENALTIES.called(penalty.kind)} {fault}")
+        if type(hooks).pull is not Hooks.pull and not hooks.pulls:
+            raise _broken(
+                penalty,
+                f"has hooks {type(hooks).__name__} with a `pull` that is never called",
+                "write `pulls = True` in that class",
+            )
+        found[penalty.kind] = hooks
+    return found
+
+
+def pulled(kind: str, hooks: Hooks, logits: Tensor, piece: slice) -> Tensor:
+    """What the hooks of this kind add to the loss of a piece of the targets, a scalar.
+
+    Raises:
+        BrokenExtensionError: they give anything else.
+    """
+    found: object = hooks.pull(logits, piece)
+    if not isinstance(found, Tensor) or found.shape != ():
+        shown = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        raise BrokenExtensionError(
+            f"{PENALTIES.called(kind)} gave {shown} from pull; return a sum over the targets, a tensor of shape ()"
+        )
+    return found
+
+
+def try_keeping(kind: str, hooks: Hooks) -> None:
+    """Writes the hooks' facts and state as a record and a resume do, and gives the state back to them.
+
+    Raises:
+        BrokenExtensionError: the facts are no JSON, or the state holds more than tensors, numbers, texts and lists and
+            dicts of them, which is all that a resume loads.
+    """
+    called = PENALTIES.called(kind)
+    facts = hooks.facts()
+    try:
+        json.dumps(dict(facts), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BrokenExtensionError(f"{called} gave facts that are no JSON ({error}): {facts!r:.200}") from error
+    state, written = hooks.state_dict(), io.BytesIO()
+    try:
+        torch.save(dict(state), written)
+        written.seek(0)
+        again = torch.load(written, map_location="cpu", weights_only=True)
+    except (TypeError, ValueError, AttributeError, pickle.PickleError, RuntimeError) as error:
+        named = re.search(r"GLOBAL (\S+)", f"{error}")
+        reason = f"found {named.group(1)}" if named else " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise BrokenExtensionError(
+            f"{called} gave a state_dict that a resume cannot load ({reason}); keep tensors, numbers, texts, and lists "
+            "and dicts of them"
+        ) from error
+    hooks.load_state_dict(again)
+
+
+class _Undeclared(Mapping[str, Tensor]):
+    """theta_0's values for a penalty that did not ask for them: whoever looks is told to ask."""
+
+    def __init__(self, penalty: PenaltyConfig) -> None:
+        self._penalty = penalty
+
+    def __getitem__(self, name: str) -> Tensor:
+        raise self._told()
+
+    def __iter__(self) -> Iterator[str]:
+        raise self._told()
+
+    def __len__(self) -> int:
+        raise self._told()
+
+    def __contains__(self, name: object) -> bool:
+        raise self._told()
+
+    def _told(self) -> BrokenExtensionError:
+        return _broken(
+            self._penalty,
+            "reads training.start, theta_0's values, which its `needs` did not ask for",
+            "return Needs(theta_0=True) from needs",
+        )
+
+
+def _broken(penalty: PenaltyConfig, found: str, advice: str) -> BrokenExtensionError:
+    return BrokenExtensionError(f"{PENALTIES.called(penalty.kind)} {found}; {advice}")
