@@ -129,10 +129,8 @@ def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path):
 def test_json_that_python_does_not_read_names_its_line(tmp_path, value):
     path = lines(tmp_path / "a.jsonl", '{"a": 1}', f'{{"a": {value}}}')
     fault = read_rows(jsonl(path)).rows[1].fault
-    assert re.search(
-        r"a\.jsonl:2: expected (one JSON object on this line|values nested at most 100 deep), found", fault
-    )
-    assert len(fault) < len(str(path)) + 200
+    expected = "one JSON object on this line|values nested at most 100 deep"
+    assert re.search(rf"a\.jsonl:2: expected ({expected}), found (deeper: )?.{{0,80}}( \(.+\))?$", fault)
 
 
 @pytest.mark.parametrize("ending", ["json", "jsonl", "json.gz", "jsonl.gz", "json.zst"])
