@@ -12,7 +12,9 @@ from torch import nn
 from train.learners import VectorLearner
 
 from rayforget.errors import FoundationError
+from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.shapes import trained_layers
+from rayforget.foundations.causal_lm.source import causal_source
 from rayforget.foundations.clip.heads import build_module
 from rayforget.foundations.clip.model import load_clip
 from rayforget.foundations.clip.text import class_features, prompt_tokens
@@ -218,6 +220,7 @@ def test_every_setting_trains_a_clip_with_each_head(tmp_path: Any, head: Any) ->
 def test_names_are_checked_on_a_model_without_weights(tmp_path: Any) -> None:
     from tiny_lm import save_lm
 
-    layers = trained_layers(str(save_lm(tmp_path, "opt")))
+    spec = CausalLmFoundation(kind="causal_lm", model=str(save_lm(tmp_path, "opt")))
+    layers = trained_layers(causal_source(spec))
     assert layers is not None
     assert find_targets(layers, LoraAdapter(rank=1, targets=("mlp",), modules_to_save=("final_layer_norm",)), None)
