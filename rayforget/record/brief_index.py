@@ -58,6 +58,11 @@ class BriefIndex:
                 stream.write(_checksum(text) + b"\n" + text)
             os.replace(stream.name, self.path)
 
+    def remove(self) -> None:
+        """Deletes the index, if there is one and the disk allows it."""
+        with suppress(OSError):
+            self.path.unlink()
+
 
 def _checksum(text: bytes) -> bytes:
     """Covers the layout's number, and the version of the code that makes a record's scores of its items."""

@@ -4,6 +4,7 @@ import json
 import re
 
 from rayforget.errors import RecordError, StorageError
+from rayforget.record.brief_index import BriefIndex
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.envelope import open_sealed
 from rayforget.record.names import check_name, no_sweep
@@ -14,7 +15,7 @@ _OWN = re.compile(
     rf"""(sweep|space|driver)\.json | space\.yaml | \.driver
     | budget/([0-9]+)?
     | (points/({_TRIAL}-[0-9]+\.json)?)
-    | (test/({_TRIAL}-[0-9]+-[0-9a-f]{{12}}\.json)?)
+    | ((test|failed)/({_TRIAL}-[0-9]+-[0-9a-f]{{12}}\.json)?)
     | (asked/([0-9]+-[^/]+\.json)?)
     | (weights/({_TRIAL}-[0-9]+\.safetensors)?)
     | (resume/({_TRIAL}/(state(-[0-9]+)?\.(pt|json))?)?)
@@ -51,6 +52,7 @@ def remove_sweep(storage: Store, name: str) -> list[str]:
         )
     with sole_driver(store):
         store.delete("sweep.json")
+        BriefIndex(store).remove()
         store.delete_own(lambda path: _is_own(path) and path not in _LAST)
         return store.delete_own(_is_own)
 

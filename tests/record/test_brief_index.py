@@ -11,6 +11,7 @@ from synthetic_sweep import make_records, make_space, make_sweep
 from rayforget.commands.list import print_sweeps
 from rayforget.errors import RecordError
 from rayforget.record.brief_index import BriefIndex
+from rayforget.record.removal import remove_sweep
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.values.brief import CheckpointBrief
@@ -106,3 +107,11 @@ def test_an_index_that_cannot_be_written_only_costs_time(folder: Path, reads: Co
     (folder / "cache").write_text("a file in the folder's place")
     assert briefs(folder) == briefs(folder)
     assert reads["points"] == 144
+
+
+def test_it_goes_with_its_sweep(folder: Path) -> None:
+    briefs(folder)
+    index = BriefIndex(Sweep.open(Store.open(folder), "s").store)
+    assert index.path.exists()
+    remove_sweep(Store.open(folder), "s")
+    assert not index.path.exists()

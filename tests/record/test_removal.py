@@ -1,5 +1,6 @@
 """`rm` deletes what a sweep made, and nothing else."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,9 @@ def fill(sweep: Sweep, make_record) -> None:
     sweep.add(record)
     scores = {point.spot: point.scores for point in record.points}
     sweep.add_tests(TestRecord(trial=TRIAL, step=80, theta_1_hash="x", scores=scores, finished=2.0))
+    failed = replace(make_record(trial="0004-l1"), status="failed", reason="it raised", points=())
+    sweep.add(failed)
+    sweep.set_aside(failed)
     sweep.note_budget(4)
     recipe = Recipe(method="l2", learning_rate=1e-3, epochs=1, batch_size=4, seed=0)
     save_asked(sweep.store, TrialJob(name=TRIAL, recipe=recipe))
