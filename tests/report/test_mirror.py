@@ -2,12 +2,9 @@
 
 import shutil
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,56 +84,6 @@ def test_mirroring_twice_gives_the_same(tracking):
     assert (second.created, second.updated, second.unchanged) == (0, 0, first.created)
     assert (second.experiment, second.run) == (first.experiment, first.run)
     assert contents(tracking) == before
-
-
-def test_runs_written_in_bulk_are_those_that_the_client_writes(tracking, tmp_path, monkeypatch):
-    """Down to the database's rows, and in a few transactions."""
-    other = tmp_path / "other"
-    other.mkdir()
-    shutil.copy(tmp_path / "mlflow.db", other / "mlflow.db")
-    one_by_one = find_tracking(None, Store.open(other))
-    view = make_view(trials=10)
-    with commits() as few:
-        done = mirror(view, tracking)
-    monkeypatch.setattr("rayforget.report.mlflow.mirror.can_write_in_bulk", lambda client: False)
-    with commits() as many:
-        assert mirror(view, one_by_one).created == done.created
-    assert len(few) < 30
-    assert len(many) > 4 * done.created > 40
-    assert contents(tracking) == contents(one_by_one)
-    assert rows(tmp_path / "mlflow.db") == rows(other / "mlflow.db")
-
-
-@contextmanager
-def commits() -> Iterator[list[object]]:
-    """Transactions that SQLAlchemy commits."""
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
-
-    found: list[object] = []
-
-    def note(connection: object) -> None:
-        found.append(connection)
-
-    event.listen(Engine, "commit", note)
-    try:
-        yield found
-    finally:
-        event.remove(Engine, "commit", note)
-
-
-def rows(database: Path) -> list[tuple[object, ...]]:
-    """All runs with their metrics, by names instead of ids; without what holds an id or a folder."""
-    with sqlite3.connect(database) as connection:
-        queries = (
-            "select name, source_type, source_name, entry_point_name, user_id, status, start_time, end_time, "
-            "deleted_time, source_version, lifecycle_stage, experiment_id from runs",
-            "select r.name, m.key, m.value, m.timestamp, m.step, m.is_nan from latest_metrics m join runs r using "
-            "(run_uuid)",
-            "select name, key, tags.value from tags join runs using (run_uuid) where key != 'mlflow.parentRunId'",
-            "select r.name, replace(r.artifact_uri, r.run_uuid, 'ID') like '%/ID/artifacts' from runs r",
-        )
-        return [row for query in queries for row in sorted(connection.execute(query).fetchall(), key=repr)]
 
 
 def test_mlflow_holds_what_the_record_says(tracking):

@@ -9,7 +9,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rayforget.report.mlflow.bulk import RUNS_TOGETHER, can_be_in_bulk, can_write_in_bulk, write_new
 from rayforget.report.mlflow.mirror_plan import RunPlan, SweepView, plan_runs
 from rayforget.report.mlflow.tracking import MirrorError, Tracking, without_secrets
 
@@ -79,22 +78,18 @@ class _Writer:
         self._experiment = experiment
         self._identity = {_SWEEP: view.name, _CREATED: str(round(view.created))}
         self._ids: dict[str, str] = {}
-        self._in_bulk = can_write_in_bulk(client)
 
     def write(self, runs: Sequence[RunPlan], *, keep_points: bool) -> Mirrored:
         found = self._existing()
-        sweep, *others = runs
-        self._bring(sweep, found.get(sweep.key))
-        new = [run for run in others if run.key not in found and can_be_in_bulk(run)] if self._in_bulk else []
-        self._create_many(new)
-        together = {run.key for run in new}
-        for run in others:
-            if run.key not in together:
-                self._bring(run, found.get(run.key))
+        created = updated = superseded = 0
+        for run in runs:
+            tags = found.get(run.key)
+            if tags is None:
+                self._create(run)
+            if tags is None or tags.get(_DONE) != run.digest:
+                self._complete(run)
+                created, updated = created + (tags is None), updated + (tags is not None)
         planned = {run.key for run in runs}
-        created = len(planned - found.keys())
-        updated = sum(run.key in found and found[run.key].get(_DONE) != run.digest for run in runs)
-        superseded = 0
         for key, tags in found.items():
             if not keep_points and tags[_KIND] == "point" and key not in planned and tags.get("superseded") != "true":
                 self._tag(key, {"superseded": "true", _DONE: "superseded"})
@@ -125,28 +120,12 @@ class _Writer:
             if not token:
                 return found
 
-    def _bring(self, run: RunPlan, tags: Mapping[str, str] | None) -> None:
-        """Makes one run what it should be; `tags` are those that it has, None if there is no such run."""
-        if tags is None:
-            made = self._client.create_run(
-                self._experiment, start_time=run.start_ms, tags=self._found_by(run), run_name=run.name
-            )
-            self._ids[run.key] = made.info.run_id
-        if tags is None or tags.get(_DONE) != run.digest:
-            self._complete(run)
-
-    def _create_many(self, runs: Sequence[RunPlan]) -> None:
-        """Writes whole new runs; trials before points, whose parents they are."""
-        for kind in ("trial", "point"):
-            for some in _batches([run for run in runs if run.kind == kind], RUNS_TOGETHER):
-                tags = [{**self._found_by(run), **run.tags, _DONE: run.digest} for run in some]
-                ids = write_new(self._client, self._experiment, some, tags)
-                self._ids.update(zip((run.key for run in some), ids, strict=True))
-
-    def _found_by(self, run: RunPlan) -> dict[str, str]:
-        """The tags by which the run is found again."""
-        parent = {} if run.parent is None else {"mlflow.parentRunId": self._ids[run.parent]}
-        return {**self._identity, _KEY: run.key, _KIND: run.kind, **parent}
+    def _create(self, run: RunPlan) -> None:
+        tags = {**self._identity, _KEY: run.key, _KIND: run.kind}
+        if run.parent is not None:
+            tags["mlflow.parentRunId"] = self._ids[run.parent]
+        made = self._client.create_run(self._experiment, start_time=run.start_ms, tags=tags, run_name=run.name)
+        self._ids[run.key] = made.info.run_id
 
     def _complete(self, run: RunPlan) -> None:
         """Writes the whole run again, and last the tag that marks it complete."""
