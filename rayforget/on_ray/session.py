@@ -134,6 +134,9 @@ def joined_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _start(resources: Resources, verbose: bool) -> str:
+    from ray._private import ray_constants
+
+    ray_constants.ENABLE_RAY_CLUSTER = False  # Ray may have been imported before the variable that says so was set
     needed, there = needed_cpus(resources), os.cpu_count() or 1
     if needed > there:
         logger.warning("the slots ask for %g CPUs, this machine has %d: they will share them", needed, there)

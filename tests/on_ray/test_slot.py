@@ -119,20 +119,13 @@ def in_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
     return thread, result
 
 
-@pytest.mark.parametrize("size", [1, 2])
-def test_workers_listen_on_loopback_alone(slot: Callable[..., tuple[Any, Sweep, Space]], size: int) -> None:
-    warm, _, _ = slot(workers_per_slot=size)
-    assert warm.run(job("one")).error is None
+def assert_they_listen_on_loopback_alone(number: int) -> None:
+    """The workers of a slot on this machine: nobody elsewhere can reach them."""
     found = [process.net_connections() for process in workers()]
-    listening = {
-        each.laddr.ip.removeprefix("::ffff:")
-        for sockets in found
-        for each in sockets
-        if each.status == psutil.CONN_LISTEN
-    }
-    assert len(found) == size
+    listening = {each.laddr.ip for sockets in found for each in sockets if each.status == psutil.CONN_LISTEN}
+    assert len(found) == number
     assert listening
-    assert listening <= {"127.0.0.1", "::1"}
+    assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
 def test_the_third_job_of_a_warm_slot_is_the_first_of_a_fresh_one(slot: Any) -> None:
@@ -147,7 +140,7 @@ def test_the_third_job_of_a_warm_slot_is_the_first_of_a_fresh_one(slot: Any) -> 
     reply = warm.run(job("3-again"))
     assert reply.error is None
     assert hashes(sweep, "3-again") == alone(space, "alone", job("3-again"))
-    assert len(workers()) == 1
+    assert_they_listen_on_loopback_alone(1)
 
 
 def assert_they_hold_one_theta_0_among_them(warm: Any, theta_0_hash: str) -> None:
@@ -298,7 +291,7 @@ def test_two_workers_train_what_one_trains_and_share_a_failure_and_theta_0(slot:
             two, one = sweep.record(name, step), equipment.sweep.record(name, step)
             assert two.facts["loss"] == pytest.approx(one.facts["loss"], rel=1e-3)
             assert far_apart(equipment, sweep, two, one) < 0.01
-    assert len(workers()) == 2
+    assert_they_listen_on_loopback_alone(2)
     assert_they_hold_one_theta_0_among_them(warm, sweep.record("theta_0", 0).theta_0_hash)
 
 

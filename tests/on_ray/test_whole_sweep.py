@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 
 @pytest.fixture
 def space_file(tree: Callable[..., dict[str, Any]], tmp_path: Path) -> Path:
-    long = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "epochs": 60, "batch_size": 8}
+    long = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "epochs": 15, "batch_size": 8}
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(tree(tmp_path / "runs", recipe=long)))
     return path
@@ -132,7 +132,7 @@ def test_an_error_in_the_driver_is_one_line_after_the_report(space_file: Path, t
 
 
 def test_no_slot_of_a_sweep_is_started_twice(tree: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
-    recipe = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "epochs": 20, "batch_size": 8}
+    recipe = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "epochs": 5, "batch_size": 8}
     resources = {"slots": 2, "cpus_per_worker": 1}
     search = {"trainings": 3, "seed": 0, "startup": 2}  # an odd number with the baselines: one slot waits at the end
     path = tmp_path / "two.yaml"
