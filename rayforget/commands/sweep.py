@@ -4,6 +4,7 @@ import logging
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from rich.console import Console
 
@@ -212,9 +213,10 @@ def _close(agenda: Agenda, console: Console, finished: bool) -> int:
     failures = agenda.failures()
     for trial, reason in failures.items():
         console.print(f"failed: {trial}: {reason}", style="red", markup=False, highlight=False)
-    if may_be_tried_again(sweep, failures):
-        text = tried_again_notice(sweep.info.name, space.storage.path)
-        console.print(text, soft_wrap=True, markup=False, highlight=False)
+    with suppress(RecordError):  # what is wrong with the storage or the record is said below
+        if may_be_tried_again(sweep, failures):
+            text = tried_again_notice(sweep.info.name, space.storage.path)
+            console.print(text, soft_wrap=True, markup=False, highlight=False)
     reported = _report(agenda, console, finished)
     if agenda.halted is not None:
         console.print(f"halted: {agenda.halted}", style="red", soft_wrap=True, markup=False, highlight=False)

@@ -14,13 +14,16 @@ from rayforget.extension_use import naming_the_blamed
 from rayforget.metrics.metric import Floats, Metric
 from rayforget.metrics.registry import METRICS
 from rayforget.metrics.scored_items import ScoredItems
-from rayforget.space.tasks import Task, image_tasks
+from rayforget.space.data import ZeroShotTask
+from rayforget.space.tasks import Task
 
 Require = Callable[[object, str, str], None]
 """(whether it holds, what was found, what was expected) -> raises if it does not hold."""
 
 _NUM_ITEMS, _FEW = 41, 7
 _NUM_CLASSES = 10
+_SECOND_CLASSES = 0.2
+"""Share of the other classes that an image has too, where it may have several."""
 _SHARPNESS = (0.0, 3.0, 30.0)
 """How far the right class is ahead of the noise: never, often, always."""
 _ROUNDING = 1e-6
@@ -34,8 +37,8 @@ def try_metrics(tasks: Mapping[str, Task]) -> None:
     Raises:
         TaskError: a metric is not what it must be; names its task, and says in what it fails.
     """
-    for name, task in image_tasks(tasks).items():
-        if task.metric not in METRICS.own:
+    for name, task in tasks.items():
+        if isinstance(task, ZeroShotTask) and task.metric not in METRICS.own:
             try:
                 with naming_the_blamed():
                     try_metric(METRICS.find(task.metric).value(), METRICS.called(task.metric))
@@ -83,32 +86,40 @@ def _answered(metric: Metric, require: Require) -> ScoredItems:
     generator = torch.Generator().manual_seed(0)
     num_classes = max(_NUM_CLASSES, metric.min_classes)
     labels = torch.randint(num_classes, (_NUM_ITEMS,), generator=generator)
+    has_class = torch.nn.functional.one_hot(labels, num_classes).bool()
+    if metric.several_labels:
+        labels = has_class = has_class | (torch.rand(_NUM_ITEMS, num_classes, generator=generator) < _SECOND_CLASSES)
+    number = int(has_class.sum())
     found = []
     for sharpness in _SHARPNESS:
-        logits = torch.randn(_NUM_ITEMS, num_classes, generator=generator)
-        logits[torch.arange(_NUM_ITEMS), labels] += sharpness
+        logits = torch.randn(_NUM_ITEMS, num_classes, generator=generator) + sharpness * has_class
         with torch.inference_mode():
-            results, few = metric.results(logits, labels), metric.results(logits[:_FEW], labels[:_FEW])
+            results = metric.results(logits, labels)
+            few = None if metric.several_labels else metric.results(logits[:_FEW], labels[:_FEW])
         given = tuple(results.shape) if isinstance(results, torch.Tensor) else type(results).__name__
-        require(given == (_NUM_ITEMS,), f"results gave {given} for {_NUM_ITEMS} images", "return one number for each")
-        results, few = results.to(torch.float32), few.to(torch.float32)
+        what = "pairs of an image and one of its classes" if metric.several_labels else "images"
+        require(given == (number,), f"results gave {given} for {number} {what}", "return one number for each")
+        results = results.to(torch.float32)
         require(results.isfinite().all(), "results gave a number that is not finite", "expected finite ones")
-        require(torch.equal(results[:_FEW], few), "an image's result depends on its batch", "it must not")
+        if few is not None:
+            alike = torch.equal(results[:_FEW], few.to(torch.float32))
+            require(alike, "an image's result depends on its batch", "it must not")
         if metric.right_or_wrong:
             right_or_wrong = ((results == 0) | (results == 1)).all()
             require(right_or_wrong, "results gave others than 0 and 1", "write `right_or_wrong = False`")
         found.append(results.double().numpy())
-    classes = labels.numpy() if metric.needs_classes else None
+    classes = has_class.nonzero()[:, 1].numpy() if metric.needs_classes else None
     return ScoredItems(metric=metric, results=np.stack(found), classes=classes)
 
 
 def _try_summands(items: ScoredItems, require: Require) -> None:
     """`own` gives arrays of the results' shape, `common` arrays of one number for each item."""
-    metric, weights = items.metric, np.ones(_NUM_ITEMS)
+    metric, number = items.metric, items.results.shape[1]
+    weights = np.ones(number)
     classes = None if items.classes is None else items.classes.astype(np.int64)
     for name, found, shape in (
         ("own", metric.own(items.results, weights, classes), items.results.shape),
-        ("common", metric.common(weights, classes), (_NUM_ITEMS,)),
+        ("common", metric.common(weights, classes), (number,)),
     ):
         listed = isinstance(found, tuple | list)
         require(listed, f"{name} gave an object of type {type(found).__name__}", "return a tuple of arrays")
@@ -118,9 +129,9 @@ def _try_summands(items: ScoredItems, require: Require) -> None:
 
 def _try_resamples(items: ScoredItems, require: Require) -> None:
     """A resample's score is that of the items drawn, each as often as it was."""
-    rng = np.random.default_rng(0)
-    draws = rng.integers(_NUM_ITEMS, size=(5, _NUM_ITEMS))
-    counts = np.stack([np.bincount(drawn, minlength=_NUM_ITEMS) for drawn in draws]).astype(np.float64)
+    rng, number = np.random.default_rng(0), items.results.shape[1]
+    draws = rng.integers(number, size=(5, number))
+    counts = np.stack([np.bincount(drawn, minlength=number) for drawn in draws]).astype(np.float64)
     resampled = np.concatenate([*items.resampled([counts])])
     require(
         resampled.shape == (5, len(items.results)),
@@ -146,7 +157,9 @@ def _try_slopes(items: ScoredItems, require: Require) -> None:
     for model in range(len(items.results)):
         sums = [each[model] for each in own], [each[0] for each in common]
         given, expected = _flat(metric.slopes(*sums)), _flat(Metric.slopes(metric, *sums))
-        same = given.shape == expected.shape and np.allclose(given, expected, rtol=_SLOPES, atol=_SLOPES / _NUM_ITEMS)
+        same = given.shape == expected.shape and np.allclose(
+            given, expected, rtol=_SLOPES, atol=_SLOPES / items.results.shape[1]
+        )
         require(same, "slopes are not those of of_sums", "compare them with central differences, or leave them out")
 
 

@@ -7,7 +7,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +163,8 @@ def _closed_folder() -> str | None:
     if os.environ.get("RAY_TMPDIR"):
         return None
     folder = Path("/tmp", f"rayforget-{os.getuid()}")  # as Ray, since sockets below a longer path are refused
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         return tempfile.mkdtemp(prefix="rf-", dir="/tmp")  # somebody else was there

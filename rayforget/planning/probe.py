@@ -232,7 +232,7 @@ def _kind(recipe: Recipe) -> object:
     penalties = tuple((penalty.kind, needs_of(penalty, lora=_has_lora(recipe))) for penalty in recipe.penalties)
     adapter = recipe.adapter.model_dump_json()
     switches = (recipe.precision, recipe.gradient_checkpointing, recipe.augmentation, recipe.batch_size)
-    return (recipe.head, adapter, penalties, *switches)
+    return (recipe.head, recipe.objective, adapter, penalties, *switches)
 
 
 def _has_lora(recipe: Recipe) -> bool:
@@ -240,9 +240,12 @@ def _has_lora(recipe: Recipe) -> bool:
 
 
 def _kept_bytes(recipe: Recipe, trained_bytes: int) -> int:
-    """What its penalties keep besides gradients and moments: one theta_0 for all, and each one's own."""
+    """What its penalties keep besides gradients and moments: one theta_0 for all, and each one's own.
+
+    A LoRA's teacher keeps the start of what is trained in full beside it; the factors, which are few, count too.
+    """
     needs = [needs_of(penalty, lora=_has_lora(recipe)) for penalty in recipe.penalties if penalty.strength > 0]
-    return trained_bytes * (any(need.theta_0 for need in needs) + sum(need.further for need in needs))
+    return trained_bytes * (any(need.theta_0 or need.teacher for need in needs) + sum(need.further for need in needs))
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -35,7 +35,11 @@ class BriefIndex:
         Args:
             store: the sweep's folder.
         """
-        root = Path.home() / ".cache" / "rayforget" if store.local is None else store.local.parent / "cache"
+        root = (
+            Path(os.path.expanduser("~"), ".cache", "rayforget")
+            if store.local is None
+            else store.local.parent / "cache"
+        )
         self.path = root / "index" / f"{hashlib.sha256(store.location.encode()).hexdigest()[:24]}.json"
 
     def load(self) -> Entries:
@@ -55,8 +59,13 @@ class BriefIndex:
         with suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=".writing-", delete=False) as stream:
-                stream.write(_checksum(text) + b"\n" + text)
-            os.replace(stream.name, self.path)
+                try:
+                    stream.write(_checksum(text) + b"\n" + text)
+                    stream.flush()
+                    os.replace(stream.name, self.path)
+                except OSError:
+                    os.unlink(stream.name)
+                    raise
 
     def remove(self) -> None:
         """Deletes the index, if there is one and the disk allows it."""

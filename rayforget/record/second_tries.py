@@ -4,6 +4,7 @@ A failure is recorded with the versions and sources of the extensions in use. If
 nothing about the recipe any more: its record is moved to `failed/`, and the training is one of those not yet done.
 """
 
+from collections import Counter
 from collections.abc import Collection
 
 from rayforget.record.packages import changed_since
@@ -17,8 +18,10 @@ def set_aside_failures(sweep: Sweep) -> list[str]:
         The trainings to be tried again.
     """
     again = []
+    recorded = Counter(brief.trial for brief in sweep.briefs())
     for brief in sweep.briefs():
-        if brief.status != "failed":
+        # One that failed after a checkpoint stays: its points would otherwise be of two versions.
+        if brief.status != "failed" or recorded[brief.trial] > 1:
             continue
         record = sweep.record(brief.trial, brief.step)
         penalties = {str(penalty["kind"]) for penalty in record.recipe.get("penalties", ())}

@@ -13,7 +13,7 @@ from rayforget.space.recipe import LoraAdapter
 
 _WORDS = (
     ("attention", re.compile(r"attn|attention", re.IGNORECASE)),
-    ("mlp", re.compile(r"mlp|ffn|feed_?forward|experts?$|moe", re.IGNORECASE)),
+    ("mlp", re.compile(r"mlp|ffn|feed_?forward|experts?$|moe$", re.IGNORECASE)),
     (None, re.compile(r"mamba|mixer|ssm|rwkv|conv", re.IGNORECASE)),
 )
 """What a part is by its class or name; None: a mixer of another kind. The first that fits decides."""

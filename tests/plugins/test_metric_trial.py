@@ -9,6 +9,7 @@ from plugins.outsiders import install, write_package
 from rayforget.errors import TaskError
 from rayforget.evaluate.metric_trial import try_metric, try_metrics
 from rayforget.metrics.registry import METRICS
+from rayforget.space.retrieval import RetrievalTask
 from rayforget.space.tasks import Task
 from rayforget.values.scores import Score
 
@@ -133,3 +134,21 @@ def test_a_recorded_score_whose_metric_breaks_says_so_in_one_line(
     assert score.value == 0.5
     with pytest.raises(BrokenExtensionError, match="metric 'late' of package box_of_late failed in common: Zero"):
         score.scored.variances()
+
+
+def test_a_metric_of_several_classes_is_asked_with_them() -> None:
+    try_metric(METRICS.find("mean_average_precision").value(), "mAP")
+
+
+def test_only_metrics_that_a_space_names_are_tried() -> None:
+    """A retrieval task's score has a rule of its own."""
+    source = {"kind": "dataset", "path": "captions", "label": "captions"}
+    retrieval = {
+        "kind": "retrieval",
+        "role": "generality",
+        "group": "task",
+        "direction": "image_to_text",
+        "val": {**source, "split": "val"},
+        "test": {**source, "split": "test"},
+    }
+    try_metrics({"captions": RetrievalTask.model_validate(retrieval)})

@@ -172,7 +172,12 @@ def test_presets_know_other_families_parts() -> None:
     )
     hybrid = part("ZambaLayer", attn=part("Attention", q=linear()), mamba=part("MambaMixer", in_proj=linear()))
     clip = part("ResidualAttentionBlock", attn=part("SplitAttention", q_proj=linear()), mlp=nn.Sequential(linear()))
-    module = part("Model", bert=bert, jamba=jamba, hybrid=hybrid, clip=clip, proj=linear())
+    mixture = part("Lfm2MoeDecoderLayer", conv=part("Lfm2MoeShortConv", out_proj=linear()))
+    delta = part("Qwen3_5MoeDecoderLayer", linear_attn=part("Qwen3_5MoeGatedDeltaNet", q=linear()))
+    experts = part("MixtralDecoderLayer", block_sparse_moe=part("MixtralSparse", w1=linear()))
+    kinds = {"bert": bert, "jamba": jamba, "hybrid": hybrid, "clip": clip}
+    mixtures = {"mixture": mixture, "delta": delta, "experts": experts}
+    module = part("Model", **kinds, **mixtures, proj=linear())
     places = {name: place_in_block(module, name) for name, one in module.named_modules() if isinstance(one, nn.Linear)}
     assert places == {
         "bert.attention.self.query": "attention",
@@ -183,6 +188,9 @@ def test_presets_know_other_families_parts() -> None:
         "hybrid.attn.q": "attention",
         "hybrid.mamba.in_proj": None,
         "clip.attn.q_proj": "attention",
+        "mixture.conv.out_proj": None,
+        "delta.linear_attn.q": "attention",
+        "experts.block_sparse_moe.w1": "mlp",
         "clip.mlp.0": "mlp",
         "proj": None,
     }

@@ -126,12 +126,18 @@ def _labels(table: Any, column: str, title: str) -> tuple[bool, tuple[str, ...] 
     return False, (tuple(names) if names else None), labels.astype(np.int64)
 
 
+def _named(indices: list[int | None] | None, names: Sequence[str]) -> list[str] | None:
+    """Names of an image's classes; None if it has no list of them, or one of them is none."""
+    known = [index for index in indices or () if index is not None and 0 <= index < len(names)]
+    return None if indices is None or len(known) < len(indices) else [names[index] for index in known]
+
+
 def _several(table: Any, column: str, title: str, several: Several) -> tuple[bool, tuple[str, ...], NDArray[np.int64]]:
     """Like `_labels`, where a name is all of an image's captions or classes, one in each line."""
     values = table.select_columns([column]).with_format("arrow")[:][column].to_pylist()
     names = getattr(getattr(table.features[column], "feature", None), "names", None)  # a list of ClassLabels
     if names is not None:
-        values = [[names[index] for index in indices] for indices in values]
+        values = [_named(indices, names) for indices in values]
     texts = [in_lines([value] if isinstance(value, str) else value, several) for value in values]
     if None in texts:
         place = texts.index(None)

@@ -17,6 +17,8 @@ _SHARE_GPT: Mapping[str, str] = (
     | dict.fromkeys(("gpt", "chatgpt", "bing", "bard", "model", "chatbot"), "assistant")
     | {role: role for role in _ROLES}
 )
+_MOST_OF_A_ROW = 100_000_000
+"""Characters of all of a row's documents together."""
 Message = dict[str, Any]
 """`role`, `content` (a text), and whatever else the template may read, e.g. `tool_calls`."""
 
@@ -35,7 +37,7 @@ def conversation_documents(row: Row) -> list[Document]:
     messages, tools = _messages(row), _tools(row)
     content = content_hash(canonical(["chat", messages, tools]))
     plain = [{key: value for key, value in message.items() if key != "weight"} for message in messages]
-    found = []
+    found, size = [], 0
     for index, message in enumerate(messages):
         if message["role"] != "assistant" or message.get("weight") == 0:
             continue
@@ -45,7 +47,14 @@ def conversation_documents(row: Row) -> list[Document]:
         if not said.strip() and not message.get("tool_calls"):
             raise TaskError(f"{row.name}: message {index}, the assistant's, has no text; expected one")
         asked = {"messages": plain[: index + 1], "tools": tools}
-        values = {"conversation": json.dumps(asked, ensure_ascii=False), "choices": [said], "answer": 0}
+        text = json.dumps(asked, ensure_ascii=False)
+        size += len(text)
+        if size > _MOST_OF_A_ROW:
+            raise TaskError(
+                f"{row.name}: its {len(messages)} messages make more than {_MOST_OF_A_ROW:,} characters, since each "
+                "turn of the assistant is learnt with all before it; cut the conversation into several"
+            )
+        values = {"conversation": text, "choices": [said], "answer": 0}
         found.append(Document(values=values, content=content, name=f"{row.name}, message {index}"))
     if not found:
         raise TaskError(f"{row.name}: no message of the assistant that could be learnt; expected at least one")
@@ -66,7 +75,7 @@ def _messages(row: Row) -> list[Message]:
     found = [_message(message, f"{row.name}: message {index}") for index, message in enumerate(value)]
     system = row.values.get("system")
     if isinstance(system, str) and system.strip() and found[0]["role"] != "system":
-        found.insert(0, {"role": "system", "content": system})
+        found.insert(0, {"role": "system", "content": _text(system, f"{row.name}: `system`")})
     return found
 
 

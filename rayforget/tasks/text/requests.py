@@ -147,7 +147,8 @@ def _identity(task: ResolvedText) -> list[str]:
     declared = task.task
     known = own_identity(Path(declared.task)) if is_yaml(declared.task) else declared.task
     shots = [] if declared.num_fewshot is None else [f"num_fewshot {declared.num_fewshot}"]
-    return [known, f"lm-eval {__version__}", *shots]
+    turns = [] if declared.fewshot_as_multiturn else ["all in one message"]
+    return [known, f"lm-eval {__version__}", *shots, *turns]
 
 
 def _examples(judged: Any) -> str:
