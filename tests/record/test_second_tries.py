@@ -2,6 +2,7 @@
 version."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,23 @@ def test_a_training_that_an_extension_failed_is_tried_again_once_its_source_has_
     )
     do_job(again, named)
     assert resumed(runs).failures() == {}
+    assert set_aside_failures(resumed(runs).sweep) == []
+
+
+def test_a_training_that_failed_after_a_checkpoint_stays_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its points would be of two versions otherwise."""
+    site, runs = tmp_path / "site", tmp_path / "runs"
+    site.mkdir()
+    write(site, "midway")
+    monkeypatch.syspath_prepend(site)
+    sweep = half_failed(runs, "midway").sweep
+    failed = sweep.record("0001-mine", 0)
+    good = next(each for each in sweep.records() if each.trial == "0000-plain")
+    sweep.add(replace(good, trial="0001-mine", step=1, recipe=failed.recipe))
+    write(site, "midway", more="# mended\n")
+    read_anew(site, monkeypatch)
     assert set_aside_failures(resumed(runs).sweep) == []
 
 

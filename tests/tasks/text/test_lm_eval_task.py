@@ -1,6 +1,7 @@
 import json
 import socket
 import sys
+from types import SimpleNamespace
 
 import datasets
 import pytest
@@ -11,6 +12,7 @@ from rayforget.space.lm_eval import LmEvalCut, LmEvalTask
 from rayforget.tasks.text.lm_eval_index import file_of_task, task_config
 from rayforget.tasks.text.lm_eval_task import lm_eval_documents, load_lm_eval_task
 from rayforget.tasks.text.own_yaml import own_identity
+from rayforget.tasks.text.requests import _identity
 from rayforget.tasks.text.resolve import resolve_text_tasks
 
 
@@ -220,3 +222,14 @@ def test_whole_texts_have_no_template(tmp_path):
     task = task.model_copy(update={"metric": "likelihood", "chat_template": True})
     with pytest.raises(TaskError, match=r"^tasks.t.chat_template: found true, and the task scores whole texts"):
         resolve_text_tasks({"t": task})
+
+
+def test_turns_of_examples_are_part_of_what_is_asked(tmp_path):
+    """Prompts differ, so that neither cached tokens nor scores may be taken for the other's."""
+    files = {"validation": write(tmp_path, "arc_easy", 3)}
+    task = declared("arc_easy", files, cut=LmEvalCut(split="validation"), num_fewshot=1, chat_template=True)
+    known = {
+        tuple(_identity(SimpleNamespace(task=task.model_copy(update={"fewshot_as_multiturn": turns}))))
+        for turns in (True, False)
+    }
+    assert len(known) == 2
