@@ -124,7 +124,7 @@ class Summary:
     plain: Baseline | None
     """None while plain fine-tuning is not measured."""
     plain_failed: str | None = None
-    """Why there will be no such measurement: every training of it that ended has failed."""
+    """Why there is no such measurement, if every training of it that has ended so far has failed."""
     recovery: Recovery
     """The frontier's, with refined alphas and every path."""
     methods: tuple[MethodSummary, ...]

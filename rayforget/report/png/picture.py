@@ -220,7 +220,9 @@ def _draw_words(figure: Figure, axes: Axes, summary: Summary, looks: dict[str, L
 def _recovered_words(summary: Summary) -> str:
     found = summary.recovery.test or summary.recovery.val
     if found is None:
-        return f"Plain fine-tuning {'failed' if summary.plain_failed is not None else 'is not measured yet'}."
+        return (
+            f"Plain fine-tuning {'has not succeeded' if summary.plain_failed is not None else 'is not measured yet'}."
+        )
     where = "test" if summary.split == "test" else "val (optimistic)"
     if found.value is None:
         return f"Recovered is undefined; the hypervolume is {format_area(found.hypervolume)} on {where}."

@@ -53,7 +53,7 @@ def read(summary: Summary) -> tuple[str, str, str]:
 
 def _read_plain(summary: Summary) -> str:
     if summary.plain_failed is not None:
-        return f"Plain fine-tuning failed, so nothing can be said of what it cost: {summary.plain_failed}"
+        return f"No plain fine-tuning has succeeded, so nothing can be said of what it cost: {summary.plain_failed}"
     if summary.plain is None:
         return "Plain fine-tuning is not measured yet, so nothing can be said of what it cost."
     before, after, split = summary.theta_0.val, summary.plain.val, "val"
@@ -79,7 +79,7 @@ def _read_pick(summary: Summary) -> str:
 def _read_recovered(summary: Summary) -> str:
     found, split = summary.recovery.test or summary.recovery.val, summary.split
     if found is None and summary.plain_failed is not None:
-        return "What the frontier recovers cannot be said, since plain fine-tuning failed."
+        return "What the frontier recovers cannot be said without a plain fine-tuning that succeeds."
     if found is None:
         return "What the frontier recovers will be known with the plain baseline."
     if found.value is None:
