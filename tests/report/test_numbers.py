@@ -96,7 +96,8 @@ def test_a_baseline_that_failed_is_not_said_to_be_still_to_come() -> None:
     summary = summarise_records(failed, {}, num_resamples=0)
     cost, _, recovered = read(summary)
     assert cost == (
-        "No plain fine-tuning has succeeded, so nothing can be said of what it cost: TrainingError: the loss is not finite"
+        "No plain fine-tuning has succeeded, so nothing can be said of what it cost: "
+        "TrainingError: the loss is not finite"
     )
     assert recovered == "What the frontier recovers cannot be said without a plain fine-tuning that succeeds."
     some = summarise_records([*failed, *records[1:3]], {}, num_resamples=0)
