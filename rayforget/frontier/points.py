@@ -1,5 +1,6 @@
 """Scores per task -> speciality S and generality G of one model, and the points that make up a frontier."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -35,6 +36,29 @@ class PointKey(NamedTuple):
     def order(self) -> tuple[str, int, bool, str, float]:
         """Sort key: (trial, step), then the lerp's points by alpha, then each other path's; the lowest wins a tie."""
         return (self.trial, self.step, self.path != LERP, self.path, self.alpha)
+
+    @property
+    def text(self) -> str:
+        """`TRIAL/STEP/PATH/ALPHA`, by which a user names a point: `0010-l2/24/lerp/0.75`; `parse_key` reads it."""
+        return f"{self.trial}/{self.step}/{self.path}/{self.alpha!r}"
+
+
+def parse_key(text: str) -> PointKey:
+    """The inverse of `PointKey.text`.
+
+    Raises:
+        SpaceError: the text names no point.
+    """
+    trial, _, rest = text.partition("/")
+    step, _, rest = rest.partition("/")
+    path, _, alpha = rest.rpartition("/")
+    try:
+        key = PointKey(trial, int(step), float(alpha), path)
+    except ValueError:
+        key = PointKey("", 0, 0.0)
+    if not (key.trial and key.path and math.isfinite(key.alpha)):
+        raise SpaceError(f"{text!r} names no point; expected TRIAL/STEP/PATH/ALPHA, as 0010-l2/24/lerp/0.75")
+    return key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rayforget.errors import RecordError, SpaceError
-from rayforget.frontier.points import TaskRole, aggregate, generality, speciality
+from rayforget.frontier.points import PointKey, TaskRole, aggregate, generality, parse_key, speciality
 
 ROLES = (
     TaskRole(name="s1", role="speciality", group="x"),
@@ -70,3 +70,21 @@ def test_the_order_of_the_tasks_changes_no_bit_and_equal_scores_tie() -> None:
             for _ in range(5)
         }
         assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        PointKey("0010-l2", 24, 0.75),
+        PointKey("plain-0", 1, 1 / 3, "lines(gamma=0.5)"),
+        PointKey("0001-full", 100, -0.25, 'own(name="a/b", leads=[0,0.5,1])'),
+    ],
+)
+def test_a_points_text_names_it_to_the_bit(key: PointKey) -> None:
+    assert parse_key(key.text) == key
+
+
+@pytest.mark.parametrize("text", ["", "0010-l2", "0010-l2/24/0.75", "0010-l2/x/lerp/0.75", "/1/lerp/1", "a/1/lerp/nan"])
+def test_a_text_that_names_no_point_is_refused(text: str) -> None:
+    with pytest.raises(SpaceError, match="names no point; expected TRIAL/STEP/PATH/ALPHA"):
+        parse_key(text)

@@ -66,7 +66,7 @@ def test_the_code_version_follows_code_that_scores_and_no_other(copied_package):
 
     first = version()
     (copied_package / "report" / "extra.py").write_text("x = 1\n")
-    (copied_package / "cli.py").write_text("x = 1\n")
+    (copied_package / "cli" / "extra.py").write_text("x = 1\n")
     assert version() == first
     (copied_package / "errors.py").write_text("x = 1\n")
     changed = version()

@@ -1,0 +1,5 @@
+"""`python -m rayforget.cli`."""
+
+from rayforget.cli.entry import main
+
+main()

@@ -1,0 +1,91 @@
+"""The application and its entry point; each command is a function of `running` or `looking`."""
+
+import io
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from rayforget.cli import looking, running
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Finds what fine-tuning costs a foundation model in generality, and which recipes and interpolations buy it "
+    "back.",
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(version("rayforget"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of rayforget itself; the application's own help stands for this one."""
+
+
+app.command()(running.sweep)
+app.command()(running.check)
+app.command()(running.schema)
+app.command("list")(looking.list_)
+app.command()(looking.status)
+app.command()(looking.frontier)
+app.command()(looking.mirror)
+app.command()(looking.ui)
+app.command()(looking.rm)
+
+
+def main() -> None:
+    """Runs a command; a fault in the user's input, or of a disk, is one message and exit code 2."""
+    _quiet()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter shows ?
+            stream.reconfigure(errors="replace")
+    from rayforget.errors import RayforgetError
+    from rayforget.extension_use import naming_the_blamed
+
+    try:
+        try:
+            with naming_the_blamed():
+                app()
+        finally:
+            sys.stdout.flush()
+    except RayforgetError as error:
+        from rayforget.printable import printable
+
+        print(printable(str(error)), file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        from rayforget.printable import one_line
+
+        reason = one_line(" ".join(str(error).split()))
+        print(f"the system refused ({type(error).__name__}: {reason}); mend that and try again", file=sys.stderr)
+        sys.exit(2)
+
+
+def _quiet() -> None:
+    """Turns off telemetry unless the user asks for it, hides libraries' progress bars, keeps ranks to their threads."""
+    for variable, value in {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "DO_NOT_TRACK": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }.items():
+        os.environ.setdefault(variable, value)

@@ -1,0 +1,67 @@
+"""The commands on sweeps that are there: list, status, frontier, mirror, ui, rm."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rayforget.cli.options import Storage, SweepName
+
+
+def list_(storage: Storage = "runs") -> None:
+    """List the sweeps."""
+    from rayforget.commands.list import print_sweeps
+
+    print_sweeps(storage)
+
+
+def status(name: SweepName, storage: Storage = "runs") -> None:
+    """Show how far a sweep is and what failed."""
+    from rayforget.commands.status import print_status
+
+    print_status(storage, name)
+
+
+def frontier(
+    name: SweepName,
+    storage: Storage = "runs",
+    out: Annotated[Path | None, typer.Option(help="Folder for frontier.png and frontier.html.")] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Also score tasks with one labelled split on the whole of it.")
+    ] = False,
+) -> None:
+    """Print the frontier and what each method recovers; draw frontier.png and frontier.html."""
+    from rayforget.commands.frontier import show_frontier
+
+    show_frontier(storage, name, out, full=full)
+
+
+def mirror(name: SweepName, storage: Storage = "runs") -> None:
+    """Write a sweep's record to MLflow; doing it again changes nothing."""
+    from rayforget.commands.mirror import mirror_sweep
+
+    mirror_sweep(storage, name)
+
+
+def ui(
+    name: SweepName,
+    storage: Storage = "runs",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loopback.")] = 5000,
+) -> None:
+    """Open MLflow's UI on a sweep's store."""
+    from rayforget.commands.ui import open_ui
+
+    raise typer.Exit(open_ui(storage, name, port))
+
+
+def rm(
+    name: SweepName,
+    storage: Storage = "runs",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a sweep: its record, its weights, its drawings. What MLflow holds stays."""
+    from rayforget.commands.rm import remove_sweep
+
+    if not yes:
+        typer.confirm(f"delete sweep {name} in {storage} for good?", abort=True)
+    remove_sweep(storage, name)
