@@ -56,17 +56,16 @@ def bootstrap(
     Raises:
         RecordError: a task has no items, or a weight is not positive.
     """
-    scores = []
-    for role in roles:
-        rng = np.random.default_rng([seed, zlib.crc32(role.name.encode())])
-        scores.append(_resampled_scores(items_of(role.name), num_resamples, rng, role.name))
+    scores = [bootstrap_task(items_of(role.name), role.name, num_resamples=num_resamples, seed=seed) for role in roles]
     return aggregate(np.stack(scores, axis=-1), roles)
 
 
-def _resampled_scores(
-    task: ScoredItems, num_resamples: int, rng: np.random.Generator, name: str
-) -> NDArray[np.float64]:
-    """Shape (num_resamples, num_models): each model's score when every item counts as often as it is drawn."""
+def bootstrap_task(task: ScoredItems, name: str, *, num_resamples: int, seed: int) -> NDArray[np.float64]:
+    """Shape (num_resamples, num_models): each model's score on one task when an item counts as often as it is drawn.
+
+    The draws are those of `bootstrap`; raises as it does.
+    """
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     num_items = task.results.shape[1]
     if num_items == 0:
         raise RecordError(f"task {name} has no items; a score needs at least one")
