@@ -6,7 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _MARGIN = 0.06
-_POWER = re.compile("e-0*")
+_LEAST_DECADES = 0.42
+"""Of a logarithmic axis: a factor of 2.6, which always holds one of 1, 2 and 5 times a power of ten."""
+_LEAST_IN_DIGITS = 0.01
+_POWER = re.compile(r"\.?0*e([-+]?)0*")
+"""Of `1.500000e-05` what `1.5e-5` lacks."""
 _MOST_TICKS = 5
 
 
@@ -42,15 +46,16 @@ def linear_axis(values: Iterable[float], *, with_zero: bool = False) -> Axis:
 def log_axis(values: Iterable[float]) -> Axis:
     """A logarithmic axis that holds the positive values; ticks at powers of ten, or at 1, 2 and 5 times these."""
     known = [value for value in values if value > 0] or [1.0]
-    decades = max(math.log10(max(known) / min(known)), 0.3)
-    widened = 10 ** (_MARGIN * decades)
+    decades = math.log10(max(known) / min(known))
+    widened = 10 ** max(_MARGIN * decades, _LEAST_DECADES / 2)
     low, high = min(known) / widened, max(known) * widened
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [10.0**power for power in powers if low <= 10.0**power <= high]
     if len(ticks) < 2:
         ticks = [by * 10.0**power for power in powers for by in (1, 2, 5) if low <= by * 10.0**power <= high]
     stride = -(-len(ticks) // _MOST_TICKS)
-    return Axis(low=low, high=high, ticks=tuple((tick, _label(tick)) for tick in ticks[::stride]), log=True)
+    labels = tuple((tick, _label(tick, least=_LEAST_IN_DIGITS)) for tick in ticks[::stride])
+    return Axis(low=low, high=high, ticks=labels, log=True)
 
 
 def choice_axis(choices: Sequence[object]) -> Axis:
@@ -64,6 +69,7 @@ def _round_step(least: float) -> float:
     return next(by * power for by in (1, 2, 5, 10) if by * power >= least * (1 - 1e-9))
 
 
-def _label(value: float) -> str:
-    text = f"{value:.10g}" if 1e-3 <= abs(value) < 1e6 else f"{value:g}"
-    return "0" if not float(text) else _POWER.sub("e−", text).replace("-", "−")
+def _label(value: float, *, least: float = 1e-4) -> str:
+    """`2.5`, `−10`, `1e−5`: digits from `least` on."""
+    text = f"{value:.10g}" if not value or least <= abs(value) < 1e6 else _POWER.sub(r"e\1", f"{value:e}")
+    return text.replace("-", "−")
