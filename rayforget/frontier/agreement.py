@@ -44,7 +44,7 @@ def agreement(summary: Summary) -> tuple[Agreement, ...]:
 
 def _agreement(objective: str, both: Sequence[int], val: NDArray[np.float64], test: NDArray[np.float64]) -> Agreement:
     ranks = mean_ranks(-val)
-    order = np.lexsort((both, ranks))
+    order = np.lexsort((np.asarray(both), ranks))
     return Agreement(
         objective="speciality" if objective == "speciality" else "generality",
         points=tuple(both[i] for i in order),

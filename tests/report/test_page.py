@@ -75,7 +75,9 @@ def test_page_shows_the_tables_and_names_as_they_are() -> None:
     assert not any(words in text for words in ("lerp", "Paths", "Whole labelled splits", "Stale"))
     parser, html = parse("several paths")
     assert "<li>tasks.photo.val: 1 broken image skipped: &lt;a&gt;</li>" in html
-    golden_text.check("reports", "page: several paths", re.sub(r"\n{3,}", "\n\n", re.sub(" +", " ", "".join(parser.text))))
+    golden_text.check(
+        "reports", "page: several paths", re.sub(r"\n{3,}", "\n\n", re.sub(" +", " ", "".join(parser.text)))
+    )
 
 
 def expanded(summary: Summary) -> list[str]:

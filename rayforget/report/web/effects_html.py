@@ -41,23 +41,25 @@ _KEY = (
 
 
 def _importances(effects: tuple[Effects, ...]) -> str:
-    rows = [
-        row([escape(each.method), escape(name), _bar(special), _bar(general)], num_text=2, escaped=True)
-        for each in effects
-        for name, (special, general) in sorted(each.importances.items(), key=lambda item: -sum(item[1]))
-    ]
+    rows = []
+    for each in effects:
+        ranked = sorted(each.importances.items(), key=lambda item: -sum(item[1]))
+        for place, (name, (special, general)) in enumerate(ranked):
+            method = "" if place else escape(each.method)
+            kind = "" if place else "first"
+            rows.append(row([method, escape(name), _bar(special), _bar(general)], num_text=2, kind=kind, escaped=True))
     if not rows:
         most = max(each.trainings for each in effects)
         return f"<p>No method has enough trainings to weigh its values by: the most is {most}.</p>"
     head = (
         '<tr><th class="text" scope="col">method</th><th class="text" scope="col">value</th>'
-        '<th scope="col">for speciality</th><th scope="col">for generality</th></tr>'
+        '<th class="text" scope="col">for speciality</th><th class="text" scope="col">for generality</th></tr>'
     )
     return table(head, rows, what="importances of searched values", kind="bars")
 
 
 def _bar(share: float) -> str:
-    return f'<span class="bar" style="--share:{share:.3f}"></span>{percent(share, 0)} %'
+    return f'<span class="share">{percent(share, 0)} %</span><span class="bar" style="--share:{share:.3f}"></span>'
 
 
 def _panel(effects: Effects, number: int, theta_0: Pair) -> Panel:

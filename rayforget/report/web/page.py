@@ -62,7 +62,7 @@ def page_of(findings: Findings) -> str:
         f"{''.join(as_script(value, name) for name, value in data.items())}\n<script>{get_plotlyjs()}</script>\n"
         + "\n".join(
             f"<script>{_file(name)}</script>"
-            for name in ("page_hovers.js", "page_chart.js", "page_cloud.js", "page_walk.js")
+            for name in ("page_hovers.js", "page_chart.js", "page_cloud.js", "page_curves.js", "page_walk.js")
         )
         + "\n</body>\n</html>\n"
     )

@@ -92,6 +92,7 @@ function tell(curve) {
     `${shown(scores[1])} (${signed(scores[1] - start.theta_0[1])}); ` + (above < 0.5 ? "on the frontier." :
       `the frontier keeps ${shown(above)} points more generality at this speciality.`);
   mark(curve, scores, above);
+  drawCurves(curve, walk.now);
 }
 
 function mark(curve, scores, above) {

@@ -7,17 +7,20 @@ from rayforget.frontier.summary import Summary
 from rayforget.report.web.html import row, table
 from rayforget.report.words.numbers import percent, pick_point
 
+_OBJECTIVES = ("speciality", "generality")
+
 
 def walk_html(summary: Summary) -> str:
     """Empty where there is nothing but theta_0."""
     if all(i in summary.theta_0.points for i in range(len(summary.points))):
         return ""
-    names = ["speciality", "generality", *(role.name for role in summary.roles)]
+    names = [*_OBJECTIVES, *(role.name for role in summary.roles)]
     rows = [row([escape(name), *[""] * 4], num_text=1, escaped=True) for name in names]
     head = (
         '<tr><th class="text" scope="col">% on val</th><th scope="col">θ0</th><th scope="col" id="walk-here"></th>'
         '<th scope="col">change</th><th scope="col" id="walk-end"></th></tr>'
     )
+    scores = table(head, rows, what="scores along the training")
     choices = "".join(
         f'<label{hidden}>{name} <select id="walk-{name}"></select></label>'
         for name, hidden in (("training", ""), ("checkpoint", " hidden"), ("path", " hidden"))
@@ -26,8 +29,11 @@ def walk_html(summary: Summary) -> str:
         '<div id="walk" role="group" aria-labelledby="walk-title"><h3 id="walk-title">Walk along a training</h3>\n'
         f'<div class="controls">{choices}<label class="wide-control">α <input type="range" id="walk-alpha" '
         'min="0" max="1" step="any" value="1"><output id="walk-value" for="walk-alpha"></output></label></div>\n'
-        f'<p id="walk-said" aria-live="polite"></p>\n{table(head, rows, what="scores along the training")}</div>'
+        f'<p id="walk-said" aria-live="polite"></p>\n<div class="beside">{scores}{_DRAWING}</div></div>'
     )
+
+
+_DRAWING = '<svg id="walk-curves" class="panel" viewBox="0 0 420 250" role="img"></svg>'
 
 
 def walk_start(summary: Summary) -> dict[str, Any]:
@@ -38,6 +44,7 @@ def walk_start(summary: Summary) -> dict[str, Any]:
     first = picked.index if picked is not None else summary.frontier[-1]
     point = summary.points[first]
     return {
+        "names": [*_OBJECTIVES, *(role.name for role in summary.roles)],
         "theta_0": [_tenths(value) for value in values],
         "frontier": [
             [_tenths(p.speciality), _tenths(p.generality)] for p in (summary.points[i] for i in summary.frontier)
