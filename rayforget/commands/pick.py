@@ -63,7 +63,7 @@ def print_picking(picking: Picking, console: Console) -> None:
 
 
 def _limits_head() -> Text:
-    note = "   % points lost against θ0 (negative: gained), or the score; [95 %, paired item by item]"
+    note = "   points lost against θ0 (negative: gained), or a score in %; [95 %, paired item by item]"
     return Text.assemble(("Limits", "bold"), (note, "dim"))
 
 

@@ -110,7 +110,7 @@ def _gaining(summary: Summary, indices: Sequence[int]) -> list[int]:
     """Those that gain speciality over theta_0: one that does not is no better than what the user had before."""
     base = summary.points[summary.theta_0.points[0]].speciality
     points = ((i, summary.points[i]) for i in indices)
-    return [i for i, p in points if p.method != THETA_0 and p.alpha != 0 and p.speciality > base]
+    return [i for i, p in points if p.method != THETA_0 and not p.is_copy_of_theta_0 and p.speciality > base]
 
 
 def _objective(points: Sequence[FrontierPoint], limits: Limits, summary: Summary) -> Floats:
@@ -121,7 +121,8 @@ def _objective(points: Sequence[FrontierPoint], limits: Limits, summary: Summary
         case "generality":
             return values[:, 1]
         case "weights":
-            return (values @ np.array(limits.weights)).round(12)  # equal sums must tie
+            sums: Floats = values @ np.array(limits.weights)
+            return sums.round(12)  # equal sums must tie
         case "knee":
             return bulges(values, pairs_of([summary.points[i] for i in summary.frontier])).round(12)
 

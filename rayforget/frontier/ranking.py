@@ -40,13 +40,13 @@ def rank_points(objective: Floats, values: Floats, margins: Floats) -> Ranked:
         RecordError: a value is NaN or infinite.
     """
     check_pairs(values)
-    met = margins >= -SLACK
+    met: NDArray[np.bool_] = np.greater_equal(margins, -SLACK)
     ranked = np.lexsort((-values[:, 1], -values[:, 0], -objective))
     rank = np.empty(len(ranked), dtype=np.int64)
     rank[ranked] = np.arange(len(ranked))
     order: list[int] = []
-    for i in ranked[met.all(axis=1)[ranked]]:
-        if len(order) <= _NUM_NEXT and not any((values[i] <= values[other]).all() for other in order):
+    for i in ranked:
+        if met[i].all() and len(order) <= _NUM_NEXT and not any((values[i] <= values[other]).all() for other in order):
             order.append(int(i))
     nearest: tuple[tuple[int, int], ...] = ()
     if not order and len(ranked):
@@ -73,4 +73,5 @@ def bulges(values: Floats, frontier: Floats) -> Floats:
     if not (size > 0).all():
         return np.zeros(len(values))
     shares: Floats = (values - np.array(low)) / size
-    return (shares.sum(axis=1) - 1) / np.sqrt(2)
+    beyond: Floats = (shares.sum(axis=1) - 1) / np.sqrt(2)
+    return beyond

@@ -14,8 +14,7 @@ from rayforget.report.words.choices import option
 def picking_json(picking: Picking) -> dict[str, Any]:
     """The choice, the next best, and every limit, as plain values."""
     choice, summary = picking.choice, picking.summary
-    test = picking.test or (None,) * len(picking.val)
-    pairs = list(zip(picking.val, test, strict=True)) or [(None, None)] * len(choice.costs)
+    empty = (None,) * len(choice.costs)
     return {
         "sweep": summary.name,
         "rule": choice.limits.rule,
@@ -25,7 +24,10 @@ def picking_json(picking: Picking) -> dict[str, Any]:
         "qualified": choice.num_qualified,
         "picked": None if choice.index is None else _point(picking, choice.index),
         "next": [_point(picking, index) for index in choice.next],
-        "limits": [_limit(picking, cost, *pair) for cost, pair in zip(choice.costs, pairs, strict=True)],
+        "limits": [
+            _limit(picking, *each)
+            for each in zip(choice.costs, picking.val or empty, picking.test or empty, strict=True)
+        ],
         "nearest": [_looser(picking, floor, looser) for floor, looser in choice.nearest],
         "better_elsewhere": None if choice.elsewhere is None else summary.points[choice.elsewhere].key.text,
         "notice": summary.notice,

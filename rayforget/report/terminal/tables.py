@@ -32,7 +32,7 @@ def frontier_table(summary: Summary) -> RenderableType:
     num_points, picked = len(summary.points), headline_pick(summary)
     chosen = f"chosen on val among {num_points} points" if num_points > 1 else "one point"
     marked = f"; {PICKED}best speciality for at most 1 point of generality" if picked else ""
-    frontier = points_table(summary, summary.frontier, picked and picked.index)
+    frontier = points_table(summary, summary.frontier, None if picked is None else picked.index)
     sections: list[tuple[str, str, RenderableType]] = [
         ("Baselines", "%, ± one standard error over items", _baselines_table(summary)),
         ("Frontier", f"{chosen}; %, ± one standard error{marked}", frontier),

@@ -17,28 +17,28 @@ def why(summary: Summary, choice: Choice) -> str:
     """Why the chosen point; if there is none, which limit failed and what would do."""
     if choice.index is None:
         return _why_nothing(summary, choice)
-    among = _among(choice)
     match choice.limits.rule:
         case "speciality":
-            return f"It has the most speciality {among}."
+            what = "it has the most speciality"
         case "generality":
-            return f"It has the most generality {among}."
+            what = "it has the most generality"
         case "weights":
             special, general = choice.limits.weights
-            return f"It has the largest {special:g} × speciality + {general:g} × generality {among}."
+            what = f"it has the largest {special:g} × speciality + {general:g} × generality"
         case "knee":
-            return f"It is the knee: it lies farthest beyond the line between the frontier's two ends {among}."
+            what = "it is the knee, farthest beyond the line between the frontier's two ends"
+    return f"{_among(choice)} {what}."
 
 
 def _among(choice: Choice) -> str:
-    """`of the 4 points that lose at most 1 point of generality (chosen on val)`."""
-    limits = [limit_words(cost.floor) for cost in choice.costs]
-    surely = f", {SURELY}" if choice.limits.sure and limits else ""
-    kept = _joined(limits) if limits else "gain speciality"
-    points = "the points" if choice.num_qualified > 1 else "the one point"
-    count = f"{choice.num_qualified} of {choice.num_points}"
-    verb = kept if choice.num_qualified > 1 else _singular(kept)
-    return f"of {points} that {verb} on val{surely} ({count} that gain speciality)"
+    """`Of the 4 points that lose at most 1 point of generality on val (of 9 that gain speciality),`."""
+    limits, num = [limit_words(cost.floor) for cost in choice.costs], choice.num_qualified
+    points = f"Of the {num} points" if num > 1 else "As the one point"
+    if not limits:
+        return f"{points} that gain{'' if num > 1 else 's'} speciality on val,"
+    kept = _joined(limits) if num > 1 else _singular(_joined(limits))
+    surely = f", {SURELY}" if choice.limits.sure else ""
+    return f"{points} that {kept} on val{surely} (of {choice.num_points} that gain speciality),"
 
 
 def _why_nothing(summary: Summary, choice: Choice) -> str:
@@ -47,7 +47,9 @@ def _why_nothing(summary: Summary, choice: Choice) -> str:
     surely = f", {SURELY}" if choice.limits.sure else ""
     text = f"None of the {choice.num_points} points that gain speciality keeps every limit on val{surely}."
     for cost in choice.costs:
-        text += f" {cost.met} of them {limit_words(cost.floor)}."
+        words = limit_words(cost.floor)
+        met = f"{cost.met} of them {words}" if cost.met > 1 else f"{'One' if cost.met else 'None'} {_singular(words)}"
+        text += f" {met}."
     if choice.nearest:
         point = summary.points[choice.nearest[0][1].index]
         options = " ".join(option(floor, looser.least) for floor, looser in choice.nearest)
@@ -79,7 +81,7 @@ def costs(summary: Summary, choice: Choice) -> list[str]:
     chosen = summary.points[choice.index]
     for cost in choice.costs:
         if cost.next is None:
-            lines.append(f"To {limit_words(cost.floor)} costs nothing: no better point fails that alone.")
+            lines.append(f"To {limit_words(cost.floor)} costs nothing: this limit alone keeps no better point out.")
             continue
         text = f"To {limit_words(cost.floor)} costs: {_against(summary, chosen, cost.floor, cost.next)}"
         if cost.without is not None:
