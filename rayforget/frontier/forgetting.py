@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rayforget.frontier.band import TAIL
-from rayforget.frontier.pick import pick
+from rayforget.frontier.baseline_errors import SEED
+from rayforget.frontier.intervals import percentile_interval
 from rayforget.frontier.points import PLAIN, FrontierPoint, PointKey, TaskRole
+from rayforget.frontier.ranking import rank_points
 from rayforget.frontier.summary import Summary
-from rayforget.frontier.uncertainty import bootstrap_task, stack_scores
+from rayforget.frontier.uncertainty import bootstrap_tasks, stack_scores
 from rayforget.values.scores import Score, Split
 
 Scores = Mapping[PointKey, Mapping[str, Score]]
@@ -60,10 +61,10 @@ def best_within(summary: Summary, chosen: Sequence[int], *, max_loss: float) -> 
     """
     points = [summary.points[i] for i in chosen]
     values = np.array([(point.speciality, point.generality) for point in points]).reshape(-1, 2)
-    place = pick(values, theta_0=summary.theta_0.val.pair, max_loss=max_loss)
-    if place is None or values[place, 0] <= summary.theta_0.val.speciality:
-        return None
-    return chosen[place]
+    start = summary.theta_0.val
+    floor = start.generality - max_loss
+    order = rank_points(values[:, 0], values, values[:, 1:] - floor).order
+    return chosen[order[0]] if order and values[order[0], 0] > start.speciality else None
 
 
 def forgetting(summary: Summary, *, val: Scores, test: Scores, max_loss: float, num_resamples: int) -> Forgetting:
@@ -112,16 +113,24 @@ def _changes(
     place = {i: row for row, i in enumerate(keys, start=1)}
     found: list[list[Change]] = [[] for _ in wanted]
     models = [scores[base.key], *(scores[key] for key in keys.values())]
-    for role in roles:
-        items = stack_scores([model[role.name] for model in models], task=role.name)
-        values = np.array([model[role.name].value for model in models])
-        drawn = bootstrap_task(items, role.name, num_resamples=num_resamples, seed=0) if num_resamples else None
+    names = [role.name for role in roles]
+    drawn = None
+    if num_resamples:
+        drawn = bootstrap_tasks(
+            lambda task: stack_scores([model[task] for model in models], task=task),
+            names,
+            num_resamples=num_resamples,
+            seed=SEED,
+        )
+    for number, name in enumerate(names):
+        values = np.array([model[name].value for model in models])
         for (_, points), column in zip(wanted, found, strict=True):
             if not points:
                 continue
             rows = [place[i] for i in points]
             value, low, high = float(values[rows].mean() - values[0]), None, None
             if drawn is not None:
-                low, high = np.percentile(drawn[:, rows].mean(axis=1) - drawn[:, 0], TAIL).tolist()
+                difference = drawn[:, rows, number].mean(axis=1) - drawn[:, 0, number]
+                low, high = percentile_interval(difference).tolist()
             column.append(Change(value=value, low=low, high=high))
     return [tuple(column) for column in found]

@@ -56,16 +56,28 @@ def bootstrap(
     Raises:
         RecordError: a task has no items, or a weight is not positive.
     """
-    scores = [bootstrap_task(items_of(role.name), role.name, num_resamples=num_resamples, seed=seed) for role in roles]
-    return aggregate(np.stack(scores, axis=-1), roles)
+    names = [role.name for role in roles]
+    return aggregate(bootstrap_tasks(items_of, names, num_resamples=num_resamples, seed=seed), roles)
 
 
-def bootstrap_task(task: ScoredItems, name: str, *, num_resamples: int, seed: int) -> NDArray[np.float64]:
-    """Shape (num_resamples, num_models): each model's score on one task when an item counts as often as it is drawn.
+def bootstrap_tasks(
+    items_of: Callable[[str], ScoredItems], names: Sequence[str], *, num_resamples: int, seed: int
+) -> NDArray[np.float64]:
+    """The scores that `bootstrap` aggregates, task by task: shape (num_resamples, num_models, num_tasks).
 
-    The draws are those of `bootstrap`; raises as it does.
+    The draws are those of `bootstrap`, so a task's scores belong to the (S, G) of the same resample.
     """
-    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    scores = []
+    for name in names:
+        rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        scores.append(_resampled_scores(items_of(name), num_resamples, rng, name))
+    return np.stack(scores, axis=-1)
+
+
+def _resampled_scores(
+    task: ScoredItems, num_resamples: int, rng: np.random.Generator, name: str
+) -> NDArray[np.float64]:
+    """Shape (num_resamples, num_models): each model's score when every item counts as often as it is drawn."""
     num_items = task.results.shape[1]
     if num_items == 0:
         raise RecordError(f"task {name} has no items; a score needs at least one")

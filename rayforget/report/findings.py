@@ -7,8 +7,8 @@ from rayforget.frontier.agreement import Agreement, agreement
 from rayforget.frontier.cost import SweepCost, cost_of, train_seconds
 from rayforget.frontier.failures import Failure, failures_of
 from rayforget.frontier.forgetting import Forgetting, Scores, forgetting
+from rayforget.frontier.limits import MAX_FORGETTING
 from rayforget.frontier.summary import Summary
-from rayforget.report.words.numbers import MAX_LOSS
 from rayforget.search.effects import Effects, effects_of
 from rayforget.space.method import Method
 from rayforget.values.brief import AnyCheckpoint
@@ -58,7 +58,7 @@ def find(
     """
     return Findings(
         summary=summary,
-        forgetting=forgetting(summary, val=val, test=test, max_loss=MAX_LOSS, num_resamples=resamples),
+        forgetting=forgetting(summary, val=val, test=test, max_loss=MAX_FORGETTING, num_resamples=resamples),
         effects=effects_of(methods, summary.points),
         agreement=agreement(summary),
         cost=cost_of(summary, train_seconds(records), order=order, series=series.get("val/recovered", ())),

@@ -65,8 +65,9 @@ class Report:
     space: "Space"
     records: Sequence[CheckpointBrief]
     gathered: Gathered
-    tests: Scores
     standing: Standing
+    tests: Scores
+    """Scores on `test`, with their items."""
     summary: Summary
 
     @cached_property
@@ -118,8 +119,8 @@ def read_report(sweep: Sweep, space: "Space", *, full: bool = False) -> Report:
         space=space,
         records=records,
         gathered=gathered,
-        tests=tests,
         standing=standing,
+        tests=tests,
         summary=replace(
             summary,
             notice=stale_notice(standing),

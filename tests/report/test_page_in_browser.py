@@ -12,7 +12,7 @@ from summaries import full_of_remarks, make_findings, make_paths_summary, make_s
 from rayforget.frontier.points import FrontierPoint
 from rayforget.frontier.summary import Summary
 from rayforget.report.web.page import page_of
-from rayforget.report.words.numbers import percent, pick_point
+from rayforget.report.words.numbers import headline_pick, percent
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -105,7 +105,7 @@ def test_the_chart_shows_the_frontier_every_point_and_the_groups_that_its_legend
 
 
 def test_a_walk_shows_every_scored_point_of_the_chosen_training_and_how_far_the_frontier_is(page: "Chrome") -> None:
-    picked = pick_point(SUMMARY)
+    picked = headline_pick(SUMMARY)
     assert picked is not None
     point = SUMMARY.points[picked.index]
     assert ask(page, "document.getElementById('walk-training').value") == point.trial

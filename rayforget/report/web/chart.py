@@ -15,7 +15,7 @@ from rayforget.report.png.drawn_area import frame_points
 from rayforget.report.web.compact import compact_hovers
 from rayforget.report.web.hover import Hovers, hover_mean, hover_measure, hover_title
 from rayforget.report.web.theme import BAND, BOX
-from rayforget.report.words.numbers import name_alpha, name_method, pick_point
+from rayforget.report.words.numbers import headline_pick, name_alpha, name_method
 
 CLOUD = "cloud"
 """The `meta` of traces that may hold thousands of points, which a script draws."""
@@ -201,7 +201,7 @@ def _add_band(figure: go.Figure, band: Band | None, group: str) -> None:
 
 
 def _add_picked(figure: go.Figure, summary: Summary) -> None:
-    picked = pick_point(summary)
+    picked = headline_pick(summary)
     if picked is None:
         return
     point = summary.points[picked.index]

@@ -11,7 +11,7 @@ from rayforget.report.terminal.tables import frontier_row_title, method_cells, r
 from rayforget.report.web.html import Section, key, plain_table, row, section, subtitle, table
 from rayforget.report.words import paths, whole_splits
 from rayforget.report.words.footnotes import footnotes
-from rayforget.report.words.numbers import format_measure, name_alpha, name_method, percent, pick_point
+from rayforget.report.words.numbers import format_measure, headline_pick, name_alpha, name_method, percent
 
 _SPLITS = (
     '<th class="group" colspan="2" scope="colgroup">val</th><th class="group" colspan="2" scope="colgroup">test</th>'
@@ -42,7 +42,7 @@ def baselines_html(summary: Summary) -> Section:
 def frontier_html(summary: Summary) -> Section:
     """The frontier, from the most general point to the most special one."""
     looks = assign_looks(point.method for point in summary.points)
-    picked = pick_point(summary)
+    picked = headline_pick(summary)
     rows = []
     for i in summary.frontier:
         point = summary.points[i]
@@ -113,7 +113,7 @@ def tasks_html(summary: Summary) -> Section:
     models: list[tuple[str, Sequence[int]]] = [("θ0", summary.theta_0.points)]
     if summary.plain is not None:
         models.append((PLAIN, summary.plain.points))
-    picked = pick_point(summary)
+    picked = headline_pick(summary)
     if picked is not None:
         point = summary.points[picked.index]
         models.append((f"{name_method(point.method)}, {name_alpha(point)}", [picked.index]))

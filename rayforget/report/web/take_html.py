@@ -3,15 +3,16 @@
 import shlex
 from html import escape
 
+from rayforget.frontier.limits import MAX_FORGETTING
 from rayforget.frontier.summary import Summary
 from rayforget.record.command import command
 from rayforget.report.web.html import Section, section
-from rayforget.report.words.numbers import MAX_LOSS, name_point, pick_point
+from rayforget.report.words.numbers import headline_pick, name_point
 
 
 def take_html(summary: Summary, storage: str) -> Section | None:
     """Commands for this pick, for another budget, and for a point of one's own choice; None without a pick."""
-    picked = pick_point(summary)
+    picked = headline_pick(summary)
     if picked is None:
         return None
     point, name = summary.points[picked.index], shlex.quote(summary.name)
@@ -21,7 +22,7 @@ def take_html(summary: Summary, storage: str) -> Section | None:
         ("another budget, and why its point", f"pick {name} --max-forgetting 2"),
         ("a point by its name: trial, step, path, α", f"export {name} --point {chosen} FOLDER"),
     ]
-    budget = f"The best speciality for at most {100 * MAX_LOSS:g} point of generality, chosen on val:"
+    budget = f"The best speciality for at most {100 * MAX_FORGETTING:g} point of generality, chosen on val:"
     lines = [
         f"<li><span>{escape(what)}</span><code>{escape(command(words, storage))}</code>"
         '<button type="button" class="copy">copy</button></li>'

@@ -5,7 +5,7 @@ from typing import Any
 
 from rayforget.frontier.summary import Summary
 from rayforget.report.web.html import row, table
-from rayforget.report.words.numbers import percent, pick_point
+from rayforget.report.words.numbers import headline_pick, percent
 
 _OBJECTIVES = ("speciality", "generality")
 
@@ -40,7 +40,7 @@ def walk_start(summary: Summary) -> dict[str, Any]:
     """What the script must know besides the table of points; scores in tenths of a percent, rounded as shown."""
     base = summary.points[summary.theta_0.points[0]]
     values = [base.speciality, base.generality, *(base.tasks.get(role.name, 0.0) for role in summary.roles)]
-    picked = pick_point(summary)
+    picked = headline_pick(summary)
     first = picked.index if picked is not None else summary.frontier[-1]
     point = summary.points[first]
     return {
