@@ -59,17 +59,26 @@ class Effects:
 def effects_of(methods: Sequence[Method], points: Sequence[FrontierPoint]) -> tuple[Effects, ...]:
     """The effects of every method that has a domain and a finished training, in the order of the methods.
 
+    A training whose recipe is none of its method's, as another version may have recorded it, does not count.
+
     Args:
         methods: the space's, with their domains.
         points: all points, in any order.
     """
     found = []
     for method in methods:
-        own = sorted((p for p in points if p.method == method.name and p.recipe), key=lambda p: p.key.order)
+        own = sorted((p for p in points if p.method == method.name and _is_of(method, p)), key=lambda p: p.key.order)
         ends = [p for p in own if is_uninterpolated(p) and p.fraction == 1]
         if method.domains and ends:
             found.append(_effects(method, own, ends))
     return tuple(found)
+
+
+def _is_of(method: Method, point: FrontierPoint) -> bool:
+    try:
+        return all(domain.contains(value_at(point.recipe, path)) for path, domain in method.domains.items())
+    except KeyError:
+        return False
 
 
 def _effects(method: Method, own: Sequence[FrontierPoint], ends: Sequence[FrontierPoint]) -> Effects:

@@ -1,5 +1,7 @@
 """What each searched value did: slices of the recipes, and importances where one value alone matters."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,17 @@ def test_slices_hold_each_trainings_own_end() -> None:
     for each in effects.slices:
         assert each.values == tuple(value_at(point.recipe, each.name) for point in ends)
     assert effects.trainings == 3
+
+
+def test_a_training_with_another_recipe_than_its_methods_does_not_count() -> None:
+    points = sweep(3)
+    odd = [
+        {**points[0].recipe, "learning_rate": 0.5},
+        {name: value for name, value in points[0].recipe.items() if name != "penalties"} | {"penalties": []},
+        {**points[0].recipe, "epochs": "many"},
+    ]
+    others = [dataclasses.replace(points[2], trial=f"odd{i}", recipe=recipe) for i, recipe in enumerate(odd)]
+    assert effects_of([METHOD], [*points, *others]) == effects_of([METHOD], points)
 
 
 @pytest.mark.parametrize("trainings", [0, 1, LEAST_TRAININGS - 1])
