@@ -236,9 +236,8 @@ def test_a_node_that_lacks_a_package_says_so_in_one_line(
     (tmp_path / "site").mkdir()
     install("huber", tmp_path / "site")
     monkeypatch.syspath_prepend(tmp_path / "site")  # here alone: the workers were given the path as it was
-    huber = {"kind": "huber", "width": 1e-3, "strength": 1}
-    warm, _, _ = slot(methods={"bent": {"penalties": [huber]}})
-    reply = warm.run(job("0-bent", penalties=[huber]))
+    warm, _, _ = slot(methods={"bent": {"penalties": [{"kind": "huber", "width": 1e-3, "strength": 1}]}})
+    reply = warm.run(job("0-plain"))
     assert reply.refused
     assert reply.error.startswith("a worker could not be set up: SpaceError: node ")
     assert 'lacks what the space names: penalties.0.kind: found "huber"; known here: ewc, kd, l1' in reply.error
