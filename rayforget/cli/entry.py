@@ -1,4 +1,4 @@
-"""The application and its entry point; each command is a function of `running` or `looking`."""
+"""The application and its entry point; each command is a function of a module beside it."""
 
 import io
 import os
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rayforget.cli import looking, running
+from rayforget.cli import handing_over, looking, running
 
 app = typer.Typer(
     add_completion=False,
@@ -42,6 +42,8 @@ app.command()(running.schema)
 app.command("list")(looking.list_)
 app.command()(looking.status)
 app.command()(looking.frontier)
+app.command()(handing_over.export)
+app.command()(handing_over.trial)
 app.command()(looking.mirror)
 app.command()(looking.ui)
 app.command()(looking.rm)

@@ -1,0 +1,49 @@
+"""An exported folder -> a repository on the hub."""
+
+from pathlib import Path
+
+from rayforget.errors import SpaceError, StorageError
+from rayforget.printable import one_line
+from rayforget.space.paths import is_hub_name
+
+
+def check_name(name: str) -> None:
+    """Refuses what cannot be a repository's name, before any work is done.
+
+    Raises:
+        SpaceError: it is not OWNER/NAME.
+    """
+    if not is_hub_name(name, owned=True):
+        raise SpaceError(f"--push {name!r} cannot be a name on the hub; write OWNER/NAME")
+
+
+def push_folder(folder: Path, name: str, *, private: bool) -> str:
+    """Uploads the folder's files as one commit and returns their address; the token is the hub's own (`hf auth login`
+    or HF_TOKEN).
+
+    Args:
+        folder: the model's.
+        name: OWNER/NAME; made if it is not there.
+        private: whether a new repository is shown to its owner alone.
+
+    Raises:
+        StorageError: the hub refuses or does not answer; the message never has the token.
+    """
+    from huggingface_hub import HfApi, get_token
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+
+    try:
+        api = HfApi()
+        made = api.create_repo(name, private=private, exist_ok=True)
+        api.upload_folder(repo_id=name, folder_path=folder, commit_message="Exported by rayforget")
+        return str(made)
+    except (HfHubHTTPError, LocalTokenNotFoundError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        token = get_token()
+        if token:
+            reason = reason.replace(token, "(the token)")
+        raise StorageError(
+            f"{name} cannot be uploaded ({type(error).__name__}: {one_line(reason)[:300]}); the folder {folder} is "
+            "complete: mend that (`hf auth login`, HF_TOKEN, the name), then `hf upload "
+            f"{name} {folder}`"
+        ) from None
