@@ -22,6 +22,8 @@ from rayforget.foundations.exporter import LowRankChange
 from rayforget.interpolate.lerp import changed_tensors
 from rayforget.space.recipe import LoraAdapter
 
+_SMALL = 1024
+"""Rows or columns up to which all singular values are computed; of larger matrices only the leading ones, by draws."""
 _MORE = 8
 """Columns beyond the rank that the decomposition tries, and ..."""
 _ROUNDS = 4
@@ -62,16 +64,22 @@ def factorise(
 ) -> tuple[Float[Tensor, "rows rank"], Float[Tensor, "rank columns"]]:
     """(left, right) in fp32 with scale * left @ right the nearest matrix of this rank; both of equal size.
 
+    Of a large matrix the result is exact if that has the rank, and else near.
+
     Args:
         change: in float64.
         rank: any; columns beyond the matrix's own size are 0.
         scale: above 0.
     """
     width = min(rank + _MORE, *change.shape)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        u, s, v = torch.svd_lowrank(change, q=width, niter=_ROUNDS)
-    kept = min(rank, width)
+    if min(change.shape) <= _SMALL:
+        u, s, v_transposed = torch.linalg.svd(change, full_matrices=False)
+        v = v_transposed.T
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            u, s, v = torch.svd_lowrank(change, q=width, niter=_ROUNDS)
+    kept = min(rank, *change.shape)
     root = (s[:kept] / scale).sqrt()
     left = torch.zeros(change.shape[0], rank, dtype=change.dtype)
     right = torch.zeros(rank, change.shape[1], dtype=change.dtype)

@@ -1,7 +1,8 @@
 """Two sweeps, recorded once for all tests of exports."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from small_sweeps import clip_space, language_space, record_sweep
@@ -22,8 +23,9 @@ class Recorded(NamedTuple):
     """Where its data lies."""
 
 
-def recorded(folder: Path, tree: object) -> Recorded:
-    sweep, space = record_sweep(folder, tree)  # type: ignore[arg-type]
+def recorded(folder: Path, tree: dict[str, Any], methods: Iterable[str] | None = None) -> Recorded:
+    """Trains what the space says, or only these methods of it."""
+    sweep, space = record_sweep(folder, tree, methods)
     return Recorded(sweep, space, read_report(sweep, space).summary, folder)
 
 

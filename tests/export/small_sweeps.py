@@ -122,7 +122,7 @@ def language_space(folder: Path, model: Path | str, methods: dict[str, Any]) -> 
             "cures": {"kind": "multiple_choice", **special},
             "gardens": {"kind": "multiple_choice", **general, **splits("gardens", "val", "test")},
         },
-        "recipe": {"learning_rate": 3e-3, "epochs": 1, "batch_size": 8},
+        "recipe": {"learning_rate": 3e-2, "epochs": 1, "batch_size": 8},
         "methods": methods,
         **_COMMON,
     }

@@ -153,7 +153,17 @@ def test_factors_are_the_nearest_of_their_rank() -> None:
         assert (left.shape, right.shape) == ((shape[0], rank), (rank, shape[1]))
         u, s, v = torch.linalg.svd(change, full_matrices=False)
         nearest = (u[:, :rank] * s[:rank]) @ v[:rank]
-        torch.testing.assert_close(0.5 * left.double() @ right.double(), nearest, rtol=0, atol=2e-3)
+        torch.testing.assert_close(0.5 * left.double() @ right.double(), nearest, rtol=0, atol=1e-6)
+
+
+def test_factors_of_a_large_matrix_are_exact_if_it_has_the_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rayforget.export.low_rank._SMALL", 8)
+    generator = torch.Generator().manual_seed(0)
+    change = torch.randn(60, 3, dtype=torch.float64, generator=generator) @ torch.randn(
+        3, 45, dtype=torch.float64, generator=generator
+    )
+    left, right = factorise(change, 3, 2.0)
+    torch.testing.assert_close(2.0 * left.double() @ right.double(), change, rtol=0, atol=1e-5)
 
 
 def test_an_adapter_that_would_not_be_the_point_is_refused(tmp_path: Path) -> None:
