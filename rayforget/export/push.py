@@ -30,20 +30,19 @@ def push_folder(folder: Path, name: str, *, private: bool) -> str:
         StorageError: the hub refuses or does not answer; the message never has the token.
     """
     from huggingface_hub import HfApi, get_token
-    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
     try:
         api = HfApi()
         made = api.create_repo(name, private=private, exist_ok=True)
         api.upload_folder(repo_id=name, folder_path=folder, commit_message="Exported by rayforget")
         return str(made)
-    except (HfHubHTTPError, LocalTokenNotFoundError, OSError, ValueError) as error:
+    except Exception as error:  # of whatever HTTP package the library's version uses
         reason = " ".join(str(error).split())
         token = get_token()
         if token:
             reason = reason.replace(token, "(the token)")
         raise StorageError(
-            f"{name} cannot be uploaded ({type(error).__name__}: {one_line(reason)[:300]}); the folder {folder} is "
-            "complete: mend that (`hf auth login`, HF_TOKEN, the name), then `hf upload "
+            f"--push: {name} cannot be uploaded ({type(error).__name__}: {one_line(reason)[:300]}); the folder "
+            f"{folder} is complete: mend that (`hf auth login`, HF_TOKEN, the name), then `hf upload "
             f"{name} {folder}`"
         ) from None

@@ -63,7 +63,7 @@ def score_texts(folder: str, tasks: list[dict[str, Any]]) -> dict[str, list[floa
             if task["metric"] == "acc":
                 results.append(float(max(range(len(logs)), key=logs.__getitem__) == right))
             else:
-                results.append(-logs[right] / math.log(2) / len(f" {row['choices'][right]}".encode()))
+                results.append(-logs[right] / math.log(2) / len(row["choices"][right].encode()))
         found[task["name"]] = results
     return found
 
