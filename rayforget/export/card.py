@@ -19,6 +19,7 @@ from rayforget.values.scores import Split
 PICTURE = "frontier.png"
 ADAPTER = "adapter"
 """The adapter's folder within the model's."""
+_TAGS = ("rayforget", "wise-ft", "model-interpolation")
 
 
 def write_card(facts: CardFacts) -> str:
@@ -52,11 +53,12 @@ def _front_matter(facts: CardFacts) -> str:
         license=words.license,
         library_name=words.library,
         pipeline_tag=words.pipeline,
-        tags=["rayforget", "wise-ft", "model-interpolation", *([words.adapter_library] if facts.adapted else [])],
+        tags=[*_TAGS, *([words.adapter_library] if facts.adapted and words.adapter_library else ())],
         model_name=name,
         eval_results=results,
     )
-    return yaml.safe_dump(data.to_dict(), sort_keys=False, allow_unicode=True)
+    written: Any = data.to_dict()  # type: ignore[no-untyped-call]
+    return yaml.safe_dump(written, sort_keys=False, allow_unicode=True)
 
 
 def _body(facts: CardFacts) -> str:

@@ -1,5 +1,6 @@
 """Facts of a model -> the tables of its card, in Markdown."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -78,7 +79,7 @@ def _score(scores: Scores | None, task: str) -> str:
 
 def standard_error(score: Score) -> float:
     """The standard error of one score over its items."""
-    return float(score.scored.variances()[0]) ** 0.5
+    return math.sqrt(score.scored.variances()[0])
 
 
 def differing_table(found: Mapping[Split, Scores], facts: CardFacts) -> str:

@@ -20,8 +20,7 @@ The same bits come out on the same machine with the same versions; recorded were
 {packages}.
 """
 
-import os
-import sys
+{imports}import sys
 
 import torch
 from safetensors.torch import save_file
@@ -45,27 +44,30 @@ RECIPE = Recipe.model_validate({recipe})
 THETA_0, THETA_1 = "{theta_0}", "{theta_1}"
 
 torch.set_num_threads({threads})
-device = device_of(SPACE.resources, int(os.environ.get("LOCAL_RANK", 0)))
+device = device_of(SPACE.resources, {local_rank})
 {ranks}foundation = prepare_foundation(SPACE, cache=cache_folder(SPACE), device=device)
 if foundation.theta_0_hash != THETA_0:
     sys.exit(f"foundation.model has hash {{foundation.theta_0_hash}}, the training started from {{THETA_0}}")
 with deterministic(SPACE.resources.deterministic):
     snapshots = train(
-        foundation.learner(RECIPE),
-        RECIPE,
-        seed=derive_seed(SPACE.search.seed, RECIPE.key, "train"),
-        fractions=SPACE.curve.fractions,
-        sharded=SPACE.resources.sharding == "fsdp",
+        foundation.learner(RECIPE), RECIPE, seed=derive_seed(SPACE.search.seed, RECIPE.key, "train"),
+        fractions=SPACE.curve.fractions, sharded=SPACE.resources.sharding == "fsdp",
         sources=FoundationSources(foundation, RECIPE, device, None),
     )
     theta_1 = next(each.theta_1 for each in snapshots if each.step == {step})
 if (found := state_hash(theta_1)) != THETA_1:
     sys.exit(f"theta_1 has hash {{found}}, recorded was {{THETA_1}}: another machine, other versions or other data")
 print(f"theta_1 has the recorded hash {{found}}")
-if len(sys.argv) > 1 and os.environ.get("RANK", "0") == "0":
+if len(sys.argv) > 1{first}:
     save_file(changed_tensors(foundation.initial(RECIPE), theta_1), sys.argv[1])
 '''
-_RANKS = 'torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")\n'
+_ONE = {"imports": "", "local_rank": "0", "ranks": "", "first": ""}
+_SEVERAL = {
+    "imports": "import os\n",
+    "local_rank": 'int(os.environ["LOCAL_RANK"])',
+    "ranks": 'torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")\n',
+    "first": ' and os.environ["RANK"] == "0"',
+}
 
 
 def reproducing_script(space: Space, record: CheckpointRecord, sweep: str) -> str:
@@ -78,6 +80,7 @@ def reproducing_script(space: Space, record: CheckpointRecord, sweep: str) -> st
     """
     recipe = Recipe.model_validate(record.recipe)
     tree: dict[str, Any] = space_of_recipe(space, recipe) | {"curve": without_defaults(space.curve)}
+    tree.pop("tracking", None)
     workers = space.resources.workers_per_slot
     start = "python" if workers == 1 else f"torchrun --nproc-per-node {workers}"
     hardware, packages = (record.provenance.get(key, {}) for key in ("hardware", "packages"))
@@ -96,5 +99,5 @@ def reproducing_script(space: Space, record: CheckpointRecord, sweep: str) -> st
         theta_0=record.theta_0_hash,
         theta_1=record.theta_1_hash,
         threads=threads,
-        ranks=_RANKS if workers > 1 else "",
+        **(_SEVERAL if workers > 1 else _ONE),
     )

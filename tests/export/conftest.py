@@ -1,32 +1,11 @@
-"""Two sweeps, recorded once for all tests of exports."""
-
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, NamedTuple
+"""Two sweeps, recorded once for all tests of exports, and commands on them."""
 
 import pytest
-from small_sweeps import clip_space, language_space, record_sweep
+from small_sweeps import Recorded, clip_space, language_space, recorded
+from typer.testing import CliRunner
 
-from rayforget.frontier.summary import Summary
-from rayforget.record.sweep import Sweep
-from rayforget.report.present import read_report
-from rayforget.space.models import Space
-
-
-class Recorded(NamedTuple):
-    """A sweep with its space and its report."""
-
-    sweep: Sweep
-    space: Space
-    summary: Summary
-    folder: Path
-    """Where its data lies."""
-
-
-def recorded(folder: Path, tree: dict[str, Any], methods: Iterable[str] | None = None) -> Recorded:
-    """Trains what the space says, or only these methods of it."""
-    sweep, space = record_sweep(folder, tree, methods)
-    return Recorded(sweep, space, read_report(sweep, space).summary, folder)
+from rayforget.cli import app
+from rayforget.errors import RayforgetError
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +22,20 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     folder = tmp_path_factory.mktemp("words")
     lora = {"adapter": {"kind": "lora", "rank": 4}, "learning_rate": 2e-2}
     return recorded(folder, language_space(folder, "builtin", {"lora": lora}))
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch):
+    """Runs a command; gives the exit code that `main` would give, and the output or message."""
+    monkeypatch.delenv("RAYFORGET_STORAGE", raising=False)
+    monkeypatch.setenv("COLUMNS", "1000")
+
+    def run_command(*arguments: object) -> tuple[int, str]:
+        result = CliRunner().invoke(app, [str(each) for each in arguments], prog_name="rayforget")
+        if isinstance(result.exception, RayforgetError):
+            return 2, str(result.exception)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.output
+
+    return run_command

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -13,10 +13,12 @@ from tiny_lm import TEXT
 
 from rayforget.equipment import Equipment, EquipmentSpec
 from rayforget.frontier.points import THETA_0
+from rayforget.frontier.summary import Summary
 from rayforget.pipeline import run_trial, score_tests
 from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
+from rayforget.report.present import read_report
 from rayforget.space.load import load_space
 from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Space
@@ -24,8 +26,23 @@ from rayforget.values.points import Spot
 
 NAME = "small"
 ALPHAS = (0.0, 0.5, 1.0)
-STEP = 2
-"""The last checkpoint of every training."""
+CLASSES = ["cat", "dog", "old car"]
+
+
+class Recorded(NamedTuple):
+    """A sweep with its space and its report."""
+
+    sweep: Sweep
+    space: Space
+    summary: Summary
+    folder: Path
+    """Where its data lies."""
+
+
+def recorded(folder: Path, tree: dict[str, Any], methods: Iterable[str] | None = None) -> Recorded:
+    """Trains what the space says, or only these methods of it."""
+    sweep, space = record_sweep(folder, tree, methods)
+    return Recorded(sweep, space, read_report(sweep, space).summary, folder)
 
 
 def record_sweep(folder: Path, tree: dict[str, Any], methods: Iterable[str] | None = None) -> tuple[Sweep, Space]:
@@ -67,7 +84,7 @@ def clip_space(folder: Path, methods: dict[str, Any], **model: Any) -> dict[str,
     random = np.random.default_rng(0)
     for task, splits in (("dots", ("train", "val", "test")), ("lines", ("val", "test"))):
         for split in splits:
-            for label in ("cat", "dog", "old car"):
+            for label in CLASSES:
                 place = folder / task / split / label
                 place.mkdir(parents=True)
                 for index in range(6):
@@ -126,3 +143,15 @@ def language_space(folder: Path, model: Path | str, methods: dict[str, Any]) -> 
         "methods": methods,
         **_COMMON,
     }
+
+
+def images_of(found: Recorded, split: str) -> list[dict[str, Any]]:
+    """What a program needs that scores images on its own: files, labels, classes and prompts."""
+    tasks = []
+    for name, task in found.space.tasks.items():
+        folder = found.folder / name / split
+        items = [(str(path), CLASSES.index(path.parent.name)) for path in sorted(folder.glob("*/*.png"))]
+        prompts = list(task.templates)  # type: ignore[union-attr]
+        special = task.role == "speciality"
+        tasks.append({"name": name, "classes": CLASSES, "templates": prompts, "items": items, "speciality": special})
+    return tasks

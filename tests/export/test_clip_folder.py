@@ -8,8 +8,8 @@ import open_clip
 import pytest
 import torch
 from by_library import score_images
-from conftest import Recorded
 from safetensors.torch import load_file
+from small_sweeps import Recorded, images_of
 
 from rayforget.errors import FoundationError, RecordError, StorageError
 from rayforget.export.in_memory import load_point
@@ -17,20 +17,7 @@ from rayforget.export.whole import Exported, export_point
 from rayforget.frontier.points import PointKey
 from rayforget.interpolate.hashing import state_hash
 
-CLASSES = ["cat", "dog", "old car"]
 PLAIN, HEAD, TEXT = (PointKey(trial, 2, 0.5) for trial in ("0000-plain", "0001-head", "0002-text"))
-
-
-def images_of(found: Recorded, split: str) -> list[dict[str, object]]:
-    tasks = []
-    for name, task in found.space.tasks.items():
-        folder = found.folder / name / split
-        items = [(str(path), CLASSES.index(path.parent.name)) for path in sorted(folder.glob("*/*.png"))]
-        tasks.append(
-            {"name": name, "classes": CLASSES, "templates": list(task.templates), "items": items}
-            | {"speciality": task.role == "speciality"}
-        )
-    return tasks
 
 
 def exported(found: Recorded, key: PointKey, folder: Path, **options: object) -> Exported:

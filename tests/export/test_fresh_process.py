@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Recorded, recorded
-from small_sweeps import language_space
-from test_clip_folder import images_of
-from test_language_folder import KINDS, folder_of
+from small_models import KINDS, folder_of
+from small_sweeps import Recorded, images_of, language_space, recorded
 
 from rayforget.export.whole import export_point
 from rayforget.frontier.points import PointKey

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_architectures import tiny_model
-from tiny_lm import save_lm, tokenizer
+from small_models import KINDS, folder_of
 
 from rayforget.errors import FoundationError
 from rayforget.export.low_rank import factorise, low_rank_change
@@ -21,22 +20,6 @@ from rayforget.space.text import Sequences
 
 CPU = torch.device("cpu")
 TOKENS = torch.arange(4, 20)[None]
-KINDS = ("llama", "qwen2", "galactica", "gpt2", "gemma2")
-
-
-def folder_of(kind: str, folder: Path) -> Path:
-    """A model with random weights, its tokenizer, and files that exports must not touch."""
-    if kind in ("llama", "qwen2"):
-        save_lm(folder, kind)
-    elif kind == "galactica":
-        save_lm(folder, "opt", galactica=True, dtype=torch.float16)
-    else:
-        tiny_model(kind).save_pretrained(folder)  # type: ignore[operator]
-        tokenizer().save(str(folder / "tokenizer.json"))
-        (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
-    (folder / "chat_template.jinja").write_text("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}")
-    (folder / "generation_config.json").write_text('{\n  "top_p":0.7 , "do_sample": true\n}')
-    return folder
 
 
 def exporter_of(folder: Path, cache: Path) -> tuple[CausalExporter, Any]:

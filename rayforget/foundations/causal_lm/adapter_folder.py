@@ -44,16 +44,17 @@ def write_adapter(lm: nn.Module, change: LowRankChange, folder: Path, *, base: s
     )
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peft asks transformers by names that are going to change
-        adapted: Any = get_peft_model(copy.deepcopy(lm), settings)  # type: ignore[arg-type]
+        adapted: Any = get_peft_model(copy.deepcopy(lm), settings)
     for name, module in adapted.get_base_model().named_modules():
+        known: Any = module
         if isinstance(module, LoraLayer):
             left, right = change.factors[f"{name}.weight"]
             if getattr(module, "fan_in_fan_out", False):
                 left, right = right.T, left.T
-            module.lora_A[_NAME].weight.copy_(right)
-            module.lora_B[_NAME].weight.copy_(left)
+            known.lora_A[_NAME].weight.copy_(right)
+            known.lora_B[_NAME].weight.copy_(left)
         elif isinstance(module, ModulesToSaveWrapper):
-            for part, weight in module.modules_to_save[_NAME].named_parameters():
+            for part, weight in known.modules_to_save[_NAME].named_parameters():
                 if f"{name}.{part}" in change.whole:
                     weight.copy_(change.whole[f"{name}.{part}"])
     adapted.peft_config[_NAME].base_model_name_or_path = base

@@ -42,6 +42,7 @@ class CausalExporter:
     def words(self) -> ModelWords:
         """transformers, and the pretrained model's name and licence as far as they are known."""
         source = causal_source(self._spec)
+        license: str | None
         if self._spec.model == "builtin":
             base, license = "rayforget's built-in language model", "apache-2.0"
         elif source.is_folder:
