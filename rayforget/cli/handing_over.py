@@ -22,7 +22,8 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder for the model.")],
     storage: Storage = "runs",
     point: Annotated[
-        str | None, typer.Option(metavar="TRIAL/STEP/PATH/ALPHA", help="The point; default: the report's pick.")
+        str | None,
+        typer.Option(metavar="TRIAL/STEP/PATH/ALPHA", help="The point; default: what `rayforget pick` takes."),
     ] = None,
     dtype: Annotated[
         Dtype, typer.Option(help="fp32 is what was scored, to the bit; bf16 and fp16 are scored again.")

@@ -11,6 +11,8 @@ from rayforget.export.facts import Scores
 from rayforget.export.measured import differences
 from rayforget.export.push import check_name, push_folder
 from rayforget.export.whole import Dtype, Exported, export_point
+from rayforget.frontier.limits import limits_in_points
+from rayforget.frontier.pick import pick_point
 from rayforget.frontier.points import PointKey, parse_key
 from rayforget.frontier.summary import Summary
 from rayforget.record.space_of import space_here
@@ -18,7 +20,7 @@ from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.present import read_report
 from rayforget.report.terminal.live import open_console
-from rayforget.report.words.numbers import name_point, pick_point
+from rayforget.report.words.numbers import name_point
 
 
 def export(
@@ -51,14 +53,14 @@ def export(
 
 
 def _picked(summary: Summary) -> PointKey:
-    picked = pick_point(summary)
-    if picked is None:
+    index = pick_point(summary, limits_in_points()).index
+    if index is None:
         points = ", ".join(summary.points[i].key.text for i in summary.frontier[:3])
         raise RecordError(
             "no point gains speciality and loses at most 1 point of generality, so that none can be picked; name one "
             f"(--point), such as {points}"
         )
-    return summary.points[picked.index].key
+    return summary.points[index].key
 
 
 def _say(console: Console, done: Exported) -> None:
