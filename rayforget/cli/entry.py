@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rayforget.cli import choosing, looking, running
+from rayforget.cli import choosing, handing_over, looking, running
 from rayforget.quiet import be_quiet
 
 app = typer.Typer(
@@ -46,6 +46,8 @@ app.command()(looking.frontier)
 app.command()(looking.report)
 app.command()(choosing.pick)
 app.command()(choosing.gate)
+app.command()(handing_over.export)
+app.command()(handing_over.trial)
 app.command()(looking.mirror)
 app.command()(looking.ui)
 app.command()(looking.rm)
