@@ -71,7 +71,7 @@ def gate(
     sure: Sure = False,
     as_json: Json = False,
 ) -> None:
-    """Judge the picked point on test, for CI. Exit code 0: its interval keeps the limits; 3: it does not; 4: undecided."""
+    """Judge the picked point on test, for CI. Exit code 0: it keeps the limits; 3: it does not; 4: undecided."""
     from rayforget.commands.gate import print_gate
     from rayforget.frontier.limits import limits_in_points
 
