@@ -17,6 +17,7 @@ from rayforget.planning.strengths import strength_warnings
 from rayforget.record.cache_folder import cache_folder
 from rayforget.report.terminal.live import open_console
 from rayforget.report.words.remarks import broken_remark
+from rayforget.space.extension_places import naming_their_lines
 from rayforget.space.load import LoadedSpace
 from rayforget.space.notes import notes
 from rayforget.tasks.check import check_data, data_remarks, skipped_rows
@@ -34,7 +35,13 @@ def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
 
     Raises:
         SpaceError: names the file and line of what cannot be used.
+        BrokenExtensionError: likewise, of what an extension gets wrong.
     """
+    with naming_their_lines(loaded.document):
+        _print_plan(loaded, probe=probe)
+
+
+def _print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
     check_foundation(loaded)
     check_cache(loaded)
     tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(loaded.space), writes=False))

@@ -23,6 +23,7 @@ from rayforget.record.command import command
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.jobs import TrialJob
+from rayforget.record.named_in import named_in
 from rayforget.record.names import unused_name
 from rayforget.record.packages import changed_extensions
 from rayforget.record.provenance import provenance
@@ -37,6 +38,7 @@ from rayforget.report.terminal.live import LiveView, Progress, open_console
 from rayforget.report.words.remarks import tried_again_notice
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.search.study import CurveStudy
+from rayforget.space.extension_places import naming_their_lines
 from rayforget.space.load import LoadedSpace
 from rayforget.space.methods import methods_of
 from rayforget.space.models import Space
@@ -57,14 +59,8 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
         SpaceError: model, machine or data do not fit the space; only hashes of what was read were written.
         RecordError: the name is taken.
     """
-    check_foundation(loaded)
-    if address is None:
-        check_cache(loaded)
-        check_gpus(loaded.space.resources, f"{loaded.where('resources.gpus_per_worker')}: ")
-    else:
-        check_storage(loaded.space, address, f"{loaded.where('storage.path')}: ")
-    tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(loaded.space)))
-    space = pin_foundation(pin_revisions(loaded.space, tasks))
+    with naming_their_lines(loaded.document):
+        space = _checked(loaded, address)
     storage = Store.open(space.storage.path)
     created = time.time()
     resolved = space.model_dump(mode="json")
@@ -78,6 +74,18 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
     )
     sweep = Sweep.create(storage, info, space_text=loaded.text, space=resolved)
     return _run(space, sweep, address=address, verbose=verbose)
+
+
+def _checked(loaded: LoadedSpace, address: str | None) -> Space:
+    """The space with model and data pinned to the versions that were found."""
+    check_foundation(loaded)
+    if address is None:
+        check_cache(loaded)
+        check_gpus(loaded.space.resources, f"{loaded.where('resources.gpus_per_worker')}: ")
+    else:
+        check_storage(loaded.space, address, f"{loaded.where('storage.path')}: ")
+    tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(loaded.space)))
+    return pin_foundation(pin_revisions(loaded.space, tasks))
 
 
 def check_storage(space: Space, address: str, where: str = "") -> None:
@@ -212,14 +220,15 @@ def _close(agenda: Agenda, console: Console, finished: bool) -> int:
     sweep, space = agenda.sweep, agenda.space
     failures = agenda.failures()
     for trial, reason in failures.items():
-        console.print(f"failed: {trial}: {reason}", style="red", markup=False, highlight=False)
+        console.print(f"failed: {trial}: {reason}{named_in(sweep, reason)}", style="red", markup=False, highlight=False)
     with suppress(RecordError):  # what is wrong with the storage or the record is said below
         if may_be_tried_again(sweep, failures):
             text = tried_again_notice(sweep.info.name, space.storage.path)
             console.print(text, soft_wrap=True, markup=False, highlight=False)
     reported = _report(agenda, console, finished)
     if agenda.halted is not None:
-        console.print(f"halted: {agenda.halted}", style="red", soft_wrap=True, markup=False, highlight=False)
+        text = f"halted: {agenda.halted}{named_in(sweep, agenda.halted)}"
+        console.print(text, style="red", soft_wrap=True, markup=False, highlight=False)
     if not finished:
         what = "halted" if agenda.halted else "interrupted"
         resume = command(f"sweep --resume {sweep.info.name}", space.storage.path)

@@ -18,7 +18,7 @@ class ScoredItems:
 
     metric: Metric = field(default_factory=Accuracy)
     results: Floats
-    """Shape (num_models, num_items)."""
+    """Shape (num_models, num_items), or (num_models, num_items, num_results): see `Metric.num_results`."""
     weights: Floats | None = None
     """Shape (num_items,), positive; None if every item weighs 1."""
     classes: NDArray[np.integer] | None = None
@@ -45,9 +45,13 @@ class ScoredItems:
             np.concatenate([*(each[:, span] for each in own), *(each[None, span] for each in common)]).T
             for span in spans
         ]
+        exact = all(_sums_fit_float32(part, self.results.shape[1]) for part in columns)
+        columns = [part.astype(np.float32) for part in columns] if exact else columns
         for some in counts:
             drawn = some if order is None else some[:, order]
-            sums = np.stack([drawn[:, span] @ part for span, part in zip(spans, columns, strict=True)], axis=-1)
+            drawn = drawn.astype(np.float32) if exact else drawn
+            parts = [drawn[:, span] @ part for span, part in zip(spans, columns, strict=True)]
+            sums = np.stack(parts, axis=-1).astype(np.float64)
             with naming_the_blamed():
                 scores = self.metric.of_sums(*self._split(sums, len(own), len(common)))
             yield scores
@@ -109,6 +113,13 @@ class ScoredItems:
         own = [sums[:, place * models : (place + 1) * models] for place in range(num_own)]
         first = num_own * models
         return own, [sums[:, first + place : first + place + 1] for place in range(num_common)]
+
+
+def _sums_fit_float32(values: Floats, num_items: int) -> bool:
+    """Whether sums of as many draws as there are items are whole numbers below 2^24, which float32 adds up exactly in
+    any order: right or wrong, and counts."""
+    largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
+    return largest * num_items < 2**24 and bool((values == np.rint(values)).all())
 
 
 def _grouped(values: Floats, groups: Classes | None, num_groups: int) -> Floats:
