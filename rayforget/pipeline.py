@@ -140,7 +140,8 @@ def score_tests(jobs: Sequence[TestJob], equipment: Equipment, heartbeat: Heartb
     if failed:
         raise RecordError(
             f"{len(failed)} of {len(jobs)} checkpoints could not be scored on test; "
-            "all others of this job are recorded:\n" + "\n".join(failed)
+            "all others of this job are recorded:",
+            *failed,
         )
     return count
 

@@ -14,6 +14,7 @@ from rayforget.planning.cache_check import check_cache
 from rayforget.planning.counts import Counts, count
 from rayforget.planning.foundation_check import check_foundation
 from rayforget.planning.strengths import strength_warnings
+from rayforget.printable import one_line
 from rayforget.record.cache_folder import cache_folder
 from rayforget.report.terminal.live import open_console
 from rayforget.report.words.remarks import broken_remark
@@ -155,7 +156,7 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _print(console: Console, loaded: LoadedSpace, lines: list[Line], warnings: list[str]) -> None:
-    console.print(Text.assemble((loaded.space.name, "bold"), f"   {loaded.path}: nothing wrong found"))
+    console.print(Text.assemble((loaded.space.name, "bold"), f"   {one_line(str(loaded.path))}: nothing wrong found"))
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
@@ -163,7 +164,7 @@ def _print(console: Console, loaded: LoadedSpace, lines: list[Line], warnings: l
         table.add_row(Text(about), Text(text))
     console.print(table)
     for warning in warnings:
-        console.print(Text(f"note: {warning}", style="yellow"))
+        console.print(Text(f"note: {one_line(warning)}", style="yellow"))
 
 
 def _range(low: float, high: float) -> str:

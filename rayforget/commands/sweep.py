@@ -18,6 +18,7 @@ from rayforget.frontier.points import THETA_0
 from rayforget.frontier.progress import recovered_now
 from rayforget.planning.cache_check import check_cache
 from rayforget.planning.foundation_check import check_foundation, check_gpus
+from rayforget.printable import one_line
 from rayforget.record.cache_folder import cache_folder
 from rayforget.record.command import command
 from rayforget.record.driver_lock import sole_driver
@@ -159,7 +160,8 @@ def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) ->
     study = CurveStudy(methods_of(space), search=space.search, curve=space.curve, name=sweep.info.name)
     agenda = Agenda(space, sweep, study)
     sweep.clean({name for name, records in agenda.records.items() if is_finished(records)})
-    console.print(f"sweep {sweep.info.name}: {agenda.num_trainings} trainings, record in {sweep.store}", soft_wrap=True)
+    where = one_line(str(sweep.store))
+    console.print(f"sweep {sweep.info.name}: {agenda.num_trainings} trainings, record in {where}", soft_wrap=True)
     finished = agenda.settle() or _work_through(agenda, console, address=address, verbose=verbose)
     # From here on a further Ctrl-C loses only the drawing.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,8 +1,9 @@
 """Scores of some points on one split -> their (S, G) with paired errors, and statistics of several together."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,23 +150,29 @@ def measure(
         RecordError: a point has no score for a task, or two points were not scored on the same items.
     """
     resampling = _Resampling(scores, roles, split, Draws(num_resamples=num_resamples, seed=seed))
+    further = trainings or Trainings(keys={}, alone=(), plain=())
     pairs: dict[int, Pair] = {}
-    resampled: dict[int, NDArray[np.float64]] = {}
-    for some in _some(sorted(keys)):
-        own, drawn = resampling.of({i: keys[i] for i in some})
-        pairs |= own
-        resampled |= {i: each.copy() for i, each in drawn.items()}
-    found = Measured(pairs=pairs, resampled=resampled if resampled else None, theta_0=theta_0, seed=seed)
-    within = None if trainings is None else found.boxes(trainings.plain)
-    if trainings is None:
-        return found
+    kept: dict[int, NDArray[np.float64]] = {}
     shares: dict[tuple[int, ...], NDArray[np.float64]] = {}
-    for groups in _some_groups(trainings.alone, known=pairs.keys()):
-        own, drawn = resampling.of({i: trainings.keys[i] for group in groups for i in group if i not in resampled})
-        pairs |= own
+
+    def read(points: Iterable[int]) -> dict[int, NDArray[np.float64]]:
+        own, drawn = resampling.of(
+            {i: keys.get(i) or further.keys[i] for i in points if i not in pairs or i not in keys}
+        )
+        pairs.update(own)
+        kept.update({i: each.copy() for i, each in drawn.items() if i in keys})
+        return {**kept, **drawn}
+
+    for lot in _lots([(i,) for i in (theta_0, *further.plain) if i in keys], known=()):
+        read(chain.from_iterable(lot))
+    found = Measured(pairs=pairs, resampled=kept if num_resamples and keys else None, theta_0=theta_0, seed=seed)
+    within, wanted = found.boxes(further.plain), set(further.alone)
+    # In the points' order, so that a training's items are read once for all that is asked of it.
+    for lot in _lots(sorted({*wanted, *((i,) for i in keys)}), known=tuple(kept)):
+        drawn = read(chain.from_iterable(lot))
         if within is not None:
-            shares |= {group: within.shares(_stacked(group, {**resampled, **drawn}, num_resamples)) for group in groups}
-    return replace(found, pairs=pairs, shares=shares)
+            shares |= {group: within.shares(_stacked(group, drawn, num_resamples)) for group in wanted & set(lot)}
+    return replace(found, shares=shares)
 
 
 class _Resampling:
@@ -202,24 +209,19 @@ class _Resampling:
         return pairs, {i: drawn[:, row] for row, i in enumerate(found)}
 
 
-def _some(points: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(points), _TOGETHER):
-        yield points[start : start + _TOGETHER]
-
-
-def _some_groups(groups: Sequence[tuple[int, ...]], *, known: Collection[int]) -> Iterator[list[tuple[int, ...]]]:
-    """Groups of so few points that are not known, together, that their items fit into memory."""
-    some: list[tuple[int, ...]] = []
+def _lots(groups: Sequence[tuple[int, ...]], *, known: Collection[int]) -> Iterator[list[tuple[int, ...]]]:
+    """Groups of points in lots, so small that the items of those that are not known fit into memory together."""
+    lot: list[tuple[int, ...]] = []
     points: set[int] = set()
     for group in groups:
-        more = set(group) - set(known) - points
-        if some and len(points) + len(more) > _TOGETHER:
-            yield some
-            some, points, more = [], set(), set(group) - set(known)
-        some.append(group)
+        more = set(group) - set(known)
+        if lot and len(points | more) > _TOGETHER:
+            yield lot
+            lot, points = [], set()
+        lot.append(group)
         points |= more
-    if some:
-        yield some
+    if lot:
+        yield lot
 
 
 def _stacked(

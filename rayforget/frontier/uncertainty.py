@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.errors import RecordError
-from rayforget.frontier.points import TaskRole, aggregate
+from rayforget.frontier.points import TaskRole, aggregate_each
 from rayforget.metrics.scored_items import ScoredItems
 from rayforget.values.scores import Score
 
@@ -84,8 +84,7 @@ def bootstrap(items_of: Callable[[str], ScoredItems], roles: Sequence[TaskRole],
     Raises:
         RecordError: a task has no items, or a weight is not positive.
     """
-    scores = [_resampled_scores(items_of(role.name), draws, role.name) for role in roles]
-    return aggregate(np.stack(scores, axis=-1), roles)
+    return aggregate_each((_resampled_scores(items_of(role.name), draws, role.name) for role in roles), roles)
 
 
 def _resampled_scores(task: ScoredItems, draws: Draws, name: str) -> NDArray[np.float64]:

@@ -45,12 +45,12 @@ class ScoredItems:
             np.concatenate([*(each[:, span] for each in own), *(each[None, span] for each in common)]).T
             for span in spans
         ]
-        exact = all(_sums_fit_float32(part, self.results.shape[1]) for part in columns)
-        columns = [part.astype(np.float32) for part in columns] if exact else columns
+        largest = max(float(abs(part).max(initial=0.0)) for part in columns) if all(map(_whole, columns)) else np.inf
         for some in counts:
-            drawn = some if order is None else some[:, order]
-            drawn = drawn.astype(np.float32) if exact else drawn
-            parts = [drawn[:, span] @ part for span, part in zip(spans, columns, strict=True)]
+            # Whole numbers up to 2^24 add up exactly in float32, twice as fast: right or wrong, and counts.
+            kind = np.float32 if largest * some.sum(axis=1).max() <= 2**24 and _whole(some) else np.float64
+            drawn = (some if order is None else some[:, order]).astype(kind)
+            parts = [drawn[:, span] @ part.astype(kind) for span, part in zip(spans, columns, strict=True)]
             sums = np.stack(parts, axis=-1).astype(np.float64)
             with naming_the_blamed():
                 scores = self.metric.of_sums(*self._split(sums, len(own), len(common)))
@@ -115,11 +115,8 @@ class ScoredItems:
         return own, [sums[:, first + place : first + place + 1] for place in range(num_common)]
 
 
-def _sums_fit_float32(values: Floats, num_items: int) -> bool:
-    """Whether sums of as many draws as there are items are whole numbers below 2^24, which float32 adds up exactly in
-    any order: right or wrong, and counts."""
-    largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
-    return largest * num_items < 2**24 and bool((values == np.rint(values)).all())
+def _whole(values: Floats) -> bool:
+    return bool((values == np.rint(values)).all())
 
 
 def _grouped(values: Floats, groups: Classes | None, num_groups: int) -> Floats:

@@ -166,7 +166,8 @@ def _follow(client: "JobSubmissionClient", job: str, address: str) -> int:
         _say(f"\nno longer following; job {job} goes on\n{hints}")
         return INTERRUPTED
     except (RuntimeError, OSError, ClientError) as error:
-        raise RayforgetError(f"the connection to {address} is lost ({error}); job {job} goes on\n{hints}") from None
+        lost = f"the connection to {address} is lost ({error}); job {job} goes on"
+        raise RayforgetError(lost, *hints.split("\n")) from None
 
 
 async def _print_logs(client: "JobSubmissionClient", job: str) -> None:

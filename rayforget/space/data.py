@@ -173,8 +173,9 @@ class ZeroShotTask(ImageTask):
     def problems(self) -> Iterable[Problem]:
         """Settings that contradict each other or have no effect."""
         yield from self._metric_problems()
+        yield from role_problems(self)
         yield from self._naming_problems()
-        yield from super().problems()
+        yield from split_problems(self)
 
     def _metric_problems(self) -> Iterable[Problem]:
         if self.metric == "accuracy":  # known without an import

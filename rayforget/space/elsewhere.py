@@ -90,7 +90,7 @@ def check_elsewhere(loaded: LoadedSpace, *, paths_on_cluster: bool) -> None:
     if any(KEYS_IN_STORAGE not in line for line in lines) and not paths_on_cluster:
         lines.append("If every node of the cluster has these very paths (a shared disk), add --paths-on-cluster.")
     if lines:
-        raise SpaceError("\n".join(lines))
+        raise SpaceError(*lines)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

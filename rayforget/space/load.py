@@ -75,5 +75,5 @@ def _space(document: Document) -> Space:
     except ValidationError as error:
         lines = space_lines(error, Space, document)
         more = [f"and {len(lines) - _MOST_LINES} more of the kind"] if len(lines) > _MOST_LINES else []
-        raise SpaceError("\n".join([*lines[:_MOST_LINES], *more])) from None
+        raise SpaceError(*lines[:_MOST_LINES], *more) from None
     return space

@@ -64,7 +64,7 @@ def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
             option, _, _ = document.where(("tracking", "uri")).partition("=")  # without the value
             problems.append(f"{option}: tracking.uri: {WRITTEN_OUT}")
     if problems:
-        raise SpaceError("\n".join(problems))
+        raise SpaceError(*problems)
     return Document(tree=tree, places=document.places)
 
 
