@@ -71,7 +71,7 @@ def test_a_resumed_driver_reads_each_file_once_and_the_chosen_ones_again(
     points = gather(sweep.briefs(), work.roles).points
     chosen = {points[i].key[:2] for i in points_to_compare(points)}
     for trial, step in {(point.trial, point.step) for point in points}:
-        # theta_0's and plain fine-tuning's come first, since all others are compared with them, and again in their turn.
+        # The baselines' come first, since all others are compared with them, and once more in their turn.
         baseline = trial.endswith((THETA_0, "plain"))
         assert reads[f"points/{trial}-{step:06d}.json"] <= 1 + ((trial, step) in chosen) + baseline
     for folder in ("test", "asked"):

@@ -1,5 +1,6 @@
 """No name of a file, a folder, a class or a sweep makes a line of its own, or reaches a terminal as a command."""
 
+import logging
 import pickle
 import re
 import tarfile
@@ -32,6 +33,8 @@ from rayforget.pipeline import failed_record
 from rayforget.record.jobs import TrialJob
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
+from rayforget.report.terminal.live import open_console
+from rayforget.report.terminal.log import log_to
 from rayforget.space.data import FolderSource, ZeroShotTask
 from rayforget.space.load import load_space
 from rayforget.space.recipe import Recipe
@@ -159,3 +162,17 @@ def test_the_commands_say_it_in_one_line(
         text = (found.out + found.err).removesuffix("\n")
         assert "\x1b" not in text
         assert not any(line.startswith("sweep done") for line in text.split("\n")), text
+
+
+def test_what_is_logged_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("rayforget")
+    before = list(logger.handlers)
+    try:
+        log_to(open_console(), verbose=False)
+        logging.getLogger("rayforget.x").warning("%s is not used", FAKE)
+    finally:
+        for handler in set(logger.handlers) - set(before):
+            logger.removeHandler(handler)
+    said = capsys.readouterr().out
+    assert "x␊sweep done" in said
+    assert "\x1b" not in said

@@ -1,6 +1,5 @@
 """A space file, or a sweep to go on with -> a finished sweep, shown while it runs and reported when it ends."""
 
-import logging
 import signal
 import time
 from collections.abc import Sequence
@@ -36,6 +35,7 @@ from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.report.mlflow.mirror_thread import mirror_thread
 from rayforget.report.present import mark_stale, mirror_quietly, present
 from rayforget.report.terminal.live import LiveView, Progress, open_console
+from rayforget.report.terminal.log import log_to
 from rayforget.report.words.remarks import tried_again_notice
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.search.study import CurveStudy
@@ -48,7 +48,6 @@ from rayforget.tasks.check import check_data, check_tasks
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.revisions import pin_revisions
 
-logger = logging.getLogger(__name__)
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
@@ -153,7 +152,7 @@ def _run(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> i
 
 def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> int:
     console = open_console()
-    _log_to(console, verbose)
+    log_to(console, verbose=verbose)
     sweep.note_budget(space.search.trainings)
     _note_changed_extensions(sweep, console)
     mark_stale(sweep, space, console)
@@ -288,11 +287,3 @@ def _progress(agenda: Agenda, named: NamedJob, errors: BaselineErrors) -> Progre
         frontier=best,
         last=last,
     )
-
-
-def _log_to(console: Console, verbose: bool) -> None:
-    from rich.logging import RichHandler
-
-    handler = RichHandler(console=console, show_path=False, show_time=False)
-    logging.getLogger("rayforget").addHandler(handler)
-    logging.getLogger("rayforget").setLevel(logging.INFO if verbose else logging.WARNING)

@@ -164,7 +164,7 @@ def aggregate(scores: NDArray[np.float64], roles: Sequence[TaskRole]) -> NDArray
 
 
 def aggregate_each(scores: Iterable[NDArray[np.float64]], roles: Sequence[TaskRole]) -> NDArray[np.float64]:
-    """`aggregate` of one task's scores after another, each of shape (...): for so many that all tasks' are too large."""
+    """`aggregate` of one task's scores after another, each of shape (...), where all together would be too large."""
     pair: list[NDArray[np.float64] | float] = [0.0, 0.0]
     for own, *weights in zip(scores, *_weights(tuple(roles)), strict=True):
         for place, weight in enumerate(weights):
