@@ -87,6 +87,14 @@ def bootstrap(items_of: Callable[[str], ScoredItems], roles: Sequence[TaskRole],
     return aggregate_each((_resampled_scores(items_of(role.name), draws, role.name) for role in roles), roles)
 
 
+def bootstrap_tasks(items_of: Callable[[str], ScoredItems], names: Sequence[str], draws: Draws) -> NDArray[np.float64]:
+    """The scores that `bootstrap` aggregates, task by task: shape (num_resamples, num_models, num_tasks).
+
+    The draws are those of `bootstrap`, so a task's scores belong to the (S, G) of the same resample.
+    """
+    return np.stack([_resampled_scores(items_of(name), draws, name) for name in names], axis=-1)
+
+
 def _resampled_scores(task: ScoredItems, draws: Draws, name: str) -> NDArray[np.float64]:
     """Shape (num_resamples, num_models): each model's score when every item counts as often as it is drawn."""
     num_items = task.results.shape[1]

@@ -18,7 +18,9 @@ def log_to(console: Console, *, verbose: bool) -> None:
     """Shows warnings from now on, and with `verbose` also what is only informative."""
     from rich.logging import RichHandler
 
-    handler = RichHandler(console=console, show_path=False, show_time=False)
+    handler, ours = RichHandler(console=console, show_path=False, show_time=False), logging.getLogger("rayforget")
     handler.setFormatter(_OneLine("%(message)s"))
-    logging.getLogger("rayforget").addHandler(handler)
-    logging.getLogger("rayforget").setLevel(logging.INFO if verbose else logging.WARNING)
+    for old in [each for each in ours.handlers if isinstance(each, RichHandler)]:  # of an earlier sweep of this process
+        ours.removeHandler(old)
+    ours.addHandler(handler)
+    ours.setLevel(logging.INFO if verbose else logging.WARNING)
