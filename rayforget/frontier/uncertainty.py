@@ -51,7 +51,7 @@ class Draws:
         self._kept: dict[tuple[str, int], NDArray[np.uint16]] = {}
         self._room = _KEPT
 
-    def counts(self, task: str, num_items: int, *, rows: int) -> Iterator[NDArray[np.float64]]:
+    def counts(self, task: str, num_items: int, *, rows: int) -> Iterator[NDArray[np.integer]]:
         """Shape (rows at most, num_items), until all resamples are there."""
         key, size = (task, num_items), self.num_resamples * num_items
         if key not in self._kept:
@@ -63,7 +63,7 @@ class Draws:
             self._room -= size
             self._kept[key] = np.concatenate([each.astype(np.uint16) for each in drawn])
         for start in range(0, self.num_resamples, rows):
-            yield self._kept[key][start : start + rows].astype(np.float64)
+            yield self._kept[key][start : start + rows]
 
 
 def bootstrap(items_of: Callable[[str], ScoredItems], roles: Sequence[TaskRole], draws: Draws) -> NDArray[np.float64]:
@@ -105,9 +105,7 @@ def _resampled_scores(task: ScoredItems, draws: Draws, name: str) -> NDArray[np.
     return np.concatenate([*task.resampled(draws.counts(name, num_items, rows=max(1, _CHUNK // task.width)))])
 
 
-def _counts(
-    num_items: int, num_resamples: int, rng: np.random.Generator, *, rows: int
-) -> Iterator[NDArray[np.float64]]:
+def _counts(num_items: int, num_resamples: int, rng: np.random.Generator, *, rows: int) -> Iterator[NDArray[np.int64]]:
     """How often each item is drawn, shape (rows at most, num_items): uniform draws, counted.
 
     This is the multinomial with equal probabilities; numpy's own draws one binomial per item, ten times slower.
@@ -116,7 +114,7 @@ def _counts(
         size = min(rows, num_resamples - start)
         draws = rng.integers(num_items, size=(size, num_items))
         draws += np.arange(size)[:, None] * num_items
-        yield np.bincount(draws.ravel(), minlength=size * num_items).reshape(size, num_items).astype(np.float64)
+        yield np.bincount(draws.ravel(), minlength=size * num_items).reshape(size, num_items)
 
 
 def standard_error(resampled: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -92,6 +92,27 @@ def test_draws_depend_on_seed_and_task_alone() -> None:
     assert not (once[:, :, 0] == once[:, :, 1]).all()
 
 
+@pytest.mark.parametrize("room", [0, 20 * 61, 1 << 20])
+def test_draws_that_are_kept_are_those_that_are_drawn_again(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = (np.random.default_rng(8).random((2, 61)) < 0.5).astype(float)
+    expected = bootstrap(tasks(items), ROLES, Draws(num_resamples=20, seed=4))
+    monkeypatch.setattr("rayforget.frontier.uncertainty._KEPT", room)
+    monkeypatch.setattr("rayforget.frontier.uncertainty._CHUNK", 200)
+    draws = Draws(num_resamples=20, seed=4)
+    for _ in range(2):
+        assert (bootstrap(tasks(items), ROLES, draws) == expected).all()
+
+
+def test_sums_of_right_and_wrong_are_exact_and_others_as_exact_as_before() -> None:
+    rng = np.random.default_rng(9)
+    counts = rng.multinomial(70_001, np.full(70_001, 1 / 70_001), size=3)
+    for items in ((rng.random((2, 70_001)) < 0.5).astype(float), rng.random((2, 70_001)), np.full((2, 70_001), 255.0)):
+        (found,) = ScoredItems(results=items).resampled([counts])
+        expected = [[math.fsum(items[i] * drawn) / 70_001 for i in range(2)] for drawn in counts]
+        exact = bool((items == items.astype(int)).all())
+        np.testing.assert_allclose(found, expected, rtol=0 if exact else 1e-12)
+
+
 def test_one_item_has_no_error() -> None:
     assert standard_error(bootstrap(tasks(np.ones((1, 1))), ROLES, Draws(num_resamples=10, seed=0))).tolist() == [
         [0.0, 0.0]
