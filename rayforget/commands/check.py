@@ -14,10 +14,12 @@ from rayforget.planning.cache_check import check_cache
 from rayforget.planning.counts import Counts, count
 from rayforget.planning.foundation_check import check_foundation
 from rayforget.planning.strengths import strength_warnings
+from rayforget.printable import one_line
 from rayforget.record.cache_folder import cache_folder
 from rayforget.report.terminal.live import open_console
 from rayforget.report.words.numbers import format_duration
 from rayforget.report.words.remarks import broken_remark
+from rayforget.space.extension_places import naming_their_lines
 from rayforget.space.load import LoadedSpace
 from rayforget.space.notes import notes
 from rayforget.tasks.check import check_data, data_remarks, skipped_rows
@@ -35,7 +37,13 @@ def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
 
     Raises:
         SpaceError: names the file and line of what cannot be used.
+        BrokenExtensionError: likewise, of what an extension gets wrong.
     """
+    with naming_their_lines(loaded.document):
+        _print_plan(loaded, probe=probe)
+
+
+def _print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
     check_foundation(loaded)
     check_cache(loaded)
     tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(loaded.space), writes=False))
@@ -149,7 +157,7 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _print(console: Console, loaded: LoadedSpace, lines: list[Line], warnings: list[str]) -> None:
-    console.print(Text.assemble((loaded.space.name, "bold"), f"   {loaded.path}: nothing wrong found"))
+    console.print(Text.assemble((loaded.space.name, "bold"), f"   {one_line(str(loaded.path))}: nothing wrong found"))
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
@@ -157,7 +165,7 @@ def _print(console: Console, loaded: LoadedSpace, lines: list[Line], warnings: l
         table.add_row(Text(about), Text(text))
     console.print(table)
     for warning in warnings:
-        console.print(Text(f"note: {warning}", style="yellow"))
+        console.print(Text(f"note: {one_line(warning)}", style="yellow"))
 
 
 def _range(low: float, high: float) -> str:

@@ -18,6 +18,7 @@ from rayforget.frontier.points import TaskRole, task_roles
 from rayforget.frontier.progress import recovered_so_far
 from rayforget.frontier.split_halves import WholeScore, halved_tasks, whole_scores
 from rayforget.frontier.summary import Summary
+from rayforget.printable import one_line
 from rayforget.record.command import command
 from rayforget.record.standing import Standing, order_of_finish, standing_of
 from rayforget.record.sweep import Sweep
@@ -160,10 +161,10 @@ def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = N
     for name, data in report.drawings.items():
         if out is not None:
             write_out(out, name, data)
-            console.print(f"{name}: {out / name}", highlight=False, soft_wrap=True)
+            console.print(f"{name}: {one_line(str(out / name))}", highlight=False, soft_wrap=True)
         else:
             sweep.store.write(f"report/{name}", data)
-            console.print(f"{name}: {sweep.store}/report/{name}", highlight=False, soft_wrap=True)
+            console.print(f"{name}: {one_line(str(sweep.store))}/report/{name}", highlight=False, soft_wrap=True)
     return report
 
 
