@@ -17,6 +17,7 @@ from rayforget.planning.strengths import strength_warnings
 from rayforget.printable import one_line
 from rayforget.record.cache_folder import cache_folder
 from rayforget.report.terminal.live import open_console
+from rayforget.report.words.numbers import format_duration
 from rayforget.report.words.remarks import broken_remark
 from rayforget.space.extension_places import naming_their_lines
 from rayforget.space.load import LoadedSpace
@@ -127,7 +128,7 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
     if plan.seconds is None:
         yield "time", "unknown: this machine has no GPU and the space asks for one"
         return
-    low, high = (_duration(seconds) for seconds in plan.seconds)
+    low, high = (format_duration(seconds) for seconds in plan.seconds)
     slots = space.resources.slots
     side = f"{plan.slots} of {slots} slots fit its {cores} cores" if plan.slots < slots else f"{slots} at a time"
     yield (
@@ -145,7 +146,7 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
         yield (
             "",
             f"{of_method.method.name}: {_milliseconds(recipe.step_s)} a step, {_milliseconds(recipe.item_s)} for one "
-            f"model on one {item}, {_duration(longest)} a training at most",
+            f"model on one {item}, {format_duration(longest)} a training at most",
         )
 
 
@@ -174,11 +175,3 @@ def _range(low: float, high: float) -> str:
 def _size(num_bytes: float) -> str:
     power = min(4, int(math.log(max(num_bytes, 1), 1024)))
     return f"{num_bytes / 1024**power:.4g} {('bytes', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.2g} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

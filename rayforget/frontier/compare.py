@@ -107,6 +107,8 @@ def summarise(
         frontier=frontier,
         val=_measures(on_val, shown),
         test=_measures(on_test, on_test.pairs),
+        band=on_val.band(frontier),
+        test_band=on_test.band(frontier),
         theta_0=base,
         plain=baseline(plain, on_val, on_test),
         plain_failed=None if plain else (reasons or {}).get(PLAIN),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.errors import RecordError
+from rayforget.frontier.band import Band, band_of
 from rayforget.frontier.each_training import Recipes
 from rayforget.frontier.intervals import Boxes, Interval, boxes, errors_of_seeds, interval_of_frontier, interval_of_mean
 from rayforget.frontier.points import PointKey, TaskRole, trade_offs
@@ -80,6 +81,12 @@ class Measured:
         if within is None or any(i not in self.pairs for i in chosen):
             return None
         return interval_of_frontier(self._resampled(chosen), within)
+
+    def band(self, chosen: Sequence[int]) -> Band | None:
+        """The band in which the chosen points' staircase lies, paired with theta_0."""
+        if self.resampled is None or not chosen or any(i not in self.resampled for i in (self.theta_0, *chosen)):
+            return None
+        return band_of(self._resampled(chosen), self.resampled[self.theta_0], self.pairs[self.theta_0])
 
     def one_training(self, recipes: Recipes, *, plain: Sequence[int]) -> OneTraining | None:
         """What one training recovers alone, in the mean over recipes; None if there is none or it is undefined."""
