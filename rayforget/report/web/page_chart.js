@@ -27,7 +27,7 @@ function layoutNow() {
   layout.shapes = painted(page.shapes);
   if (matchMedia("(pointer: coarse)").matches) layout.dragmode = false;
   if (narrow) {
-    Object.assign(layout.margin, { l: 46, r: 4 });
+    Object.assign(layout.margin, { l: 54, r: 4 });
     layout.font.size = 11;
     layout.yaxis.nticks = layout.xaxis.nticks = 5;
     layout.annotations = [];
