@@ -9,7 +9,9 @@ import summaries
 from synthetic_sweep import ROLES
 
 from rayforget.frontier.gather import gather
-from rayforget.report.mlflow.mirror_plan import MAX_POINTS, RunPlan, SweepView, flatten_recipe, plan_runs, safe_name
+from rayforget.report.mlflow.mirror_names import flatten_recipe, safe_name
+from rayforget.report.mlflow.mirror_plan import RunPlan, SweepView, plan_runs
+from rayforget.report.mlflow.shown_points import MAX_POINTS
 
 
 def make_view(**changes) -> SweepView:

@@ -54,7 +54,7 @@ def test_a_port_that_another_server_has_is_refused_before_it_is_announced(
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(MirrorError, match=rf"^port {port} is taken; give another: --port$"):
-            run_ui("s", toy_agenda(tmp_path).space, port, Console(file=said))
+            run_ui((agenda := toy_agenda(tmp_path)).sweep, agenda.space, port, Console(file=said))
     assert said.getvalue() == ""
 
 
@@ -64,7 +64,7 @@ def test_a_store_that_mlflow_cannot_open_is_one_line(tmp_path: Path, monkeypatch
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with pytest.raises(MirrorError, match=r"^MLflow at nonsense://x failed \(.*$"):
-        run_ui("s", toy_agenda(tmp_path).space, port, Console(file=StringIO()))
+        run_ui((agenda := toy_agenda(tmp_path)).sweep, agenda.space, port, Console(file=StringIO()))
 
 
 @pytest.mark.slow

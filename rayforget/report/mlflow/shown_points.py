@@ -1,0 +1,50 @@
+"""A sweep's points -> at most a hundred of them to compare in MLflow, and why each of them is shown."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint, PointKey
+from rayforget.report.method_styles import INK
+from rayforget.space.path_text import LERP
+
+MAX_POINTS = 100
+"""MLflow's page loads a hundred runs at a time."""
+
+Place = Literal["frontier", "baseline", "training"]
+"""On the frontier; theta_0 or a plain training's end; another training's end, without interpolation."""
+
+COLORS: Mapping[Place, str] = {"frontier": "#D55E00", "baseline": INK, "training": "#B8C2CC"}
+"""Place -> #rrggbb of its marks in MLflow's charts."""
+
+
+def shown_points(points: Sequence[FrontierPoint], frontier: Sequence[PointKey]) -> dict[PointKey, Place]:
+    """The baselines and the frontier, and beside them as many ends of trainings as there is room for.
+
+    What is too much is thinned out evenly along the speciality, keeping both ends. A point of the frontier that is a
+    baseline or an end too counts as the frontier's.
+    """
+    values = {point.key: point for point in points}
+    ends = [point.key for point in points if _is_end(point)]
+    baselines = [key for key in ends if values[key].method in (PLAIN, THETA_0)]
+    on_frontier = set(frontier)
+    places: dict[PointKey, Place] = {
+        key: "frontier" if key in on_frontier else "baseline" for key in _thin_out(baselines, values, MAX_POINTS // 2)
+    }
+    rest = [key for key in frontier if key not in places]
+    places |= dict.fromkeys(_thin_out(rest, values, MAX_POINTS - len(places)), "frontier")
+    others = [key for key in ends if key not in on_frontier and values[key].method not in (PLAIN, THETA_0)]
+    return places | dict.fromkeys(_thin_out(others, values, MAX_POINTS - len(places)), "training")
+
+
+def _is_end(point: FrontierPoint) -> bool:
+    """Whether it is theta_0, or a whole training without interpolation."""
+    return point.method == THETA_0 or (point.fraction == 1 and point.alpha == 1 and point.path == LERP)
+
+
+def _thin_out(keys: Sequence[PointKey], values: Mapping[PointKey, FrontierPoint], room: int) -> list[PointKey]:
+    ordered = sorted(keys, key=lambda key: (values[key].speciality, key.order))
+    if len(ordered) <= room:
+        return ordered
+    return [ordered[i] for i in np.linspace(0, len(ordered) - 1, room).round().astype(int)]
