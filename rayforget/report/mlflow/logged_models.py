@@ -69,13 +69,15 @@ class LoggedModels:
                 raise
             self._client.create_registered_model(name)
         model = self.of_point(run, run_id)
-        versions = [v for v in self._client.search_model_versions(f"name = '{name}'") if v.model_id == model]
+        tags = {**self._identity, _KEY: run.key, "point": run.name}
+        held = self._client.search_model_versions(f"name = '{name}'")
+        versions = [version for version in held if version.tags.items() >= tags.items()]
         if not versions:
             description = f"{run.name} of the sweep {self._identity['rayforget.sweep']}. {run.tags[NOTE]}"
-            tags = {**self._identity, _KEY: run.key, "point": run.name}
+            place = self._client.get_logged_model(model).artifact_location
             versions = [
                 self._client.create_model_version(
-                    name, f"models:/{model}", run_id=run_id, tags=tags, description=description, model_id=model
+                    name, place, run_id=run_id, tags=tags, description=description, model_id=model
                 )
             ]
         version = str(versions[0].version)

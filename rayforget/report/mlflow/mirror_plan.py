@@ -150,10 +150,7 @@ def _plan_sweep(view: SweepView, trials: Mapping[str, Sequence[AnyCheckpoint]]) 
             **{name: text[:MAX_TEXT] for name, text in view.tags.items()},
             **({} if view.commit is None else {_COMMIT: view.commit}),
             **({_TABLES: _LIST_OF_TABLES} if FRONTIER_TABLE in view.artifacts else {}),
-            NOTE: (
-                f"Points to compare: {'' if view.frontier is None else '[in charts](charts:), or '}"
-                f"by the filter {COMPARE_FILTER}."
-            ),
+            NOTE: f"Once the sweep has ended: [its points as charts](charts:), or by the filter {COMPARE_FILTER}.",
         },
         status="RUNNING" if view.running else "FINISHED",
         start_ms=start,

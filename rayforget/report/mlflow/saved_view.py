@@ -24,6 +24,7 @@ LONGEST = 20_000
 _MAX_PARAMS = 6
 """Axes of the parallel coordinates beside alpha and the scores; more cannot be read."""
 _SECTION, _REST = "trade-off", "rest"
+_TITLE = "Generality against speciality"
 _X, _Y = "val/speciality", "val/generality"
 
 
@@ -100,8 +101,8 @@ def _state(parent_id: str, points: Sequence[RunPlan]) -> Mapping[str, Any]:
     columns += [_column("params", name) for name in shown] + [_column("tags", name) for name in ("place", "trial")]
     return {
         "searchFilter": points_filter(parent_id),
-        "orderByKey": _column("metrics", _X),
-        "orderByAsc": True,
+        "orderByKey": _column("tags", "place"),
+        "orderByAsc": True,  # baselines, then the frontier
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "modelVersionFilter": "All Runs",
@@ -126,7 +127,7 @@ def _charts(params: Sequence[str]) -> list[dict[str, Any]]:
     common = {"metricSectionId": _SECTION, "deleted": False, "isGenerated": False, "runsCountToCompare": 100}
     axes = {"xaxis": {"key": _X, "type": "METRIC"}, "yaxis": {"key": _Y, "type": "METRIC"}}
     return [
-        {**common, "uuid": "scatter", "type": "SCATTER", **axes},
+        {**common, "uuid": "scatter", "type": "SCATTER", "displayName": _TITLE, **axes},
         {
             **common, "uuid": "parallel", "type": "PARALLEL", "showAllRuns": False,
             "selectedParams": list(params), "selectedMetrics": [_X, _Y],
@@ -138,7 +139,7 @@ def _sections(points: Sequence[RunPlan]) -> list[dict[str, Any]]:
     """The two charts' own section, and those of all other metrics, folded."""
     folded = sorted({name.rpartition("/")[0] for run in points for name in _metrics(run)} - {""})
     plain = {"isReordered": True, "deleted": False, "isGenerated": False}
-    sections = [{"uuid": _SECTION, "name": "Generality against speciality", "display": True, "columns": 2, **plain}]
+    sections = [{"uuid": _SECTION, "name": _TITLE, "display": True, "columns": 2, **plain}]
     sections[0]["cardHeight"] = 480
     names = [*folded, "Model metrics", "System metrics"]
     return sections + [
