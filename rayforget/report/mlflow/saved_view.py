@@ -21,7 +21,7 @@ TESTED = "3.17"
 TAG = "mlflow.sharedViewState."
 LONGEST = 20_000
 """Letters of an experiment's tag."""
-_MAX_PARAMS = 6
+_MAX_PARAMS = 4
 """Axes of the parallel coordinates beside alpha and the scores; more cannot be read."""
 _SECTION, _REST = "trade-off", "rest"
 _TITLE = "Generality against speciality"
