@@ -9,7 +9,7 @@ import summaries
 from synthetic_sweep import ROLES
 
 from rayforget.frontier.gather import gather
-from rayforget.frontier.points import parse_key
+from rayforget.frontier.points import FrontierPoint, parse_key
 from rayforget.report.mlflow.mirror_names import flatten_recipe, safe_name
 from rayforget.report.mlflow.mirror_plan import RunPlan, SweepView, plan_runs
 from rayforget.report.mlflow.shown_points import MAX_POINTS, shown_points
@@ -150,6 +150,24 @@ def test_at_most_a_hundred_points_and_both_ends_of_the_frontier_and_all_baseline
     kept = sum(place == "frontier" for place in places.values())
     assert kept == min(count, MAX_POINTS - 2)
     assert {key.trial for key, place in places.items() if place == "baseline"} == {"theta_0", "plain-0"}
+
+
+def test_a_training_that_ended_far_below_the_baselines_is_left_out():
+    view = make_view()
+    values = {(point.trial, point.alpha, point.fraction): point for point in view.points}
+    theta_0, plain = values["theta_0", 0.0, 0.0], values["plain-0", 1.0, 1.0]
+    low_s = 2 * min(theta_0.speciality, plain.speciality) - max(theta_0.speciality, plain.speciality)
+    low_g = 2 * plain.generality - theta_0.generality
+    end = next(point for point in view.points if point.alpha == 1 == point.fraction and point.method != "plain")
+
+    def is_shown(speciality: float, generality: float, *baselines: FrontierPoint) -> bool:
+        moved = replace(end, speciality=speciality, generality=generality)
+        return moved.key in shown_points([*baselines, moved], [])
+
+    assert is_shown(low_s + 1e-9, low_g + 1e-9, theta_0, plain)
+    assert not is_shown(low_s - 1e-9, 1.0, theta_0, plain)
+    assert not is_shown(1.0, low_g - 1e-9, theta_0, plain)
+    assert is_shown(0.0, 0.0, theta_0)
 
 
 def test_of_many_baselines_half_the_room_is_left_to_the_frontier():

@@ -154,13 +154,14 @@ def choose_two(page: "Chrome") -> list[str]:
 
 
 def take_picture(page: "Chrome") -> None:
-    """Takes the README's picture, if asked to, without MLflow's own advertisements."""
+    """Takes the README's picture, if asked to, without what MLflow lays over the charts."""
     if os.environ.get("REMAKE") != "1":
         return
     for part in ("assistant.chat_panel.close", "experiment_page.shared_view.dismiss"):
-        page.execute_script(
-            f"document.querySelectorAll('[data-component-id=\"mlflow.{part}\"]').forEach(e => e.click())"
-        )
+        script = "document.querySelectorAll(arguments[0]).forEach(part => part.click())"
+        page.execute_script(script, f"[data-component-id='mlflow.{part}']")
+    style = "<style>.modebar, [data-component-id='mlflow.assistant.fab'] {display: none !important}</style>"
+    page.execute_script("document.head.insertAdjacentHTML('beforeend', arguments[0])", style)
     time.sleep(3)  # until the charts have their new size
     page.save_screenshot(str(PICTURE))
 

@@ -127,7 +127,7 @@ def _charts(params: Sequence[str]) -> list[dict[str, Any]]:
     common = {"metricSectionId": _SECTION, "deleted": False, "isGenerated": False, "runsCountToCompare": 100}
     axes = {"xaxis": {"key": _X, "type": "METRIC"}, "yaxis": {"key": _Y, "type": "METRIC"}}
     return [
-        {**common, "uuid": "scatter", "type": "SCATTER", "displayName": _TITLE, **axes},
+        {**common, "uuid": "scatter", "type": "SCATTER", **axes},
         {
             **common, "uuid": "parallel", "type": "PARALLEL", "showAllRuns": False,
             "selectedParams": list(params), "selectedMetrics": [_X, _Y],

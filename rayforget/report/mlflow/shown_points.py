@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint, PointKey
+from rayforget.frontier.recovered import Pair
 from rayforget.report.method_styles import INK
 from rayforget.space.path_text import LERP
 
@@ -23,7 +24,8 @@ def shown_points(points: Sequence[FrontierPoint], frontier: Sequence[PointKey]) 
     """The baselines and the frontier, and beside them as many ends of trainings as there is room for.
 
     What is too much is thinned out evenly along the speciality, keeping both ends. A point of the frontier that is a
-    baseline or an end too counts as the frontier's.
+    baseline or an end too counts as the frontier's. A training that ended far below the baselines is left out: MLflow's
+    charts would shrink all others into a corner.
     """
     values = {point.key: point for point in points}
     ends = [point.key for point in points if _is_end(point)]
@@ -34,8 +36,25 @@ def shown_points(points: Sequence[FrontierPoint], frontier: Sequence[PointKey]) 
     }
     rest = [key for key in frontier if key not in places]
     places |= dict.fromkeys(_thin_out(rest, values, MAX_POINTS - len(places)), "frontier")
-    others = [key for key in ends if key not in on_frontier and values[key].method not in (PLAIN, THETA_0)]
+    low = _lowest([values[key] for key in baselines])
+    others = [
+        key
+        for key in ends
+        if key not in on_frontier
+        and values[key].method not in (PLAIN, THETA_0)
+        and values[key].speciality >= low[0]
+        and values[key].generality >= low[1]
+    ]
     return places | dict.fromkeys(_thin_out(others, values, MAX_POINTS - len(places)), "training")
+
+
+def _lowest(baselines: Sequence[FrontierPoint]) -> Pair:
+    """As far below the baselines as they lie apart, in speciality and in generality; no bound if one is missing."""
+    pairs = np.array([(point.speciality, point.generality) for point in baselines]).reshape(-1, 2)
+    if len({point.method for point in baselines}) < 2:
+        return (-np.inf, -np.inf)
+    low_s, low_g = 2 * pairs.min(axis=0) - pairs.max(axis=0)
+    return (float(low_s), float(low_g))
 
 
 def _is_end(point: FrontierPoint) -> bool:
