@@ -23,7 +23,7 @@ from rayforget.record.command import command
 from rayforget.record.standing import Standing, order_of_finish, standing_of
 from rayforget.record.sweep import Sweep
 from rayforget.report.terminal.frontier_table import frontier_as_table
-from rayforget.report.words.numbers import pick_point, stale_notice
+from rayforget.report.words.numbers import headline_pick, stale_notice
 from rayforget.report.words.remarks import data_remarks
 from rayforget.values.brief import AnyCheckpoint, CheckpointBrief
 
@@ -190,7 +190,7 @@ def mirror_sweep(
 
     report = report or read_report(sweep, space)
     summary = report.summary
-    picked = pick_point(summary)
+    picked = headline_pick(summary)
     view = SweepView(
         name=sweep.info.name,
         identity=sweep.first_name,

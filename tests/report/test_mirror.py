@@ -130,7 +130,7 @@ def test_the_filter_finds_exactly_the_points_to_compare(tracking):
 
     def found(place: str) -> set[str]:
         client = MlflowClient(tracking_uri=tracking.uri)
-        runs = client.search_runs([mirrored.experiment], f"{points_filter(mirrored.run)} and tags.place = '{place}'")
+        runs = client.search_runs([mirrored.experiment], f"{points_filter('tiny-1', 990.0)} and tags.place = '{place}'")
         return {run.info.run_name for run in runs}
 
     assert found("frontier") == {key.text for key in view.frontier[:-1]}
@@ -251,6 +251,9 @@ def test_what_an_earlier_version_mirrored_is_found_and_brought_up_to_date(tracki
     trial = old(f"tiny-1/{view.frontier[0].trial}", "trial", sweep)
     key = view.frontier[0]
     point = old(f"tiny-1/{key.trial}/{key.step}/{key.alpha!r}", "point", trial, superseded="false")
+    as_list = find_link(tracking, space_name="tiny", identity="tiny-1", created=990.0)
+    assert as_list == filter_link(experiment, "tiny-1", 990.0)
+    assert [run.info.run_id for run in client.search_runs([experiment], points_filter("tiny-1", 990.0))] == [point]
     mirrored = mirror(view, tracking)
     assert mirrored.updated == 3
     assert mirrored.run == sweep
@@ -270,7 +273,7 @@ def test_the_link_falls_back_to_the_list_where_the_view_is_not_known_to_work(tra
     assert mirrored.link is not None
     assert "viewStateShareKey=" in mirrored.link
     monkeypatch.setattr("rayforget.report.mlflow.mirror.TESTED", "3.16")
-    as_list = filter_link(mirrored.experiment, mirrored.run)
+    as_list = filter_link(mirrored.experiment, "tiny-1", 990.0)
     assert mirror(view, tracking).link == as_list
     assert find_link(tracking, space_name="tiny", identity="tiny-1", created=990.0) == mirrored.link
 
@@ -283,7 +286,7 @@ def test_a_server_that_refuses_the_view_gets_the_list(tracking, monkeypatch):
 
     monkeypatch.setattr(MlflowClient, "set_experiment_tag", refuse)
     mirrored = mirror(make_view(), tracking)
-    assert mirrored.link == filter_link(mirrored.experiment, mirrored.run)
+    assert mirrored.link == filter_link(mirrored.experiment, "tiny-1", 990.0)
     assert find_link(tracking, space_name="tiny", identity="tiny-1", created=990.0) == mirrored.link
 
 

@@ -144,7 +144,9 @@ def test_at_most_a_hundred_points_and_both_ends_of_the_frontier_and_all_baseline
     frontier = [replace(template, alpha=a, speciality=a, generality=1 - a) for a in middle]
     points = [*(point for point in view.points if point.curve != template.curve or point.alpha == 1), *frontier]
     keys = [point.key for point in frontier]
-    places = shown_points(points, keys)
+    picked = keys[count // 3]
+    places = shown_points(points, keys, picked=picked)
+    assert places[picked] == "frontier"
     assert len(places) <= MAX_POINTS
     assert {keys[0], keys[-1]} <= {key for key, place in places.items() if place == "frontier"}
     kept = sum(place == "frontier" for place in places.values())

@@ -23,7 +23,7 @@ from synthetic_sweep import add_tests, make_records, make_space, make_sweep, unt
 from rayforget.record.space_of import space_here
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
-from rayforget.report.mlflow.mirror_writer import sweep_filter
+from rayforget.report.mlflow.mirror_names import sweep_filter
 from rayforget.report.mlflow.shown_points import COLORS, MAX_POINTS, shown_points
 from rayforget.report.present import Report, mirror_sweep, read_report
 

@@ -26,8 +26,8 @@ def planned(trials: int = 4) -> list[RunPlan]:
 
 
 def state_of(points: list[RunPlan]) -> dict[str, Any]:
-    view = saved_view("abc", name="Frontier of s", created_ms=1000, parent_id="f00", points=points)
-    assert view.tag == "mlflow.sharedViewState.abc"
+    view = saved_view("s", 1.0, name="Frontier of s", points=points)
+    assert view.tag == f"mlflow.sharedViewState.{view_key('s', 1.0)}"
     envelope = json.loads(view.value)
     assert (envelope["name"], envelope["createdAt"]) == ("Frontier of s", 1000)
     state: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(envelope["state"].removeprefix("deflate;"))))
@@ -44,7 +44,7 @@ def test_the_view_has_the_two_charts_in_one_section_and_folds_the_others() -> No
     assert [scatter["metricSectionId"]] * 2 == [parallel["metricSectionId"], *open_ones]
     names = {section["name"] for section in state["compareRunSections"]}
     assert {"val", "val/generality/sketch", "Model metrics"} <= names
-    assert state["searchFilter"] == points_filter("f00")
+    assert state["searchFilter"] == points_filter("s", 1.0)
 
 
 def test_parameters_are_shown_if_they_differ_and_every_trained_point_has_them() -> None:
@@ -69,7 +69,7 @@ def test_the_view_of_a_hundred_points_with_long_names_fits_into_a_tag() -> None:
     point = planned()[0]
     names = [f"val/generality/{'long task name ' * 4}{i}/accuracy" for i in range(60)]
     many = replace(point, metrics=tuple(replace(point.metrics[0], name=name) for name in names))
-    view = saved_view("abc", name="s" * 150, created_ms=1, parent_id="f" * 32, points=[many])
+    view = saved_view("s" * 150, 1.0, name="s" * 150, points=[many])
     assert len(view.value) < LONGEST
 
 
@@ -81,4 +81,4 @@ def test_links_open_the_charts_or_the_list() -> None:
     assert parse_qs(query) == {
         "viewStateShareKey": [key], "compareRunsMode": ["CHART"], "workflowType": ["machine_learning"],
     }  # fmt: skip
-    assert parse_qs(filter_link("7", "f00").partition("?")[2])["searchFilter"] == [points_filter("f00")]
+    assert parse_qs(filter_link("7", "s", 1.0).partition("?")[2])["searchFilter"] == [points_filter("s", 1.0)]

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayforget.report.mlflow.logged_models import ALIAS
+from rayforget.report.mlflow.mirror_names import sweep_filter
 from rayforget.report.mlflow.mirror_plan import RunPlan, SweepView, plan_runs
-from rayforget.report.mlflow.mirror_writer import MirrorWriter, Written, sweep_filter
+from rayforget.report.mlflow.mirror_writer import MirrorWriter, Written
 from rayforget.report.mlflow.saved_view import LONGEST, TAG, TESTED, filter_link, saved_view, view_key, view_link
 from rayforget.report.mlflow.tracking import MirrorError, Tracking, without_secrets
 
@@ -68,7 +69,7 @@ def mirror(view: SweepView, tracking: Tracking, *, register: bool = False) -> Mi
             unchanged=written.unchanged,
             superseded=written.superseded,
             experiment=experiment,
-            link=None if view.frontier is None else _save_view(client, experiment, view, runs, written.run),
+            link=None if view.frontier is None else _save_view(client, experiment, view, runs),
             registered=_register(writer, view, runs) if register else None,
         )
 
@@ -89,24 +90,21 @@ def find_link(tracking: Tracking, *, space_name: str, identity: str, created: fl
             return view_link(experiment.experiment_id, key)
         where = f"{sweep_filter(identity, created)} and tags.`rayforget.kind` = 'sweep'"
         runs = client.search_runs([experiment.experiment_id], where, max_results=1)
-        return filter_link(experiment.experiment_id, runs[0].info.run_id) if runs else None
+        return filter_link(experiment.experiment_id, identity, created) if runs else None
 
 
-def _save_view(
-    client: "MlflowClient", experiment: str, view: SweepView, runs: Sequence[RunPlan], parent_id: str
-) -> str:
+def _save_view(client: "MlflowClient", experiment: str, view: SweepView, runs: Sequence[RunPlan]) -> str:
     """Saves the view of the sweep's points, unless it is saved already; returns the link that opens it, or a list."""
     from mlflow import __version__
     from mlflow.exceptions import MlflowException
 
     made = saved_view(
-        view_key(view.identity, view.created),
+        view.identity,
+        view.created,
         name=f"Frontier of {view.name}",
-        created_ms=round(1000 * view.created),
-        parent_id=parent_id,
         points=[run for run in runs if run.kind == "point"],
     )
-    as_list = filter_link(experiment, parent_id)
+    as_list = filter_link(experiment, view.identity, view.created)
     if not __version__.startswith(f"{TESTED}.") or len(made.value) > LONGEST:
         return as_list
     if client.get_experiment(experiment).tags.get(made.tag) != made.value:

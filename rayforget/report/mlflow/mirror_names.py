@@ -34,6 +34,16 @@ def model_name(text: str) -> str:
     return re.sub(r"[/:.%\"']", "_", text)
 
 
+def sweep_tags(identity: str, created: float) -> dict[str, str]:
+    """The tags that all runs of a sweep have and no others (`SweepView.identity`, `created`)."""
+    return {"rayforget.sweep": identity, "rayforget.created": str(round(created))}
+
+
+def sweep_filter(identity: str, created: float) -> str:
+    """MLflow's filter for what has these tags."""
+    return " and ".join(f"tags.`{name}` = '{value}'" for name, value in sweep_tags(identity, created).items())
+
+
 def stage_name(stage: str, path: str) -> str:
     """`val`, or for a path other than the lerp `val_lines_gamma_0.5_-1a2b`."""
     return stage if path == LERP else f"{stage}_{safe_name(path)}"

@@ -121,7 +121,7 @@ def plan_runs(view: SweepView) -> list[RunPlan]:
         trials.setdefault(record.trial, []).append(record)
     runs = [_plan_sweep(view, trials)]
     runs += [_plan_trial(view, records, values) for records in trials.values()]
-    places = {} if view.frontier is None else shown_points(view.points, view.frontier)
+    places = {} if view.frontier is None else shown_points(view.points, view.frontier, picked=view.picked)
     for key, place in places.items():
         runs.append(_plan_point(view, place, trials[key[0]], values[key]))
     return runs

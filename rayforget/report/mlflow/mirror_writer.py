@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rayforget.report.mlflow.data_used import as_inputs
 from rayforget.report.mlflow.logged_models import LoggedModels
+from rayforget.report.mlflow.mirror_names import sweep_filter, sweep_tags
 from rayforget.report.mlflow.mirror_plan import NOTE, RunPlan, SweepView
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 _METRICS_PER_BATCH = 800
 _PARAMS_PER_BATCH = 90
-_KEY, _KIND, _SWEEP, _CREATED, _DONE = (f"rayforget.{name}" for name in ("key", "kind", "sweep", "created", "mirrored"))
+_KEY, _KIND, _DONE = (f"rayforget.{name}" for name in ("key", "kind", "mirrored"))
 _PARENT = "mlflow.parentRunId"
 _RUN_LINK = re.compile(r"\(run:([^)]*)\)")
 
@@ -52,22 +53,13 @@ class _Found:
         return self.tags.get(_DONE) == run.digest and self.status == run.status
 
 
-def sweep_filter(identity: str, created: float) -> str:
-    """MLflow's filter for all runs of a sweep (`SweepView.identity`, `created`)."""
-    return " and ".join(f"tags.`{name}` = '{value}'" for name, value in _identity(identity, created).items())
-
-
-def _identity(identity: str, created: float) -> dict[str, str]:
-    return {_SWEEP: identity, _CREATED: str(round(created))}
-
-
 class MirrorWriter:
     """One mirroring: the client, and the run ids by key."""
 
     def __init__(self, client: "MlflowClient", experiment: str, view: SweepView, *, charts: str) -> None:
         """Writes nothing yet; `charts` is the address of the sweep's charts below the server's own."""
         self._client, self._experiment, self._charts = client, experiment, charts
-        self._identity = _identity(view.identity, view.created)
+        self._identity = sweep_tags(view.identity, view.created)
         self._where = sweep_filter(view.identity, view.created)
         self._ids: dict[str, str] = {}
         self._models = LoggedModels(client, experiment, self._identity)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from rayforget.report.mlflow.mirror_names import sweep_filter
 from rayforget.report.mlflow.mirror_plan import COMPARE_FILTER, RunPlan
 
 TESTED = "3.17"
@@ -48,20 +49,19 @@ def view_key(identity: str, created: float) -> str:
     return hashlib.sha256(f"{identity}|{round(created)}".encode()).hexdigest()[:12]
 
 
-def saved_view(key: str, *, name: str, created_ms: int, parent_id: str, points: Sequence[RunPlan]) -> SavedView:
+def saved_view(identity: str, created: float, *, name: str, points: Sequence[RunPlan]) -> SavedView:
     """The view of a sweep's points: generality against speciality, beside the way from recipe and alpha to both.
 
     Args:
-        key: `view_key`.
+        identity: the sweep's (`SweepView`).
+        created: its Unix time.
         name: what the page's list of views calls it.
-        created_ms: Unix time of the sweep in milliseconds.
-        parent_id: MLflow's id of the sweep's run.
         points: the plans of the points' runs.
     """
-    state = json.dumps(_state(parent_id, points), separators=(",", ":"))
+    state = json.dumps(_state(points_filter(identity, created), points), separators=(",", ":"))
     packed = base64.b64encode(zlib.compress(state.encode(), 9)).decode()
-    envelope = {"name": name, "createdAt": created_ms, "state": f"deflate;{packed}"}
-    return SavedView(key=key, value=json.dumps(envelope))
+    envelope = {"name": name, "createdAt": round(1000 * created), "state": f"deflate;{packed}"}
+    return SavedView(key=view_key(identity, created), value=json.dumps(envelope))
 
 
 def view_link(experiment: str, key: str) -> str:
@@ -70,15 +70,15 @@ def view_link(experiment: str, key: str) -> str:
     return f"/#/experiments/{experiment}/runs?{urlencode(query)}"
 
 
-def filter_link(experiment: str, parent_id: str) -> str:
+def filter_link(experiment: str, identity: str, created: float) -> str:
     """The place of the same points as a list."""
-    query = {"searchFilter": points_filter(parent_id), "workflowType": "machine_learning"}
+    query = {"searchFilter": points_filter(identity, created), "workflowType": "machine_learning"}
     return f"/#/experiments/{experiment}/runs?{urlencode(query, quote_via=quote)}"
 
 
-def points_filter(parent_id: str) -> str:
-    """MLflow's filter for the points of the sweep with this run."""
-    return f"{COMPARE_FILTER} and tags.`mlflow.parentRunId` = '{parent_id}'"
+def points_filter(identity: str, created: float) -> str:
+    """MLflow's filter for a sweep's points."""
+    return f"{COMPARE_FILTER} and {sweep_filter(identity, created)}"
 
 
 def params_to_show(points: Sequence[RunPlan]) -> list[str]:
@@ -94,13 +94,13 @@ def params_to_show(points: Sequence[RunPlan]) -> list[str]:
     return sorted(telling, key=lambda name: (name != "method", name == "fraction", name))[:_MAX_PARAMS]
 
 
-def _state(parent_id: str, points: Sequence[RunPlan]) -> Mapping[str, Any]:
+def _state(search_filter: str, points: Sequence[RunPlan]) -> Mapping[str, Any]:
     shown = [*params_to_show(points), "alpha"]
     test = [name for name in ("test/speciality", "test/generality") if any(name in _metrics(run) for run in points)]
     columns = [_column("metrics", name) for name in (_X, _Y, *test)]
     columns += [_column("params", name) for name in shown] + [_column("tags", name) for name in ("place", "trial")]
     return {
-        "searchFilter": points_filter(parent_id),
+        "searchFilter": search_filter,
         "orderByKey": _column("tags", "place"),
         "orderByAsc": True,  # baselines, then the frontier
         "startTime": "ALL",

@@ -20,12 +20,14 @@ COLORS: Mapping[Place, str] = {"frontier": "#D55E00", "baseline": INK, "training
 """Place -> #rrggbb of its marks in MLflow's charts."""
 
 
-def shown_points(points: Sequence[FrontierPoint], frontier: Sequence[PointKey]) -> dict[PointKey, Place]:
+def shown_points(
+    points: Sequence[FrontierPoint], frontier: Sequence[PointKey], *, picked: PointKey | None = None
+) -> dict[PointKey, Place]:
     """The baselines and the frontier, and beside them as many ends of trainings as there is room for.
 
-    What is too much is thinned out evenly along the speciality, keeping both ends. A point of the frontier that is a
-    baseline or an end too counts as the frontier's. A training that ended far below the baselines is left out: MLflow's
-    charts would shrink all others into a corner.
+    What is too much is thinned out evenly along the speciality, keeping both ends and the picked point. A point of the
+    frontier that is a baseline or an end too counts as the frontier's. A training that ended far below the baselines is
+    left out: MLflow's charts would shrink all others into a corner.
     """
     values = {point.key: point for point in points}
     ends = [point.key for point in points if _is_end(point)]
@@ -34,6 +36,8 @@ def shown_points(points: Sequence[FrontierPoint], frontier: Sequence[PointKey]) 
     places: dict[PointKey, Place] = {
         key: "frontier" if key in on_frontier else "baseline" for key in _thin_out(baselines, values, MAX_POINTS // 2)
     }
+    if picked is not None and picked in on_frontier:
+        places |= {picked: "frontier"}
     rest = [key for key in frontier if key not in places]
     places |= dict.fromkeys(_thin_out(rest, values, MAX_POINTS - len(places)), "frontier")
     low = _lowest([values[key] for key in baselines])

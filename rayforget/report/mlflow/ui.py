@@ -55,13 +55,13 @@ def run_ui(sweep: Sweep, space: "Space", port: int, console: Console) -> int:
     if not is_server(tracking):
         _check_port(port)
     link = find_link(tracking, space_name=space.name, identity=sweep.first_name, created=sweep.info.created)
-    missing = f"experiment {space.name} does not hold the sweep's points yet; when it has ended: {mirror}"
+    address = tracking.name.rstrip("/") if is_server(tracking) else f"http://127.0.0.1:{port}"
+    place = f"its points as charts: {address}{link}"
+    if link is None:
+        place = f"experiment {space.name} does not hold the sweep yet; when it has points: {mirror}"
     if is_server(tracking):
-        place = missing if link is None else f"its points as charts: {tracking.name}{link}"
-        _say(console, [f"the sweep's MLflow is a server already: {tracking.name}", place])
+        _say(console, [f"the sweep's MLflow is a server already: {address}", place])
         return 0
-    address = f"http://127.0.0.1:{port}"
-    place = missing if link is None else f"its points as charts: {address}{link}"
     _say(console, [f"MLflow on {tracking.name}: {address}  (Ctrl-C ends it)", place])
     return _serve(uri, port)
 
@@ -76,7 +76,7 @@ def where_to_look(name: str, space: "Space", tracking: Tracking, link: str | Non
         link: `Mirrored.link`.
     """
     if is_server(tracking):
-        return [] if link is None else [f"shows its points as charts: {tracking.name}{link}"]
+        return [] if link is None else [f"shows its points as charts: {tracking.name.rstrip('/')}{link}"]
     show = command(f"ui {name}", space.storage.path)
     if link is None:
         return [f"is shown by: {show}"]
