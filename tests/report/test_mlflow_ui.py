@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from browser import open_browser
 from synthetic_sweep import add_tests, make_records, make_space, make_sweep, untested
 
 from rayforget.record.space_of import space_here
@@ -85,25 +86,8 @@ def link(sweep: Sweep, report: Report) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def page() -> Iterator["Chrome"]:
-    """A browser without a window."""
-    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if browser is None or driver is None:
-        message = "no browser; install Debian's chromium and chromium-driver"
-        if os.environ.get("RAYFORGET_REQUIRE_SHARED") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1680,1060"):
-        options.add_argument(f"--{flag}")
-    opened = webdriver.Chrome(options=options, service=Service(driver))
-    try:
+    with open_browser(width=1680, height=1060) as opened:
         yield opened
-    finally:
-        opened.quit()
 
 
 def test_the_link_shows_the_points_as_charts_which_can_be_compared_and_the_report_opens(
