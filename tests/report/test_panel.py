@@ -49,6 +49,6 @@ def test_a_line_of_steps_stays_level_and_pairs_are_apart() -> None:
 def test_of_thousands_of_marks_evenly_spread_ones_are_drawn() -> None:
     points = [(i / 3000, 0.5, f"p{i}") for i in range(3001)]
     found = places(drawn(series=[Series(color="c0", symbol="circle", points=points)]))
-    assert 300 < len(found) <= 401
+    assert 100 < len(found) <= 150
     assert "p0" in found
     assert max(int(name[1:]) for name in found) > 2980
