@@ -5,23 +5,25 @@ import time
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rayforget.errors import RayforgetError
 from rayforget.frontier.limits import limits_in_points
+from rayforget.frontier.points import PointKey, parse_key
 from rayforget.frontier.recovered import Pair
 from rayforget.quiet import be_quiet
 from rayforget.record.command import DEFAULT_STORAGE
 from rayforget.record.space_of import space_here
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
-from rayforget.report.picking import Picking, pick_from
+from rayforget.report.picking import Picking, pick_from, picked_key
 from rayforget.report.present import Report, read_report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
+    from rayforget.foundations.exporter import LibraryModel
     from rayforget.space.load import LoadedSpace
 
 
@@ -102,6 +104,51 @@ class Results:
             sure=sure,
         )
         return pick_from(self._report, self._sweep, limits)
+
+    def load(self, point: str | None = None) -> "LibraryModel":
+        """A point's model as open_clip or transformers has it: `model`, `tokenizer` and `preprocess`.
+
+        Args:
+            point: TRIAL/STEP/PATH/ALPHA; None takes what `pick()` takes.
+
+        Raises:
+            RecordError: there is no such point, its weights were not kept, or there is none to pick.
+            FoundationError: the library cannot hold the model.
+            TaskError: the space's data is missing.
+        """
+        from rayforget.export.in_memory import load_point
+
+        key = self._key(point)
+        return load_point(self._sweep, space_here(self._sweep, self._storage), key)
+
+    def export(
+        self,
+        folder: str | Path,
+        point: str | None = None,
+        *,
+        dtype: Literal["fp32", "bf16", "fp16"] = "fp32",
+        adapter: bool = False,
+    ) -> Path:
+        """Writes a point as a model folder with its card, as `rayforget export` does, and returns the folder.
+
+        Args:
+            folder: a new one.
+            point: TRIAL/STEP/PATH/ALPHA; None takes what `pick()` takes.
+            dtype: of the files' tensors; fp32 is what was scored, to the bit.
+            adapter: whether to write a language model's LoRA point as a peft adapter too.
+
+        Raises:
+            RecordError, FoundationError, TaskError: as `load`.
+            StorageError: the folder holds something, or cannot be written.
+        """
+        from rayforget.export.whole import export_point
+
+        space, key = space_here(self._sweep, self._storage), self._key(point)
+        summary = self._report.summary
+        return export_point(self._sweep, space, summary, key, Path(folder), dtype=dtype, adapter=adapter).folder
+
+    def _key(self, point: str | None) -> PointKey:
+        return picked_key(self._report.summary) if point is None else parse_key(point)
 
 
 def open_sweep(name: str, storage: str | Path = DEFAULT_STORAGE) -> Results:

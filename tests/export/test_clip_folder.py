@@ -35,21 +35,21 @@ def test_a_trained_head_goes_beside_the_model_and_both_score_as_recorded(
     recorded = pictures.sweep.record(HEAD.trial, HEAD.step).points[1].scores
     start = pictures.summary
     assert start.points[start.theta_0.points[0]].tasks != {name: score.value for name, score in recorded.items()}
-    found = score_images(str(with_head.written.folder), images_of(pictures, "val"))
+    found = score_images(str(with_head.folder), images_of(pictures, "val"))
     assert {name: score.items.tolist() for name, score in recorded.items()} == found
-    note = (with_head.written.folder / "README.md").read_text()
+    note = (with_head.folder / "README.md").read_text()
     assert "## The classifier" in note
     assert "classifier.safetensors" in note
 
 
 def test_the_hash_is_that_of_the_tensors_in_the_files(with_head: Exported) -> None:
-    folder = with_head.written.folder
+    folder = with_head.folder
     state = load_file(folder / "open_clip_model.safetensors") | load_file(folder / "classifier.safetensors")
     assert state_hash(state) == with_head.facts.hash
 
 
 def test_the_settings_say_how_it_was_scored(pictures: Recorded, with_head: Exported) -> None:
-    config = json.loads((with_head.written.folder / "open_clip_config.json").read_text())
+    config = json.loads((with_head.folder / "open_clip_config.json").read_text())
     own = json.loads((pictures.folder / "clip" / "open_clip_config.json").read_text())
     assert config["model_cfg"] == own["model_cfg"]
     assert config["model_cfg"]["quick_gelu"] is True
@@ -58,13 +58,13 @@ def test_the_settings_say_how_it_was_scored(pictures: Recorded, with_head: Expor
 
 def test_a_point_in_memory_is_the_model_of_its_folder(pictures: Recorded, with_head: Exported) -> None:
     found = load_point(pictures.sweep, pictures.space, HEAD)
-    folder = f"local-dir:{with_head.written.folder}"
+    folder = f"local-dir:{with_head.folder}"
     model, preprocess = open_clip.create_model_from_pretrained(folder)
     assert state_hash(found.model.state_dict()) == state_hash(model.state_dict())
     assert str(found.preprocess) == str(preprocess)
     assert torch.equal(found.tokenizer(["a dog"]), open_clip.get_tokenizer(folder)(["a dog"]))
     assert found.aside is not None
-    weights = load_file(with_head.written.folder / "classifier.safetensors")
+    weights = load_file(with_head.folder / "classifier.safetensors")
     assert torch.equal(found.aside.tensors["head.weight"], weights["head.weight"])
 
 
@@ -118,8 +118,25 @@ def test_weights_that_were_not_kept_are_said_to_be_so_with_the_way_to_make_them(
     pictures: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(pictures.sweep), "kept_weights", lambda self: {("0002-text", 2): 9})
-    with pytest.raises(RecordError, match=r"kept are: 0002-text/2.*trial small 0001-head --step 2 --script"):
+    told = r"kept are: 0002-text/2.*trial small 0001-head --step 2 --script.*/weights/0001-head-000002.safetensors`"
+    with pytest.raises(RecordError, match=told):
         exported(pictures, HEAD, tmp_path / "new")
+    with pytest.raises(RecordError, match=told):
+        load_point(pictures.sweep, pictures.space, HEAD)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_that_fails_leaves_nothing(
+    pictures: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> str:
+        raise FoundationError("no card")
+
+    monkeypatch.setattr("rayforget.export.whole.write_card", broken)
+    (tmp_path / "new").mkdir()
+    with pytest.raises(FoundationError, match="no card"):
+        exported(pictures, HEAD, tmp_path / "new")
+    assert [path.name for path in tmp_path.rglob("*")] == ["new"]
 
 
 def test_a_weight_beyond_fp16_is_refused(pictures: Recorded, tmp_path: Path) -> None:
