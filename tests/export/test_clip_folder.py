@@ -100,7 +100,7 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_loaded(
         (HEAD._replace(trial="0009-l2"), r"has no training 0009-l2; it has: 0000-plain, 0001-head, 0002-text, theta_0"),
         (HEAD._replace(step=7), "0001-head was recorded at step 2, not at 7"),
         (HEAD._replace(alpha=0.3), r"that alpha was not scored; there are: 0.0, 0.5, 1.0"),
-        (HEAD._replace(path="lines(gamma=1.0)"), "nothing was scored on that path; there are: lerp"),
+        (HEAD._replace(path="blocks"), r"nothing was scored on that path; there are: lerp, lines\(gamma=0.5\)"),
     ):
         with pytest.raises(RecordError, match=why):
             exported(pictures, key, tmp_path / "new")
@@ -129,12 +129,13 @@ def test_weights_that_were_not_kept_are_said_to_be_so_with_the_way_to_make_them(
 def test_an_export_that_fails_leaves_nothing(
     pictures: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> str:
-        raise FoundationError("no card")
+    def broken(opened: object, weights: object, folder: Path, dtype: object) -> None:
+        (folder / "half").write_text("")
+        raise FoundationError("no room")
 
-    monkeypatch.setattr("rayforget.export.whole.write_card", broken)
+    monkeypatch.setattr("rayforget.export.whole.write_model", broken)
     (tmp_path / "new").mkdir()
-    with pytest.raises(FoundationError, match="no card"):
+    with pytest.raises(FoundationError, match="no room"):
         exported(pictures, HEAD, tmp_path / "new")
     assert [path.name for path in tmp_path.rglob("*")] == ["new"]
 
