@@ -7,16 +7,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rayforget.errors import RayforgetError
+from rayforget.errors import RayforgetError, RecordError
 from rayforget.frontier.limits import limits_in_points
-from rayforget.frontier.points import PointKey, parse_key
+from rayforget.frontier.points import FrontierPoint, PointKey, parse_key
 from rayforget.frontier.recovered import Pair
 from rayforget.quiet import be_quiet
 from rayforget.record.command import DEFAULT_STORAGE
 from rayforget.record.space_of import space_here
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
-from rayforget.report.picking import Picking, pick_from, picked_key
+from rayforget.report.picking import Picking, pick_from
 from rayforget.report.present import Report, read_report
 
 if TYPE_CHECKING:
@@ -105,26 +105,28 @@ class Results:
         )
         return pick_from(self._report, self._sweep, limits)
 
-    def load(self, point: str | None = None) -> "LibraryModel":
-        """A point's model as open_clip or transformers has it: `model`, `tokenizer` and `preprocess`.
+    def load(self, point: Picking | FrontierPoint | PointKey | str) -> "LibraryModel":
+        """A point as a model of open_clip or transformers, in fp32 on the CPU: the weights that were scored, verified.
+
+        The result has the library's `model`, its `tokenizer` and, of a model that sees images, `preprocess`.
 
         Args:
-            point: TRIAL/STEP/PATH/ALPHA; None takes what `pick()` takes.
+            point: a pick, or a point by its name TRIAL/STEP/PATH/ALPHA.
 
         Raises:
-            RecordError: there is no such point, its weights were not kept, or there is none to pick.
-            FoundationError: the library cannot hold the model.
+            SpaceError: the text names no point.
+            RecordError: the pick is empty, there is no such point, or its weights were not kept.
+            FoundationError: the pretrained model is missing or another one, or the library cannot hold the model.
             TaskError: the space's data is missing.
         """
         from rayforget.export.in_memory import load_point
 
-        key = self._key(point)
-        return load_point(self._sweep, space_here(self._sweep, self._storage), key)
+        return load_point(self._sweep, space_here(self._sweep, self._storage), _key_of(point))
 
     def export(
         self,
+        point: Picking | FrontierPoint | PointKey | str,
         folder: str | Path,
-        point: str | None = None,
         *,
         dtype: Literal["fp32", "bf16", "fp16"] = "fp32",
         adapter: bool = False,
@@ -132,23 +134,30 @@ class Results:
         """Writes a point as a model folder with its card, as `rayforget export` does, and returns the folder.
 
         Args:
+            point: as of `load`.
             folder: a new one.
-            point: TRIAL/STEP/PATH/ALPHA; None takes what `pick()` takes.
             dtype: of the files' tensors; fp32 is what was scored, to the bit.
             adapter: whether to write a language model's LoRA point as a peft adapter too.
 
         Raises:
-            RecordError, FoundationError, TaskError: as `load`.
+            SpaceError, RecordError, FoundationError, TaskError: as `load`.
             StorageError: the folder holds something, or cannot be written.
         """
         from rayforget.export.whole import export_point
 
-        space, key = space_here(self._sweep, self._storage), self._key(point)
+        space, key = space_here(self._sweep, self._storage), _key_of(point)
         summary = self._report.summary
         return export_point(self._sweep, space, summary, key, Path(folder), dtype=dtype, adapter=adapter).folder
 
-    def _key(self, point: str | None) -> PointKey:
-        return picked_key(self._report.summary) if point is None else parse_key(point)
+
+def _key_of(point: Picking | FrontierPoint | PointKey | str) -> PointKey:
+    if isinstance(point, str):
+        return parse_key(point)
+    if isinstance(point, Picking):
+        if point.point is None:
+            raise RecordError(f"nothing was picked, so there is nothing to load. {point}")
+        return point.point.key
+    return point.key if isinstance(point, FrontierPoint) else point
 
 
 def open_sweep(name: str, storage: str | Path = DEFAULT_STORAGE) -> Results:

@@ -1,6 +1,5 @@
 """A space file, or a sweep to go on with -> a finished sweep, shown while it runs and reported when it ends."""
 
-import logging
 import signal
 import time
 from collections.abc import Sequence
@@ -18,11 +17,13 @@ from rayforget.frontier.points import THETA_0
 from rayforget.frontier.progress import recovered_now
 from rayforget.planning.cache_check import check_cache
 from rayforget.planning.foundation_check import check_foundation, check_gpus
+from rayforget.printable import one_line
 from rayforget.record.cache_folder import cache_folder
 from rayforget.record.command import command
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.jobs import TrialJob
+from rayforget.record.named_in import named_in
 from rayforget.record.names import unused_name
 from rayforget.record.packages import changed_extensions
 from rayforget.record.provenance import provenance
@@ -34,9 +35,11 @@ from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.report.mlflow.mirror_thread import mirror_thread
 from rayforget.report.present import mark_stale, mirror_quietly, present
 from rayforget.report.terminal.live import LiveView, Progress, open_console
+from rayforget.report.terminal.log import log_to
 from rayforget.report.words.remarks import tried_again_notice
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.search.study import CurveStudy
+from rayforget.space.extension_places import naming_their_lines
 from rayforget.space.load import LoadedSpace
 from rayforget.space.methods import methods_of
 from rayforget.space.models import Space
@@ -45,7 +48,6 @@ from rayforget.tasks.check import check_data, check_tasks
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.revisions import pin_revisions
 
-logger = logging.getLogger(__name__)
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
@@ -57,14 +59,8 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
         SpaceError: model, machine or data do not fit the space; only hashes of what was read were written.
         RecordError: the name is taken.
     """
-    check_foundation(loaded)
-    if address is None:
-        check_cache(loaded)
-        check_gpus(loaded.space.resources, f"{loaded.where('resources.gpus_per_worker')}: ")
-    else:
-        check_storage(loaded.space, address, f"{loaded.where('storage.path')}: ")
-    tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(loaded.space)))
-    space = pin_foundation(pin_revisions(loaded.space, tasks))
+    with naming_their_lines(loaded.document):
+        space = _checked(loaded, address)
     storage = Store.open(space.storage.path)
     created = time.time()
     resolved = space.model_dump(mode="json")
@@ -78,6 +74,18 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
     )
     sweep = Sweep.create(storage, info, space_text=loaded.text, space=resolved)
     return _run(space, sweep, address=address, verbose=verbose)
+
+
+def _checked(loaded: LoadedSpace, address: str | None) -> Space:
+    """The space with model and data pinned to the versions that were found."""
+    check_foundation(loaded)
+    if address is None:
+        check_cache(loaded)
+        check_gpus(loaded.space.resources, f"{loaded.where('resources.gpus_per_worker')}: ")
+    else:
+        check_storage(loaded.space, address, f"{loaded.where('storage.path')}: ")
+    tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(loaded.space)))
+    return pin_foundation(pin_revisions(loaded.space, tasks))
 
 
 def check_storage(space: Space, address: str, where: str = "") -> None:
@@ -144,14 +152,15 @@ def _run(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> i
 
 def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> int:
     console = open_console()
-    _log_to(console, verbose)
+    log_to(console, verbose=verbose)
     sweep.note_budget(space.search.trainings)
     _note_changed_extensions(sweep, console)
     mark_stale(sweep, space, console)
     study = CurveStudy(methods_of(space), search=space.search, curve=space.curve, name=sweep.info.name)
     agenda = Agenda(space, sweep, study)
     sweep.clean({name for name, records in agenda.records.items() if is_finished(records)})
-    console.print(f"sweep {sweep.info.name}: {agenda.num_trainings} trainings, record in {sweep.store}", soft_wrap=True)
+    where = one_line(str(sweep.store))
+    console.print(f"sweep {sweep.info.name}: {agenda.num_trainings} trainings, record in {where}", soft_wrap=True)
     finished = agenda.settle() or _work_through(agenda, console, address=address, verbose=verbose)
     # From here on a further Ctrl-C loses only the drawing.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -212,14 +221,15 @@ def _close(agenda: Agenda, console: Console, finished: bool) -> int:
     sweep, space = agenda.sweep, agenda.space
     failures = agenda.failures()
     for trial, reason in failures.items():
-        console.print(f"failed: {trial}: {reason}", style="red", markup=False, highlight=False)
+        console.print(f"failed: {trial}: {reason}{named_in(sweep, reason)}", style="red", markup=False, highlight=False)
     with suppress(RecordError):  # what is wrong with the storage or the record is said below
         if may_be_tried_again(sweep, failures):
             text = tried_again_notice(sweep.info.name, space.storage.path)
             console.print(text, soft_wrap=True, markup=False, highlight=False)
     reported = _report(agenda, console, finished)
     if agenda.halted is not None:
-        console.print(f"halted: {agenda.halted}", style="red", soft_wrap=True, markup=False, highlight=False)
+        text = f"halted: {agenda.halted}{named_in(sweep, agenda.halted)}"
+        console.print(text, style="red", soft_wrap=True, markup=False, highlight=False)
     if not finished:
         what = "halted" if agenda.halted else "interrupted"
         resume = command(f"sweep --resume {sweep.info.name}", space.storage.path)
@@ -277,13 +287,3 @@ def _progress(agenda: Agenda, named: NamedJob, errors: BaselineErrors) -> Progre
         frontier=best,
         last=last,
     )
-
-
-def _log_to(console: Console, verbose: bool) -> None:
-    from rich.logging import RichHandler
-
-    handler, ours = RichHandler(console=console, show_path=False, show_time=False), logging.getLogger("rayforget")
-    for old in [each for each in ours.handlers if isinstance(each, RichHandler)]:  # of an earlier sweep of this process
-        ours.removeHandler(old)
-    ours.addHandler(handler)
-    ours.setLevel(logging.INFO if verbose else logging.WARNING)

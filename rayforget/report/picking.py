@@ -83,12 +83,10 @@ def picked_key(summary: Summary) -> PointKey:
     return summary.points[index].key
 
 
-def not_on_test(report: Report, key: PointKey, storage: str | Store) -> RecordError:
-    """Why a point of the report has no score on `test`, and what to do."""
-    name = report.summary.name
-    if report.standing.finished:
-        todo = "a sweep scores the points of its report when it ends; this one has lost some of these scores: "
-    else:
-        todo = "the sweep is not finished, and scores the points of its report on test when it ends: "
-    resume = command(f"sweep --resume {name}", storage)
-    return RecordError(f"{key.text} is not scored on test, so that nothing can be judged; {todo}go on with {resume}")
+def not_on_test(summary: Summary, key: PointKey, storage: str | Store) -> RecordError:
+    """That a point of the report has no score on `test`, and what to do."""
+    resume = command(f"sweep --resume {summary.name}", storage)
+    return RecordError(
+        f"{key.text} is not scored on test, so that nothing can be judged; the sweep is not finished, and scores the "
+        f"points of its report on test when it ends: go on with {resume}"
+    )

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rayforget.errors import SpaceError
 from rayforget.space.checks import without_effect
 from rayforget.space.document import Document, read_document, read_file
+from rayforget.space.extension_places import naming_their_lines
 from rayforget.space.frozen import invalid
 from rayforget.space.messages import space_lines
 from rayforget.space.method import Method
@@ -56,16 +57,17 @@ def load_space(path: Path, overrides: Sequence[str] = ()) -> LoadedSpace:
 def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSpace:
     """As `load_space`, of a text; `path` stands for its file in messages."""
     document = interpolate(override(read_document(text, str(path)), overrides), os.environ)
-    space = _space(document)
-    return LoadedSpace(
-        path=path,
-        text=text,
-        overrides=tuple(overrides),
-        space=space,
-        methods=methods_of(space),
-        plain=plain_of(space),
-        document=document,
-    )
+    with naming_their_lines(document):
+        space = _space(document)
+        return LoadedSpace(
+            path=path,
+            text=text,
+            overrides=tuple(overrides),
+            space=space,
+            methods=methods_of(space),
+            plain=plain_of(space),
+            document=document,
+        )
 
 
 def _space(document: Document) -> Space:
@@ -77,5 +79,5 @@ def _space(document: Document) -> Space:
     except ValidationError as error:
         lines = space_lines(error, Space, document)
         more = [f"and {len(lines) - _MOST_LINES} more of the kind"] if len(lines) > _MOST_LINES else []
-        raise SpaceError("\n".join([*lines[:_MOST_LINES], *more])) from None
+        raise SpaceError(*lines[:_MOST_LINES], *more) from None
     return space

@@ -83,7 +83,7 @@ def test_python_loads_and_exports_as_the_command_does(pictures: Recorded, tmp_pa
     results = rayforget.open_sweep("small", pictures.folder / "runs")
     point = "0000-plain/2/lerp/1.0"
     loaded = results.load(point)
-    out = results.export(tmp_path / "out", point)
+    out = results.export(point, tmp_path / "out")
     assert out == tmp_path / "out"
     state = load_file(out / "open_clip_model.safetensors")
     assert (
