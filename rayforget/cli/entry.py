@@ -1,4 +1,4 @@
-"""The application and its entry point; each command is a function of `running` or `looking`."""
+"""The application and its entry point; each command is a function of `running`, `own_models` or `looking`."""
 
 import io
 import os
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rayforget.cli import looking, running
+from rayforget.cli import looking, own_models, running
 
 app = typer.Typer(
     add_completion=False,
@@ -39,6 +39,8 @@ def _options(
 app.command()(running.sweep)
 app.command()(running.check)
 app.command()(running.schema)
+app.command()(own_models.interpolate)
+app.command()(own_models.evaluate)
 app.command("list")(looking.list_)
 app.command()(looking.status)
 app.command()(looking.frontier)

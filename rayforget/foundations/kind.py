@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from rayforget.foundations.protocol import Foundation
+    from rayforget.foundations.protocol import Foundation, State
     from rayforget.foundations.sharing import Share
     from rayforget.space.parts import Resources
     from rayforget.tasks.opening import Opened
@@ -60,6 +60,22 @@ class Kind(FoundationRules[Spec], Protocol[Spec, Model]):
             FoundationError: there is no such model, or its files do not fit.
         """
         ...
+
+    def weights(self, spec: Spec, base: "State") -> "State":
+        """The tensors of a model of the base's architecture, under canonical names, on the CPU in fp32.
+
+        Raises:
+            FoundationError: as `load`; or names or shapes differ from the base's.
+        """
+        from rayforget.foundations.alike import refuse_unlike, weights_of
+
+        found = weights_of(self, spec)
+        refuse_unlike(found, base, spec.model)
+        return found
+
+    def unlike(self, spec: Spec, base: Spec) -> tuple[str, ...]:
+        """How the files of two models of one architecture say that they want to be run in different ways."""
+        return ()
 
     def with_tasks(
         self, model: Model, spec: Spec, tasks: "Opened", *, cache: Path, resources: "Resources"
