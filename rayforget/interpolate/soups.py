@@ -45,7 +45,7 @@ def greedy(ordered: Sequence[Ingredient], score: Callable[[tuple[Ingredient, ...
         ordered: the models by their own score, best first; at least one.
         score: what the soup of these models scores on held-out data; asked once for each of 1 .. len(ordered) soups.
     """
-    kept = (ordered[0],)
+    kept: tuple[Ingredient, ...] = (ordered[0],)
     best = score(kept)
     for each in ordered[1:]:
         found = score((*kept, each))

@@ -85,7 +85,7 @@ def load_given(
     models = {}
     for index, place in enumerate(tuned):
         name = f"{index:04d}-{_short(place)}"
-        models[name] = _named(f"--tuned {place}", lambda place=place: rules.tuned(place, start))  # type: ignore[misc]
+        models[name] = _named(f"--tuned {place}", lambda place=place: rules.tuned(place, start))
         places[("models", name)] = f"--tuned {place}"
     tree = _tree(document.tree, start, models)
     space = checked(Document(tree=tree, places=places), GivenSpace)

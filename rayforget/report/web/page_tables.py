@@ -11,6 +11,7 @@ from rayforget.report.terminal.tables import frontier_row_title, method_cells, r
 from rayforget.report.words import paths, whole_splits
 from rayforget.report.words.footnotes import footnotes
 from rayforget.report.words.numbers import format_measure, name_alpha, name_method, percent, pick_point
+from rayforget.report.words.plain import mean_of_seeds, seed_word
 
 _SPLITS = '<th class="group" colspan="2">val</th><th class="group" colspan="2">test</th>'
 _PAIR = "<th>speciality</th><th>generality</th>"
@@ -21,16 +22,14 @@ def baselines_html(summary: Summary) -> str:
     rows = [_row(["θ0, pretrained", *_baseline_cells(summary.theta_0)], num_text=1)]
     plain = summary.plain
     if plain is not None:
-        num_seeds = len(plain.points)
-        name = f"plain fine-tuning, mean of {num_seeds} seeds" if num_seeds > 1 else "plain fine-tuning, one seed"
-        rows.append(_row([name, *_baseline_cells(plain)], num_text=1))
-        if num_seeds > 1:
+        rows.append(_row([f"plain fine-tuning, {mean_of_seeds(summary)}", *_baseline_cells(plain)], num_text=1))
+        if len(plain.points) > 1:
             cells = [
                 percent(value) if pair else "—"
                 for pair in (plain.spread_val, plain.spread_test)
                 for value in (pair or (0.0, 0.0))
             ]
-            rows.append(_row(["spread (sd) over seeds", *cells], num_text=1, kind="quiet"))
+            rows.append(_row([f"spread (sd) over {seed_word(summary)}s", *cells], num_text=1, kind="quiet"))
     head = f"<tr><th></th>{_SPLITS}</tr><tr><th></th>{_PAIR * 2}</tr>"
     return _table("Baselines", "%, ± one standard error over items (paired bootstrap)", head, rows)
 
