@@ -24,11 +24,13 @@ from rayforget.space.given_space import GivenSpace, place_of
 from rayforget.space.seeds import derive_seed
 from rayforget.train.loop import Snapshot
 from rayforget.values.points import Spot
-from rayforget.values.records import CheckpointRecord
+from rayforget.values.records import STATISTICS, CheckpointRecord
 
 STEP = 0
 """A given model's step: how many it took elsewhere is not known."""
 _THETA_1 = Spot(1.0)
+_STATISTICS = ("running_mean", "running_var")
+"""Endings of BatchNorm's names, which sweeps never change: they are lerped like weights, and the record says so."""
 Done = Callable[[CheckpointRecord], None]
 """Called with each record, also with those that were there."""
 
@@ -106,10 +108,11 @@ def _record(
     earlier: Sequence[CheckpointRecord],
 ) -> CheckpointRecord:
     given = _given(method, places, theta_1, equipment)
+    statistics = sum(name.endswith(_STATISTICS) for name in changed_tensors(equipment.foundation.theta_0, theta_1))
     return record_curve(
         name,
         given,
-        Snapshot(step=STEP, fraction=1.0, theta_1=dict(theta_1), facts={}),
+        Snapshot(step=STEP, fraction=1.0, theta_1=theta_1, facts={STATISTICS: statistics} if statistics else {}),
         equipment,
         asked={},
         alpha=None,

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,6 +16,7 @@ Tasks = Annotated[
         help="Space file whose tasks are scored; its foundation says what kind of model it is.",
     ),
 ]
+_SPLITS: tuple[Literal["val", "test"], ...] = ("val", "test")
 
 
 class Splits(StrEnum):
@@ -24,6 +25,11 @@ class Splits(StrEnum):
     val = "val"
     test = "test"
     both = "both"
+
+    @property
+    def names(self) -> tuple[Literal["val", "test"], ...]:
+        """The splits' own names."""
+        return tuple(name for name in _SPLITS if self.value in (name, "both"))
 
 
 def interpolate(
@@ -63,5 +69,4 @@ def evaluate(
     from rayforget.space.given_space import load_given
 
     loaded = load_given(tasks, overrides(set_, None, storage), base=("MODEL", model))
-    splits = ("val", "test") if split is Splits.both else (split.value,)
-    evaluate_model(loaded, splits, as_json=json_, verbose=verbose)
+    evaluate_model(loaded, split.names, as_json=json_, verbose=verbose)

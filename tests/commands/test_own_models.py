@@ -12,7 +12,7 @@ import pytest
 import torch
 from command_types import Run
 from safetensors.torch import load_file, save_file
-from tiny_clip import save_clip
+from tiny_clip import RESNET, save_clip
 from torch import Tensor
 
 from rayforget.foundations.clip.config import ClipFoundation
@@ -182,3 +182,17 @@ def test_it_is_mirrored_and_an_open_clip_reads_what_its_weights_make(
     plain = open_clip.create_model(f"local-dir:{tmp_path / 'base'}", load_weights=False)
     plain.load_state_dict(models("image"))
     assert all(torch.equal(theta_1[name], tensor) for name, tensor in plain.named_parameters())
+
+
+@pytest.mark.slow
+def test_statistics_of_batch_norm_that_were_tuned_are_said_to_be_interpolated(
+    run: Run, folders: Path, tmp_path: Path
+) -> None:
+    save_clip(tmp_path / "base", vision=RESNET)
+    tensors = load_file(tmp_path / "base" / "open_clip_model.safetensors")
+    moved = {name: tensor + 0.1 if name.endswith("running_mean") else tensor for name, tensor in tensors.items()}
+    moved = {name: tensor + 1 if name.endswith("num_batches_tracked") else tensor for name, tensor in moved.items()}
+    save_file(moved, tmp_path / "tuned.safetensors")
+    code, said = run("interpolate", "--base", "base", "--tuned", "tuned.safetensors", "--tasks", folders, *QUIET)
+    assert code == 0, said
+    assert "0000-tuned: BatchNorm's statistics were tuned too, and are interpolated like weights" in said
