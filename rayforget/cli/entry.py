@@ -1,4 +1,4 @@
-"""The application and its entry point; each command is a function of `running`, `own_models` or `looking`."""
+"""The application and its entry point; each command is a function of a file beside it."""
 
 import io
 import os
@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from rayforget.cli import looking, own_models, running
+from rayforget.cli import choosing, looking, own_models, running
+from rayforget.quiet import be_quiet
 
 app = typer.Typer(
     add_completion=False,
@@ -44,6 +45,8 @@ app.command()(own_models.evaluate)
 app.command("list")(looking.list_)
 app.command()(looking.status)
 app.command()(looking.frontier)
+app.command()(choosing.pick)
+app.command()(choosing.gate)
 app.command()(looking.mirror)
 app.command()(looking.ui)
 app.command()(looking.rm)
@@ -51,7 +54,7 @@ app.command()(looking.rm)
 
 def main() -> None:
     """Runs a command; a fault in the user's input, or of a disk, is one message and exit code 2."""
-    _quiet()
+    be_quiet()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter shows ?
             stream.reconfigure(errors="replace")
@@ -78,16 +81,3 @@ def main() -> None:
         reason = one_line(" ".join(str(error).split()))
         print(f"the system refused ({type(error).__name__}: {reason}); mend that and try again", file=sys.stderr)
         sys.exit(2)
-
-
-def _quiet() -> None:
-    """Turns off telemetry unless the user asks for it, hides libraries' progress bars, keeps ranks to their threads."""
-    for variable, value in {
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "DO_NOT_TRACK": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-    }.items():
-        os.environ.setdefault(variable, value)

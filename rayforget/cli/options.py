@@ -1,7 +1,7 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -52,7 +52,7 @@ def overrides(set_: list[str] | None, trials: int | None, storage: str | None = 
     return tuple(found)
 
 
-def refuse(message: str) -> None:
+def refuse(message: str) -> NoReturn:
     """Raises SpaceError with the message."""
     from rayforget.errors import SpaceError
 

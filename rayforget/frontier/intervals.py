@@ -183,10 +183,16 @@ def measured_coverage(num: int) -> tuple[int, float]:
     return tried, MEASURED_COVERAGE[tried]
 
 
+def percentile_interval(resampled: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The ends of the 95 % interval of resampled values: (num_resamples, ...) -> (2, ...), low and high."""
+    # Hazen's positions: for quantiles at (k + 1/2) / K, as Student's are here, they give the distribution's own.
+    ends: NDArray[np.float64] = np.percentile(resampled, _TAIL, axis=0, method="hazen")
+    return ends
+
+
 def _interval(values: NDArray[np.float64], within: Boxes) -> Interval:
     """The interval of resampled values, cut off at 0: nothing is recovered less than not at all."""
-    # Hazen's positions: for quantiles at (k + 1/2) / K, as Student's are here, they give the distribution's own.
-    low, high = np.maximum(np.percentile(values, _TAIL, method="hazen"), 0.0)
+    low, high = np.maximum(percentile_interval(values.ravel()), 0.0)
     return Interval(low=float(low), high=float(high), empty_share=within.empty_share)
 
 

@@ -56,11 +56,22 @@ def bootstrap(
     Raises:
         RecordError: a task has no items, or a weight is not positive.
     """
+    names = [role.name for role in roles]
+    return aggregate(bootstrap_tasks(items_of, names, num_resamples=num_resamples, seed=seed), roles)
+
+
+def bootstrap_tasks(
+    items_of: Callable[[str], ScoredItems], names: Sequence[str], *, num_resamples: int, seed: int
+) -> NDArray[np.float64]:
+    """The scores that `bootstrap` aggregates, task by task: shape (num_resamples, num_models, num_tasks).
+
+    The draws are those of `bootstrap`, so a task's scores belong to the (S, G) of the same resample.
+    """
     scores = []
-    for role in roles:
-        rng = np.random.default_rng([seed, zlib.crc32(role.name.encode())])
-        scores.append(_resampled_scores(items_of(role.name), num_resamples, rng, role.name))
-    return aggregate(np.stack(scores, axis=-1), roles)
+    for name in names:
+        rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        scores.append(_resampled_scores(items_of(name), num_resamples, rng, name))
+    return np.stack(scores, axis=-1)
 
 
 def _resampled_scores(

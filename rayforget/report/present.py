@@ -62,6 +62,8 @@ class Report:
     records: Sequence[CheckpointBrief]
     gathered: Gathered
     standing: Standing
+    tests: Scores
+    """Scores on `test`, with their items."""
     summary: Summary
 
     @cached_property
@@ -90,6 +92,7 @@ def read_report(sweep: Sweep, space: "Space", *, full: bool = False) -> Report:
         records=records,
         gathered=gathered,
         standing=standing,
+        tests=tests,
         summary=replace(
             summary,
             notice=stale_notice(standing),

@@ -52,7 +52,11 @@ def load_space(path: Path, overrides: Sequence[str] = ()) -> LoadedSpace:
 
     Variables are read from this process's environment, and relative local paths become absolute in its working folder.
     """
-    text = read_file(path)
+    return load_text(read_file(path), path, overrides)
+
+
+def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSpace:
+    """As `load_space`, of a text; `path` stands for its file in messages."""
     document = interpolate(override(read_document(text, str(path)), overrides), os.environ)
     space = checked(document, Space)
     return LoadedSpace(

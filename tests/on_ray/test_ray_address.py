@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -72,13 +71,15 @@ def test_a_job_goes_to_the_address_that_was_given(
 
 
 STAY = """
-import json, logging, os, pathlib
+import json, logging, os, pathlib, sys
 logging.basicConfig(format="%(message)s")
 from rayforget.on_ray.session import ray_session
 from rayforget.space.parts import Resources
 with ray_session(Resources(cpus_per_worker=1), address=None):
     import ray
-    theirs = ray.get(ray.remote(runtime_env={"env_vars": {"A": ""}})(lambda: os.environ.get("RAY_ADDRESS")).remote())
+    ask = ray.remote(runtime_env={"env_vars": {"A": ""}})(lambda: (os.environ.get("RAY_ADDRESS"), sys.executable))
+    theirs, interpreter = ray.get(ask.remote())
+    assert interpreter == sys.executable, (interpreter, sys.executable)
     nodes = [node["NodeManagerAddress"] for node in ray.nodes()]
     folder = pathlib.Path(ray.get_runtime_context().get_temp_dir())
     closed = [(os.stat(path).st_mode & 0o777, os.stat(path).st_uid) for path in (folder, *folder.parents)]
@@ -89,9 +90,17 @@ print(json.dumps([theirs, nodes, os.environ["RAY_ADDRESS"], closed]))
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(300)
-def test_a_plain_sweep_stays_on_this_machine_and_says_so() -> None:
+def test_under_uv_run_a_plain_sweep_stays_on_this_machine_with_its_interpreter_and_says_so() -> None:
     environment = {**os.environ, "RAY_ADDRESS": "10.255.255.1:6379"}  # Ray reads its own when it is imported
-    done = subprocess.run([sys.executable, "-c", STAY], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["uv", "run", "python", "-c", STAY],
+        env=environment,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
     theirs, nodes, ours, closed = json.loads(done.stdout.strip().splitlines()[-1])
     assert theirs != "10.255.255.1:6379"
     assert nodes == ["127.0.0.1"]

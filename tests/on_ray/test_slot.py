@@ -2,27 +2,34 @@
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import torch
+from on_ray.slots import (
+    alone,
+    assert_they_listen_on_loopback_alone,
+    far_apart,
+    hashes,
+    in_thread,
+    job,
+    new_sweep,
+    values_of,
+    wait_for,
+    worker_of,
+    workers,
+)
+from plugins.outsiders import install
 
 from rayforget.equipment import Equipment, EquipmentSpec
 from rayforget.on_ray.session import ray_session
 from rayforget.pipeline import run_trial
-from rayforget.record.jobs import TrialJob
-from rayforget.record.store import Store
-from rayforget.record.sweep import Sweep, SweepInfo
-from rayforget.record.weights import load_theta_1
+from rayforget.record.sweep import Sweep
 from rayforget.space.models import Space
 from rayforget.space.parts import Resources
-from rayforget.space.recipe import Recipe
-from rayforget.values.records import CheckpointRecord
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -43,8 +50,11 @@ def slot(session: None, space: Callable[..., Space]) -> Iterator[Callable[..., t
     started = []
     keeper = start_keeper()  # every test compares with a model in its process's own memory
 
-    def start(**resources: Any) -> tuple[Any, Sweep, Space]:
-        small = space(resources={"cpus_per_worker": 1, "checkpoint_every_s": 0.2, **resources})
+    def start(methods: dict[str, Any] | None = None, **resources: Any) -> tuple[Any, Sweep, Space]:
+        small = space(
+            resources={"cpus_per_worker": 1, "checkpoint_every_s": 0.2, **resources},
+            **({} if methods is None else {"methods": methods}),
+        )
         sweep = new_sweep(small, "warm")
         spec = SlotSpec(
             name=f"slot-{time.time_ns()}",
@@ -59,73 +69,6 @@ def slot(session: None, space: Callable[..., Space]) -> Iterator[Callable[..., t
     yield start
     for each in started:
         each.close()
-
-
-def new_sweep(space: Space, name: str) -> Sweep:
-    info = SweepInfo(name=name, space_name=space.name, created=0.0, space_digest="")
-    return Sweep.create(Store.open(space.storage.path), info, space_text="", space=space.model_dump(mode="json"))
-
-
-def job(name: str, **changed: Any) -> TrialJob:
-    base = {"method": "full", "head": "frozen", "learning_rate": 1e-3, "epochs": 4, "batch_size": 8, "seed": 0}
-    return TrialJob(name=name, recipe=Recipe.model_validate({**base, **changed}))
-
-
-def alone(space: Space, name: str, trial: TrialJob) -> list[str | None]:
-    """The hashes that equipment in a fresh process arrives at, without Ray."""
-    new_sweep(space, name)
-    equipment = Equipment.open(EquipmentSpec(space=space, sweep_name=name))
-    return [record.theta_1_hash for record in run_trial(trial, equipment, lambda *_: None)]
-
-
-def hashes(sweep: Sweep, trial: str) -> list[str | None]:
-    return [sweep.record(trial, step).theta_1_hash for step in sweep.trials()[trial]]
-
-
-def workers() -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if any("RayTrainWorker" in part for part in process.info["cmdline"] or []):
-            found.append(process)
-    return found
-
-
-def wait_for(condition: Callable[[], Any], timeout_s: float = 120) -> Any:
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        if result := condition():
-            return result
-        time.sleep(0.02)
-    raise AssertionError("waited in vain")
-
-
-def far_apart(equipment: Equipment, sweep: Sweep, two: CheckpointRecord, one: CheckpointRecord) -> float:
-    """Share of the weights that differ by more than 5 % of the largest move.
-
-    Some do: if a gradient is only rounding (a key's bias), Adam makes a whole step of its sign.
-    """
-    theta_0 = equipment.foundation.theta_0
-    ours = load_theta_1(sweep.store, two, theta_0)
-    theirs = load_theta_1(equipment.sweep.store, one, theta_0)
-    moved = max(float((theirs[key] - theta_0[key]).abs().max()) for key in theta_0)
-    far = sum(int(((ours[key] - theirs[key]).abs() > 0.05 * moved).sum()) for key in one.changed)
-    return far / sum(theta_0[key].numel() for key in one.changed)
-
-
-def in_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
-    result: list[Any] = []
-    thread = threading.Thread(target=lambda: result.append(call()))
-    thread.start()
-    return thread, result
-
-
-def assert_they_listen_on_loopback_alone(number: int) -> None:
-    """The workers of a slot on this machine: nobody elsewhere can reach them."""
-    found = [process.net_connections() for process in workers()]
-    listening = {each.laddr.ip for sockets in found for each in sockets if each.status == psutil.CONN_LISTEN}
-    assert len(found) == number
-    assert listening
-    assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
 def test_the_third_job_of_a_warm_slot_is_the_first_of_a_fresh_one(slot: Any) -> None:
@@ -207,62 +150,6 @@ def test_a_killed_worker_costs_time_and_no_bit_and_what_kills_every_time_is_give
     assert warm.run(job("2-after")).error is None
 
 
-def test_two_workers_of_which_either_is_killed_end_where_undisturbed_ones_do(slot: Any) -> None:
-    warm, sweep, _ = slot(workers_per_slot=2)
-    long = {"epochs": 60}
-    assert warm.run(job("whole", **long)).error is None
-    for rank in (0, 1):
-        name = f"{rank}-hurt"
-        thread, replies = in_thread(lambda name=name: warm.run(job(name, **long)))  # type: ignore[misc]
-        wait_for(lambda name=name: sweep.resume_folder(name).json_files(""))  # type: ignore[misc]
-        killed = worker_of(warm, rank)
-        killed.kill()
-        thread.join(timeout=300)
-        (reply,) = replies
-        assert reply.error is None
-        assert killed.pid not in {process.pid for process in workers()}
-        assert reply.value == sweep.trials()["whole"]
-        whole, hurt = ([sweep.record(trial, step) for step in reply.value] for trial in ("whole", name))
-        assert hurt[-1].facts["resumed_from"] > 0
-        assert [record.theta_1_hash for record in hurt] == [record.theta_1_hash for record in whole]
-        assert [values_of(record) for record in hurt] == [values_of(record) for record in whole]
-        assert not sweep.resume_folder(name).json_files("")
-
-
-def worker_of(warm: Any, rank: int) -> psutil.Process:
-    import ray
-
-    handle = ray.get(warm._mailbox.pulse.remote()).workers[rank]
-    return psutil.Process(ray.get(handle.execute.remote(os.getpid)))
-
-
-def values_of(record: CheckpointRecord) -> list[tuple[float, dict[str, float]]]:
-    return [(point.alpha, {task: score.value for task, score in point.scores.items()}) for point in record.points]
-
-
-def test_what_kills_one_of_two_workers_at_every_attempt_fails_with_what_the_other_said(slot: Any) -> None:
-    warm, sweep, _ = slot(workers_per_slot=2, max_attempts=2)
-    thread, replies = in_thread(lambda: warm.run(job("0-poison", epochs=10_000)))
-    killed: set[int] = set()
-
-    def kill_one_that_trains() -> bool:
-        if sweep.resume_folder("0-poison").json_files(""):
-            sweep.drop_resume("0-poison")
-            worker = worker_of(warm, 1)
-            killed.add(worker.pid)
-            worker.kill()
-        return not thread.is_alive()
-
-    wait_for(kill_one_that_trains, timeout_s=400)
-    (reply,) = replies
-    assert not reply.refused
-    assert "died 2 times on this job" in reply.error
-    assert "rank 0: RuntimeError: " in reply.error
-    assert "rank 1 said nothing" in reply.error
-    assert len(killed) == 2
-    assert warm.run(job("1-after")).error is None
-
-
 def test_a_job_without_progress_is_ended_and_the_slot_goes_on(slot: Any) -> None:
     warm, sweep, _ = slot(trial_timeout_s=8)
     thread, replies = in_thread(lambda: warm.run(job("0-stuck", epochs=10_000)))
@@ -277,8 +164,51 @@ def test_a_job_without_progress_is_ended_and_the_slot_goes_on(slot: Any) -> None
     assert worker.pid not in {process.pid for process in workers()}
 
 
-def test_two_workers_train_what_one_trains_and_share_a_failure_and_theta_0(slot: Any) -> None:
-    warm, sweep, space = slot(workers_per_slot=2)
+def assert_either_killed_costs_no_bit(warm: Any, sweep: Sweep) -> None:
+    long = {"epochs": 60}
+    assert warm.run(job("4-whole", **long)).error is None
+    for rank in (0, 1):
+        name = f"4-hurt-{rank}"
+        thread, replies = in_thread(lambda name=name: warm.run(job(name, **long)))  # type: ignore[misc]
+        wait_for(lambda name=name: sweep.resume_folder(name).json_files(""))  # type: ignore[misc]
+        killed = worker_of(warm, rank)
+        killed.kill()
+        thread.join(timeout=300)
+        (reply,) = replies
+        assert reply.error is None
+        assert killed.pid not in {process.pid for process in workers()}
+        assert reply.value == sweep.trials()["4-whole"]
+        whole, hurt = ([sweep.record(trial, step) for step in reply.value] for trial in ("4-whole", name))
+        assert hurt[-1].facts["resumed_from"] > 0
+        assert [record.theta_1_hash for record in hurt] == [record.theta_1_hash for record in whole]
+        assert [values_of(record) for record in hurt] == [values_of(record) for record in whole]
+        assert not sweep.resume_folder(name).json_files("")
+
+
+def assert_what_kills_one_at_every_attempt_fails_with_what_the_other_said(warm: Any, sweep: Sweep) -> None:
+    thread, replies = in_thread(lambda: warm.run(job("5-poison", epochs=10_000)))
+    killed: set[int] = set()
+
+    def kill_one_that_trains() -> bool:
+        if sweep.resume_folder("5-poison").json_files(""):
+            sweep.drop_resume("5-poison")
+            worker = worker_of(warm, 1)
+            killed.add(worker.pid)
+            worker.kill()
+        return not thread.is_alive()
+
+    wait_for(kill_one_that_trains, timeout_s=400)
+    (reply,) = replies
+    assert not reply.refused
+    assert "died 2 times on this job" in reply.error
+    assert "rank 0: RuntimeError: " in reply.error
+    assert "rank 1 said nothing" in reply.error
+    assert len(killed) == 2
+    assert warm.run(job("6-after")).error is None
+
+
+def test_two_workers_train_what_one_trains_share_theta_0_and_outlive_what_kills_either(slot: Any) -> None:
+    warm, sweep, space = slot(workers_per_slot=2, max_attempts=2)
     assert warm.run(job("0-fails", learning_rate=1e30, clip_norm=None, weight_decay=0)).error is None
     assert sweep.record("0-fails", 0).status == "failed"
     lora = {"kind": "lora", "rank": 2}
@@ -293,6 +223,22 @@ def test_two_workers_train_what_one_trains_and_share_a_failure_and_theta_0(slot:
             assert far_apart(equipment, sweep, two, one) < 0.01
     assert_they_listen_on_loopback_alone(2)
     assert_they_hold_one_theta_0_among_them(warm, sweep.record("theta_0", 0).theta_0_hash)
+    assert_either_killed_costs_no_bit(warm, sweep)
+    assert_what_kills_one_at_every_attempt_fails_with_what_the_other_said(warm, sweep)
 
 
 KD = {"kind": "kd", "strength": 0.5}
+
+
+def test_a_node_that_lacks_a_package_says_so_in_one_line(
+    slot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site").mkdir()
+    install("huber", tmp_path / "site")
+    monkeypatch.syspath_prepend(tmp_path / "site")  # here alone: the workers were given the path as it was
+    warm, _, _ = slot(methods={"bent": {"penalties": [{"kind": "huber", "width": 1e-3, "strength": 1}]}})
+    reply = warm.run(job("0-plain"))
+    assert reply.refused
+    assert reply.error.startswith("a worker could not be set up: SpaceError: node ")
+    assert 'lacks what the space names: penalties.0.kind: found "huber"; known here: ewc, kd, l1' in reply.error
+    assert len(reply.error.splitlines()) == 1

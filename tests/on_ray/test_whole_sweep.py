@@ -1,13 +1,16 @@
-"""A whole sweep from the command line: through Ctrl-C and SIGKILL to the same frontier, with no process left."""
+"""A whole sweep from the command line: it keeps secrets, and goes through Ctrl-C and SIGKILL to the same frontier."""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +23,51 @@ from rayforget.record.sweep import Sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 
+SECRETS = {
+    "AWS_ACCESS_KEY_ID": "planted-8f2c-key",
+    "AWS_SECRET_ACCESS_KEY": "planted-8f2c-secret",
+    "AWS_SESSION_TOKEN": "planted-8f2c-session",
+    "HF_TOKEN": "planted-8f2c-hub",
+    "MLFLOW_PW": "planted-8f2c-password",
+}
 
-@pytest.fixture
-def space_file(tree: Callable[..., dict[str, Any]], tmp_path: Path) -> Path:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undisturbed:
+    """A sweep that nothing disturbed, with secrets in its environment."""
+
+    space_file: Path
+    storage: Path
+    said: str
+    ray_folder: Path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tree: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
+    folder = tmp_path_factory.mktemp("whole")
+    ray_folder = Path(tempfile.mkdtemp(prefix="rf-", dir="/tmp"))  # short, since sockets are below it
     long = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "epochs": 15, "batch_size": 8}
-    path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(tree(tmp_path / "runs", recipe=long)))
-    return path
+    tracking = {"uri": "http://me:${pw}@127.0.0.1:9/mlflow"}
+    space = tree(folder / "runs", recipe=long, vars={"pw": "${MLFLOW_PW}"}, tracking=tracking)
+    file = folder / "tiny.yaml"
+    file.write_text(yaml.safe_dump(space))
+    driver = start(str(file), "--name", "whole", "--verbose", **SECRETS, RAY_TMPDIR=str(ray_folder))
+    said = finish(driver)
+    assert driver.returncode == 0, said
+    assert "6/6 trainings" in said
+    assert_nothing_of_ray_is_left()
+    yield Undisturbed(space_file=file, storage=folder / "runs", said=said, ray_folder=ray_folder)
+    shutil.rmtree(ray_folder, ignore_errors=True)
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "rayforget.cli", "sweep", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MLFLOW_PW": "x", **environment},
     )
 
 
@@ -73,14 +104,29 @@ def frontier(storage: Path, name: str) -> Any:
     return [(row["trial"], row["step"], row["alpha"], row["val"], row["test"]) for row in rows]
 
 
-def test_a_sweep_that_is_interrupted_and_killed_ends_as_one_that_was_not(space_file: Path, tmp_path: Path) -> None:
-    storage = tmp_path / "runs"
-    whole = start(str(space_file), "--name", "whole")
-    output = finish(whole)
-    assert whole.returncode == 0, output
-    assert "6/6 trainings" in output
-    assert_nothing_of_ray_is_left()
+def test_planted_secrets_are_found_nowhere(undisturbed: Undisturbed) -> None:
+    said = [undisturbed.said]
+    for command in ("mirror", "ui"):
+        words = [command, "whole", "--storage", str(undisturbed.storage)]
+        done = subprocess.run(
+            [sys.executable, "-m", "rayforget.cli", *words],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **SECRETS},
+            check=False,
+        )
+        said.append(done.stdout + done.stderr)
+    assert "MLflow at http://127.0.0.1:9 failed" in said[1]
+    assert "http://127.0.0.1:9\n" in said[2]
+    folders = (undisturbed.storage.parent, undisturbed.ray_folder)
+    written = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert any(path.name.startswith("raylet") and "logs" in path.parts for path in written)
+    found = [str(path) for path in written if b"planted-8f2c" in path.read_bytes()]
+    assert (found, [text for text in said if "planted-8f2c" in text]) == ([], [])
 
+
+def test_a_sweep_that_is_interrupted_and_killed_ends_as_one_that_was_not(undisturbed: Undisturbed) -> None:
+    storage, space_file = undisturbed.storage, undisturbed.space_file
     first = start(str(space_file), "--name", "broken")
     wait_until(lambda: len(list((storage / "broken" / "points").glob("*.json"))) >= 4, first)
     first.send_signal(signal.SIGINT)
@@ -114,9 +160,12 @@ def test_a_sweep_that_is_interrupted_and_killed_ends_as_one_that_was_not(space_f
     assert "frontier.png" in output
 
 
-def test_an_error_in_the_driver_is_one_line_after_the_report(space_file: Path, tmp_path: Path) -> None:
+def test_an_error_in_the_driver_is_one_line_after_the_report(
+    tree: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
     storage = tmp_path / "runs"
-    driver = start(str(space_file), "--name", "hurt")
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(tree(storage)))
+    driver = start(str(tmp_path / "tiny.yaml"), "--name", "hurt")
     wait_until(lambda: len(list((storage / "hurt" / "points").glob("0000-*.json"))) >= 2, driver)
     asked = storage / "hurt" / "asked"
     asked.rename(storage / "away")
@@ -159,23 +208,3 @@ def workers_below(pid: int) -> set[int]:
                 if any("RayTrainWorker" in part for part in process.cmdline()):
                     found.add(process.pid)
     return found
-
-
-def test_under_uv_run_the_workers_have_the_drivers_interpreter(tmp_path: Path) -> None:
-    script = tmp_path / "who.py"
-    script.write_text(
-        "import sys\n"
-        "from rayforget.on_ray.session import ray_session\n"
-        "from rayforget.space.parts import Resources\n"
-        "with ray_session(Resources(cpus_per_worker=1), address=None):\n"
-        "    import ray\n"
-        "    theirs = ray.get(ray.remote(lambda: sys.executable).remote())\n"
-        "    assert theirs == sys.executable, (theirs, sys.executable)\n"
-        "    print('same interpreter')\n"
-    )
-    project = Path(__file__).parents[2]
-    done = subprocess.run(
-        ["uv", "run", "python", str(script)], cwd=project, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert "same interpreter" in done.stdout, done.stdout + done.stderr
-    assert_nothing_of_ray_is_left()

@@ -1,6 +1,8 @@
-"""Another package's foundation goes the whole way: space file, check, sweep, record; if missing, one line says so."""
+"""Another package's foundation: space file, check, pickling; if it is missing, one line says so.
 
-import json
+A sweep of it is in `test_sweep_of_outsiders.py`.
+"""
+
 from pathlib import Path
 
 import pytest
@@ -65,15 +67,3 @@ def test_a_space_of_it_travels_to_those_that_have_the_package_and_says_what_the_
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("rayforget.errors.ExtensionError: there is no foundation 'pixels' here")
-
-
-@pytest.mark.slow
-@pytest.mark.ray
-def test_it_trains_through_ray_and_the_record_names_its_package(folder: Path) -> None:
-    install("pixels", folder / "site")
-    done = rayforget(folder, "sweep", "space.yaml", "--name", "one")
-    assert done.returncode == 0, done.stdout + done.stderr
-    (file,) = (path for path in (folder / "runs" / "one" / "points").glob("*.json") if "l2" in path.name)
-    body = json.loads(file.read_text())["body"]
-    assert body["status"] == "ok"
-    assert body["provenance"]["extensions"] == {"rayforget.foundations": {"pixels": "rayforget-pixels 0.3"}}

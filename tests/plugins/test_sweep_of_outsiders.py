@@ -1,4 +1,4 @@
-"""A penalty, a path and a metric of three other packages go the whole way, and none is needed to list what was done.
+"""A foundation, a penalty, a path and a metric of other packages go the whole way, and none is needed to list it.
 
 What each of them does alone is tested in the file that is named after it.
 """
@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 from plugins.outsiders import SPACE, install, rayforget
+from plugins.test_foundation_plugin import OURS, THEIRS
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
 
+SPACE = SPACE.replace(OURS, THEIRS).replace("head: frozen, ", "")
 SPACE = SPACE.replace("role: speciality", "role: speciality\n    metric: macro_f1")
 SPACE = SPACE.replace("role: generality", "role: generality\n    metric: balanced_accuracy")
 SPACE = SPACE.replace(
     "curve: {coarse: [0, 1], refine: 0}",
     "curve: {coarse: [0, 0.5, 1], refine: 2, paths: {lerp: {}, trim: {keep: {grid: [0.1, 0.5]}}}}",
 )
-PACKAGES = ("huber", "trim", "macro_f1")
+PACKAGES = ("pixels", "huber", "trim", "macro_f1")
 
 
 @pytest.fixture
@@ -39,6 +41,7 @@ def test_they_are_trained_with_scored_and_shown_and_the_record_names_their_packa
     assert body["status"] == "ok"
     assert body["recipe"]["penalties"][0]["kind"] == "huber"
     assert body["provenance"]["extensions"] == {
+        "rayforget.foundations": {"pixels": "rayforget-pixels 0.3"},
         "rayforget.metrics": {"macro_f1": "rayforget-macro-f1 0.3"},
         "rayforget.paths": {"trim": "rayforget-trim 0.3"},
         "rayforget.penalties": {"huber": "rayforget-huber 1.2"},
@@ -66,19 +69,3 @@ def test_they_are_trained_with_scored_and_shown_and_the_record_names_their_packa
         (line,) = done.stderr.strip().splitlines()
         assert "sweep one cannot be used here: it was made with what is not installed here: install rayforget-h" in line
         assert all(f"'{name}'" in line for name in PACKAGES)
-
-
-def test_a_node_that_lacks_one_says_so_in_one_line(folder: Path) -> None:
-    module = folder / "site" / "rayforget_huber.py"
-    gone = (
-        "import shutil\nfrom pathlib import Path\n\nPath(__file__).unlink()\n"
-        "for metadata in Path(__file__).parent.glob('rayforget_huber*.dist-info'):\n    shutil.rmtree(metadata)\n"
-    )
-    module.write_text(f"{module.read_text()}\n\n{gone}")  # the driver has read it; the workers come too late
-    done = rayforget(folder, "sweep", "space.yaml", "--name", "one")
-    assert done.returncode == 1, done.stdout + done.stderr
-    said = " ".join(done.stdout.split())
-    assert "halted: 0000-plain: a worker could not be set up: SpaceError: node " in said
-    assert 'lacks what the space names: penalties.0.kind: found "huber"; known here: ewc, kd, l1' in said
-    assert said.count("huber") == 1
-    assert "Traceback" not in said + done.stderr

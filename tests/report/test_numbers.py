@@ -10,7 +10,7 @@ from rayforget.frontier.recovered import Recovered
 from rayforget.frontier.summary import OneTraining
 from rayforget.report.terminal.one_training import one_training_rows
 from rayforget.report.words.footnotes import footnotes
-from rayforget.report.words.numbers import describe_change, format_recovered, percent, pick_point, read
+from rayforget.report.words.numbers import describe_change, format_recovered, headline_pick, percent, read
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_recovered_is_told_with_what_is_known_of_it() -> None:
 
 def test_the_picked_point_keeps_the_budget_on_val_and_is_told_on_test() -> None:
     summary = make_summary("full")
-    picked = pick_point(summary)
+    picked = headline_pick(summary)
     assert picked is not None
     point, theta_0 = summary.points[picked.index], summary.theta_0
     assert theta_0.val.generality - point.generality <= 0.01 + 1e-9
@@ -51,7 +51,7 @@ def test_the_picked_point_keeps_the_budget_on_val_and_is_told_on_test() -> None:
 
 
 def test_nothing_is_picked_where_nothing_beats_theta_0() -> None:
-    assert pick_point(make_summary("theta_0 alone")) is None
+    assert headline_pick(make_summary("theta_0 alone")) is None
 
 
 def test_footnotes_tell_what_is_special_of_a_sweep() -> None:

@@ -1,6 +1,7 @@
 """A summary -> a picture of the trade-off: every point, the frontier with its errors, and the baselines."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from rayforget.frontier.points import THETA_0
 from rayforget.frontier.summary import Summary
 from rayforget.report.method_styles import ALERT, INK, MUTED, RULE, SHADE, Look, assign_looks
 from rayforget.report.png.drawn_area import Frame, frame_points
-from rayforget.report.words.numbers import format_area, format_recovered, name_alpha, name_method, pick_point
+from rayforget.report.words.numbers import format_area, format_recovered, headline_pick, name_alpha, name_method
 from rayforget.report.words.plain import mean_of_seeds
 from rayforget.space.path_text import LERP
 
@@ -35,12 +36,26 @@ def draw_frontier(summary: Summary, path: Path) -> None:
 
     Far-away points are left out of the frame and counted in a note.
     """
+    frontier_figure(summary).savefig(path, format="png")
+
+
+class FrontierFigure(Figure):
+    """A figure that notebooks show, whatever drawing they are set up for."""
+
+    def _repr_png_(self) -> bytes:
+        data = BytesIO()
+        self.savefig(data, format="png")
+        return data.getvalue()
+
+
+def frontier_figure(summary: Summary) -> FrontierFigure:
+    """The picture as matplotlib's figure of 1440 x 928 pixels, which belongs to no window."""
     with rc_context({"text.parse_math": False}):  # a $ in a name is a $
-        _draw(summary).savefig(path, format="png")
+        return _draw(summary)
 
 
-def _draw(summary: Summary) -> Figure:
-    figure = Figure(figsize=_SIZE_IN, dpi=_DPI, facecolor="white")
+def _draw(summary: Summary) -> FrontierFigure:
+    figure = FrontierFigure(figsize=_SIZE_IN, dpi=_DPI, facecolor="white")
     axes = figure.add_axes((0.075, 0.105, 0.69, 0.74))
     looks = assign_looks(point.method for point in summary.points)
     frame = frame_points(summary)
@@ -124,7 +139,7 @@ def _draw_baselines(axes: Axes, summary: Summary, looks: dict[str, Look]) -> Non
 
 
 def _draw_picked(axes: Axes, summary: Summary, frame: Frame) -> None:
-    picked = pick_point(summary)
+    picked = headline_pick(summary)
     if picked is None:
         return
     point = summary.points[picked.index]

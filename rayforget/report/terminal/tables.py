@@ -16,9 +16,9 @@ from rayforget.report.words.footnotes import footnotes
 from rayforget.report.words.numbers import (
     format_measure,
     format_recovered,
+    headline_pick,
     name_method,
     percent,
-    pick_point,
     read,
 )
 from rayforget.report.words.plain import mean_of_seeds, seed_word
@@ -30,12 +30,13 @@ PICKED = "▸ "
 
 def frontier_table(summary: Summary) -> RenderableType:
     """The reading, the baselines, the frontier and what each method recovers."""
-    num_points = len(summary.points)
+    num_points, picked = len(summary.points), headline_pick(summary)
     chosen = f"chosen on val among {num_points} points" if num_points > 1 else "one point"
-    marked = f"; {PICKED}best speciality for at most 1 point of generality" if pick_point(summary) else ""
+    marked = f"; {PICKED}best speciality for at most 1 point of generality" if picked else ""
+    frontier = points_table(summary, summary.frontier, None if picked is None else picked.index)
     sections: list[tuple[str, str, RenderableType]] = [
         ("Baselines", "%, ± one standard error over items", _baselines_table(summary)),
-        ("Frontier", f"{chosen}; %, ± one standard error{marked}", _points_table(summary)),
+        ("Frontier", f"{chosen}; %, ± one standard error{marked}", frontier),
         ("Recovered", _RECOVERED_NOTE, _recovered_table(summary)),
     ]
     if rows := one_training.one_training_rows(summary):
@@ -79,10 +80,15 @@ def _baselines_table(summary: Summary) -> Table:
     return table
 
 
-def _points_table(summary: Summary) -> Table:
-    """The frontier from the most general point to the most special one; the picked point is marked."""
-    picked = pick_point(summary)
-    points = [summary.points[i] for i in summary.frontier]
+def points_table(summary: Summary, indices: Sequence[int], picked: int | None) -> Table:
+    """Points with their scores on both splits, in this order; the picked one is marked.
+
+    Args:
+        summary: the sweep's.
+        indices: the points, of the report.
+        picked: the index of the picked one.
+    """
+    points = [summary.points[i] for i in indices]
     trials_name_it = all(point.trial.endswith(point.method) for point in points)
     table = _table()
     table.add_column("  trial", no_wrap=True)
@@ -94,8 +100,8 @@ def _points_table(summary: Summary) -> Table:
         table.padding = (0, 1, 0, 0)
         table.add_column("\npath", overflow="fold")
     _add_measure_columns(table)
-    for i, point in zip(summary.frontier, points, strict=True):
-        marked = picked is not None and picked.index == i
+    for i, point in zip(indices, points, strict=True):
+        marked = i == picked
         _add_row(
             table,
             (PICKED if marked else "  ") + point.trial,

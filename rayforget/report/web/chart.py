@@ -13,7 +13,7 @@ from rayforget.report.method_styles import INK, MUTED, RULE, SHADE, Look, assign
 from rayforget.report.png.drawn_area import frame_points
 from rayforget.report.web.compact import compact_hovers
 from rayforget.report.web.hover import Hovers, hover_mean, hover_measure, hover_title
-from rayforget.report.words.numbers import name_alpha, name_method, pick_point
+from rayforget.report.words.numbers import headline_pick, name_alpha, name_method
 from rayforget.report.words.plain import mean_of_seeds
 
 _HOVER = "%{customdata}<extra></extra>"
@@ -182,7 +182,7 @@ def _add_box(figure: go.Figure, summary: Summary) -> None:
 
 
 def _add_picked(figure: go.Figure, summary: Summary) -> None:
-    picked = pick_point(summary)
+    picked = headline_pick(summary)
     if picked is None:
         return
     point = summary.points[picked.index]

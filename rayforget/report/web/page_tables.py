@@ -10,7 +10,7 @@ from rayforget.report.terminal import one_training
 from rayforget.report.terminal.tables import frontier_row_title, method_cells, recovery_cells
 from rayforget.report.words import paths, whole_splits
 from rayforget.report.words.footnotes import footnotes
-from rayforget.report.words.numbers import format_measure, name_alpha, name_method, percent, pick_point
+from rayforget.report.words.numbers import format_measure, headline_pick, name_alpha, name_method, percent
 from rayforget.report.words.plain import mean_of_seeds, seed_word
 
 _SPLITS = '<th class="group" colspan="2">val</th><th class="group" colspan="2">test</th>'
@@ -37,7 +37,7 @@ def baselines_html(summary: Summary) -> str:
 def frontier_html(summary: Summary) -> str:
     """The frontier, from the most general point to the most special one."""
     looks = assign_looks(point.method for point in summary.points)
-    picked = pick_point(summary)
+    picked = headline_pick(summary)
     rows = []
     for i in summary.frontier:
         point = summary.points[i]
@@ -105,7 +105,7 @@ def tasks_html(summary: Summary) -> str:
     models: list[tuple[str, Sequence[int]]] = [("θ0", summary.theta_0.points)]
     if summary.plain is not None:
         models.append((PLAIN, summary.plain.points))
-    picked = pick_point(summary)
+    picked = headline_pick(summary)
     if picked is not None:
         point = summary.points[picked.index]
         models.append((f"{name_method(point.method)}, {name_alpha(point)}", [picked.index]))

@@ -2,19 +2,15 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from rayforget.frontier.intervals import Interval
-from rayforget.frontier.pick import pick
+from rayforget.frontier.limits import MAX_FORGETTING, Limits
+from rayforget.frontier.pick import pick_point
 from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint
 from rayforget.frontier.recovered import Pair, Recovered
 from rayforget.frontier.summary import OneTraining, Summary
 from rayforget.record.standing import Standing
 from rayforget.report.words.plain import mean_of_seeds
 from rayforget.space.path_text import LERP
-
-MAX_LOSS = 0.01
-"""The budget of generality, one point, for which a report names the best point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +29,11 @@ class Picked:
     """`test` if both were scored on it, else `val`."""
 
 
-def pick_point(summary: Summary) -> Picked | None:
+def headline_pick(summary: Summary) -> Picked | None:
     """The best speciality that loses at most one point of generality; None if no such point beats theta_0."""
-    values = np.array([summary.val[i].pair for i in summary.frontier]).reshape(-1, 2)
-    place = pick(values, theta_0=summary.theta_0.val.pair, max_loss=MAX_LOSS)
-    if place is None or values[place, 0] <= summary.theta_0.val.speciality:
+    index = pick_point(summary, Limits()).index
+    if index is None:
         return None
-    index = summary.frontier[place]
     before, after, split = summary.theta_0.val, summary.val[index], "val"
     if summary.theta_0.test is not None and index in summary.test:
         before, after, split = summary.theta_0.test, summary.test[index], "test"
@@ -66,8 +60,8 @@ def _read_plain(summary: Summary) -> str:
 
 
 def _read_pick(summary: Summary) -> str:
-    picked = pick_point(summary)
-    budget = f"at most {100 * MAX_LOSS:g} point of generality"
+    picked = headline_pick(summary)
+    budget = f"at most {100 * MAX_FORGETTING:g} point of generality"
     if picked is None:
         return f"No point gains speciality and loses {budget}."
     change = describe_change(picked.gain, picked.loss, picked.errors)

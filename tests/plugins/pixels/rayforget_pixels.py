@@ -87,6 +87,10 @@ class PixelsFoundation:
         what = f"tasks.{name}.{split}"
         return pixel_set(items.source, items.indices, Shrink(), self._cache, max_broken=items.max_broken, what=what)
 
+    def metric(self, name: str) -> str:
+        """The name of the task's metric."""
+        return str(self._tasks[name].metric)
+
     def learner(self, recipe: Any, data: tuple[str, str] | None = None) -> "PixelsLearner":
         return PixelsLearner(self._model, self.pixels(*(data or (self._trained, "train"))))
 
@@ -156,13 +160,21 @@ class PixelsScorer:
         import torch
         from torch.func import functional_call
 
+        from rayforget.metrics.registry import METRICS
         from rayforget.values.scores import Score
 
-        found = self._foundation.pixels(name, split)
+        found, rule = self._foundation.pixels(name, split), self._foundation.metric(name)
+        metric, labels = METRICS.find(rule), torch.from_numpy(found.labels)
         with torch.no_grad():
             logits = functional_call(self._model.network, dict(theta), (_input(found.pixels, self._model.device),))
-        right = logits.argmax(1).cpu().numpy() == found.labels
-        return Score(rule="accuracy", items=right, items_hash=found.items_hash)
+        items = metric.value().results(logits.cpu(), labels).numpy()
+        return Score(
+            rule=rule,
+            package=metric.package,
+            items=items.astype(bool if metric.value.right_or_wrong else np.float32),
+            classes=found.labels.astype(np.int32) if metric.value.needs_classes else None,
+            items_hash=found.items_hash,
+        )
 
 
 class Shrink:

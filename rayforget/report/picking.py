@@ -1,0 +1,78 @@
+"""A sweep's report and limits -> the chosen point with all that is to be said of it: the page, a script, a gate."""
+
+from collections.abc import Set
+from dataclasses import dataclass
+
+from rayforget.errors import RecordError
+from rayforget.frontier.limits import Limits
+from rayforget.frontier.paired import Reached, reached
+from rayforget.frontier.pick import Choice, pick_point
+from rayforget.frontier.points import FrontierPoint, PointKey
+from rayforget.frontier.summary import Summary
+from rayforget.record.command import command
+from rayforget.record.store import Store
+from rayforget.record.sweep import Sweep
+from rayforget.report.present import Report
+from rayforget.report.words import choices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picking:
+    """A choice, and what the chosen point reaches of each limit."""
+
+    summary: Summary
+    choice: Choice
+    val: tuple[Reached, ...]
+    """Empty if nothing qualifies."""
+    test: tuple[Reached, ...] | None
+    """None if nothing qualifies, or the point is not scored on `test`."""
+    kept: Set[tuple[str, int]]
+    """(trial, step) of every kept weight."""
+
+    @property
+    def point(self) -> FrontierPoint | None:
+        """The chosen point; None if nothing qualifies."""
+        return None if self.choice.index is None else self.summary.points[self.choice.index]
+
+    def __str__(self) -> str:
+        """Why this point, what it gained and lost, and what each limit costs, in sentences."""
+        choice = self.choice
+        if self.point is None or choice.index is None:
+            return choices.why(self.summary, choice)
+        told = [choices.title(self.point), choices.why(self.summary, choice)]
+        return "\n".join([*told, choices.changes(self.summary, choice.index), *choices.costs(self.summary, choice)])
+
+    def has_weights(self, point: FrontierPoint) -> bool:
+        """Whether the point's weights are kept, so that it can be loaded and exported."""
+        return (point.trial, point.step) in self.kept
+
+
+def pick_from(report: Report, sweep: Sweep, limits: Limits) -> Picking:
+    """Chooses on `val`, and measures the chosen point on both splits.
+
+    Raises:
+        SpaceError: a limit names no task and no group.
+        RecordError: a file of the record is damaged, or items do not fit each other.
+    """
+    summary, val = report.summary, report.gathered.val
+    choice = pick_point(summary, limits, val=val)
+    floors, start = tuple(cost.floor for cost in choice.costs), summary.points[summary.theta_0.points[0]].key
+    on_val: tuple[Reached, ...] = ()
+    on_test: tuple[Reached, ...] | None = None
+    if choice.index is not None:
+        key = summary.points[choice.index].key
+        on_val = reached(floors, key, val, summary.roles, theta_0=start)
+        if key in report.tests and start in report.tests:
+            on_test = reached(floors, key, report.tests, summary.roles, theta_0=start)
+    return Picking(summary=summary, choice=choice, val=on_val, test=on_test, kept=sweep.kept_weights().keys())
+
+
+def not_on_test(report: Report, key: PointKey, storage: str | Store) -> RecordError:
+    """Why a point of the report has no score on `test`, and what to do."""
+    name = report.summary.name
+    if report.standing.finished:
+        todo = "a sweep scores the points of its report when it ends; this one has lost some of these scores: "
+    else:
+        todo = "the sweep is not finished, and scores the points of its report on test when it ends: "
+    resume = command(f"sweep --resume {name}", storage)
+    return RecordError(f"{key.text} is not scored on test, so that nothing can be judged; {todo}go on with {resume}")
