@@ -1,7 +1,7 @@
 """A base, tuned models and a space's tasks -> a sweep in which nothing is trained, made and reported in one process."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -28,14 +28,19 @@ from rayforget.report.words.numbers import percent
 from rayforget.space.frozen import FrozenDict
 from rayforget.space.given_space import GivenSpace, place_of
 from rayforget.space.load import LoadedSpace
+from rayforget.space.models import Space
 from rayforget.tasks.check import check_data, check_tasks
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.revisions import pin_revisions
+from rayforget.values.points import Spot
 from rayforget.values.records import CheckpointRecord
+from rayforget.values.scores import Score
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 _SHOW_EVERY_S = 0.1
+Objectives = Callable[[Mapping[str, Score]], tuple[float, float]]
+"""Scores by task -> (speciality, generality)."""
 
 
 def start_models(loaded: LoadedSpace, *, name: str | None, verbose: bool) -> int:
@@ -93,7 +98,8 @@ def _check_models(loaded: LoadedSpace, space: GivenSpace) -> None:
             raise SpaceError(f"{loaded.document.where(('models', name))}: {error}") from None
 
 
-def _pinned(space: object) -> GivenSpace:
+def _pinned(space: Space) -> GivenSpace:
+    """The space with its models' commits too."""
     assert isinstance(space, GivenSpace)
     models = {name: kind_of(spec).pin(spec) for name, spec in space.models.items()}
     return space.model_copy(update={"models": FrozenDict(models)})
@@ -151,10 +157,9 @@ def _score(space: GivenSpace, sweep: Sweep, console: Console) -> None:
         score_tests(wanted_tests(points, sweep.test_scores()), equipment, heartbeat)
 
 
-def _tell(record: CheckpointRecord, objectives: object, console: Console) -> None:
-    end = next(point for point in record.points if point.spot == (1.0, "lerp"))
-    assert callable(objectives)
-    special, general = objectives(end.scores)
+def _tell(record: CheckpointRecord, objectives: Objectives, console: Console) -> None:
+    """One line for a model that is done."""
+    special, general = objectives(next(point.scores for point in record.points if point.spot == Spot(1.0)))
     of = f" of {len(record.recipe['models'])} models" if len(record.recipe["models"]) > 1 else ""
     console.print(
         Text(

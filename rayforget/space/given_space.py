@@ -7,7 +7,7 @@ sets are dropped before anything looks for them, since whoever brings a model ne
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,12 +128,11 @@ def place_of(spec: FoundationConfig) -> str:
     return places[-1] if places else spec.model
 
 
-def _named(option: str, name: Any) -> FoundationConfig:
+def _named(option: str, name: Callable[[], FoundationConfig]) -> FoundationConfig:
     try:
-        spec: FoundationConfig = name()
+        return name()
     except (FoundationError, ValueError) as error:
         raise SpaceError(f"{option}: {error}") from None
-    return spec
 
 
 def _part(document: Document, keys: tuple[str, ...]) -> Document:
