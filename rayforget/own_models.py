@@ -18,9 +18,9 @@ from rayforget.heartbeat import Heartbeat, beat, heard_by
 from rayforget.interpolate.lerp import changed_tensors
 from rayforget.interpolate.soups import greedy, mean_of
 from rayforget.record.weights import load_theta_1
-from rayforget.space.foundation import rules_of
+from rayforget.space.foundation import place_of, rules_of
 from rayforget.space.given import GREEDY_SOUP, SOUPS, UNIFORM_SOUP, Given
-from rayforget.space.given_space import GivenSpace, place_of
+from rayforget.space.given_space import GivenSpace
 from rayforget.space.seeds import derive_seed
 from rayforget.train.loop import Snapshot
 from rayforget.values.points import Spot

@@ -18,7 +18,7 @@ from rayforget.record.cache_folder import cache_folder
 from rayforget.record.retention import standard_errors
 from rayforget.report.terminal.live import open_console
 from rayforget.report.words.numbers import format_measure
-from rayforget.space.given_space import place_of
+from rayforget.space.foundation import place_of
 from rayforget.space.load import LoadedSpace
 from rayforget.tasks.check import check_data
 from rayforget.tasks.images.known_hashes import HashStore

@@ -25,8 +25,9 @@ from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.terminal.live import open_console
 from rayforget.report.words.numbers import percent
+from rayforget.space.foundation import place_of
 from rayforget.space.frozen import FrozenDict
-from rayforget.space.given_space import GivenSpace, place_of
+from rayforget.space.given_space import GivenSpace
 from rayforget.space.load import LoadedSpace
 from rayforget.space.models import Space
 from rayforget.tasks.check import check_data, check_tasks

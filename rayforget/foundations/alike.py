@@ -1,26 +1,12 @@
-"""A tuned model and its base -> the tuned model's tensors, or an error that names what is not of one architecture."""
+"""A tuned model's tensors and its base's -> an error that names whatever is not of one architecture."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from rayforget.errors import FoundationError
-from rayforget.foundations.protocol import State
-from rayforget.foundations.sharing import keep_own
-
-if TYPE_CHECKING:
-    from rayforget.foundations.kind import Kind
 
 _NUM_NAMED = 5
-
-
-def weights_of(kind: "Kind[Any, Any]", spec: Any) -> State:
-    """The tensors of a whole model, of which nothing else is kept."""
-    model: Any = kind.load(spec, torch.device("cpu"), keep_own)
-    found: State = model.theta_0
-    return found
 
 
 def refuse_unlike(found: Mapping[str, Tensor], base: Mapping[str, Tensor], name: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from rayforget.space.foundation import FoundationConfig, FoundationRules, Spec, rules_of
+from rayforget.space.foundation import FoundationConfig, FoundationRules, Spec, place_of, rules_of
 
 if TYPE_CHECKING:
     import torch
@@ -67,10 +67,14 @@ class Kind(FoundationRules[Spec], Protocol[Spec, Model]):
         Raises:
             FoundationError: as `load`; or names or shapes differ from the base's.
         """
-        from rayforget.foundations.alike import refuse_unlike, weights_of
+        import torch
 
-        found = weights_of(self, spec)
-        refuse_unlike(found, base, spec.model)
+        from rayforget.foundations.alike import refuse_unlike
+        from rayforget.foundations.sharing import keep_own
+
+        model: Any = self.load(spec, torch.device("cpu"), keep_own)
+        found: State = model.theta_0
+        refuse_unlike(found, base, place_of(spec))
         return found
 
     def unlike(self, spec: Spec, base: Spec) -> tuple[str, ...]:

@@ -121,6 +121,12 @@ def rules_of(kind: str) -> FoundationRules[Any]:
     return FOUNDATIONS.find(kind).value()
 
 
+def place_of(spec: FoundationConfig) -> str:
+    """Where a model lies, for people: its folder or file, else its name."""
+    places = [value for _, value in rules_of(spec.kind).local_places(spec)]
+    return places[-1] if places else spec.model
+
+
 def _again(kind: str, text: str) -> FoundationConfig:
     config: type[FoundationConfig] = rules_of(kind).config
     return config.model_validate_json(text)

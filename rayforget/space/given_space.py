@@ -16,7 +16,7 @@ from pydantic import NonNegativeInt
 from rayforget.errors import FoundationError, SpaceError
 from rayforget.space.checks import storage_problems
 from rayforget.space.document import Document, read_document, read_file
-from rayforget.space.foundation import Foundation, FoundationConfig, rules_of
+from rayforget.space.foundation import Foundation, FoundationConfig, place_of, rules_of
 from rayforget.space.frozen import Frozen, FrozenDict, Name, Problem
 from rayforget.space.given import SOUPS, AnyRecipe, Given
 from rayforget.space.load import LoadedSpace, checked
@@ -83,8 +83,8 @@ def load_given(
         places = {at: place for at, place in places.items() if at[:1] != ("foundation",)}
         places[("foundation",)] = " ".join(base)
     models = {}
-    for index, place in enumerate(tuned):
-        name = f"{index:04d}-{_short(place)}"
+    for index, (place, short) in enumerate(zip(tuned, _short_names(tuned), strict=True)):
+        name = f"{index:04d}-{short}"
         models[name] = _named(f"--tuned {place}", lambda place=place: rules.tuned(place, start))
         places[("models", name)] = f"--tuned {place}"
     tree = _tree(document.tree, start, models)
@@ -120,12 +120,6 @@ def first_recipe(space: Space) -> AnyRecipe:
         head: Any = rules_of(space.foundation.kind).head
         return Given(method=PLAIN, head=head, models=(place_of(space.foundation),))
     return plain_of(space).recipe(seed=0)
-
-
-def place_of(spec: FoundationConfig) -> str:
-    """Where a model lies, for people: its folder or file, else its name."""
-    places = [value for _, value in rules_of(spec.kind).local_places(spec)]
-    return places[-1] if places else spec.model
 
 
 def _named(option: str, name: Callable[[], FoundationConfig]) -> FoundationConfig:
@@ -175,8 +169,17 @@ def _without_training(tasks: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _short(place: str) -> str:
-    """A model's own name as a part of file names: `runs/a/epoch_10.pt` -> `epoch_10`."""
-    last = re.split(r"[/\\:]", place.rstrip("/"))[-1]
-    stem = re.sub(r"\.(pt|pth|bin|safetensors)$", "", last)
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", stem)[-_LONGEST_NAME:].strip("._-") or "model"
+def _short_names(places: Sequence[str]) -> list[str]:
+    """The models' own names as parts of file names: `runs/a/epoch_10.pt` -> `epoch_10`.
+
+    With `runs/b/epoch_10.pt` beside it: `a-epoch_10`, by the last folder in which those of equal names differ.
+    """
+    parts = [re.split(r"[/:]", re.sub(r"\.(pt|pth|bin|safetensors)$", "", place.rstrip("/"))) for place in places]
+    names = []
+    for own in parts:
+        alike = [other for other in parts if other[-1] == own[-1]]
+        depths = range(2, 1 + min(map(len, alike)))
+        folder = next((own[-depth] for depth in depths if len({other[-depth] for other in alike}) > 1), None)
+        name = own[-1] if folder is None else f"{folder}-{own[-1]}"
+        names.append(re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[-_LONGEST_NAME:].strip("._-") or "model")
+    return names

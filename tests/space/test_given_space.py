@@ -101,6 +101,17 @@ def test_a_model_is_called_after_its_place(
     assert list(load_given(written(tmp_path), tuned=[place]).space.models) == [f"0000-{name}"]  # type: ignore[attr-defined]
 
 
+def test_models_of_equal_names_are_told_apart_by_their_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    places = ["logs/a/checkpoints/epoch_10.pt", "logs/b/checkpoints/epoch_10.pt", "logs/b/checkpoints/epoch_9.pt"]
+    for place in (*places, "epoch_9.pt"):
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        Path(place).touch()
+    space = load_given(written(tmp_path), tuned=[*places, "epoch_9.pt", "epoch_9.pt"]).space
+    names = [name.partition("-")[2] for name in space.models]  # type: ignore[attr-defined]
+    assert names == ["a-epoch_10", "b-epoch_10", "epoch_9", "epoch_9", "epoch_9"]
+
+
 def test_mistakes_are_told_with_the_option_or_the_line(tmp_path: Path) -> None:
     with pytest.raises(SpaceError, match=r"^--base no/such: found 'no/such', and there is no such folder or file"):
         load_given(written(tmp_path), base=("--base", "no/such"))

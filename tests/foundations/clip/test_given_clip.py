@@ -148,7 +148,10 @@ def test_a_wrapper_is_what_stands_before_most_names(names: list[str], expected: 
 
 def test_configurations_that_differ_are_told(tmp_path: Path, base: ClipFoundation) -> None:
     other = save_clip(
-        tmp_path / "other", preprocess={"resize_mode": "squash", "mean": [0.5, 0.5, 0.5]}, quick_gelu=True
+        tmp_path / "other",
+        text=FEW_WORDS,
+        preprocess={"resize_mode": "squash", "mean": [0.5, 0.5, 0.5]},
+        quick_gelu=True,
     )
     file = tmp_path / "other" / "open_clip_config.json"
     config: dict[str, Any] = json.loads(file.read_text())
