@@ -10,7 +10,7 @@ import pytest
 from synthetic_sweep import add_tests, make_records, make_space, make_sweep, untested
 
 import rayforget
-from rayforget.errors import RecordError, SpaceError
+from rayforget.errors import RayforgetError, RecordError, SpaceError
 from rayforget.in_python import Results, _as_options, _loaded
 from rayforget.space.shipped import quickstart
 
@@ -125,6 +125,17 @@ def test_names_do_not_hide_packages() -> None:
     assert rayforget.open_sweep.__doc__
     with pytest.raises(AttributeError, match="open_swep"):
         rayforget.open_swep  # noqa: B018
+
+
+@pytest.mark.parametrize(("code", "error"), [(1, RayforgetError), (130, KeyboardInterrupt)])
+def test_a_sweep_that_does_not_end_well_raises(
+    code: int, error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr("rayforget.commands.sweep.start_sweep", lambda loaded, **told_of: told.append(told_of) or code)
+    with pytest.raises(error, match=None if code == 130 else "open_sweep"):
+        rayforget.run_sweep(storage=tmp_path / "runs")
+    assert told[0]["name"].startswith("quickstart-")
 
 
 def test_a_space_is_a_file_its_content_or_the_quickstart(tmp_path: Path) -> None:

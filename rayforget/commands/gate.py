@@ -29,10 +29,9 @@ def print_gate(storage: str, name: str, limits: Limits, *, as_json: bool) -> int
         RecordError: there is no such sweep, it holds too little for a frontier, or the point has no score on `test`.
     """
     sweep = Sweep.open(Store.open(storage), name)
-    report = read_report(sweep, space_here(sweep, storage))
-    picking = pick_from(report, sweep, limits)
+    picking = pick_from(read_report(sweep, space_here(sweep, storage)), sweep, limits)
     if picking.point is not None and picking.test is None:
-        raise not_on_test(report, picking.point.key, storage)
+        raise not_on_test(picking.summary, picking.point.key, storage)
     verdict = None if picking.test is None else judge_all(picking.test)
     code = NOTHING_QUALIFIES if verdict is None else EXIT_CODES[verdict]
     if as_json:

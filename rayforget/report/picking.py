@@ -67,12 +67,10 @@ def pick_from(report: Report, sweep: Sweep, limits: Limits) -> Picking:
     return Picking(summary=summary, choice=choice, val=on_val, test=on_test, kept=sweep.kept_weights().keys())
 
 
-def not_on_test(report: Report, key: PointKey, storage: str | Store) -> RecordError:
-    """Why a point of the report has no score on `test`, and what to do."""
-    name = report.summary.name
-    if report.standing.finished:
-        todo = "a sweep scores the points of its report when it ends; this one has lost some of these scores: "
-    else:
-        todo = "the sweep is not finished, and scores the points of its report on test when it ends: "
-    resume = command(f"sweep --resume {name}", storage)
-    return RecordError(f"{key.text} is not scored on test, so that nothing can be judged; {todo}go on with {resume}")
+def not_on_test(summary: Summary, key: PointKey, storage: str | Store) -> RecordError:
+    """That a point of the report has no score on `test`, and what to do."""
+    resume = command(f"sweep --resume {summary.name}", storage)
+    return RecordError(
+        f"{key.text} is not scored on test, so that nothing can be judged; the sweep is not finished, and scores the "
+        f"points of its report on test when it ends: go on with {resume}"
+    )

@@ -1,6 +1,7 @@
 """A choice -> the sentences that say why this point, what it reaches, and what each limit costs."""
 
 import math
+import shlex
 from collections.abc import Sequence
 
 from rayforget.frontier.limits import Floor
@@ -129,13 +130,15 @@ def option(floor: Floor, least: float) -> str:
     points = 100 * least
     if not floor.relative:
         return f"--min-speciality {_rounded_down(points):g}"
-    loss = -_rounded_down(points)
-    return f"--max-forgetting {loss:g}" if floor.of == "generality" else f"--keep {floor.name}:{loss:g}"
+    loss = 0.0 - _rounded_down(points)  # never -0
+    return (
+        f"--max-forgetting {loss:g}" if floor.of == "generality" else f"--keep {shlex.quote(f'{floor.name}:{loss:g}')}"
+    )
 
 
 def _rounded_down(points: float) -> float:
-    """To two decimals, and never -0."""
-    return math.floor(round(100 * points, 6)) / 100 + 0.0
+    """To two decimals."""
+    return math.floor(round(100 * points, 6)) / 100
 
 
 def reached_cells(one: Reached | None) -> str:

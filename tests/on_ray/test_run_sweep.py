@@ -1,0 +1,28 @@
+"""A sweep from Python, in this process: it runs to its end and its results are at hand."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rayforget
+from rayforget.errors import RecordError
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
+
+
+def test_a_sweep_runs_from_python_and_gives_its_results(tree: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    space = tree(tmp_path / "elsewhere", plain={"set": {"learning_rate": 1e-3}, "seeds": 1}, methods={"full": {}})
+    space["curve"] = {"coarse": [0, 0.5, 1], "refine": 0, "fractions": [1.0]}
+    results = rayforget.run_sweep(
+        space, overrides={"recipe.epochs": 1}, trials=1, name="in_python", storage=tmp_path / "runs"
+    )
+    assert results.name == "in_python"
+    points = results.points()
+    assert set(points["method"]) == {"theta_0", "plain", "full"}
+    assert (points["epochs"].dropna() == 1).all()
+    assert points.loc[points["frontier"], "test/speciality"].notna().all()
+    assert rayforget.open_sweep("in_python", tmp_path / "runs").points().equals(points)
+    with pytest.raises(RecordError, match="in_python"):
+        rayforget.run_sweep(space, name="in_python", storage=tmp_path / "runs")
