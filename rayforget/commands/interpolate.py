@@ -164,8 +164,8 @@ def _tell(record: CheckpointRecord, objectives: Objectives, console: Console) ->
     of = f" of {len(record.recipe['models'])} models" if len(record.recipe["models"]) > 1 else ""
     console.print(
         Text(
-            f"  {record.trial}{of}: speciality {percent(special)}, generality {percent(general)} on val as it is; "
-            f"{len(record.points)} models between base and it scored"
+            f"  {record.trial}{of}: speciality {percent(special)}, generality {percent(general)} on val; "
+            f"scored at {len(record.points)} points from the base to it"
         ),
         soft_wrap=True,
     )

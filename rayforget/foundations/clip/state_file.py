@@ -20,6 +20,8 @@ from rayforget.foundations.pickles import pickled_tensors
 logger = logging.getLogger(__name__)
 _LEAST_KNOWN = 0.25
 """Share of a model's names that a file must have; with fewer it is of another format, which open_clip may know."""
+_COUNTERS = ("num_batches_tracked", "position_ids")
+"""Endings of integers, which are no part of theta, even where a file has them as floats."""
 _ARRAYS = (".npz", ".npy")
 """big_vision's files, which open_clip converts."""
 
@@ -62,7 +64,8 @@ def refuse_unlike_file(path: Path, base: Mapping[str, Tensor]) -> None:
     found = {
         name: _as(tensor, base[name]) if name in base else tensor
         for name, tensor in own.items()
-        if name in base or (tensor.is_floating_point() and name.partition(".")[0] in towers)
+        if name in base
+        or (tensor.is_floating_point() and name.partition(".")[0] in towers and not name.endswith(_COUNTERS))
     }
     refuse_unlike(found, base, str(path))
 
