@@ -3,7 +3,9 @@
 Each tuned model is a training of the method `plain`, so the baseline is their mean. A soup is a method of its own.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -15,9 +17,10 @@ from rayforget.evaluate.finite import NotFinite
 from rayforget.foundations.kind import kind_of
 from rayforget.frontier.points import PLAIN
 from rayforget.heartbeat import Heartbeat, beat, heard_by
+from rayforget.interpolate.hashing import state_hash
 from rayforget.interpolate.lerp import changed_tensors
 from rayforget.interpolate.soups import greedy, mean_of
-from rayforget.record.weights import load_theta_1
+from rayforget.record.weights import load_theta_1, load_weights, save_weights
 from rayforget.space.foundation import place_of, rules_of
 from rayforget.space.given import GREEDY_SOUP, SOUPS, UNIFORM_SOUP, Given
 from rayforget.space.given_space import GivenSpace
@@ -108,6 +111,8 @@ def _record(
     earlier: Sequence[CheckpointRecord],
 ) -> CheckpointRecord:
     given = _given(method, places, theta_1, equipment)
+    if (same := _same_model(theta_1, given, earlier)) is not None:
+        return _copy_of(same, name, given, equipment)
     statistics = sum(name.endswith(_STATISTICS) for name in changed_tensors(equipment.foundation.theta_0, theta_1))
     return record_curve(
         name,
@@ -120,6 +125,23 @@ def _record(
         seed=derive_seed(equipment.space.search.seed, name, "curve"),
         train_seconds=None,
     )
+
+
+def _same_model(
+    theta_1: Mapping[str, Tensor], given: Given, earlier: Sequence[CheckpointRecord]
+) -> CheckpointRecord | None:
+    """The record of a model of the same weights, such as a greedy soup's only one."""
+    own = state_hash(theta_1)
+    return next((one for one in earlier if one.theta_1_hash == own and one.recipe["head"] == given.head), None)
+
+
+def _copy_of(record: CheckpointRecord, name: str, given: Given, equipment: Equipment) -> CheckpointRecord:
+    """Equal weights have equal scores, so they are not made again."""
+    recipe = given.model_dump(mode="json")
+    copy = replace(record, trial=name, recipe=recipe, seconds={}, provenance=equipment.provenance, finished=time.time())
+    save_weights(equipment.sweep.store, name, STEP, load_weights(equipment.sweep.store, record.trial, record.step))
+    equipment.sweep.add(copy)
+    return copy
 
 
 def _given(method: str, places: Sequence[str], theta_1: Mapping[str, Tensor], equipment: Equipment) -> Given:

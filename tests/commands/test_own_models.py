@@ -196,3 +196,20 @@ def test_statistics_of_batch_norm_that_were_tuned_are_said_to_be_interpolated(
     code, said = run("interpolate", "--base", "base", "--tuned", "tuned.safetensors", "--tasks", folders, *QUIET)
     assert code == 0, said
     assert "0000-tuned: BatchNorm's statistics were tuned too, and are interpolated like weights" in said
+
+
+@pytest.mark.slow
+def test_equal_weights_are_scored_once(run: Run, folders: Path, models: Any, tmp_path: Path) -> None:
+    """A model beside its copy: both soups of them are that model again."""
+    shutil.copy(tmp_path / "image.pt", tmp_path / "copy.pt")
+    tuned = ("--tuned", "image.pt", "--tuned", "copy.pt")
+    code, said = run("interpolate", "--base", "base", *tuned, "--tasks", folders, "--name", "mine", *QUIET)
+    assert code == 0, said
+    sweep = Sweep.open(Store.open(str(tmp_path / "runs")), "mine")
+    first, *others = (record(sweep, name) for name in ("0000-image", "0001-copy", *SOUPS))
+    assert "evaluate" in first.seconds
+    for other in others:
+        assert not other.seconds
+        assert (_values(other), other.theta_1_hash) == (_values(first), first.theta_1_hash)
+        assert load_weights(sweep.store, other.trial, 0).keys() == set(first.changed)
+    assert others[-1].recipe["models"] == [str(tmp_path / name) for name in ("image.pt", "copy.pt")]
