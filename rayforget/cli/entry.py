@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rayforget.cli import choosing, looking, own_models, running
+from rayforget.cli import choosing, handing_over, looking, own_models, running
 from rayforget.quiet import be_quiet
 
 app = typer.Typer(
@@ -47,6 +47,8 @@ app.command()(looking.status)
 app.command()(looking.frontier)
 app.command()(choosing.pick)
 app.command()(choosing.gate)
+app.command()(handing_over.export)
+app.command()(handing_over.trial)
 app.command()(looking.mirror)
 app.command()(looking.ui)
 app.command()(looking.rm)

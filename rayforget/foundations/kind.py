@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from rayforget.errors import FoundationError
 from rayforget.space.foundation import FoundationConfig, FoundationRules, Spec, place_of, rules_of
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from rayforget.foundations.exporter import Exporter
     from rayforget.foundations.protocol import Foundation, State
     from rayforget.foundations.sharing import Share
     from rayforget.space.parts import Resources
@@ -101,6 +103,20 @@ class Kind(FoundationRules[Spec], Protocol[Spec, Model]):
             TaskError: an item cannot be used.
         """
         return {}
+
+    def exporter(self, foundation: "Foundation", spec: Spec) -> "Exporter":
+        """What writes this kind's models for the library that they come from.
+
+        Args:
+            foundation: made by `with_tasks`.
+            spec: its settings.
+
+        Raises:
+            FoundationError: the kind has none.
+        """
+        raise FoundationError(
+            f"foundation.kind: {spec.kind} cannot be exported: its class {type(self).__name__} has no `exporter`"
+        )
 
 
 def kind_of(spec: FoundationConfig) -> Kind[Any, Any]:

@@ -18,7 +18,7 @@ _PACKAGES = (
     *("rayforget", "torch", "torchvision", "numpy", "open_clip_torch", "transformers", "peft", "safetensors"),
     *("pillow", "datasets", "ray", "optuna", "mlflow", "pyarrow", "pydantic"),
 )
-_NO_SCORES = ("report/", "commands/", "cli/")
+_NO_SCORES = ("report/", "commands/", "cli/", "export/")
 """Code that only draws and prints what was measured."""
 
 

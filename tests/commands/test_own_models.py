@@ -15,8 +15,6 @@ from safetensors.torch import load_file, save_file
 from tiny_clip import RESNET, save_clip
 from torch import Tensor
 
-from rayforget.foundations.clip.config import ClipFoundation
-from rayforget.foundations.clip.model import load_clip
 from rayforget.interpolate.hashing import state_hash
 from rayforget.interpolate.lerp import lerp
 from rayforget.record.store import Store
@@ -161,7 +159,7 @@ def test_what_cannot_be_interpolated_is_refused_and_leaves_no_sweep(
 
 
 @pytest.mark.slow
-def test_it_is_mirrored_and_an_open_clip_reads_what_its_weights_make(
+def test_it_is_mirrored_and_exported_as_any_sweep_is_and_open_clip_reads_the_folder(
     run: Run, folders: Path, models: Callable[[str], dict[str, Tensor]], tmp_path: Path
 ) -> None:
     code, said = run("interpolate", "--base", "base", "--tuned", "image.pt", "--tasks", folders, "--name", "mine")
@@ -177,11 +175,17 @@ def test_it_is_mirrored_and_an_open_clip_reads_what_its_weights_make(
     (trial,) = [each for each in runs if each.data.tags.get("mlflow.runName") == "0000-image"]
     assert trial.data.params["method"] == "plain"
     assert trial.data.params["models"] == str(tmp_path / "image.pt")
-    spec = ClipFoundation(kind="clip", model=f"local-dir:{tmp_path / 'base'}", pretrained=str(tmp_path / "image.pt"))
-    theta_1 = load_clip(spec, torch.device("cpu")).theta_0
-    plain = open_clip.create_model(f"local-dir:{tmp_path / 'base'}", load_weights=False)
-    plain.load_state_dict(models("image"))
-    assert all(torch.equal(theta_1[name], tensor) for name, tensor in plain.named_parameters())
+    code, said = run("export", "mine", "out", "--point", "0000-image/0/lerp/0.5")
+    assert code == 0, said
+    theta = open_clip.create_model(f"local-dir:{tmp_path / 'out'}", require_pretrained=True).state_dict()
+    expected = lerp(models("base"), models("image"), 0.5)
+    assert all(torch.equal(theta[name], expected[name]) for name in expected)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"a model that was trained elsewhere.\n\n- `{tmp_path / 'image.pt'}`" in card
+    code, said = run("trial", "mine", "0000-image", "--script")
+    assert code == 2
+    assert said == f"0000-image was not trained here but given (rayforget interpolate): {tmp_path / 'image.pt'}"
+    assert "models: " in run("trial", "mine", "0000-image")[1]
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # a space is read and checked without torch
     import torch
     from torch import nn
 
+    from rayforget.foundations.causal_lm.exporter import CausalExporter
     from rayforget.foundations.causal_lm.model import CausalLm
     from rayforget.foundations.causal_lm.prepared import PreparedCausalLm
     from rayforget.foundations.protocol import Foundation
@@ -120,3 +121,11 @@ class CausalLmKind(Kind[CausalLmFoundation, "CausalLm"]):
         from rayforget.foundations.causal_lm.prepared import PreparedCausalLm
 
         return foundation.first_items() if isinstance(foundation, PreparedCausalLm) else {}
+
+    def exporter(self, foundation: "Foundation", spec: CausalLmFoundation) -> "CausalExporter":
+        """Writes folders of transformers and peft."""
+        from rayforget.foundations.causal_lm.exporter import CausalExporter
+        from rayforget.foundations.causal_lm.prepared import PreparedCausalLm
+
+        assert isinstance(foundation, PreparedCausalLm)
+        return CausalExporter(foundation, spec)

@@ -49,6 +49,13 @@ def load_model(source: CausalSource) -> tuple[nn.Module, Any]:
     return lm, tokenizer
 
 
+def original_config(source: CausalSource) -> Any:
+    """The model's configuration as its files have it, with the dropout that `load_model` takes out."""
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(source.name, **_common(source))
+
+
 def _common(source: CausalSource) -> dict[str, Any]:
     common: dict[str, Any] = {"trust_remote_code": source.trust_remote_code, "local_files_only": source.is_folder}
     if source.revision is not None:

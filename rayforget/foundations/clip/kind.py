@@ -17,9 +17,10 @@ if TYPE_CHECKING:  # a space is read and checked without torch
     import torch
     from torch import nn
 
+    from rayforget.foundations.clip.exporter import ClipExporter
     from rayforget.foundations.clip.model import ClipModel
     from rayforget.foundations.clip.prepared import PreparedClip
-    from rayforget.foundations.protocol import State
+    from rayforget.foundations.protocol import Foundation, State
     from rayforget.foundations.sharing import Share
     from rayforget.space.parts import Resources
     from rayforget.tasks.opening import Opened
@@ -131,3 +132,11 @@ class ClipKind(Kind[ClipFoundation, "ClipModel"]):
 
         images = {name: task for name, task in tasks.items() if isinstance(task, ResolvedTask)}
         return PreparedClip(model, images, cache=cache, evaluation_batch=resources.evaluation_batch)
+
+    def exporter(self, foundation: "Foundation", spec: ClipFoundation) -> "ClipExporter":
+        """Writes open_clip's folders."""
+        from rayforget.foundations.clip.exporter import ClipExporter
+        from rayforget.foundations.clip.prepared import PreparedClip
+
+        assert isinstance(foundation, PreparedClip)
+        return ClipExporter(foundation, spec)

@@ -72,7 +72,9 @@ class PreparedClip:
         self.theta_0: State = model.theta_0
         self.theta_0_hash: str = model.theta_0_hash
         self.item_bytes: int = math.prod(model.decoder.shape)
-        self._tasks, self._speciality, self._batch_size = tasks, tasks[special[0]], evaluation_batch
+        self._tasks, self._batch_size = tasks, evaluation_batch
+        self.speciality = tasks[special[0]]
+        """The task that is trained on, if one is; see the class."""
         self._vectors = ClassVectors(model)
 
         @remember
@@ -97,7 +99,7 @@ class PreparedClip:
             FoundationError: the recipe has no head, or asks for what the model cannot do, or there is no such split.
             TaskError: the images cannot be read.
         """
-        name, split = data or (self._speciality.name, "train")
+        name, split = data or (self.speciality.name, "train")
         task, head = self._task_with(name, split), self._head(recipe)
         if data is None and recipe.objective == "contrastive":
             return self._pair_learner(recipe, task)
@@ -105,7 +107,7 @@ class PreparedClip:
             raise FoundationError(f"task {name} has images with several classes, which have no loss here; name another")
         if task.retrieval is not None:
             raise FoundationError(_without_classes(name, penalty=data is not None))
-        if head == "trained" and task is not self._speciality:
+        if head == "trained" and task is not self.speciality:
             head = "frozen"
         groups = None if task.class_groups is None else filled(task.class_groups).to(self.model.device)
         module = build_module(
@@ -164,14 +166,14 @@ class PreparedClip:
             self._tasks,
             self._pixels,
             self._captions,
-            speciality=self._speciality.name,
+            speciality=self.speciality.name,
             head=None if recipe is None else self._head(recipe),
             batch_size=self._batch_size,
         )
 
     @property
     def _zero_shot_head(self) -> Tensor:
-        return self._vectors.of_theta_0(self._speciality).cpu()
+        return self._vectors.of_theta_0(self.speciality).cpu()
 
     def _task_with(self, name: str, split: SplitName) -> ResolvedTask:
         if name not in self._tasks:

@@ -31,12 +31,17 @@ _PICKED_WIDTH = 0.37
 _LEGEND: dict[str, Any] = {"loc": "upper left", "frameon": False, "fontsize": 9}
 
 
-def draw_frontier(summary: Summary, path: Path) -> None:
+def draw_frontier(summary: Summary, path: Path, *, this: int | None = None) -> None:
     """Writes a PNG of 1440 x 928 pixels; values are in percent on `val`, on which points were chosen.
 
     Far-away points are left out of the frame and counted in a note.
+
+    Args:
+        summary: the report.
+        path: of the file.
+        this: place in `summary.points` of the one point to mark; None marks the one to pick.
     """
-    frontier_figure(summary).savefig(path, format="png")
+    frontier_figure(summary, this=this).savefig(path, format="png")
 
 
 class FrontierFigure(Figure):
@@ -48,13 +53,13 @@ class FrontierFigure(Figure):
         return data.getvalue()
 
 
-def frontier_figure(summary: Summary) -> FrontierFigure:
-    """The picture as matplotlib's figure of 1440 x 928 pixels, which belongs to no window."""
+def frontier_figure(summary: Summary, *, this: int | None = None) -> FrontierFigure:
+    """The picture as matplotlib's figure of 1440 x 928 pixels, which belongs to no window; `this` as above."""
     with rc_context({"text.parse_math": False}):  # a $ in a name is a $
-        return _draw(summary)
+        return _draw(summary, this)
 
 
-def _draw(summary: Summary) -> FrontierFigure:
+def _draw(summary: Summary, this: int | None) -> FrontierFigure:
     figure = FrontierFigure(figsize=_SIZE_IN, dpi=_DPI, facecolor="white")
     axes = figure.add_axes((0.075, 0.105, 0.69, 0.74))
     looks = assign_looks(point.method for point in summary.points)
@@ -63,7 +68,7 @@ def _draw(summary: Summary) -> FrontierFigure:
     _draw_points(axes, summary, looks)
     _draw_frontier(axes, summary, looks, frame)
     _draw_baselines(axes, summary, looks)
-    _draw_picked(axes, summary, frame)
+    _draw_marked(axes, summary, frame, this)
     _finish_axes(axes, frame)
     _draw_words(figure, axes, summary, looks)
     return figure
@@ -138,14 +143,17 @@ def _draw_baselines(axes: Axes, summary: Summary, looks: dict[str, Look]) -> Non
     _label(axes, name, (x, y), (0, -12), "center")
 
 
-def _draw_picked(axes: Axes, summary: Summary, frame: Frame) -> None:
-    picked = headline_pick(summary)
-    if picked is None:
-        return
-    point = summary.points[picked.index]
+def _draw_marked(axes: Axes, summary: Summary, frame: Frame, this: int | None) -> None:
+    what = "this model"
+    if this is None:
+        picked = headline_pick(summary)
+        if picked is None:
+            return
+        this, what = picked.index, "best for at most 1 point of generality"
+    point = summary.points[this]
     where = (100 * point.speciality, 100 * point.generality)
     axes.scatter(*where, s=150, facecolor="none", edgecolor=INK, linewidth=1.2, zorder=6)
-    text = f"best for at most 1 point of generality:\n{name_method(point.method)}, {name_alpha(point)}"
+    text = f"{what}:\n{name_method(point.method)}, {name_alpha(point)}"
     # The space above a frontier is free; the text ends inside the frame, wherever the point is.
     across = min((where[0] - frame.left) / (frame.right - frame.left) + 0.03, 1 - _PICKED_WIDTH)
     beneath = [_highest(summary, i, frame) for i in summary.frontier if _is_below(summary, i, frame, across)]

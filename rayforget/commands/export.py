@@ -1,0 +1,94 @@
+"""`rayforget export NAME FOLDER`: a point of a sweep as a folder that open_clip or transformers loads as it is."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from rayforget.errors import RecordError
+from rayforget.export.card import ADAPTER
+from rayforget.export.facts import Scores
+from rayforget.export.measured import differences
+from rayforget.export.push import check_name, push_folder
+from rayforget.export.whole import Dtype, Exported, export_point
+from rayforget.frontier.limits import limits_in_points
+from rayforget.frontier.pick import pick_point
+from rayforget.frontier.points import PointKey, parse_key
+from rayforget.frontier.summary import Summary
+from rayforget.record.space_of import space_here
+from rayforget.record.store import Store
+from rayforget.record.sweep import Sweep
+from rayforget.report.present import read_report
+from rayforget.report.terminal.live import open_console
+from rayforget.report.words.numbers import name_point
+
+
+def export(
+    storage: str,
+    name: str,
+    folder: Path,
+    *,
+    point: str | None,
+    dtype: Dtype,
+    adapter: bool,
+    push: str | None,
+    private: bool,
+) -> None:
+    """Exports a point, the pick if none is named, and uploads it if asked to.
+
+    Raises:
+        RayforgetError: it cannot be exported; see `export_point`.
+    """
+    if push is not None:
+        check_name(push)
+    sweep = Sweep.open(Store.open(storage), name)
+    space = space_here(sweep, storage)
+    summary = read_report(sweep, space).summary
+    key = _picked(summary) if point is None else parse_key(point)
+    console = open_console()
+    done = export_point(sweep, space, summary, key, folder, dtype=dtype, adapter=adapter)
+    _say(console, done)
+    if push is not None:
+        console.print(Text(f"uploaded: {push_folder(folder, push, private=private)}"), soft_wrap=True)
+
+
+def _picked(summary: Summary) -> PointKey:
+    index = pick_point(summary, limits_in_points()).index
+    if index is None:
+        points = ", ".join(summary.points[i].key.text for i in summary.frontier[:3])
+        raise RecordError(
+            "no point gains speciality and loses at most 1 point of generality, so that none can be picked; name one "
+            f"(--point), such as {points}"
+        )
+    return summary.points[index].key
+
+
+def _say(console: Console, done: Exported) -> None:
+    facts, written = done.facts, done.written
+    console.print(Text(f"{facts.point.key.text}: {name_point(facts.summary.points[facts.index])}"), soft_wrap=True)
+    if facts.again is None:
+        text = f"{written.folder}: read again by {facts.words.library}, the scored weights, hash {facts.hash}"
+        console.print(Text(text), soft_wrap=True)
+    else:
+        text = f"{written.folder}: weights rounded to {facts.dtype}, hash {facts.hash}"
+        console.print(Text(text), soft_wrap=True)
+        _say_differing(console, facts.dtype, facts.again.val, facts.point.val, "val")
+        if facts.point.test is not None:
+            _say_differing(console, facts.dtype, facts.again.test, facts.point.test, "test")
+    if written.aside is not None:
+        text = f"{written.aside.file}: the recipe's trained classifier, which {facts.words.library} cannot hold"
+        console.print(Text(text), soft_wrap=True)
+    if facts.adapted is not None:
+        text = (
+            f"{ADAPTER}/: rank {facts.adapted.rank}, scale {facts.adapted.scale:g}; its largest difference of a weight "
+            f"is {facts.adapted.largest:.1e} of the largest change"
+        )
+        console.print(Text(text), soft_wrap=True)
+        _say_differing(console, "the adapter", facts.adapted.again.val, facts.point.val, "val")
+    loading = facts.words.loading.replace("FOLDER", str(written.folder))
+    console.print(Text(loading.rstrip()), soft_wrap=True)
+
+
+def _say_differing(console: Console, what: str, found: Scores, recorded: Scores, split: str) -> None:
+    words = ", ".join(f"{task} {how}" for task, how in differences(found, recorded).items())
+    console.print(Text(f"{split}, items with another result in {what}: {words}"), soft_wrap=True)

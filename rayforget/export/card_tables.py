@@ -1,0 +1,126 @@
+"""Facts of a model -> the tables of its card, in Markdown."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rayforget.export.facts import CardFacts, Scores
+from rayforget.export.measured import differences
+from rayforget.export.one_recipe import without_defaults
+from rayforget.frontier.summary import Measure
+from rayforget.printable import one_line
+from rayforget.report.words.numbers import format_measure
+from rayforget.values.scores import Score, Split
+
+_SPLITS: tuple[Split, Split] = ("val", "test")
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:
+    """A Markdown table whose first `left` columns are texts and whose others are numbers."""
+    rules = ["---" if place < left else "--:" for place in range(len(heads))]
+    lines = [heads, rules, *rows]
+    return "\n".join(f"| {' | '.join(cell(each) for each in line)} |" for line in lines)
+
+
+def cell(text: str) -> str:
+    """A text that cannot end its cell, or its table."""
+    return one_line(text).replace("|", "\\|")
+
+
+def models_table(facts: CardFacts) -> str:
+    """Speciality and generality of theta_0, plain fine-tuning and the model."""
+    summary = facts.summary
+    rows = [("θ0, pretrained", {"val": summary.theta_0.val, "test": summary.theta_0.test})]
+    if summary.plain is not None:
+        rows.append(("plain fine-tuning", {"val": summary.plain.val, "test": summary.plain.test}))
+    rows.append(("**this model**", {split: facts.measures.get(split) for split in _SPLITS}))
+    if facts.again is not None:
+        rows.append(
+            (f"this model's folder, in {facts.dtype}", {split: facts.measures_again.get(split) for split in _SPLITS})
+        )
+    heads = ("model", *(f"{axis}, {split}" for split in _SPLITS for axis in ("speciality", "generality")))
+    cells = ((name, *(text for split in _SPLITS for text in _axes(found[split]))) for name, found in rows)
+    return table(heads, cells)
+
+
+def _axes(measured: Measure | None) -> tuple[str, str]:
+    if measured is None:
+        return "—", "—"
+    return (
+        format_measure(measured.speciality, measured.speciality_error),
+        format_measure(measured.generality, measured.generality_error),
+    )
+
+
+def tasks_table(facts: CardFacts) -> str:
+    """Every task's score, beside theta_0's, and in the folder's own type if that is another."""
+    heads = ["task", "counts as", "metric", "θ0, val", "val", "θ0, test", "test"]
+    found: list[tuple[Scores | None, Scores | None]] = [
+        (facts.theta_0.get(split), own) for split, own in zip(_SPLITS, (facts.point.val, facts.point.test), strict=True)
+    ]
+    if facts.again is not None:
+        heads += [f"val, {facts.dtype}", f"test, {facts.dtype}"]
+    rows = []
+    for role in facts.summary.roles:
+        counts = role.role if role.role == "speciality" else f"generality, group {role.group}"
+        row = [f"`{role.name}`", counts, role.metric]
+        row += [_score(scores, role.name) for pair in found for scores in pair]
+        if facts.again is not None:
+            row += [_score(facts.again.val, role.name), _score(facts.again.test, role.name)]
+        rows.append(row)
+    return table(heads, rows, left=3)
+
+
+def _score(scores: Scores | None, task: str) -> str:
+    if scores is None or task not in scores:
+        return "—"
+    return format_measure(scores[task].value, standard_error(scores[task]))
+
+
+def standard_error(score: Score) -> float:
+    """The standard error of one score over its items."""
+    return math.sqrt(score.scored.variances()[0])
+
+
+def differing_table(found: Mapping[Split, Scores], facts: CardFacts) -> str:
+    """How many items another form of the model answers in another way."""
+    recorded = {"val": facts.point.val, "test": facts.point.test}
+    rows = []
+    for split, scores in found.items():
+        own = recorded[split]
+        if own is not None:
+            rows += [(f"`{task}`", split, words) for task, words in differences(scores, own).items()]
+    return table(("task", "split", "items with another result"), rows, left=2)
+
+
+def data_table(facts: CardFacts) -> str:
+    """Where each task's items come from, how many they are, and their hash."""
+    rows = []
+    for name, task in facts.space.tasks.items():
+        written = without_defaults(task)
+        cut = written.get("cut")
+        for split in ("train", *_SPLITS):
+            source = written.get(split) or (cut if split != "train" else None)
+            scores = {"val": facts.point.val, "test": facts.point.test}.get(split)
+            score = None if scores is None else scores.get(name)
+            if source is None and score is None:
+                continue
+            where = _source(source or {key: written.get(key) for key in ("suite", "task")})
+            rows.append((f"`{name}`", split, where, *(("", "") if score is None else _items(score))))
+    return table(("task", "split", "from", "items", "hash of the items"), rows, left=3)
+
+
+def _items(score: Score) -> tuple[str, str]:
+    return str(len(score.items)), f"`{score.items_hash}`"
+
+
+def _source(source: Any) -> str:
+    """A source in words; of a place on a disk only the end, since a card is shown to others."""
+    if isinstance(source, Mapping):
+        kind = str(source.get("kind", ""))
+        rest = [f"{key} {_source(value)}" for key, value in source.items() if key != "kind" and value is not None]
+        return " ".join(part for part in (kind, ", ".join(rest)) if part)
+    if isinstance(source, list):
+        return ", ".join(_source(each) for each in source)
+    text = str(source)
+    return f"…/{'/'.join(text.split('/')[-2:])}" if text.startswith("/") else text

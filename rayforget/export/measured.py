@@ -1,0 +1,84 @@
+"""A folder that was written -> its scores on `val` and `test`, on the items on which the point was scored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rayforget.determinism import deterministic
+from rayforget.errors import RecordError
+from rayforget.evaluate.finite import require_finite
+from rayforget.export.folder import read_again
+from rayforget.export.point import RecordedPoint
+from rayforget.foundations.protocol import Foundation
+from rayforget.space.foundation import FoundationConfig
+from rayforget.space.models import Space
+from rayforget.values.scores import Score, Split
+
+Scores = Mapping[str, Score]
+"""Task -> score."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredAgain:
+    """A folder's own scores; it is run as the sweep ran its models, in fp32."""
+
+    val: Scores
+    test: Scores
+
+
+def measure_again(
+    space: Space,
+    point: RecordedPoint,
+    spec: FoundationConfig,
+    *,
+    read: Foundation | None = None,
+    extra: Mapping[str, Tensor] | None = None,
+) -> MeasuredAgain:
+    """Scores a folder with the recipe's head.
+
+    Args:
+        space: the sweep's.
+        point: whose recipe decides what scores the speciality, and whose items must be these.
+        spec: the folder.
+        read: the folder as it was read on the CPU, if it was.
+        extra: tensors that the recipe's head adds.
+
+    Raises:
+        RecordError: the data is no longer the sweep's.
+        TrainingError: outputs are not finite.
+    """
+    wanted = space.resources.gpus_per_worker > 0 and torch.cuda.device_count() > 0
+    device = torch.device("cuda", 0) if wanted else torch.device("cpu")
+    foundation = read if read is not None and not wanted else read_again(space, spec, device)
+    found = {}
+    splits: tuple[Split, Split] = ("val", "test")
+    for split, recorded in zip(splits, (point.val, point.test), strict=True):
+        with deterministic(space.resources.deterministic):
+            head = {name: tensor.to(device) for name, tensor in (extra or {}).items()}
+            (scored,) = foundation.scorer(point.recipe).score([head], split)
+        found[split] = require_finite(
+            scored, split, model="the exported folder", advice="export it in a wider type (--dtype)"
+        )
+        for task, score in (recorded or {}).items():
+            if found[split][task].items_hash != score.items_hash:
+                raise RecordError(
+                    f"tasks.{task}.{split} does not hold the items that the point was scored on; restore the data, so "
+                    "that both scores compare"
+                )
+    return MeasuredAgain(val=found["val"], test=found["test"])
+
+
+def differences(found: Scores, recorded: Scores) -> dict[str, str]:
+    """Task -> how its items' results differ, in words: `2 of 301`; of likelihoods, which all do, `by up to 0.003`."""
+    words = {}
+    for task, score in found.items():
+        other = recorded[task].items
+        if score.items.dtype == bool:
+            words[task] = f"{int((score.items != other).sum())} of {len(score.items)}"
+        else:
+            largest = float(np.abs(score.items.astype(np.float64) - other.astype(np.float64)).max(initial=0.0))
+            words[task] = f"by up to {largest:.2g}"
+    return words

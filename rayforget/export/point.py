@@ -1,0 +1,110 @@
+"""A point's name -> its record, its recipe and its weights, verified to be those that were scored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from rayforget.curve import Ends, theta_of
+from rayforget.errors import RecordError
+from rayforget.foundations.protocol import Foundation
+from rayforget.frontier.points import THETA_0, PointKey
+from rayforget.interpolate.lerp import changed_tensors
+from rayforget.record.command import command
+from rayforget.record.sweep import Sweep
+from rayforget.record.weights import load_theta_1, weights_name
+from rayforget.space.given import AnyRecipe, recipe_of
+from rayforget.space.path_text import LERP
+from rayforget.values.points import Point, Spot
+from rayforget.values.records import CheckpointRecord
+from rayforget.values.scores import Score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedPoint:
+    """A point as the record has it."""
+
+    key: PointKey
+    record: CheckpointRecord
+    """The checkpoint's."""
+    val: Mapping[str, Score]
+    """Task -> score on `val`."""
+    test: Mapping[str, Score] | None
+    """The latest on `test`; None if it was not scored there."""
+
+    @property
+    def recipe(self) -> AnyRecipe | None:
+        """None for theta_0."""
+        return recipe_of(self.record.recipe) if self.record.recipe else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointWeights:
+    """A point's tensors, all of them, under canonical names; on the CPU in fp32."""
+
+    theta: Mapping[str, Tensor]
+    """The model that was scored."""
+    theta_0: Mapping[str, Tensor]
+    """The start of its training."""
+
+
+def recorded_point(sweep: Sweep, key: PointKey) -> RecordedPoint:
+    """Finds a point in the record.
+
+    Raises:
+        RecordError: there is no such point; the message names those that there are.
+    """
+    steps = sweep.trials().get(key.trial)
+    if steps is None:
+        trials = ", ".join(sorted(sweep.trials())) or "none"
+        raise RecordError(f"point {key.text}: sweep {sweep.info.name} has no training {key.trial}; it has: {trials}")
+    if key.step not in steps:
+        has = ", ".join(map(str, steps))
+        raise RecordError(f"point {key.text}: {key.trial} was recorded at step {has}, not at {key.step}; name one")
+    record = sweep.record(key.trial, key.step)
+    found = {point.spot: point for point in record.points}.get(Spot(key.alpha, key.path))
+    if found is None:
+        raise RecordError(f"point {key.text}: {_others(record, key.path)}")
+    return RecordedPoint(key=key, record=record, val=found.scores, test=sweep.test_scores().get(key))
+
+
+def _others(record: CheckpointRecord, path: str) -> str:
+    if record.status == "failed":
+        return f"this training failed and has no points: {(record.reason or 'no reason given')[:200]}"
+    own: list[Point[Score]] = [point for point in record.points if point.path == path]
+    if not own:
+        paths = ", ".join(dict.fromkeys(point.path for point in record.points))
+        return f"nothing was scored on that path; there are: {paths}"
+    return f"that alpha was not scored; there are: {', '.join(f'{point.alpha!r}' for point in own)}"
+
+
+def point_weights(sweep: Sweep, point: RecordedPoint, foundation: Foundation) -> PointWeights:
+    """Makes the point's weights from those that were kept, whose hash is checked.
+
+    Raises:
+        RecordError: they were not kept (the message says which are, and how to make them again), or are damaged.
+        FoundationError: the path does not fit the model.
+    """
+    recipe, key = point.recipe, point.key
+    if recipe is None:
+        return PointWeights(theta=foundation.theta_0, theta_0=foundation.theta_0)
+    kept = sweep.kept_weights()
+    if (key.trial, key.step) not in kept:
+        raise RecordError(_not_kept(sweep, key, sorted(kept)))
+    theta_0 = foundation.initial(recipe)
+    theta_1 = load_theta_1(sweep.store, point.record, theta_0)
+    ends = Ends(theta_0=theta_0, theta_1=changed_tensors(theta_0, theta_1), layers=foundation.layers(recipe))
+    changed = {} if key.alpha == 0 and key.path == LERP else theta_of(ends, Spot(key.alpha, key.path))
+    return PointWeights(theta={**theta_0, **changed}, theta_0=theta_0)
+
+
+def _not_kept(sweep: Sweep, key: PointKey, kept: list[tuple[str, int]]) -> str:
+    name, storage = sweep.info.name, str(sweep.store).rpartition("/")[0]
+    file = weights_name(key.trial, key.step)
+    words = f"trial {name} {key.trial} --step {key.step} --script"
+    there = ", ".join(f"{trial}/{step}" for trial, step in kept if trial != THETA_0) or "none"
+    return (
+        f"the weights of {key.trial} at step {key.step} were not kept, since no point of it is on or near the "
+        f"frontier (storage.keep); kept are: {there}. Name a point of those, or train it again: "
+        f"`{command(words, storage)} > again.py`, then `python again.py {sweep.store}/{file}`"
+    )

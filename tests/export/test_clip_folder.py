@@ -1,0 +1,134 @@
+"""An exported CLIP is the scored one: to the bit, by open_clip's own loading and forward pass."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from by_library import score_images
+from safetensors.torch import load_file
+from small_sweeps import Recorded, images_of
+
+from rayforget.errors import FoundationError, RecordError, StorageError
+from rayforget.export.in_memory import load_point
+from rayforget.export.whole import Exported, export_point
+from rayforget.frontier.points import PointKey
+from rayforget.interpolate.hashing import state_hash
+
+PLAIN, HEAD, TEXT = (PointKey(trial, 2, 0.5) for trial in ("0000-plain", "0001-head", "0002-text"))
+
+
+def exported(found: Recorded, key: PointKey, folder: Path, **options: object) -> Exported:
+    return export_point(found.sweep, found.space, found.summary, key, folder, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def with_head(pictures: Recorded, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    return exported(pictures, HEAD, tmp_path_factory.mktemp("out") / "new")
+
+
+def test_a_trained_head_goes_beside_the_model_and_both_score_as_recorded(
+    pictures: Recorded, with_head: Exported
+) -> None:
+    recorded = pictures.sweep.record(HEAD.trial, HEAD.step).points[1].scores
+    start = pictures.summary
+    assert start.points[start.theta_0.points[0]].tasks != {name: score.value for name, score in recorded.items()}
+    found = score_images(str(with_head.written.folder), images_of(pictures, "val"))
+    assert {name: score.items.tolist() for name, score in recorded.items()} == found
+    note = (with_head.written.folder / "README.md").read_text()
+    assert "## The classifier" in note
+    assert "classifier.safetensors" in note
+
+
+def test_the_hash_is_that_of_the_tensors_in_the_files(with_head: Exported) -> None:
+    folder = with_head.written.folder
+    state = load_file(folder / "open_clip_model.safetensors") | load_file(folder / "classifier.safetensors")
+    assert state_hash(state) == with_head.facts.hash
+
+
+def test_the_settings_say_how_it_was_scored(pictures: Recorded, with_head: Exported) -> None:
+    config = json.loads((with_head.written.folder / "open_clip_config.json").read_text())
+    own = json.loads((pictures.folder / "clip" / "open_clip_config.json").read_text())
+    assert config["model_cfg"] == own["model_cfg"]
+    assert config["model_cfg"]["quick_gelu"] is True
+    assert config["preprocess_cfg"] | own["preprocess_cfg"] == config["preprocess_cfg"]
+
+
+def test_a_point_in_memory_is_the_model_of_its_folder(pictures: Recorded, with_head: Exported) -> None:
+    found = load_point(pictures.sweep, pictures.space, HEAD)
+    folder = f"local-dir:{with_head.written.folder}"
+    model, preprocess = open_clip.create_model_from_pretrained(folder)
+    assert state_hash(found.model.state_dict()) == state_hash(model.state_dict())
+    assert str(found.preprocess) == str(preprocess)
+    assert torch.equal(found.tokenizer(["a dog"]), open_clip.get_tokenizer(folder)(["a dog"]))
+    assert found.aside is not None
+    weights = load_file(with_head.written.folder / "classifier.safetensors")
+    assert torch.equal(found.aside.tensors["head.weight"], weights["head.weight"])
+
+
+@pytest.mark.slow
+def test_in_bf16_the_rounded_model_is_scored_again(pictures: Recorded, tmp_path: Path) -> None:
+    done = exported(pictures, PLAIN, tmp_path / "new", dtype="bf16")
+    state = load_file(tmp_path / "new" / "open_clip_model.safetensors")
+    assert {tensor.dtype for tensor in state.values()} == {torch.bfloat16}
+    scored = load_point(pictures.sweep, pictures.space, PLAIN).model.state_dict()
+    assert all(torch.equal(tensor, scored[name].bfloat16()) for name, tensor in state.items())
+    assert done.facts.again is not None
+    for split, again in (("val", done.facts.again.val), ("test", done.facts.again.test)):
+        found = score_images(str(tmp_path / "new"), images_of(pictures, split))  # in fp32, as the sweep scored
+        assert {name: score.items.tolist() for name, score in again.items()} == found
+    assert "## In bf16" in (tmp_path / "new" / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_text_tower_is_exported_with_the_image_tower(pictures: Recorded) -> None:
+    moved = load_point(pictures.sweep, pictures.space, TEXT).model.state_dict()
+    start = load_point(pictures.sweep, pictures.space, PointKey("theta_0", 0, 0.0)).model.state_dict()
+    changed = {name.partition(".")[0] for name, tensor in moved.items() if not torch.equal(tensor, start[name])}
+    assert {"visual", "transformer", "token_embedding"} <= changed
+    at_0 = load_point(pictures.sweep, pictures.space, PointKey(TEXT.trial, TEXT.step, 0.0)).model.state_dict()
+    assert state_hash(at_0) == state_hash(start)
+
+
+def test_what_cannot_be_exported_is_refused_before_anything_is_loaded(
+    pictures: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rayforget.export.whole.open_sweep", lambda *_: pytest.fail("loaded"))
+    for key, why in (
+        (HEAD._replace(trial="0009-l2"), r"has no training 0009-l2; it has: 0000-plain, 0001-head, 0002-text, theta_0"),
+        (HEAD._replace(step=7), "0001-head was recorded at step 2, not at 7"),
+        (HEAD._replace(alpha=0.3), r"that alpha was not scored; there are: 0.0, 0.5, 1.0"),
+        (HEAD._replace(path="lines(gamma=1.0)"), "nothing was scored on that path; there are: lerp"),
+    ):
+        with pytest.raises(RecordError, match=why):
+            exported(pictures, key, tmp_path / "new")
+    with pytest.raises(FoundationError, match=r"--adapter: 0001-head/2/lerp/0.5 has adapter: full"):
+        exported(pictures, HEAD, tmp_path / "new", adapter=True)
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "mine.txt").write_text("")
+    with pytest.raises(StorageError, match=r"is not empty \(found mine.txt\)"):
+        exported(pictures, HEAD, tmp_path)
+    with pytest.raises(StorageError, match="is a file"):
+        exported(pictures, HEAD, tmp_path / "mine.txt")
+
+
+def test_weights_that_were_not_kept_are_said_to_be_so_with_the_way_to_make_them(
+    pictures: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(pictures.sweep), "kept_weights", lambda self: {("0002-text", 2): 9})
+    with pytest.raises(RecordError, match=r"kept are: 0002-text/2.*trial small 0001-head --step 2 --script"):
+        exported(pictures, HEAD, tmp_path / "new")
+
+
+def test_a_weight_beyond_fp16_is_refused(pictures: Recorded, tmp_path: Path) -> None:
+    from rayforget.export.folder import write_model
+    from rayforget.export.opened import open_sweep
+    from rayforget.export.point import PointWeights
+
+    opened = open_sweep(pictures.sweep, pictures.space)
+    theta = {**opened.foundation.theta_0, "logit_scale": torch.tensor(1e5)}
+    with pytest.raises(FoundationError, match=r"logit_scale has a weight of 1e\+05, beyond torch.float16"):
+        write_model(opened, PointWeights(theta=theta, theta_0=theta), tmp_path, torch.float16)
+    assert np.isfinite(float(theta["logit_scale"]))

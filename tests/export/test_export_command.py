@@ -1,0 +1,70 @@
+"""`rayforget export`: what it says and what it writes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelCard
+from small_sweeps import Recorded
+
+from rayforget.report.words.numbers import percent
+
+
+def test_a_card_has_the_scores_of_the_record_as_the_hub_reads_them(
+    pictures: Recorded, run: Any, tmp_path: Path
+) -> None:
+    arguments = ("--point", "0002-text/2/lerp/0.5", "--storage", pictures.folder / "runs")
+    code, text = run("export", "small", tmp_path / "out", *arguments)
+    assert code == 0, text
+    assert "read again by open_clip, the scored weights, hash" in text
+    assert f'open_clip.create_model_from_pretrained("local-dir:{tmp_path}/out")' in text
+    card = ModelCard.load(tmp_path / "out" / "README.md")
+    assert (card.data.library_name, card.data.pipeline_tag) == ("open_clip", "zero-shot-image-classification")
+    point = pictures.sweep.record("0002-text", 2).points[1]
+    found = {(each.dataset_name, each.dataset_split): each.metric_value for each in card.data.eval_results}
+    assert found[("dots", "val")] == round(point.scores["dots"].value, 6)
+    assert found.keys() == {(task, split) for task in ("dots", "lines") for split in ("val", "test")}
+    assert f"| {percent(point.scores['lines'].value)} ± " in card.text
+    for told in (
+        "`0002-text/2/lerp/0.5`",
+        "head: text",
+        point.scores["dots"].items_hash,
+        pictures.sweep.record("0002-text", 2).theta_1_hash or "no hash",
+        "![The frontier with this model](frontier.png)",
+        "…/dots/val",
+    ):
+        assert told in card.text, told
+    assert str(pictures.folder) not in card.content  # a card is shown to others
+    assert (tmp_path / "out" / "frontier.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--point", "0002-text"), "names no point; expected TRIAL/STEP/PATH/ALPHA"),
+        (("--private",), "--private is about --push OWNER/NAME"),
+        (("--push", "model"), "cannot be a name on the hub; write OWNER/NAME"),
+        (("--point", "0002-text/2/lerp/0.3"), "that alpha was not scored; there are: 0.0, 0.5, 1.0"),
+    ],
+)
+def test_a_mistake_is_one_message_and_writes_nothing(
+    arguments: tuple[str, ...], why: str, pictures: Recorded, run: Any, tmp_path: Path
+) -> None:
+    code, text = run("export", "small", tmp_path / "out", *arguments, "--storage", pictures.folder / "runs")
+    assert code == 2
+    assert why in text
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_an_adapter_beside_the_model_says_what_it_loses(words: Recorded, run: Any, tmp_path: Path) -> None:
+    arguments = ("--point", "0001-lora/2/lerp/0.5", "--adapter", "--dtype", "bf16", "--storage", words.folder / "runs")
+    code, text = run("export", "small", tmp_path / "out", *arguments)
+    assert code == 0, text
+    assert "adapter/: rank 4, scale 1; its largest difference of a weight is" in text
+    assert "val, items with another result in bf16: cures" in text
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "## The adapter" in card
+    assert "## In bf16" in card
+    largest = float(card.partition("The largest difference of a weight is ")[2].split()[0])
+    assert 0 < largest < 1e-3
