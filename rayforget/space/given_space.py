@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +80,13 @@ def load_given(
     rules, places = rules_of(like.kind), dict(document.places)
     start = like
     if base is not None:
-        start = _named(" ".join(base), lambda: rules.named(base[1], like))
+        start = _named(" ".join(base), partial(rules.named, base[1], like))
         places = {at: place for at, place in places.items() if at[:1] != ("foundation",)}
         places[("foundation",)] = " ".join(base)
     models = {}
     for index, (place, short) in enumerate(zip(tuned, _short_names(tuned), strict=True)):
         name = f"{index:04d}-{short}"
-        models[name] = _named(f"--tuned {place}", lambda place=place: rules.tuned(place, start))
+        models[name] = _named(f"--tuned {place}", partial(rules.tuned, place, start))
         places[("models", name)] = f"--tuned {place}"
     tree = _tree(document.tree, start, models)
     space = checked(Document(tree=tree, places=places), GivenSpace)
