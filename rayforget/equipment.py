@@ -176,7 +176,7 @@ class Equipment:
             return f"{start} with {then}, and now run with {today}; start another sweep, or use the versions of then"
         for name, score in self.theta_0_scores("val").items():
             recorded = record.points[0].scores[name].items
-            others, count = int((recorded != score.items).sum()), len(recorded)
+            others, count = int((recorded != score.items).reshape(len(recorded), -1).any(axis=1).sum()), len(recorded)
             if others > _ROUNDING * count:
                 return (
                     f"{start} otherwise: theta_0 answers {others} of {count} items of tasks.{name}.val in another way "

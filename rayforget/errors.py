@@ -1,8 +1,20 @@
 """The errors that rayforget raises on purpose; a message says what was found, what was expected, and what to do."""
 
+from rayforget.printable import one_line
+
 
 class RayforgetError(Exception):
-    """Base of every error that rayforget raises on purpose."""
+    """Base of every error that rayforget raises on purpose.
+
+    Each argument is one line of the message, whatever names of files, and texts of libraries, are in it: line breaks
+    and control characters in them are shown, so that no name looks like a line of ours or does anything to a terminal.
+    """
+
+    def __init__(self, *lines: object) -> None:
+        super().__init__(*[one_line(str(line)) for line in lines])
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class SpaceError(RayforgetError, ValueError):

@@ -127,7 +127,7 @@ def naming_the_blamed() -> Iterator[None]:
 
 def in_a_line(error: BaseException) -> str:
     """An error as one line for people: what `blame` says of it, else its type and its text."""
-    return blame(error) or f"{type(error).__name__}: {error}"
+    return blame(error) or " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _of(frame: FrameType) -> list[Used]:

@@ -7,8 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rayforget.errors import RayforgetError
+from rayforget.errors import RayforgetError, RecordError
 from rayforget.frontier.limits import limits_in_points
+from rayforget.frontier.points import FrontierPoint, PointKey, parse_key
 from rayforget.frontier.recovered import Pair
 from rayforget.quiet import be_quiet
 from rayforget.record.command import DEFAULT_STORAGE
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
+    from rayforget.foundations.exporter import LibraryModel
     from rayforget.space.load import LoadedSpace
 
 
@@ -102,6 +104,34 @@ class Results:
             sure=sure,
         )
         return pick_from(self._report, self._sweep, limits)
+
+    def load(self, point: Picking | FrontierPoint | PointKey | str) -> "LibraryModel":
+        """A point as a model of open_clip or transformers, in fp32 on the CPU: the weights that were scored, verified.
+
+        The result has the library's `model`, its `tokenizer` and, of a model that sees images, `preprocess`.
+
+        Args:
+            point: a pick, or a point by its name TRIAL/STEP/PATH/ALPHA.
+
+        Raises:
+            SpaceError: the text names no point.
+            RecordError: the pick is empty, there is no such point, or its weights were not kept.
+            FoundationError: the pretrained model is missing or another one, or the library cannot hold the model.
+            TaskError: the space's data is missing.
+        """
+        from rayforget.export.in_memory import load_point
+
+        return load_point(self._sweep, space_here(self._sweep, self._storage), _key_of(point))
+
+
+def _key_of(point: Picking | FrontierPoint | PointKey | str) -> PointKey:
+    if isinstance(point, str):
+        return parse_key(point)
+    if isinstance(point, Picking):
+        if point.point is None:
+            raise RecordError(f"nothing was picked, so there is nothing to load. {point}")
+        return point.point.key
+    return point.key if isinstance(point, FrontierPoint) else point
 
 
 def open_sweep(name: str, storage: str | Path = DEFAULT_STORAGE) -> Results:

@@ -21,7 +21,7 @@ from rayforget.frontier.points import THETA_0, PointKey
 from rayforget.heartbeat import Heartbeat, beat, heard_by
 from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.record.provenance import extension_facts
-from rayforget.record.resume import load_resume, newest_resume, save_resume
+from rayforget.record.resume import Owner, load_resume, newest_resume, save_resume
 from rayforget.record.standing import is_finished
 from rayforget.record.store import Store
 from rayforget.record.weights import load_theta_1
@@ -57,6 +57,7 @@ def run_trial(job: TrialJob, equipment: Equipment, heartbeat: Heartbeat) -> list
 
 def _run_trial(job: TrialJob, equipment: Equipment) -> list[CheckpointRecord]:
     resume = equipment.sweep.resume_folder(job.name)
+    owner = Owner(sweep=equipment.sweep.info.name, trial=job.name, recipe=job.recipe.key)
     records = on_rank_0(lambda: _recorded(job, equipment), equipment.device)
     if is_finished(records):
         return records  # the workers died between the last record and the answer
@@ -70,8 +71,8 @@ def _run_trial(job: TrialJob, equipment: Equipment) -> list[CheckpointRecord]:
                 job.recipe,
                 seed=derive_seed(equipment.space.search.seed, job.recipe.key, "train"),
                 fractions=equipment.space.curve.fractions,
-                resume=_state_to_resume(resume, equipment),
-                save=lambda state: save_resume(resume, state),
+                resume=_state_to_resume(resume, owner, equipment),
+                save=lambda state: save_resume(resume, state, owner),
                 save_every_s=equipment.space.resources.checkpoint_every_s,
                 progress=lambda step, steps: beat("train", step, steps),
                 sharded=equipment.space.resources.sharding == "fsdp",
@@ -93,7 +94,7 @@ def _recorded(job: TrialJob, equipment: Equipment) -> list[CheckpointRecord]:
     return [equipment.sweep.record(job.name, step) for step in equipment.sweep.trials().get(job.name, [])]
 
 
-def _state_to_resume(folder: Store, equipment: Equipment) -> dict[str, Any] | None:
+def _state_to_resume(folder: Store, owner: Owner, equipment: Equipment) -> dict[str, Any] | None:
     """The state that rank 0 found, sent to every rank: all go on from the same step, or all begin.
 
     Reading it on each rank could find different states, and would ask the storage once per rank.
@@ -102,7 +103,7 @@ def _state_to_resume(folder: Store, equipment: Equipment) -> dict[str, Any] | No
 
     def load() -> None:
         nonlocal found
-        found = load_resume(folder, newest_resume(folder))
+        found = load_resume(folder, newest_resume(folder, owner))
 
     on_rank_0(load, equipment.device)
     return state_from_rank_0(found, equipment.device)
@@ -135,7 +136,8 @@ def score_tests(jobs: Sequence[TestJob], equipment: Equipment, heartbeat: Heartb
     if failed:
         raise RecordError(
             f"{len(failed)} of {len(jobs)} checkpoints could not be scored on test; "
-            "all others of this job are recorded:\n" + "\n".join(failed)
+            "all others of this job are recorded:",
+            *failed,
         )
     return count
 

@@ -19,7 +19,7 @@ from rayforget.foundations.protocol import State
 from rayforget.interpolate.hashing import state_hash
 from rayforget.pipeline import run_trial, score_tests
 from rayforget.record.jobs import TestJob, TrialJob
-from rayforget.record.resume import save_resume
+from rayforget.record.resume import Owner, save_resume
 from rayforget.record.store import Store
 from rayforget.record.weights import save_weights
 from rayforget.space.seeds import derive_seed
@@ -157,7 +157,8 @@ def half_trained(root: Path) -> int:
     trainer = Trainer(equipment.foundation.learner(recipe), recipe, seed=derive_seed(0, recipe.key, "train"))
     for _ in range(4):
         trainer.take_step()
-    save_resume(equipment.sweep.resume_folder("0001-full"), trainer.state_dict())
+    owner = Owner(sweep=equipment.sweep.info.name, trial="0001-full", recipe=recipe.key)
+    save_resume(equipment.sweep.resume_folder("0001-full"), trainer.state_dict(), owner)
     return trainer.total_steps
 
 

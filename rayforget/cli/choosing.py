@@ -47,7 +47,7 @@ def pick(
     sure: Sure = False,
     as_json: Json = False,
 ) -> None:
-    """Choose a point on val: why this one, the next two, and what each limit costs. Exit code 3: none qualifies."""
+    """Choose a point on val, and say why. Also says what each limit costs; exit code 3 if no point keeps them."""
     from rayforget.commands.pick import print_pick
     from rayforget.frontier.limits import limits_in_points
 
@@ -71,7 +71,7 @@ def gate(
     sure: Sure = False,
     as_json: Json = False,
 ) -> None:
-    """Judge the picked point by its interval on test: exit code 0 if it keeps the limits, 3 if not, 4 if undecided."""
+    """Judge the picked point on test, for CI. Exit code 0: it keeps the limits; 3: it does not; 4: undecided."""
     from rayforget.commands.gate import print_gate
     from rayforget.frontier.limits import limits_in_points
 

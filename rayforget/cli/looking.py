@@ -1,4 +1,4 @@
-"""The commands on sweeps that are there: list, status, frontier, mirror, ui, rm."""
+"""The commands on sweeps that are there: list, status, frontier, report, mirror, ui, rm."""
 
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +34,17 @@ def frontier(
     from rayforget.commands.frontier import show_frontier
 
     show_frontier(storage, name, out, full=full)
+
+
+def report(
+    name: SweepName,
+    storage: Storage = "runs",
+    out: Annotated[Path | None, typer.Option(help="A file that ends in .html, or a folder for frontier.html.")] = None,
+) -> None:
+    """Write the report: one HTML page to explore, read and print, which needs no network."""
+    from rayforget.commands.report import write_report
+
+    write_report(storage, name, out)
 
 
 def mirror(name: SweepName, storage: Storage = "runs") -> None:

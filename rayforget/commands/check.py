@@ -14,9 +14,12 @@ from rayforget.planning.cache_check import check_cache
 from rayforget.planning.counts import Counts, count
 from rayforget.planning.foundation_check import check_foundation
 from rayforget.planning.strengths import strength_warnings
+from rayforget.printable import one_line
 from rayforget.record.cache_folder import cache_folder
 from rayforget.report.terminal.live import open_console
+from rayforget.report.words.numbers import format_duration
 from rayforget.report.words.remarks import broken_remark
+from rayforget.space.extension_places import naming_their_lines
 from rayforget.space.load import LoadedSpace
 from rayforget.space.notes import notes
 from rayforget.tasks.check import check_data, data_remarks, skipped_rows
@@ -34,7 +37,13 @@ def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
 
     Raises:
         SpaceError: names the file and line of what cannot be used.
+        BrokenExtensionError: likewise, of what an extension gets wrong.
     """
+    with naming_their_lines(loaded.document):
+        _print_plan(loaded, probe=probe)
+
+
+def _print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
     check_foundation(loaded)
     check_cache(loaded)
     tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(loaded.space), writes=False))
@@ -119,7 +128,7 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
     if plan.seconds is None:
         yield "time", "unknown: this machine has no GPU and the space asks for one"
         return
-    low, high = (_duration(seconds) for seconds in plan.seconds)
+    low, high = (format_duration(seconds) for seconds in plan.seconds)
     slots = space.resources.slots
     side = f"{plan.slots} of {slots} slots fit its {cores} cores" if plan.slots < slots else f"{slots} at a time"
     yield (
@@ -137,7 +146,7 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
         yield (
             "",
             f"{of_method.method.name}: {_milliseconds(recipe.step_s)} a step, {_milliseconds(recipe.item_s)} for one "
-            f"model on one {item}, {_duration(longest)} a training at most",
+            f"model on one {item}, {format_duration(longest)} a training at most",
         )
 
 
@@ -148,7 +157,7 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _print(console: Console, loaded: LoadedSpace, lines: list[Line], warnings: list[str]) -> None:
-    console.print(Text.assemble((loaded.space.name, "bold"), f"   {loaded.path}: nothing wrong found"))
+    console.print(Text.assemble((loaded.space.name, "bold"), f"   {one_line(str(loaded.path))}: nothing wrong found"))
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
@@ -156,7 +165,7 @@ def _print(console: Console, loaded: LoadedSpace, lines: list[Line], warnings: l
         table.add_row(Text(about), Text(text))
     console.print(table)
     for warning in warnings:
-        console.print(Text(f"note: {warning}", style="yellow"))
+        console.print(Text(f"note: {one_line(warning)}", style="yellow"))
 
 
 def _range(low: float, high: float) -> str:
@@ -166,11 +175,3 @@ def _range(low: float, high: float) -> str:
 def _size(num_bytes: float) -> str:
     power = min(4, int(math.log(max(num_bytes, 1), 1024)))
     return f"{num_bytes / 1024**power:.4g} {('bytes', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.2g} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

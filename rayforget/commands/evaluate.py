@@ -9,7 +9,6 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from rayforget.commands.log import log_to
 from rayforget.foundations.kind import kind_of
 from rayforget.frontier.points import TaskRole, generality, speciality, task_roles
 from rayforget.planning.cache_check import check_cache
@@ -17,6 +16,7 @@ from rayforget.planning.foundation_check import check_foundation, check_gpus
 from rayforget.record.cache_folder import cache_folder
 from rayforget.record.retention import standard_errors
 from rayforget.report.terminal.live import open_console
+from rayforget.report.terminal.log import log_to
 from rayforget.report.words.numbers import format_measure
 from rayforget.space.foundation import place_of
 from rayforget.space.load import LoadedSpace

@@ -63,8 +63,8 @@ _MEANINGS: dict[Verdict, str] = {
 
 
 def _limit(one: Reached) -> str:
-    lost = "lost " if one.floor.relative else ""
-    return f"{choices.limit_words(one.floor)}: {lost}{choices.reached_cells(one)} (95 %, paired with θ0)"
+    what, how = ("lost ", "95 %, paired with θ0") if one.floor.relative else ("", "95 %")
+    return f"{choices.limit_words(one.floor)}: {what}{choices.reached_cells(one)} ({how})"
 
 
 def _json(picking: Picking, verdict: Verdict | None, code: int) -> dict[str, object]:

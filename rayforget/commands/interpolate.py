@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.text import Text
 
-from rayforget.commands.log import log_to
 from rayforget.commands.reporting import report_on
 from rayforget.errors import FoundationError, SpaceError
 from rayforget.extras import MissingExtraError
@@ -24,6 +23,7 @@ from rayforget.record.removal import remove_sweep
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.terminal.live import open_console
+from rayforget.report.terminal.log import log_to
 from rayforget.report.words.numbers import percent
 from rayforget.space.foundation import place_of
 from rayforget.space.frozen import FrozenDict

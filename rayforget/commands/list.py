@@ -6,6 +6,7 @@ from rich.text import Text
 
 from rayforget.commands.glance import date, glance, last_record
 from rayforget.errors import RecordError
+from rayforget.printable import one_line
 from rayforget.record.command import program
 from rayforget.record.names import sweep_names
 from rayforget.record.store import Store
@@ -18,7 +19,7 @@ def print_sweeps(storage: str) -> None:
     console, store = open_console(), Store.open(storage)
     names = sweep_names(store)
     if not names:
-        console.print(f"no sweep in {store}; start one: {program()} sweep SPACE.yaml", highlight=False)
+        console.print(f"no sweep in {one_line(str(store))}; start one: {program()} sweep SPACE.yaml", highlight=False)
         return
     table = Table(box=SIMPLE_HEAD, header_style="dim", pad_edge=False)
     for name in ("sweep", "space", "started"):

@@ -1,6 +1,7 @@
 """`rayforget pick NAME`: the point to take, why this one, the next two, and what each limit costs."""
 
 import json
+import shlex
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -8,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rayforget.frontier.limits import Limits
+from rayforget.frontier.points import FrontierPoint
+from rayforget.record.command import command
 from rayforget.record.space_of import space_here
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
@@ -34,11 +37,11 @@ def print_pick(storage: str, name: str, limits: Limits, *, as_json: bool) -> int
     if as_json:
         print(json.dumps(picking_json(picking), indent=2, default=str))
     else:
-        print_picking(picking, open_console())
+        print_picking(picking, storage, open_console())
     return 0 if picking.point is not None else NOTHING_QUALIFIES
 
 
-def print_picking(picking: Picking, console: Console) -> None:
+def print_picking(picking: Picking, storage: str, console: Console) -> None:
     """Prints a choice for people."""
     summary, choice, point = picking.summary, picking.choice, picking.point
     lines: list[RenderableType] = [Text(summary.name, style="bold")]
@@ -54,7 +57,7 @@ def print_picking(picking: Picking, console: Console) -> None:
         if choice.costs:
             lines += [Text(), _limits_head(), _limits_table(picking), Text()]
         lines += [Text(line) for line in choices.costs(summary, choice)]
-        lines.append(Text(_weights_words(picking)))
+        lines.append(Text(_weights_words(picking, point, storage)))
     else:
         lines.append(Text(choices.why(summary, choice), style="yellow"))
     if (better := choices.elsewhere(summary, choice)) is not None:
@@ -79,9 +82,16 @@ def _limits_table(picking: Picking) -> Table:
     return table
 
 
-def _weights_words(picking: Picking) -> str:
+def _weights_words(picking: Picking, point: FrontierPoint, storage: str) -> str:
+    """Whether the weights of the points shown are kept, and how to get the chosen one's model."""
     shown = [picking.summary.points[i] for i in (picking.choice.index, *picking.choice.next) if i is not None]
-    lost = [point.key.text for point in shown if not picking.has_weights(point)]
+    lost = [each.key.text for each in shown if not picking.has_weights(each)]
+    name = picking.summary.name
+    take = command(f"export {name} FOLDER --point {shlex.quote(point.key.text)}", storage)
     if not lost:
-        return "The weights of these points are kept." if len(shown) > 1 else "The weights of this point are kept."
-    return f"The weights of {', '.join(lost)} are not kept (storage.keep): such a point has to be trained again."
+        return f"The weights of {'these points are' if len(shown) > 1 else 'this point are'} kept; take it with: {take}"
+    words = f"Not kept (storage.keep): the weights of {', '.join(lost)}"
+    if picking.has_weights(point):
+        return f"{words}; the picked point's are; take it with: {take}"
+    again = command(f"trial {name} {shlex.quote(point.key.text)} --script", storage)
+    return f"{words}; a script that makes the picked point's again: {again}"

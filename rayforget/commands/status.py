@@ -4,6 +4,7 @@ from rich.text import Text
 
 from rayforget.commands.glance import date, glance, last_record
 from rayforget.record.command import command
+from rayforget.record.named_in import named_in
 from rayforget.record.second_tries import may_be_tried_again
 from rayforget.record.standing import Standing
 from rayforget.record.store import Store
@@ -44,7 +45,7 @@ def print_status(storage: str, name: str) -> None:
         console.print(Text(f"unfinished: {trial}: {scored}", style="yellow"))
     for trial, record in standing.failed.items():
         reason = (record.reason or "no reason recorded").split("\n", 1)[0]
-        console.print(Text(f"failed: {trial}: {reason}", style="red"))
+        console.print(Text(f"failed: {trial}: {reason}{named_in(sweep, reason)}", style="red"))
         console.print(Text(f'  traceback: "reason" in {sweep.store}/points/{record.key}.json'))
     if may_be_tried_again(sweep, standing.failed):
         console.print(Text(tried_again_notice(name, storage)))

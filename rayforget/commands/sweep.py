@@ -1,6 +1,5 @@
 """A space file, or a sweep to go on with -> a finished sweep, shown while it runs and reported when it ends."""
 
-import logging
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
@@ -8,7 +7,6 @@ from contextlib import suppress
 from rich.console import Console
 
 from rayforget.commands.last_words import last_words
-from rayforget.commands.log import log_to
 from rayforget.commands.reporting import report_on
 from rayforget.errors import RecordError, SpaceError
 from rayforget.foundations.kind import kind_of
@@ -19,12 +17,14 @@ from rayforget.frontier.points import THETA_0
 from rayforget.frontier.progress import recovered_now
 from rayforget.planning.cache_check import check_cache
 from rayforget.planning.foundation_check import check_foundation, check_gpus
+from rayforget.printable import one_line
 from rayforget.record.cache_folder import cache_folder
 from rayforget.record.command import command
 from rayforget.record.creation import create_sweep
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.jobs import TrialJob
+from rayforget.record.named_in import named_in
 from rayforget.record.packages import changed_extensions
 from rayforget.record.second_tries import may_be_tried_again, set_aside_failures
 from rayforget.record.space_of import space_here, with_trainings
@@ -34,9 +34,11 @@ from rayforget.record.sweep import Sweep
 from rayforget.report.mlflow.mirror_thread import mirror_thread
 from rayforget.report.present import mark_stale
 from rayforget.report.terminal.live import LiveView, Progress, open_console
+from rayforget.report.terminal.log import log_to
 from rayforget.report.words.remarks import tried_again_notice
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.search.study import CurveStudy
+from rayforget.space.extension_places import naming_their_lines
 from rayforget.space.given_space import GivenSpace
 from rayforget.space.load import LoadedSpace
 from rayforget.space.methods import methods_of
@@ -46,7 +48,6 @@ from rayforget.tasks.check import check_data, check_tasks
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.revisions import pin_revisions
 
-logger = logging.getLogger(__name__)
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
@@ -58,6 +59,14 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
         SpaceError: model, machine or data do not fit the space; only hashes of what was read were written.
         RecordError: the name is taken.
     """
+    with naming_their_lines(loaded.document):
+        space = _checked(loaded, address)
+    sweep = create_sweep(space, text=loaded.text, name=name)
+    return _run(space, sweep, address=address, verbose=verbose)
+
+
+def _checked(loaded: LoadedSpace, address: str | None) -> Space:
+    """The space with model and data pinned to the versions that were found."""
     check_foundation(loaded)
     if address is None:
         check_cache(loaded)
@@ -65,9 +74,7 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
     else:
         check_storage(loaded.space, address, f"{loaded.where('storage.path')}: ")
     tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(loaded.space)))
-    space = pin_foundation(pin_revisions(loaded.space, tasks))
-    sweep = create_sweep(space, text=loaded.text, name=name)
-    return _run(space, sweep, address=address, verbose=verbose)
+    return pin_foundation(pin_revisions(loaded.space, tasks))
 
 
 def check_storage(space: Space, address: str, where: str = "") -> None:
@@ -146,7 +153,8 @@ def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) ->
     study = CurveStudy(methods_of(space), search=space.search, curve=space.curve, name=sweep.info.name)
     agenda = Agenda(space, sweep, study)
     sweep.clean({name for name, records in agenda.records.items() if is_finished(records)})
-    console.print(f"sweep {sweep.info.name}: {agenda.num_trainings} trainings, record in {sweep.store}", soft_wrap=True)
+    where = one_line(str(sweep.store))
+    console.print(f"sweep {sweep.info.name}: {agenda.num_trainings} trainings, record in {where}", soft_wrap=True)
     finished = agenda.settle() or _work_through(agenda, console, address=address, verbose=verbose)
     # From here on a further Ctrl-C loses only the drawing.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -207,14 +215,15 @@ def _close(agenda: Agenda, console: Console, finished: bool) -> int:
     sweep, space = agenda.sweep, agenda.space
     failures = agenda.failures()
     for trial, reason in failures.items():
-        console.print(f"failed: {trial}: {reason}", style="red", markup=False, highlight=False)
+        console.print(f"failed: {trial}: {reason}{named_in(sweep, reason)}", style="red", markup=False, highlight=False)
     with suppress(RecordError):  # what is wrong with the storage or the record is said below
         if may_be_tried_again(sweep, failures):
             text = tried_again_notice(sweep.info.name, space.storage.path)
             console.print(text, soft_wrap=True, markup=False, highlight=False)
     reported = report_on(sweep, space, console, finished=finished)
     if agenda.halted is not None:
-        console.print(f"halted: {agenda.halted}", style="red", soft_wrap=True, markup=False, highlight=False)
+        text = f"halted: {agenda.halted}{named_in(sweep, agenda.halted)}"
+        console.print(text, style="red", soft_wrap=True, markup=False, highlight=False)
     if not finished:
         what = "halted" if agenda.halted else "interrupted"
         resume = command(f"sweep --resume {sweep.info.name}", space.storage.path)

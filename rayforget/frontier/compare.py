@@ -12,8 +12,8 @@ from rayforget.frontier.choose import (
     is_plain_baseline,
     points_to_report,
 )
-from rayforget.frontier.each_training import choose_each_alone, choose_each_curve, points_to_compare
-from rayforget.frontier.measured import Measured, baseline, measure
+from rayforget.frontier.each_training import choose_each_alone, choose_each_curve, trainings_alone
+from rayforget.frontier.measured import Measured, Trainings, baseline, measure
 from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint, PointKey, TaskRole
 from rayforget.frontier.summary import Measure, MethodSummary, PathSummary, Recovery, Summary
 from rayforget.values.scores import Score
@@ -65,20 +65,23 @@ def summarise(
     if len(index) < len(ordered):
         raise RecordError(f"{len(ordered) - len(index)} of {len(ordered)} points repeat a (trial, step, alpha, path)")
     theta_0, plain = _baselines(ordered)
-    needed = {ordered[i].key: i for i in points_to_compare(ordered)}
+    alone = trainings_alone(ordered)
+    shown = points_to_report(ordered)
+    needed = {ordered[i].key: i for i in {*shown, *(i for group in alone for i in group)}}
     for scores, known, what in ((needed, val, "have no val scores"), (test, index, "have test scores but no point")):
         strays = [key for key in scores if key not in known]
         if strays:
             raise RecordError(f"{len(strays)} points {what}, the first is {strays[0]}")
     if num_resamples:
         on_val = measure(
-            {i: key for key, i in needed.items()},
+            {i: ordered[i].key for i in shown},
             val,
             roles,
             theta_0=theta_0[0],
             split="val",
             num_resamples=num_resamples,
             seed=seed,
+            trainings=Trainings(keys={i: key for key, i in needed.items()}, alone=alone, plain=plain),
         )
     else:  # the points' own values suffice, and their items might have to be read
         pairs = {i: (ordered[i].speciality, ordered[i].generality) for i in needed.values()}
@@ -104,8 +107,10 @@ def summarise(
         roles=tuple(roles),
         points=ordered,
         frontier=frontier,
-        val=_measures(on_val, points_to_report(ordered)),
+        val=_measures(on_val, shown),
         test=_measures(on_test, on_test.pairs),
+        band=on_val.band(frontier),
+        test_band=on_test.band(frontier),
         theta_0=base,
         plain=baseline(plain, on_val, on_test),
         plain_failed=None if plain else (reasons or {}).get(PLAIN),

@@ -53,10 +53,15 @@ def choose_each_curve(points: Sequence[FrontierPoint], choice: MethodChoice) -> 
     return choose_each(points, choice.method, is_on_common_grid)
 
 
-def points_to_compare(points: Sequence[FrontierPoint]) -> tuple[int, ...]:
-    """Every point whose items on `val` a summary needs: those of the report, and those that represent each training."""
-    wanted = set(points_to_report(points))
+def trainings_alone(points: Sequence[FrontierPoint]) -> tuple[tuple[int, ...], ...]:
+    """The points that represent each training alone, in both ways, training by training."""
+    found: dict[tuple[int, ...], None] = {}
     for choice in choose_by_method(points):
         for recipes in (choose_each_alone(points, choice), choose_each_curve(points, choice)):
-            wanted.update(i for recipe in recipes for own in recipe for i in own)
-    return tuple(sorted(wanted))
+            found |= dict.fromkeys(own for recipe in recipes for own in recipe)
+    return tuple(sorted(found))
+
+
+def points_to_compare(points: Sequence[FrontierPoint]) -> tuple[int, ...]:
+    """Every point whose items on `val` a summary needs: those of the report, and those that represent each training."""
+    return tuple(sorted({*points_to_report(points), *(i for own in trainings_alone(points) for i in own)}))

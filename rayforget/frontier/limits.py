@@ -59,7 +59,7 @@ def limits_in_points(
     most speciality within both.
 
     Raises:
-        SpaceError: two rules are asked for, or a number makes no sense.
+        SpaceError: two rules are asked for, a number makes no sense, or `sure` limits nothing.
     """
     if knee and weights is not None:
         raise SpaceError("a knee and weights are two rules for the best point; ask for one of them")
@@ -77,10 +77,13 @@ def limits_in_points(
     elif min_speciality is not None and max_forgetting is None:
         rule = "generality"
     by_default = MAX_FORGETTING if rule == "speciality" else None
+    most = by_default if max_forgetting is None else max_forgetting / 100
+    if sure and most is None and min_speciality is None and not keep:
+        raise SpaceError("sure has no effect where nothing is limited; add a limit, or leave it out")
     return Limits(
         rule=rule,
         weights=weights or (1.0, 1.0),
-        max_forgetting=by_default if max_forgetting is None else max_forgetting / 100,
+        max_forgetting=most,
         min_speciality=None if min_speciality is None else min_speciality / 100,
         keep={name: points / 100 for name, points in (keep or {}).items()},
         sure=sure,

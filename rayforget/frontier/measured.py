@@ -1,19 +1,21 @@
 """Scores of some points on one split -> their (S, G) with paired errors, and statistics of several together."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.errors import RecordError
+from rayforget.frontier.band import Band, band_of
 from rayforget.frontier.each_training import Recipes
 from rayforget.frontier.intervals import Boxes, Interval, boxes, errors_of_seeds, interval_of_frontier, interval_of_mean
 from rayforget.frontier.points import PointKey, TaskRole, trade_offs
 from rayforget.frontier.recovered import Pair, Recovered, recovered
 from rayforget.frontier.summary import Baseline, Measure, OneTraining
-from rayforget.frontier.uncertainty import bootstrap, stack_scores, standard_error
+from rayforget.frontier.uncertainty import Draws, bootstrap, stack_scores, standard_error
 from rayforget.metrics.scored_items import ScoredItems
 from rayforget.values.scores import Score, Split
 
@@ -34,6 +36,9 @@ class Measured:
     """Point -> (S, G) in every resample, shape (num_resamples, 2); None if there was no bootstrap."""
     theta_0: int
     """theta_0's point, to which differences are taken."""
+    shares: Mapping[tuple[int, ...], NDArray[np.float64]] = field(default_factory=dict)
+    """Points that represent one training -> what they recover in every resample with a box, shape (num_full,). Of
+    thousands of trainings the points' own resamples would not fit into memory."""
     seed: int = 0
     """Seed of the errors of plain fine-tuning's seeds in `interval` and `one_training`."""
     plain_is_drawn: bool = True
@@ -75,10 +80,16 @@ class Measured:
 
     def interval(self, chosen: Sequence[int], *, plain: Sequence[int]) -> Interval | None:
         """The interval of what the chosen points recover, for their very trainings."""
-        within = self._boxes(plain)
+        within = self.boxes(plain)
         if within is None or any(i not in self.pairs for i in chosen):
             return None
         return interval_of_frontier(self._resampled(chosen), within)
+
+    def band(self, chosen: Sequence[int]) -> Band | None:
+        """The band in which the chosen points' staircase lies, paired with theta_0."""
+        if self.resampled is None or not chosen or any(i not in self.resampled for i in (self.theta_0, *chosen)):
+            return None
+        return band_of(self._resampled(chosen), self.resampled[self.theta_0], self.pairs[self.theta_0])
 
     def one_training(self, recipes: Recipes, *, plain: Sequence[int]) -> OneTraining | None:
         """What one training recovers alone, in the mean over recipes; None if there is none or it is undefined."""
@@ -87,14 +98,14 @@ class Measured:
         if not recipes or any(len(known) < len(each) for known, each in zip(shares, recipes, strict=True)):
             return None
         means = np.array([np.mean(known) for known in shares])
-        within, interval = self._boxes(plain), None
+        within, interval = self.boxes(plain), None
         if within is not None:
-            each = [[within.shares(self._resampled(own)) for own in trainings] for trainings in recipes]
+            each = [[self.shares[own] for own in trainings] for trainings in recipes]
             resampled = np.stack([np.mean(seeds, axis=0) for seeds in each], axis=-1)
             interval = interval_of_mean(means, resampled, within)
         return OneTraining(mean=float(means.mean()), recipes=len(recipes), interval=interval)
 
-    def _boxes(self, plain: Sequence[int]) -> Boxes | None:
+    def boxes(self, plain: Sequence[int]) -> Boxes | None:
         """The box of every resample; plain fine-tuning's mean in it also has the error of its few seeds."""
         if self.resampled is None or not plain or any(i not in self.resampled for i in (self.theta_0, *plain)):
             return None
@@ -108,9 +119,19 @@ class Measured:
     def _resampled(self, points: Sequence[int]) -> NDArray[np.float64]:
         """Shape (num_resamples, num_points, 2)."""
         assert self.resampled is not None
-        if not points:
-            return np.empty((len(self.resampled[self.theta_0]), 0, 2))
-        return np.stack([self.resampled[i] for i in points], axis=1)
+        return _stacked(points, self.resampled, len(self.resampled[self.theta_0]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trainings:
+    """Trainings of which only is asked what each recovers alone."""
+
+    keys: Mapping[int, PointKey]
+    """All points that represent one of them."""
+    alone: Sequence[tuple[int, ...]]
+    """Groups of points, each representing one training; neighbours are read together."""
+    plain: Sequence[int]
+    """Plain fine-tuning's results, which span the box with theta_0; among the points that are measured."""
 
 
 def measure(
@@ -122,11 +143,12 @@ def measure(
     split: Split,
     num_resamples: int,
     seed: int,
+    trainings: Trainings | None = None,
 ) -> Measured:
     """(S, G) of every point, resampled together: all points share the bootstrap's draws.
 
     Args:
-        keys: the points.
+        keys: the points whose resamples are kept.
         scores: point -> task -> score; read in the order of the points' numbers, some at a time, so that not all items
             need be in memory at once.
         roles: each task's role.
@@ -134,30 +156,91 @@ def measure(
         split: the scores' split, for messages.
         num_resamples: 0 skips the bootstrap.
         seed: seed of the bootstrap.
+        trainings: further points, of which only `Measured.shares` are kept.
 
     Raises:
         RecordError: a point has no score for a task, or two points were not scored on the same items.
     """
+    resampling = _Resampling(scores, roles, split, Draws(num_resamples=num_resamples, seed=seed))
+    further = trainings or Trainings(keys={}, alone=(), plain=())
     pairs: dict[int, Pair] = {}
-    resampled: dict[int, NDArray[np.float64]] = {}
-    ordered = sorted(keys)
-    first: list[Mapping[str, Score]] = []
-    for start in range(0, len(ordered), _TOGETHER):
-        some = ordered[start : start + _TOGETHER]
-        found = {i: scores[keys[i]] for i in some}
-        for i in some:
-            missing = [role.name for role in roles if role.name not in found[i]]
+    kept: dict[int, NDArray[np.float64]] = {}
+    shares: dict[tuple[int, ...], NDArray[np.float64]] = {}
+
+    def read(points: Iterable[int]) -> dict[int, NDArray[np.float64]]:
+        own, drawn = resampling.of(
+            {i: keys.get(i) or further.keys[i] for i in points if i not in pairs or i not in keys}
+        )
+        pairs.update(own)
+        kept.update({i: each.copy() for i, each in drawn.items() if i in keys})
+        return {**kept, **drawn}
+
+    for lot in _lots([(i,) for i in (theta_0, *further.plain) if i in keys], known=()):
+        read(chain.from_iterable(lot))
+    found = Measured(pairs=pairs, resampled=kept if num_resamples and keys else None, theta_0=theta_0, seed=seed)
+    within, wanted = found.boxes(further.plain), set(further.alone)
+    # In the points' order, so that a training's items are read once for all that is asked of it.
+    for lot in _lots(sorted({*wanted, *((i,) for i in keys)}), known=tuple(kept)):
+        drawn = read(chain.from_iterable(lot))
+        if within is not None:
+            shares |= {group: within.shares(_stacked(group, drawn, num_resamples)) for group in wanted & set(lot)}
+    return replace(found, shares=shares)
+
+
+class _Resampling:
+    """Scores of some points at a time -> their (S, G), and these in every resample."""
+
+    def __init__(
+        self,
+        scores: Mapping[PointKey, Mapping[str, Score]],
+        roles: Sequence[TaskRole],
+        split: Split,
+        draws: Draws,
+    ) -> None:
+        self._scores, self._roles, self._split, self._draws = scores, roles, split, draws
+        self._first: list[Mapping[str, Score]] = []
+        """All points must be scored on the first one's items."""
+
+    def of(self, keys: Mapping[int, PointKey]) -> tuple[dict[int, Pair], dict[int, NDArray[np.float64]]]:
+        """(S, G) of the points, and in every resample, shape (num_resamples, 2); the latter only if there are any."""
+        if not keys:
+            return {}, {}
+        found = {i: self._scores[key] for i, key in sorted(keys.items())}
+        for i, scores in found.items():
+            missing = [role.name for role in self._roles if role.name not in scores]
             if missing:
-                raise RecordError(f"point {i} has no {split} score for task {', '.join(missing)}; score it again")
-        scored = {role.name: _values([found[i][role.name] for i in some], role.name) for role in roles}
-        rows = [{role.name: scored[role.name][place] for role in roles} for place in range(len(some))]
-        pairs |= zip(some, trade_offs(rows, roles), strict=True)
-        if num_resamples:
-            items = partial(_items_of, [*first, *found.values()])  # all batches are scored on the first point's items
-            drawn = bootstrap(items, roles, num_resamples=num_resamples, seed=seed)[:, len(first) :]
-            first = first or [found[some[0]]]
-            resampled |= {i: drawn[:, row] for row, i in enumerate(some)}
-    return Measured(pairs=pairs, resampled=resampled if resampled else None, theta_0=theta_0, seed=seed)
+                raise RecordError(f"point {i} has no {self._split} score for task {', '.join(missing)}; score it again")
+        scored = {role.name: _values([each[role.name] for each in found.values()], role.name) for role in self._roles}
+        rows = [{role.name: scored[role.name][place] for role in self._roles} for place in range(len(found))]
+        pairs = dict(zip(found, trade_offs(rows, self._roles), strict=True))
+        if not self._draws.num_resamples:
+            return pairs, {}
+        items = partial(_items_of, [*self._first, *found.values()])
+        drawn = bootstrap(items, self._roles, self._draws)[:, len(self._first) :]
+        self._first = self._first or [next(iter(found.values()))]
+        return pairs, {i: drawn[:, row] for row, i in enumerate(found)}
+
+
+def _lots(groups: Sequence[tuple[int, ...]], *, known: Collection[int]) -> Iterator[list[tuple[int, ...]]]:
+    """Groups of points in lots, so small that the items of those that are not known fit into memory together."""
+    lot: list[tuple[int, ...]] = []
+    points: set[int] = set()
+    for group in groups:
+        more = set(group) - set(known)
+        if lot and len(points | more) > _TOGETHER:
+            yield lot
+            lot, points = [], set()
+        lot.append(group)
+        points |= more
+    if lot:
+        yield lot
+
+
+def _stacked(
+    points: Sequence[int], resampled: Mapping[int, NDArray[np.float64]], num_resamples: int
+) -> NDArray[np.float64]:
+    """Shape (num_resamples, num_points, 2)."""
+    return np.stack([resampled[i] for i in points], axis=1) if points else np.empty((num_resamples, 0, 2))
 
 
 def _items_of(models: Sequence[Mapping[str, Score]], task: str) -> ScoredItems:

@@ -11,7 +11,7 @@ from rayforget.frontier.compare import Scores
 from rayforget.frontier.intervals import percentile_interval
 from rayforget.frontier.limits import Floats, Floor, ModelScores
 from rayforget.frontier.points import PointKey, TaskRole, aggregate
-from rayforget.frontier.uncertainty import bootstrap_tasks, stack_scores
+from rayforget.frontier.uncertainty import Draws, bootstrap_tasks, stack_scores
 
 _TOGETHER = 64
 """Number of points whose items are in memory at once, beside theta_0's; each such batch draws the same resamples."""
@@ -82,9 +82,8 @@ def _resampled(keys: Sequence[PointKey], scores: Scores, roles: Sequence[TaskRol
         if missing := [name for name in names if name not in of]:
             raise RecordError(f"point {key.text} has no score for task {', '.join(missing)}; score it again")
 
-    drawn = bootstrap_tasks(
-        lambda task: stack_scores([of[task] for of in found], task=task), names, num_resamples=NUM_RESAMPLES, seed=SEED
-    )
+    draws = Draws(num_resamples=NUM_RESAMPLES, seed=SEED)
+    drawn = bootstrap_tasks(lambda task: stack_scores([of[task] for of in found], task=task), names, draws)
     return _scores(drawn, roles), _scores(drawn[:, :1], roles)
 
 

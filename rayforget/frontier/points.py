@@ -1,7 +1,7 @@
 """Scores per task -> speciality S and generality G of one model, and the points that make up a frontier."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -161,6 +161,16 @@ def aggregate(scores: NDArray[np.float64], roles: Sequence[TaskRole]) -> NDArray
     if scores.shape[-1] != len(roles):
         raise SpaceError(f"scores have {scores.shape[-1]} columns for {len(roles)} tasks; give one column per task")
     return np.stack([(scores * weights).sum(axis=-1) for weights in _weights(tuple(roles))], axis=-1).round(_DECIMALS)
+
+
+def aggregate_each(scores: Iterable[NDArray[np.float64]], roles: Sequence[TaskRole]) -> NDArray[np.float64]:
+    """`aggregate` of one task's scores after another, each of shape (...), where all together would be too large."""
+    pair: list[NDArray[np.float64] | float] = [0.0, 0.0]
+    for own, *weights in zip(scores, *_weights(tuple(roles)), strict=True):
+        for place, weight in enumerate(weights):
+            if weight:
+                pair[place] = pair[place] + own * weight
+    return np.stack(pair, axis=-1).round(_DECIMALS)
 
 
 @lru_cache(maxsize=16)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rayforget.frontier.band import Band
 from rayforget.frontier.intervals import Interval
 from rayforget.frontier.points import FrontierPoint, TaskRole
 from rayforget.frontier.recovered import Pair, Recovered
@@ -120,6 +121,10 @@ class Summary:
     """Every chosen point and the baselines' models, with their standard errors."""
     test: Mapping[int, Measure]
     """The points scored on `test`, with their standard errors."""
+    band: Band | None = None
+    """In which the frontier lies on `val`; None without a bootstrap."""
+    test_band: Band | None = None
+    """In which its points lie on `test`; None also while one of them is not scored there."""
     theta_0: Baseline
     plain: Baseline | None
     """None while plain fine-tuning is not measured."""

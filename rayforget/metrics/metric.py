@@ -30,6 +30,9 @@ class Metric:
     """The metric's name in tables."""
     right_or_wrong: ClassVar[bool] = True
     """Whether an image's result is 0 or 1 and so kept as a bit; other results are kept as float32."""
+    num_results: ClassVar[int] = 1
+    """How many numbers are kept of each item of a text task. With more than one, `own` gets results of shape (...,
+    num_items, num_results): counts that are added up over the corpus before a score is made of them."""
     of_images: ClassVar[bool] = True
     """Whether a task on images may name the metric, i.e. whether `results` can be made of logits."""
     min_classes: ClassVar[int] = 1
@@ -59,12 +62,12 @@ class Metric:
         """The summands that differ from model to model.
 
         Args:
-            results: shape (..., num_items), for any number of models.
+            results: shape (..., num_items), for any number of models; see `num_results`.
             weights: shape (num_items,); ones if every item weighs 1.
             classes: shape (num_items,); None if they are not recorded.
 
         Returns:
-            Arrays of the shape of `results`.
+            Arrays of shape (..., num_items).
         """
         return (results * weights,)
 
@@ -73,7 +76,7 @@ class Metric:
         return (weights,)
 
     def of_sums(self, own: Sequence[Floats], common: Sequence[Floats]) -> Floats:
-        """The score, in [0, 1], higher is better.
+        """The score, in [0, 1] (a correlation in [-1, 1]), higher is better.
 
         Args:
             own: the sum of each array of `own`, shape (..., num_groups).

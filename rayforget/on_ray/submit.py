@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from rayforget.errors import RayforgetError, SpaceError
 from rayforget.on_ray.session import prepare_environment, without_ray_address
 from rayforget.printable import printable
-from rayforget.space.elsewhere import carried_variables, check_elsewhere
+from rayforget.space.elsewhere import KEYS_IN_STORAGE, check_elsewhere, variables_for
 from rayforget.space.load import load_space
 from rayforget.space.paths import is_uri
+from rayforget.space.secrets import has_written_secret
 from rayforget.space.shipped import quickstart
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, which ends the following but not the job."""
 _PATIENCE_S = 180.0
 """How long a cluster may take to accept a job."""
+
+_WITHHELD = (
+    "not sent, since they may hold secrets and Ray logs what is sent: {names}; they must be set where the cluster's "
+    "head is started"
+)
 
 _JOB_ENVIRONMENT = {
     # `ray job stop` then acts like Ctrl-C: the sweep ends cleanly and says how to resume.
@@ -48,7 +54,7 @@ def submit_sweep(
     """Submits a sweep to a cluster and prints the job's output.
 
     The cluster's nodes must have rayforget installed, as by cluster.yaml; only the space file and the environment
-    variables that it reads are sent.
+    variables that it reads are sent, without those that may hold secrets: Ray keeps what is sent in its logs.
 
     Args:
         address: the dashboard's, `http://HOST:8265`; usually the near end of an SSH tunnel.
@@ -80,7 +86,10 @@ def submit_sweep(
             path = space or quickstart()
             loaded = load_space(path, overrides)
             check_elsewhere(loaded, paths_on_cluster=paths_on_cluster)
-            environment |= carried_variables(loaded, os.environ)
+            variables = variables_for(loaded, os.environ)
+            environment |= variables.sent
+            if variables.withheld:
+                _say(_WITHHELD.format(names=", ".join(variables.withheld)))
             shutil.copy(path, Path(folder) / path.name)
             options = [path.name, *options, *(["--name", name] if name is not None else [])]
             if not is_uri(loaded.space.storage.path):  # check_elsewhere let it pass: every node has it
@@ -93,6 +102,8 @@ def submit_sweep(
 
 def _reachable(storage: str | None, paths_on_cluster: bool) -> str:
     """The storage of a sweep to go on with, as the cluster sees it."""
+    if storage is not None and has_written_secret(storage):
+        raise SpaceError(KEYS_IN_STORAGE)
     if storage is not None and (is_uri(storage) or (paths_on_cluster and os.path.isabs(storage))):
         return storage
     raise SpaceError(
@@ -155,7 +166,8 @@ def _follow(client: "JobSubmissionClient", job: str, address: str) -> int:
         _say(f"\nno longer following; job {job} goes on\n{hints}")
         return INTERRUPTED
     except (RuntimeError, OSError, ClientError) as error:
-        raise RayforgetError(f"the connection to {address} is lost ({error}); job {job} goes on\n{hints}") from None
+        lost = f"the connection to {address} is lost ({error}); job {job} goes on"
+        raise RayforgetError(lost, *hints.split("\n")) from None
 
 
 async def _print_logs(client: "JobSubmissionClient", job: str) -> None:

@@ -6,6 +6,7 @@ import logging
 import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import IO, Any, BinaryIO, cast
 
 import torch
@@ -21,7 +22,17 @@ _UNSEALED = "state"
 """Name of the single state that earlier versions kept, without a checksum."""
 
 
-def save_resume(folder: Store, state: Mapping[str, Any]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The training that a state belongs to; its folder's name does not tell, since folders are copied."""
+
+    sweep: str
+    trial: str
+    recipe: str
+    """The recipe's key."""
+
+
+def save_resume(folder: Store, state: Mapping[str, Any], owner: Owner) -> None:
     """Keeps a training's state beside the last one, replacing the one before that.
 
     The older one is deleted first, so that there are never three. The seal with length and checksum is written last: a
@@ -30,6 +41,7 @@ def save_resume(folder: Store, state: Mapping[str, Any]) -> None:
     Args:
         folder: the trial's resume folder.
         state: includes the training's `step`, which names the state; written tensor by tensor.
+        owner: the training.
     """
     name = f"state-{state['step']:09d}"
     kept = [other for other in _saved(folder) if other != name][:1]
@@ -42,18 +54,18 @@ def save_resume(folder: Store, state: Mapping[str, Any]) -> None:
         torch.save(dict(state), cast(IO[bytes], summing))
 
     folder.write_by(f"{name}.pt", write)
-    body = {"step": state["step"], "bytes": summing.bytes, "sha256": summing.hash.hexdigest()}
+    body = {"step": state["step"], "bytes": summing.bytes, "sha256": summing.hash.hexdigest(), "owner": asdict(owner)}
     folder.write(f"{name}.json", seal("resume", body))
 
 
-def newest_resume(folder: Store) -> str | None:
-    """The name of the newest intact state, for `load_resume`; None if the training has to start anew.
+def newest_resume(folder: Store, owner: Owner) -> str | None:
+    """The name of the newest intact state of this training, for `load_resume`; None if it has to start anew.
 
-    Reads it whole. Damaged states are deleted with a warning, so one rank asks for all: the others might find older
-    ones on a network disk.
+    Reads it whole. Damaged states, and those of another training, are deleted with a warning, so one rank asks for all:
+    the others might find older ones on a network disk. States of earlier versions do not say whose they are.
     """
     for name in _saved(folder):
-        if (damage := _damage(folder, name)) is None:
+        if (damage := _damage(folder, name, owner)) is None:
             return name
         logger.warning(
             "%s/%s.pt, with which a training was to go on, is not used, and the one before it is tried: %s",
@@ -89,22 +101,24 @@ def _saved(folder: Store) -> list[str]:
     return sealed + [_UNSEALED] * (f"{_UNSEALED}.pt" in files)
 
 
-def _damage(folder: Store, name: str) -> str | None:
-    """What is wrong with a state; None if it is intact."""
+def _damage(folder: Store, name: str, owner: Owner) -> str | None:
+    """What is wrong with a state; None if it is intact, and this training's."""
     try:
         if name == _UNSEALED:
             return folder.read_by(f"{name}.pt", lambda chunks: _zip_damage(_in_memory(chunks)))
         sealed = open_sealed("resume", folder.read(f"{name}.json"), f"{folder}/{name}.json")
+        if (found := sealed.get("owner", asdict(owner))) != asdict(owner):
+            return "it belongs to training {trial} of sweep {sweep} (recipe {recipe}), not to this one".format(**found)
         if (size := folder.size(f"{name}.pt")) != sealed["bytes"]:
             return f"it has {size} of {sealed['bytes']} bytes"
 
         def checksum(chunks: Iterator[bytes]) -> str:
-            found, done = hashlib.sha256(), 0
+            whole, done = hashlib.sha256(), 0
             for chunk in chunks:
-                found.update(chunk)
+                whole.update(chunk)
                 done += len(chunk)
                 beat("check the saved state", done, size)
-            return found.hexdigest()
+            return whole.hexdigest()
 
         return None if folder.read_by(f"{name}.pt", checksum) == sealed["sha256"] else "its checksum does not fit"
     except StorageError:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,8 +54,10 @@ def scores_from_json(body: Mapping[str, Any], arrays: Mapping[str, str]) -> dict
 
 def _score_to_json(task: str, score: Score, table: WeightsTable) -> dict[str, Any]:
     items, weights = score.items, score.weights
-    if items.ndim != 1:
-        raise RecordError(f"score of {task}: items must have shape (num_items,), got {items.shape}")
+    if items.ndim not in (1, 2) or 0 in items.shape[1:]:
+        raise RecordError(f"score of {task}: items must have shape (num_items,) or (…, num_results), got {items.shape}")
+    if items.ndim == 2 and (items.dtype != np.float32 or weights is not None):
+        raise RecordError(f"score of {task}: several results of an item must be float32, without weights")
     if len(items) == 0:
         raise RecordError(f"score of {task}: no items; a score is a mean over at least one")
     if not np.isfinite(items).all():
@@ -70,6 +73,8 @@ def _score_to_json(task: str, score: Score, table: WeightsTable) -> dict[str, An
         entry["bits"] = _text(np.packbits(items.astype(np.bool_, copy=False)).tobytes())
     elif items.dtype == np.float32:
         entry["float32"] = _text(items.astype("<f4").tobytes())
+        if items.ndim == 2:
+            entry["num_results"] = items.shape[1]
     else:
         raise RecordError(f"score of {task}: items must be bool or float32, got {items.dtype}")
     if weights is not None:
@@ -103,7 +108,8 @@ def _score_from_json(task: str, entry: Mapping[str, Any], arrays: Mapping[str, s
         items = np.unpackbits(packed, count=num_items).view(np.bool_)
         items.flags.writeable = False
     else:
-        items = _floats(entry["float32"], num_items, task)
+        shape = (num_items, int(entry["num_results"])) if "num_results" in entry else (num_items,)
+        items = _floats(entry["float32"], math.prod(shape), task).reshape(shape)
     weights = _floats(arrays[entry["weights"]], num_items, task) if "weights" in entry else None
     classes = _integers(arrays[entry["classes"]], num_items, task) if "classes" in entry else None
     return Score(

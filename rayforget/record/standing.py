@@ -143,14 +143,17 @@ def standing_of(sweep: "Sweep", records: Sequence[AnyCheckpoint], gathered: Gath
     )
     if not _is_stale(standing, tests):
         return standing
+    ended = done | failed.keys()
+    begun_anew = {name.rsplit("-", 2)[0] for name in sweep.store.json_files("failed")}
     grown = standing.total > sum(_budget_and_seeds(sweep))
-    set_aside = bool(sweep.store.json_files("failed"))
-    lost = {record.trial for record in tests} - {THETA_0} - done - failed.keys()
+    lost = bool({record.trial for record in tests} - {THETA_0} - ended)
+    if not grown:  # then only a second try explains a training that is missing, or newer than the first report
+        first = min(record.finished for record in tests)
+        newer = {name for name in ended if max(record.finished for record in trials[name]) > first}
+        missing = standing.total - len(ended) - len(begun_anew - ended)
+        lost = lost or missing > 0 or bool(newer - begun_anew) or not begun_anew
     return replace(
-        standing,
-        report_is_stale=True,
-        records_lost=bool(lost) or not (grown or set_aside),
-        tried_again=set_aside and not grown,
+        standing, report_is_stale=True, records_lost=lost, tried_again=bool(begun_anew) and not (grown or lost)
     )
 
 

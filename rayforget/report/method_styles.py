@@ -5,8 +5,17 @@ from dataclasses import dataclass
 
 from rayforget.frontier.points import PLAIN, THETA_0
 
-# Okabe & Ito's palette without black and yellow, then two of Paul Tol's
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#999933")
+# Okabe & Ito's palette without black and yellow, then two of Paul Tol's; beside each the same hue for a dark ground
+PALETTE = (
+    ("#0072B2", "#4DA6E0"),
+    ("#D55E00", "#F58B45"),
+    ("#009E73", "#2FC49A"),
+    ("#CC79A7", "#E3A3C5"),
+    ("#56B4E9", "#9AD4F7"),
+    ("#E69F00", "#F3BE4D"),
+    ("#882255", "#C9709B"),
+    ("#999933", "#C3C36B"),
+)
 # matplotlib's marker, plotly's symbol
 _MARKERS = (("o", "circle"), ("s", "square"), ("^", "triangle-up"), ("D", "diamond"), ("v", "triangle-down"))
 
@@ -23,7 +32,9 @@ class Look:
     """How a method is drawn."""
 
     color: str
-    """#rrggbb."""
+    """#rrggbb, on a light ground."""
+    name: str
+    """The colour's name in a page's style: `c0`, `muted`, `ink`."""
     marker: str
     """matplotlib's."""
     symbol: str
@@ -37,8 +48,9 @@ def assign_looks(methods: Iterable[str]) -> dict[str, Look]:
     """
     looks = {}
     for i, method in enumerate(sorted(set(methods) - {PLAIN, THETA_0})):
-        marker, symbol = _MARKERS[(i + i // len(_COLORS)) % len(_MARKERS)]
-        looks[method] = Look(color=_COLORS[i % len(_COLORS)], marker=marker, symbol=symbol)
-    looks[PLAIN] = Look(color=MUTED, marker="X", symbol="x")
-    looks[THETA_0] = Look(color=INK, marker="*", symbol="star")
+        marker, symbol = _MARKERS[(i + i // len(PALETTE)) % len(_MARKERS)]
+        place = i % len(PALETTE)
+        looks[method] = Look(color=PALETTE[place][0], name=f"c{place}", marker=marker, symbol=symbol)
+    looks[PLAIN] = Look(color=MUTED, name="muted", marker="X", symbol="x")
+    looks[THETA_0] = Look(color=INK, name="ink", marker="*", symbol="star")
     return looks

@@ -1,9 +1,8 @@
 """A sweep's record -> its summary, shown in the terminal, drawn, and mirrored."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,9 +18,11 @@ from rayforget.frontier.points import TaskRole, task_roles
 from rayforget.frontier.progress import recovered_so_far
 from rayforget.frontier.split_halves import WholeScore, halved_tasks, whole_scores
 from rayforget.frontier.summary import Summary
+from rayforget.printable import one_line
 from rayforget.record.command import command
 from rayforget.record.standing import Standing, order_of_finish, standing_of
 from rayforget.record.sweep import Sweep
+from rayforget.report.frontier_json import frontier_json
 from rayforget.report.terminal.frontier_table import frontier_as_table
 from rayforget.report.words.numbers import stale_notice
 from rayforget.report.words.remarks import data_remarks
@@ -31,6 +32,9 @@ if TYPE_CHECKING:  # a summary only needs the tasks' roles, and building the spa
     from rayforget.space.models import Space
 
 logger = logging.getLogger(__name__)
+
+PAGE = "frontier.html"
+"""The page's file, beside the record and in MLflow."""
 
 
 def summary_of(
@@ -59,6 +63,7 @@ def summary_of(
 class Report:
     """One reading of a sweep's record, one bootstrap and one drawing, from which all views of the sweep are made."""
 
+    space: "Space"
     records: Sequence[CheckpointBrief]
     gathered: Gathered
     standing: Standing
@@ -69,7 +74,30 @@ class Report:
     @cached_property
     def drawings(self) -> Mapping[str, bytes]:
         """File name -> content of the picture, the page and the frontier as a table."""
-        return _draw(self.summary)
+        return {
+            "frontier.png": _draw_picture(self.summary),
+            PAGE: self.page,
+            "frontier.json": frontier_json(self.summary),
+        }
+
+    @cached_property
+    def page(self) -> bytes:
+        """The page alone."""
+        from rayforget.report.findings import find
+        from rayforget.report.web.page import page_of
+        from rayforget.space.methods import methods_of
+
+        found = find(
+            self.summary,
+            self.records,
+            val=self.gathered.val,
+            test=self.tests,
+            methods=methods_of(self.space),
+            order=order_of_finish(self.records),
+            series=series_of(self.records, self.gathered, BaselineErrors(self.summary.roles)),
+            storage=self.space.storage.path,
+        )
+        return page_of(found).encode()
 
 
 def read_report(sweep: Sweep, space: "Space", *, full: bool = False) -> Report:
@@ -89,6 +117,7 @@ def read_report(sweep: Sweep, space: "Space", *, full: bool = False) -> Report:
         models = [summary.theta_0.points, plain, *((i,) for i in summary.frontier if (i,) != summary.theta_0.points)]
         whole = whole_scores(halved, models, summary.points, val=gathered.val, test=tests)
     return Report(
+        space=space,
         records=records,
         gathered=gathered,
         standing=standing,
@@ -132,10 +161,10 @@ def present(sweep: Sweep, space: "Space", console: Console, out: Path | None = N
     for name, data in report.drawings.items():
         if out is not None:
             write_out(out, name, data)
-            console.print(f"{name}: {out / name}", highlight=False, soft_wrap=True)
+            console.print(f"{name}: {one_line(str(out / name))}", highlight=False, soft_wrap=True)
         else:
             sweep.store.write(f"report/{name}", data)
-            console.print(f"{name}: {sweep.store}/report/{name}", highlight=False, soft_wrap=True)
+            console.print(f"{name}: {one_line(str(sweep.store))}/report/{name}", highlight=False, soft_wrap=True)
     return report
 
 
@@ -154,19 +183,13 @@ def mark_stale(sweep: Sweep, space: "Space", console: Console) -> None:
     mirror_quietly(sweep, space, console, running=True, report=report)
 
 
-def _draw(summary: Summary) -> dict[str, bytes]:
+def _draw_picture(summary: Summary) -> bytes:
     from rayforget.report.png.picture import draw_frontier
-    from rayforget.report.web.page import write_page
 
     with TemporaryDirectory() as folder:
-        picture, page = Path(folder) / "frontier.png", Path(folder) / "frontier.html"
+        picture = Path(folder) / "frontier.png"
         draw_frontier(summary, picture)
-        write_page(summary, page)
-        return {
-            picture.name: picture.read_bytes(),
-            page.name: page.read_bytes(),
-            "frontier.json": _frontier_json(summary),
-        }
+        return picture.read_bytes()
 
 
 def mirror_sweep(sweep: Sweep, space: "Space", *, running: bool, report: Report | None = None) -> str:
@@ -253,25 +276,3 @@ def series_of(
         "val/hypervolume": [(count, each.hypervolume) for count, each in found],
         "val/recovered": [(count, each.value) for count, each in found if each.value is not None],
     }
-
-
-def _frontier_json(summary: Summary) -> bytes:
-    rows = []
-    for index in summary.frontier:
-        point = summary.points[index]
-        tested = summary.test.get(index)
-        rows.append(
-            {
-                "trial": point.trial,
-                "step": point.step,
-                "fraction": point.fraction,
-                "alpha": point.alpha,
-                "path": point.path,
-                "method": point.method,
-                "val": asdict(summary.val[index]),
-                "test": None if tested is None else asdict(tested),
-                "recipe": dict(point.recipe),
-                "stale": summary.notice is not None,
-            }
-        )
-    return json.dumps(rows, indent=2, default=str).encode()

@@ -108,30 +108,14 @@ class Cut(Frozen):
     """Share of the items that go to `val`; the others are `test`."""
 
 
-class ZeroShotTask(Frozen):
-    """Image classification against the text features of class names in prompt templates."""
+class ImageTask(Frozen):
+    """What every task on images declares: its role, and its splits."""
 
-    kind: Literal["zero_shot"]
+    kind: str
     role: Role
     """speciality: to be learnt; generality: not to be lost."""
     group: Name | None = None
     """For generality, which is the mean over groups of the mean over a group's tasks, e.g. `distribution` or `task`."""
-    suite: SuiteName | None = None
-    """A well-known set, which brings its class names, templates and the map from its folders to classes."""
-    classes: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
-    """Class names in the order of the labels; null takes the folders' names, sorted, with _ read as a space."""
-    names: Annotated[dict[str, str], Field(min_length=2)] | None = None
-    """In place of `classes`: the class name for each folder (or name in the data), e.g. `{n02084071: dog}`."""
-    candidates: Literal["all", "present"] = "all"
-    """With a suite: whether an image is scored among all of its classes, or among those that occur in the task's data,
-    e.g. in a subset of ImageNet of your own."""
-    templates: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """Prompts with {} for the class name; null takes the suite's, else the speciality's."""
-    metric: Annotated[Name, Field(examples=["accuracy", "balanced_accuracy", "top5"])] = "accuracy"
-    """How the answers are scored: accuracy, balanced_accuracy (mean of the classes' recalls, for classes of unequal
-    sizes), top5 (the right class is among the five likeliest), mean_average_precision (images with any number of
-    classes: `label` is a column of lists, or of files with a name in each line), or a metric of an installed
-    package."""
     overlap: Literal["refuse", "drop"] = "refuse"
     """What happens if the same image (byte for byte) is in two splits: an error, or the copy that is not in `test` (or
     else not in `val` or `cut`) is left out, and counted by `check`."""
@@ -148,6 +132,33 @@ class ZeroShotTask(Frozen):
     def is_scored(self) -> bool:
         """Always: image tasks are never only trained on."""
         return True
+
+    def problems(self) -> Iterable[Problem]:
+        """Groups that do not fit the role, and splits that are missing or made twice."""
+        yield from role_problems(self)
+        yield from split_problems(self)
+
+
+class ZeroShotTask(ImageTask):
+    """Image classification against the text features of class names in prompt templates."""
+
+    kind: Literal["zero_shot"]
+    suite: SuiteName | None = None
+    """A well-known set, which brings its class names, templates and the map from its folders to classes."""
+    classes: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
+    """Class names in the order of the labels; null takes the folders' names, sorted, with _ read as a space."""
+    names: Annotated[dict[str, str], Field(min_length=2)] | None = None
+    """In place of `classes`: the class name for each folder (or name in the data), e.g. `{n02084071: dog}`."""
+    candidates: Literal["all", "present"] = "all"
+    """With a suite: whether an image is scored among all of its classes, or among those that occur in the task's data,
+    e.g. in a subset of ImageNet of your own."""
+    templates: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Prompts with {} for the class name; null takes the suite's, else the speciality's."""
+    metric: Annotated[Name, Field(examples=["accuracy", "balanced_accuracy", "top5"])] = "accuracy"
+    """How the answers are scored: accuracy, balanced_accuracy (mean of the classes' recalls, for classes of unequal
+    sizes), top5 (the right class is among the five likeliest), mean_average_precision (images with any number of
+    classes: `label` is a column of lists, or of files with a name in each line), or a metric of an installed
+    package."""
 
     @property
     def metric_word(self) -> str:

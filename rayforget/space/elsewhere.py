@@ -11,6 +11,7 @@ from rayforget.space.foundation import rules_of
 from rayforget.space.lm_eval import LmEvalTask
 from rayforget.space.load import LoadedSpace
 from rayforget.space.paths import LOCAL_FOLDER, is_uri, is_yaml
+from rayforget.space.secrets import has_written_secret, may_hold_secret, secret_variables, sounds_secret
 from rayforget.space.tasks import Task
 from rayforget.space.text import CsvSource, JsonLinesSource, ParquetSource, TextDatasetSource, TextSource
 from rayforget.space.variables import fill, names_in
@@ -20,6 +21,10 @@ _OF_A_MACHINE = frozenset(
     {"HOME", "HOSTNAME", "LANG", "LOGNAME", "PATH", "PWD", "SHELL", "TERM", "TMPDIR", "USER", "VIRTUAL_ENV"}
 )
 """Variables that every machine sets for itself."""
+KEYS_IN_STORAGE = (
+    "storage.path: found a key in it, and what is sent with a job stays in Ray's logs: leave it out, since each node "
+    "finds its own credentials"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +73,8 @@ def check_elsewhere(loaded: LoadedSpace, *, paths_on_cluster: bool) -> None:
         SpaceError: one line for each such path.
     """
     lines = []
+    if has_written_secret(loaded.space.storage.path):
+        lines.append(f"{loaded.document.where(('storage',)).partition('=')[0]}: {KEYS_IN_STORAGE}")
     for place in local_places(loaded):
         if os.path.isabs(place.written) and (paths_on_cluster or place.at == ("resources", "cache")):
             continue  # each node makes its cache if it is missing
@@ -80,16 +87,33 @@ def check_elsewhere(loaded: LoadedSpace, *, paths_on_cluster: bool) -> None:
         else:
             text = "exists only on this machine: use a name on the hub, or copy the data to every node"
         lines.append(f"{loaded.document.where(place.at)}: {dotted(place.at)}: {place.written} {text}")
-    if lines and not paths_on_cluster:
+    if any(KEYS_IN_STORAGE not in line for line in lines) and not paths_on_cluster:
         lines.append("If every node of the cluster has these very paths (a shared disk), add --paths-on-cluster.")
     if lines:
-        raise SpaceError("\n".join(lines))
+        raise SpaceError(*lines)
 
 
-def carried_variables(loaded: LoadedSpace, environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment variables that the space reads here and needs there, except those of the machine itself."""
-    names = names_in([loaded.text, *loaded.overrides])
-    return {name: environment[name] for name in sorted(names - _OF_A_MACHINE) if environment.get(name)}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variables:
+    """The environment variables that a space reads here and needs there."""
+
+    sent: Mapping[str, str]
+    """Those that go with the job, with their values."""
+    withheld: tuple[str, ...]
+    """Names of those that may hold a secret: Ray writes what goes with a job into its logs."""
+
+
+def variables_for(loaded: LoadedSpace, environment: Mapping[str, str]) -> Variables:
+    """The variables that the space reads, except those that every machine sets for itself."""
+    read = names_in([loaded.text, *loaded.overrides]) - _OF_A_MACHINE
+    found = {name: environment[name] for name in sorted(read) if environment.get(name)}
+    secret = secret_variables(loaded.space.tracking.uri or "")
+    withheld = {
+        name for name, value in found.items() if name in secret or sounds_secret(name) or may_hold_secret(value)
+    }
+    return Variables(
+        sent={name: value for name, value in found.items() if name not in withheld}, withheld=tuple(sorted(withheld))
+    )
 
 
 def _sources(task: Task) -> Iterator[tuple[At, Source | TextSource]]:

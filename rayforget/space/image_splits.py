@@ -12,8 +12,8 @@ _NO_PLACE = {"max_broken", "max_megapixels", "exif"}
 """Settings of a source that do not say where it lies."""
 
 
-class ImageTask(Protocol):
-    """What every task on images has."""
+class WithSplits(Protocol):
+    """A task on images, as far as these rules read it."""
 
     @property
     def role(self) -> str:
@@ -46,7 +46,7 @@ class ImageTask(Protocol):
         ...
 
 
-def role_problems(task: ImageTask) -> Iterator[Problem]:
+def role_problems(task: WithSplits) -> Iterator[Problem]:
     """Groups and training sets that do not fit the task's role."""
     if task.role == "generality" and task.group is None:
         text = "found role: generality without a group; add `group:`, e.g. distribution or task"
@@ -59,7 +59,7 @@ def role_problems(task: ImageTask) -> Iterator[Problem]:
         yield Problem(at=("train",), text=text)
 
 
-def split_problems(task: ImageTask) -> Iterator[Problem]:
+def split_problems(task: WithSplits) -> Iterator[Problem]:
     """Splits that are missing, made twice, or the same source."""
     if task.cut is not None:
         for split in ("val", "test"):
@@ -77,7 +77,7 @@ def split_problems(task: ImageTask) -> Iterator[Problem]:
             yield Problem(at=(other,), text=text)
 
 
-def sources_of(task: ImageTask) -> dict[Declared, Any]:
+def sources_of(task: WithSplits) -> dict[Declared, Any]:
     """The task's sources by key, in the order in which they name the classes."""
     named: dict[Declared, Any] = {
         "train": task.train,

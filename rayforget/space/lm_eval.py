@@ -39,8 +39,9 @@ class LmEvalTask(Frozen):
     trust_code: bool = False
     """Needed for a task file of your own, whose templates and functions run as code."""
     metric: str
-    """One of the task's own per-item metrics (acc, acc_norm, exact_match, prompt_level_strict_acc, ...), or
-    `likelihood`: 2^(-bits per byte) of the right answer, or of the whole text."""
+    """One of the task's own metrics: a mean over items (acc, acc_norm, exact_match, prompt_level_strict_acc, ...), or
+    made of the whole corpus (bleu, chrf, and f1 and mcc of choices; as shares, not in percent); or `likelihood`:
+    2^(-bits per byte) of the right answer, or of the whole text."""
     num_fewshot: NonNegativeInt | None = None
     """Number of solved examples in the prompt; null takes the task's own, which is 0 for most."""
     chat_template: bool = False

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from rayforget.errors import SpaceError
 from rayforget.space.checks import without_effect
 from rayforget.space.document import Document, read_document, read_file
+from rayforget.space.extension_places import naming_their_lines
 from rayforget.space.frozen import Frozen, invalid
 from rayforget.space.messages import space_lines
 from rayforget.space.method import Method
@@ -58,16 +59,17 @@ def load_space(path: Path, overrides: Sequence[str] = ()) -> LoadedSpace:
 def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSpace:
     """As `load_space`, of a text; `path` stands for its file in messages."""
     document = interpolate(override(read_document(text, str(path)), overrides), os.environ)
-    space = checked(document, Space)
-    return LoadedSpace(
-        path=path,
-        text=text,
-        overrides=tuple(overrides),
-        space=space,
-        methods=methods_of(space),
-        plain=plain_of(space),
-        document=document,
-    )
+    with naming_their_lines(document):
+        space = checked(document, Space)
+        return LoadedSpace(
+            path=path,
+            text=text,
+            overrides=tuple(overrides),
+            space=space,
+            methods=methods_of(space),
+            plain=plain_of(space),
+            document=document,
+        )
 
 
 def checked(document: Document, model: type[Model]) -> Model:
@@ -80,5 +82,5 @@ def checked(document: Document, model: type[Model]) -> Model:
     except ValidationError as error:
         lines = space_lines(error, model, document)
         more = [f"and {len(lines) - _MOST_LINES} more of the kind"] if len(lines) > _MOST_LINES else []
-        raise SpaceError("\n".join([*lines[:_MOST_LINES], *more])) from None
+        raise SpaceError(*lines[:_MOST_LINES], *more) from None
     return found

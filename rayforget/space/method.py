@@ -45,5 +45,13 @@ def _insert(tree: dict[str, Any], path: str, value: Scalar) -> None:
     node[last] = value
 
 
+def value_at(recipe: Mapping[str, Any], path: str) -> Any:
+    """The value of a resolved recipe at a domain's path; raises KeyError if the recipe has no such place."""
+    node: Any = recipe
+    for key in path.split("."):
+        node = next((item for item in node if item["kind"] == key), {}) if isinstance(node, list | tuple) else node[key]
+    return node
+
+
 def _listed(paths: Mapping[str, Any]) -> str:
     return ", ".join(sorted(paths)) or "nothing"

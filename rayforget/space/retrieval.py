@@ -5,12 +5,12 @@ from typing import Literal
 
 from pydantic import PositiveInt
 
-from rayforget.space.data import Cut, DatasetSource, Role, Source, WebdatasetSource
-from rayforget.space.frozen import Frozen, Name, Problem
-from rayforget.space.image_splits import role_problems, sources_of, split_problems
+from rayforget.space.data import DatasetSource, ImageTask, Source, WebdatasetSource
+from rayforget.space.frozen import Problem
+from rayforget.space.image_splits import sources_of
 
 
-class RetrievalTask(Frozen):
+class RetrievalTask(ImageTask):
     """Images and their captions: an image finds its caption among all of the split's, or a caption its image.
 
     A source's `label` says where the captions are: a column of texts or of lists of texts, or the extension of text
@@ -18,30 +18,12 @@ class RetrievalTask(Frozen):
     """
 
     kind: Literal["retrieval"]
-    role: Role
-    """speciality: to be learnt; generality: not to be lost."""
-    group: Name | None = None
-    """For generality, which is the mean over groups of the mean over a group's tasks, e.g. `distribution` or `task`."""
     direction: Literal["image_to_text", "text_to_image"]
     """What is looked for: an image's captions among the split's, or a caption's images. Give a task for each."""
     k: PositiveInt = 1
     """The score is recall@k: the share of images (or captions) with a right one among the k most similar."""
-    overlap: Literal["refuse", "drop"] = "refuse"
-    """What happens if the same image (byte for byte) is in two splits: an error, or the copy that is not in `test` (or
-    else not in `val` or `cut`) is left out, and counted by `check`."""
     train: Source | None = None
     """The training pairs, learnt by `recipe.objective: contrastive`; exactly one speciality task has a training set."""
-    val: Source | None = None
-    """Seen by search, schedulers, frontier and pick."""
-    test: Source | None = None
-    """Seen only by the report."""
-    cut: Cut | None = None
-    """In place of `val` and `test`, for sets with one split."""
-
-    @property
-    def is_scored(self) -> bool:
-        """Always: image tasks are never only trained on."""
-        return True
 
     @property
     def metric_word(self) -> str:
@@ -55,8 +37,7 @@ class RetrievalTask(Frozen):
 
     def problems(self) -> Iterable[Problem]:
         """Settings that contradict each other, and sources without captions."""
-        yield from role_problems(self)
-        yield from split_problems(self)
+        yield from super().problems()
         for key, source in sources_of(self).items():
             if not isinstance(source, DatasetSource | WebdatasetSource):
                 text = (

@@ -6,8 +6,7 @@ from typing import Any
 
 from rayforget.errors import SpaceError
 from rayforget.space.document import MOST_CHARACTERS, At, Document, dotted, item_key
-
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^${}]*))?\}")
+from rayforget.space.secrets import VARIABLE, WRITTEN_OUT, has_written_secret
 
 
 def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
@@ -18,7 +17,7 @@ def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
     malformed, set nowhere, or never used.
 
     `tracking.uri` may hold a password, and the space is recorded: there, and in `vars`, what the environment gives is
-    only looked for, and stays written as a variable until MLflow is asked (`fill`).
+    only looked for, and stays written as a variable until MLflow is asked (`fill`). A password written out is refused.
     """
     problems: list[str] = []
     used: set[str] = set()
@@ -37,13 +36,13 @@ def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
                 complain(at, f"{text}; set it, or write ${{{name}:-a default}}")
             return str(value)
 
-        if "${" in _VARIABLE.sub("", text):
+        if "${" in VARIABLE.sub("", text):
             complain(at, f"found {text!r}; a variable is written ${{name}} or ${{NAME:-default}}")
-        long = sum(len(str(values.get(match.group(1), ""))) for match in _VARIABLE.finditer(text))
+        long = sum(len(str(values.get(match.group(1), ""))) for match in VARIABLE.finditer(text))
         if long > MOST_CHARACTERS:
             complain(at, f"found variables of {long} characters together, expected at most {MOST_CHARACTERS}")
             return text
-        return _VARIABLE.sub(value_of, text)
+        return VARIABLE.sub(value_of, text)
 
     own = document.tree.get("vars")
     outside = {name: value for name, value in environment.items() if value}
@@ -57,12 +56,15 @@ def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
     for name in variables if isinstance(variables, dict) else ():
         if name not in used:
             complain(("vars", name), f"is used nowhere; write ${{{name}}} where it belongs, or remove it")
-    if problems:
-        raise SpaceError("\n".join(problems))
     if isinstance(own, dict):
         tree["vars"] = own
     if isinstance(uri := _uri_of(document.tree), str):
         tree["tracking"] = {**tree["tracking"], "uri": _with_own(uri, own)}
+        if has_written_secret(_with_own(uri, own)):
+            option, _, _ = document.where(("tracking", "uri")).partition("=")  # without the value
+            problems.append(f"{option}: tracking.uri: {WRITTEN_OUT}")
+    if problems:
+        raise SpaceError(*problems)
     return Document(tree=tree, places=document.places)
 
 
@@ -77,7 +79,7 @@ def fill(text: str, environment: Mapping[str, str]) -> str:
             )
         return value
 
-    return _VARIABLE.sub(value_of, text)
+    return VARIABLE.sub(value_of, text)
 
 
 def _uri_of(tree: Mapping[str, Any]) -> Any:
@@ -88,12 +90,12 @@ def _uri_of(tree: Mapping[str, Any]) -> Any:
 def _with_own(text: str, own: Any) -> str:
     """The text with the file's own variables as they are written; the environment's are left."""
     values = own if isinstance(own, dict) else {}
-    return _VARIABLE.sub(lambda match: str(values.get(match.group(1), match.group(0))), text)
+    return VARIABLE.sub(lambda match: str(values.get(match.group(1), match.group(0))), text)
 
 
 def names_in(texts: Iterable[str]) -> set[str]:
     """Names of all variables that the texts read, wherever their values come from."""
-    return {match.group(1) for text in texts for match in _VARIABLE.finditer(text)}
+    return {match.group(1) for text in texts for match in VARIABLE.finditer(text)}
 
 
 def _each_string(tree: Any, at: At, change: Callable[[str, At], str]) -> Any:

@@ -5,24 +5,24 @@ runs on demand.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from operator import attrgetter
 
 from rayforget.errors import TaskError
 from rayforget.metrics.registry import METRICS
-from rayforget.space.data import Cut, FolderSource, ZeroShotTask
+from rayforget.space.data import FolderSource, Source, ZeroShotTask
 from rayforget.space.image_splits import Declared, sources_of
 from rayforget.tasks.images.candidates import only_present
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.labelled import LabelledImages, label_by_name, plain_name
-from rayforget.tasks.images.opening import broken_limit, open_source, reading_of
+from rayforget.tasks.images.opening import open_source
 from rayforget.tasks.images.several import label_by_names, names_in
 from rayforget.tasks.images.sources import ImageSource, NamesLabels
 from rayforget.tasks.images.suite import Suite
 from rayforget.tasks.images.suites import load_suite
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.overlaps import check_overlaps, drop_overlaps
-from rayforget.tasks.resolved import HALVES, Half, ResolvedTask, SplitItems, SplitName
+from rayforget.tasks.resolved import Half, ResolvedTask, SplitItems
+from rayforget.tasks.splits import splits_of
 
 __all__ = ["Half", "ResolvedTask", "SplitItems", "check_overlaps", "resolve_tasks"]
 
@@ -80,20 +80,16 @@ def _resolve(
     known = {class_name: index for index, class_name in enumerate(names)}
     if task.names is not None:
         known = {folder: known[plain_name(name)] for folder, name in task.names.items()}
-    splits: dict[SplitName, SplitItems] = {}
-    for key, source in sources_of(task).items():
-        with at_key(f"tasks.{name}.{key}"):
-            images = opened[key]
-            strict = isinstance(source, FolderSource) or (isinstance(images, NamesLabels) and images.labels_are_names)
-            if several:
-                images = label_by_names(images, known, names)
-            elif not isinstance(images, LabelledImages):
-                images = label_by_name(images, known, num_classes=len(names), strict=strict)
-            images.reading = reading_of(source)
-            if hashes is not None:
-                images.remember_in(hashes)
-            whole = SplitItems(key=f"tasks.{name}.{key}", source=images, max_broken=broken_limit(source))
-            splits |= {key: whole} if key != "cut" else halves(whole, task.cut)
+
+    def labelled(key: Declared, source: Source) -> LabelledImages:
+        images = opened[key]
+        if several:
+            return label_by_names(images, known, names)
+        if isinstance(images, LabelledImages):
+            return images
+        strict = isinstance(source, FolderSource) or (isinstance(images, NamesLabels) and images.labels_are_names)
+        return label_by_name(images, known, num_classes=len(names), strict=strict)
+
     resolved = ResolvedTask(
         name=name,
         role=task.role,
@@ -101,7 +97,7 @@ def _resolve(
         class_ids=suite.class_ids if suite else names,
         class_names=names,
         templates=templates,
-        splits=splits,
+        splits=splits_of(name, task, labelled, hashes),
         class_groups=suite.class_groups if suite else None,
         metric=task.metric,
         several_labels=several,
@@ -139,10 +135,3 @@ def _class_names(task: ZeroShotTask, opened: list[ImageSource]) -> tuple[str, ..
             f"{repeated[0]!r} occurs {spaced.count(repeated[0])} times (_ and space are the same); rename one"
         )
     return names
-
-
-def halves(whole: SplitItems, cut: Cut | None) -> dict[SplitName, SplitItems]:
-    """Both sides of a cut."""
-    assert cut is not None
-    sides = {side: Half(side=side, seed=cut.seed, val_share=cut.val_share) for side in HALVES}
-    return {side: replace(whole, half=half) for side, half in sides.items()}

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping
 
-from rayforget.space.image_splits import sources_of
 from rayforget.space.retrieval import RetrievalTask
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.labelled import LabelledImages
-from rayforget.tasks.images.opening import broken_limit, open_source, reading_of
-from rayforget.tasks.keys import at_key
+from rayforget.tasks.images.opening import open_source
 from rayforget.tasks.overlaps import drop_overlaps
-from rayforget.tasks.resolve import halves
-from rayforget.tasks.resolved import ResolvedTask, Retrieval, SplitItems, SplitName
+from rayforget.tasks.resolved import ResolvedTask, Retrieval
+from rayforget.tasks.splits import splits_of
 
 
 def resolve_retrieval(tasks: Mapping[str, RetrievalTask], *, hashes: HashStore | None) -> dict[str, ResolvedTask]:
@@ -25,15 +23,7 @@ def resolve_retrieval(tasks: Mapping[str, RetrievalTask], *, hashes: HashStore |
 
 
 def _resolve(name: str, task: RetrievalTask, hashes: HashStore | None) -> ResolvedTask:
-    splits: dict[SplitName, SplitItems] = {}
-    for key, source in sources_of(task).items():
-        with at_key(f"tasks.{name}.{key}"):
-            images = LabelledImages(open_source(source, several="captions"))
-            images.reading = reading_of(source)
-            if hashes is not None:
-                images.remember_in(hashes)
-            whole = SplitItems(key=f"tasks.{name}.{key}", source=images, max_broken=broken_limit(source))
-            splits |= {key: whole} if key != "cut" else halves(whole, task.cut)
+    splits = splits_of(name, task, lambda _, source: LabelledImages(open_source(source, several="captions")), hashes)
     resolved = ResolvedTask(
         name=name,
         role=task.role,

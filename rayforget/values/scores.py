@@ -30,7 +30,8 @@ class Score:
     package: str | None = None
     """The distribution that brings the metric; None for rayforget's own and lm-eval's."""
     items: NDArray[np.bool_] | NDArray[np.float32]
-    """Shape (num_items,), in the fixed order that `items_hash` identifies."""
+    """Shape (num_items,), or (num_items, num_results) for some metrics of texts, in the fixed order that `items_hash`
+    identifies."""
     weights: NDArray[np.float32] | None = None
     """Shape (num_items,): tokens or bytes per item; None if every item weighs 1."""
     classes: NDArray[np.int32] | None = None
@@ -49,7 +50,7 @@ class Score:
 
     @property
     def total(self) -> float:
-        """Sum of the (weighted) item results."""
+        """Sum of the (weighted) item results; of little meaning if an item has several."""
         items = self.items.astype(np.float64)
         return float(items.sum() if self.weights is None else (items * self.weights).sum())
 

@@ -42,6 +42,12 @@ class ThePenalty(Penalty):
         return None
 """
 
+TEXT = """\
+methods:
+  mine:
+    penalties: [{kind: glue, strength: 1}]
+"""
+
 
 def _space(folder: Path) -> Space:
     tree = toy_space(
@@ -81,7 +87,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     info = SweepInfo(name="one", space_name="toy", created=0.0, space_digest="", provenance={"extensions": facts})
     sweep = Sweep.create(
-        Store.open(space.storage.path), info, space_text="", space=space.model_dump(mode="json", exclude_none=False)
+        Store.open(space.storage.path), info, space_text=TEXT, space=space.model_dump(mode="json", exclude_none=False)
     )
     plain = plain_of(space).recipe(seed=0).model_dump(mode="json")
     theta_0 = CheckpointRecord(
@@ -119,7 +125,7 @@ def test_where_packages_are_missing_what_to_install_is_said_by_name_and_version(
 
 
 def test_where_a_metric_breaks_status_says_so_and_frontier_is_one_line(
-    site: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    site: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from rayforget.metrics.find import metric_of
 
@@ -129,6 +135,7 @@ def test_where_a_metric_breaks_status_says_so_and_frontier_is_one_line(
     assert code == 0
     assert f"recovered has no interval: {broken}" in said
     assert "this tries it again: " in said
+    assert f"(named in {tmp_path}/runs/one/space.yaml:3: methods.mine.penalties.glue)" in said
     monkeypatch.setattr(sys, "argv", ["rayforget", "frontier", "one"])
     with pytest.raises(SystemExit) as ended:
         main()

@@ -109,6 +109,7 @@ def judged_by(small: Path, key: PointKey, stand_in: PointKey) -> None:
 def test_gate_judges_the_point_that_val_chose_by_its_interval_on_test(says: Says, run: Run, small: Path) -> None:
     assert says("gate: undecided", "gate", "small") == 4
     assert says("gate: holds", "gate", "small", "--max-forgetting", "30", "--keep", "counting:30") == 0
+    assert says("gate: at least", "gate", "small", "--min-speciality", "60") == 4
     assert says("gate: nothing qualifies", "gate", "small", "--max-forgetting", "-9") == 3
     point = "plain-1/80/lerp/0.3"
     judged_by(small, parse_key(point), PointKey("plain-0", 80, 1.0))

@@ -249,6 +249,9 @@ def test_weights_that_make_no_sense_are_refused(weights: tuple[float, float]) ->
 def test_two_rules_at_once_and_unknown_names_are_refused() -> None:
     with pytest.raises(SpaceError, match="two rules"):
         limits_in_points(knee=True, weights=(1, 1))
+    with pytest.raises(SpaceError, match="sure has no effect"):
+        limits_in_points(knee=True, sure=True)
+    assert limits_in_points(knee=True, sure=True, keep={"photo": 1}).sure
     with pytest.raises(SpaceError, match=r"tasks: photo, art_painting.*groups: distribution, task"):
         pick_point(full(), limits_in_points(keep={"phto": 1}))
 

@@ -89,6 +89,8 @@ def test_a_sweep_kept_on_this_machine_is_not_resumed_elsewhere() -> None:
 class Cluster:
     address: str
     environment: dict[str, str]
+    folder: Path
+    """Where it keeps its logs, and what jobs send."""
 
 
 @pytest.fixture
@@ -104,6 +106,7 @@ def cluster() -> Iterator[Cluster]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
         "OMP_NUM_THREADS": "1",
+        "MLFLOW_PW": "the cluster's own",
     }
     options = {
         "port": gcs,
@@ -122,7 +125,7 @@ def cluster() -> Iterator[Cluster]:
         head = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     try:
         wait_for(dashboard, head)
-        yield Cluster(address=f"http://127.0.0.1:{dashboard}", environment=environment)
+        yield Cluster(address=f"http://127.0.0.1:{dashboard}", environment=environment, folder=Path(temporary))
     finally:
         left = end_with_descendants(psutil.Process(head.pid), temporary)
         head.wait()
@@ -210,9 +213,16 @@ def test_a_sweep_runs_as_a_job_and_its_output_and_exit_code_come_back(
     assert "sweep sent" in done.stdout
     assert (tmp_path / "runs" / "sent").is_dir()
 
-    again = submit(cluster, space_file)  # the name is taken: the job's own exit code
+    text = space_file.read_text().replace("{enabled: false}", "{uri: 'http://me:${MLFLOW_PW}@127.0.0.1:9'}")
+    space_file.write_text(text.replace("name: tiny", "name: '${SPACE_NAME}'"))
+    planted = {"MLFLOW_PW": "planted-8f2c-password", "SPACE_NAME": "planted-8f2c-name"}
+    again = submit(cluster, space_file, **planted)  # the sweep's name is taken: the job's own exit code
     assert again.returncode == 2, again.stdout + again.stderr
     assert "sent" in again.stdout
+    assert "not sent, since they may hold secrets and Ray logs what is sent: MLFLOW_PW;" in again.stderr
+    kept = b"".join(path.read_bytes() for path in cluster.folder.rglob("*") if path.is_file())
+    assert b"planted-8f2c-name" in kept
+    assert b"planted-8f2c-password" not in kept
 
 
 def test_a_cluster_that_is_not_there_is_said_to_be_so(space_file: Path) -> None:

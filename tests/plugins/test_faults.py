@@ -291,8 +291,10 @@ def test_at_the_command_line_a_fault_is_one_line(
         main()
     said = capsys.readouterr().err
     assert ended.value.code == 2
+    line = next(i for i, text in enumerate(SPACE.splitlines(), start=1) if "kind: huber" in text)
     assert said == (
-        f"penalty '{name}' of package box_of_{name} failed in misfits: KeyError: 'splits' (box_of_{name}.py:10)\n"
+        f"space.yaml:{line}: methods.bent.penalties.{name}: penalty '{name}' of package box_of_{name} failed in "
+        f"misfits: KeyError: 'splits' (box_of_{name}.py:10)\n"
     )
 
 

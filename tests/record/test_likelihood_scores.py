@@ -8,7 +8,7 @@ import pytest
 
 from rayforget.errors import RecordError
 from rayforget.frontier.points import TaskRole
-from rayforget.frontier.uncertainty import bootstrap, stack_scores, standard_error
+from rayforget.frontier.uncertainty import Draws, bootstrap, stack_scores, standard_error
 from rayforget.metrics.bits_per_byte import TOKENS
 from rayforget.metrics.scored_items import ScoredItems
 from rayforget.record.score_json import WeightsTable, scores_from_json, scores_to_json
@@ -42,7 +42,7 @@ def test_the_score_is_the_likelihood_per_byte_of_the_whole_set(num_items: int) -
 def test_the_bootstrap_scores_every_resample_by_the_rule() -> None:
     score = score_of(301)
     tasks = {"s": stack_scores([score], task="s"), "g": ScoredItems(results=np.ones((1, 5)))}
-    resampled = bootstrap(tasks.__getitem__, ROLES, num_resamples=4000, seed=0)[:, 0, 0]
+    resampled = bootstrap(tasks.__getitem__, ROLES, Draws(num_resamples=4000, seed=0))[:, 0, 0]
     assert resampled.mean() == pytest.approx(score.value, rel=0.01)
     assert standard_error(resampled[:, None])[0] == pytest.approx(score.scored.variances()[0] ** 0.5, rel=0.05)
 

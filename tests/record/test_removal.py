@@ -10,7 +10,7 @@ from rayforget.record.driver_lock import sole_driver
 from rayforget.record.jobs import TrialJob, save_asked
 from rayforget.record.names import sweep_names
 from rayforget.record.removal import remove_sweep
-from rayforget.record.resume import save_resume
+from rayforget.record.resume import Owner, save_resume
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.record.weights import weights_name
@@ -39,7 +39,7 @@ def fill(sweep: Sweep, make_record) -> None:
     recipe = Recipe(method="l2", learning_rate=1e-3, epochs=1, batch_size=4, seed=0)
     save_asked(sweep.store, TrialJob(name=TRIAL, recipe=recipe))
     for step in (1, 2, 3):
-        save_resume(sweep.resume_folder(TRIAL), {"step": step})
+        save_resume(sweep.resume_folder(TRIAL), {"step": step}, Owner(sweep="one", trial=TRIAL, recipe=recipe.key))
     others = [weights_name(TRIAL, 80), "report/frontier.png", "report/frontier.html", "report/frontier.json"]
     for name in (*others, "ray/tune/0a1b2/params.pkl", "ray/tune/x", f"resume/{TRIAL}/state.pt", "ray/.x/y"):
         sweep.store.write(name, b"?")

@@ -9,24 +9,36 @@ from rich.console import Console, RenderableType
 from synthetic_paths import with_paths
 from synthetic_sweep import ROLES, make_records
 
+from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.choose import choose_frontier
 from rayforget.frontier.compare import summarise
 from rayforget.frontier.gather import gather
 from rayforget.frontier.points import PointKey
 from rayforget.frontier.split_halves import HalvedTask, WholeScore
 from rayforget.frontier.summary import Summary
+from rayforget.record.standing import order_of_finish
+from rayforget.report.findings import Findings, find
 from rayforget.report.mlflow.mirror_plan import SweepView
+from rayforget.report.present import series_of
+from rayforget.space.domains import FloatDomain
+from rayforget.space.frozen import FrozenDict
+from rayforget.space.method import Method
 from rayforget.values.records import CheckpointRecord
 from rayforget.values.scores import Score
 
 KINDS = ("full", "no test", "no bootstrap", "no plain", "theta_0 alone", "one seed", "half tested")
 
 
+Records = tuple[list[CheckpointRecord], Mapping[PointKey, Mapping[str, Score]]]
+
+
 @cache
-def make_summary(kind: str) -> Summary:
-    """A sweep of six methods at a time when something is still missing."""
+def recorded(kind: str) -> Records:
+    """The records of a sweep of six methods, and its scores on `test`, at a time when something is still missing."""
     records, test = make_records(trials=7, fractions=(0.5, 1.0))
     match kind:
+        case "several paths":
+            return with_paths(*make_records(trials=7, fractions=(1.0,)))
         case "no test":
             test = {}
         case "no plain":
@@ -37,6 +49,13 @@ def make_summary(kind: str) -> Summary:
             records, test = [r for r in records if r.trial in ("theta_0", "plain-0")], {}
         case "half tested":
             test = {key: scores for key, scores in test.items() if key[2] != 0.5}
+    return records, test
+
+
+@cache
+def make_summary(kind: str) -> Summary:
+    """The summary of such a sweep."""
+    records, test = recorded(kind)
     return summarise_records(records, test, num_resamples=0 if kind == "no bootstrap" else 100)
 
 
@@ -60,8 +79,39 @@ def summarise_records(
 @cache
 def make_paths_summary() -> Summary:
     """A sweep whose curves run along several paths."""
-    records, test = with_paths(*make_records(trials=7, fractions=(1.0,)))
-    return summarise_records(records, test, num_resamples=50)
+    return summarise_records(*recorded("several paths"), num_resamples=50)
+
+
+METHODS = tuple(
+    Method(
+        name=name,
+        constants=FrozenDict({}),
+        domains=FrozenDict({"learning_rate": FloatDomain(low=1e-5, high=1e-3, log=True)}),
+    )
+    for name in ("full", "kd", "l1", "l2", "lora", "lora_kd")
+)
+"""The synthetic sweep's methods, as its space would have them."""
+
+
+def make_findings(summary: Summary, kind: str) -> Findings:
+    """All that the page shows of such a sweep; `summary` may say more than the sweep's own does."""
+    records, test = recorded(kind)
+    records = [
+        replace(record, finished=1000.0 + i, seconds={"train": 60.0 * record.fraction * (1 + i % 3)})
+        for i, record in enumerate(records)
+    ]
+    gathered = gather(records, ROLES)
+    return find(
+        summary,
+        records,
+        val=gathered.val,
+        test=test,
+        methods=METHODS,
+        order=order_of_finish(records),
+        series=series_of(records, gathered, BaselineErrors(ROLES)),
+        storage="runs",
+        resamples=20,
+    )
 
 
 def full_of_remarks(summary: Summary) -> Summary:

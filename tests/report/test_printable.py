@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.table import Table
 from rich.text import Text
-from summaries import full_of_remarks, make_paths_summary, make_summary, make_view
+from summaries import full_of_remarks, make_findings, make_paths_summary, make_summary, make_view
 
 from rayforget import cli
 from rayforget.errors import SpaceError
@@ -14,7 +14,7 @@ from rayforget.printable import one_line, printable
 from rayforget.report.mlflow.mirror_plan import plan_runs
 from rayforget.report.png.picture import draw_frontier
 from rayforget.report.terminal.live import open_console
-from rayforget.report.web.page import write_page
+from rayforget.report.web.page import page_of
 from rayforget.report.words.remarks import broken_remark
 
 ODD = "[/bold]\x1b[31mred\x1b]0;title\x07\x9b1m\u202egpj\ud800.jpg"
@@ -60,8 +60,8 @@ def test_the_page_and_the_picture_take_any_name(tmp_path: Path) -> None:
     summary = full_of_remarks(make_paths_summary())
     remarks = (broken_remark("tasks.a.val", [ODD]), "<script>alert(1)</script>")
     odd = dataclasses.replace(summary, name=f"$a^$ {ODD}", notice=ODD, remarks=remarks)
-    write_page(odd, tmp_path / "page.html")
-    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    page = page_of(make_findings(odd, "several paths"))
+    page.encode()
     assert SHOWN in page
     assert "\x1b" not in page[: page.index("<script")] + page[page.rindex("</script>") :]
     assert "<script>alert" not in page

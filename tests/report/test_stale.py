@@ -108,6 +108,28 @@ def test_a_deleted_record_makes_a_report_stale_and_is_the_reason_given(
     assert not standing(sweep).report_is_stale
 
 
+def test_a_record_that_is_lost_after_a_second_try_is_not_one_that_is_tried_again(sweep: Sweep) -> None:
+    *_, first, second = FIRST
+    sweep.store.delete(f"points/{first.key}.json")
+    failed = replace(first, step=0, status="failed", reason="it raised", points=())
+    sweep.add(failed)
+    score_on_test(sweep, [key for key in untested(sweep) if key.trial != second.trial], at=200.0)
+    sweep.set_aside(failed)
+    found = standing(sweep)
+    assert (found.report_is_stale, found.records_lost, found.tried_again) == (True, False, True)
+    add_records(sweep, [first], at=300.0)
+    found = standing(sweep)
+    assert (found.report_is_stale, found.records_lost, found.tried_again) == (True, False, True)
+    score_on_test(sweep, [key for key in untested(sweep) if key.trial != second.trial], at=400.0)
+    sweep.store.delete(f"points/{second.key}.json")
+    found = standing(sweep)
+    assert (found.report_is_stale, found.records_lost, found.tried_again) == (True, True, False)
+    add_records(sweep, [second], at=500.0)  # made again, its points not yet scored on test
+    found = standing(sweep)
+    assert found.untested
+    assert (found.report_is_stale, found.records_lost, found.tried_again) == (True, True, False)
+
+
 def test_terminal_and_files_say_so_and_take_it_back(sweep: Sweep, tmp_path: Path) -> None:
     score_on_test(sweep, untested(sweep), at=200.0)
     assert "Stale" not in show(sweep, tmp_path)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rayforget.space.elsewhere import carried_variables, check_elsewhere, local_places
+from rayforget.errors import SpaceError
+from rayforget.space.elsewhere import Variables, check_elsewhere, local_places, variables_for
 from rayforget.space.load import load_space
 
 FAR = ["storage.path=s3://bucket/runs", "resources.cache=/mnt/cache"]
@@ -39,7 +40,36 @@ def test_variables_of_the_space_travel_and_those_of_the_machine_do_not(
     path = small_space({8: "    train: {kind: world, style: '${MY_STYLE}', split: train, count: 8}"})
     loaded = load_space(path, ["storage.path=${HOME}/${ABSENT:-runs}"])
     environment = {"MY_STYLE": "photo", "UNUSED": "1", "HOME": "/home/me"}
-    assert carried_variables(loaded, environment) == {"MY_STYLE": "photo"}
+    assert variables_for(loaded, environment) == Variables(sent={"MY_STYLE": "photo"}, withheld=())
+
+
+def test_secrets_do_not_travel_whatever_they_are_called(
+    small_space: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By their name, by their place in the mirror's address, or since their value is an address with a user."""
+    environment = {
+        "HOST": "server",
+        "PORT": "5000",
+        "WHO": "me",
+        "CODE": "s3cret",
+        "PG_PASSWORD": "s3cret",
+        "WEIGHTS": "s3://me:s3cret@bucket/x",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    uri = "tracking: {uri: 'https://${WHO}:${code}@${HOST}:${PORT}/mlflow'}"
+    path = small_space(add=f"{uri}\nvars: {{code: '${{CODE}}'}}\n# ${{PG_PASSWORD}} ${{WEIGHTS}}\n")
+    loaded = load_space(path)
+    found = variables_for(loaded, environment)
+    assert found.sent == {"HOST": "server", "PORT": "5000"}
+    assert found.withheld == ("CODE", "PG_PASSWORD", "WEIGHTS", "WHO")
+
+
+def test_a_key_in_the_storages_address_is_not_sent(small_space: Callable[..., Path]) -> None:
+    loaded = load_space(small_space(), [*FAR, "storage.path=s3://me:s3cret@bucket/runs"])
+    with pytest.raises(SpaceError, match=r"storage\.path: found a key in it") as raised:
+        check_elsewhere(loaded, paths_on_cluster=False)
+    assert "s3cret" not in str(raised.value)
 
 
 def test_a_tag_of_weights_is_no_local_place(small_space: Callable[..., Path]) -> None:

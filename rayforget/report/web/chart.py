@@ -7,15 +7,21 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from rayforget.frontier.band import Band
 from rayforget.frontier.points import FrontierPoint
 from rayforget.frontier.summary import Summary
-from rayforget.report.method_styles import INK, MUTED, RULE, SHADE, Look, assign_looks
+from rayforget.report.method_styles import INK, MUTED, PAPER, RULE, Look, assign_looks
 from rayforget.report.png.drawn_area import frame_points
 from rayforget.report.web.compact import compact_hovers
 from rayforget.report.web.hover import Hovers, hover_mean, hover_measure, hover_title
+from rayforget.report.web.theme import BAND, BOX
 from rayforget.report.words.numbers import headline_pick, name_alpha, name_method
 from rayforget.report.words.plain import mean_of_seeds
 
+CLOUD = "cloud"
+"""The `meta` of traces that may hold thousands of points, which a script draws."""
+BAND_GROUP, TEST_GROUP = "band", "on test"
+"""Traces that are switched on and off besides the methods."""
 _HOVER = "%{customdata}<extra></extra>"
 
 
@@ -31,6 +37,8 @@ def build_chart(summary: Summary) -> tuple[go.Figure, dict[str, Any]]:
         if point.alpha != 0:
             points.setdefault(point.method, []).append(i)
     _add_box(figure, summary)
+    _add_band(figure, summary.band, BAND_GROUP)
+    _add_band(figure, summary.test_band, TEST_GROUP)
     traces = {}
     for method in (method.method for method in summary.methods if method.trainings):
         traces[len(figure.data)] = points.get(method, [])
@@ -41,13 +49,16 @@ def build_chart(summary: Summary) -> tuple[go.Figure, dict[str, Any]]:
     _add_picked(figure, summary)
     frame = frame_points(summary)
     axis: dict[str, Any] = {"gridcolor": RULE, "zeroline": False, "ticksuffix": " %", "linecolor": RULE}
+    clear = "rgba(0,0,0,0)"
     figure.update_layout(
         template="none",
-        height=620,
-        margin={"l": 70, "r": 10, "t": 36, "b": 60},
+        margin={"l": 58, "r": 12, "t": 12, "b": 46},
+        paper_bgcolor=clear,
+        plot_bgcolor=clear,
         font={"family": "system-ui, Segoe UI, Roboto, DejaVu Sans, sans-serif", "color": INK, "size": 13},
-        hoverlabel={"align": "left", "bgcolor": "white", "font": {"size": 12, "color": INK}},
-        legend={"groupclick": "togglegroup", "title": {"text": "method"}},
+        hoverlabel={"align": "left", "bgcolor": PAPER, "bordercolor": RULE, "font": {"size": 12, "color": INK}},
+        modebar={"bgcolor": clear, "color": MUTED, "activecolor": INK},
+        showlegend=False,
         xaxis={**axis, "title": "speciality (val)", "range": [frame.left, frame.right]},
         yaxis={**axis, "title": "generality (val)", "range": [frame.bottom, frame.top]},
     )
@@ -65,19 +76,12 @@ def _add_method(
     """All points of a method, without descriptions; the curves of its trainings that are on the frontier."""
     figure.add_scatter(
         **_compact(_xy([summary.points[i] for i in mine])),
-        mode="markers",
-        marker={"color": look.color, "size": 6, "opacity": 0.45},
+        mode="none",  # `page_cloud.js` draws them
+        hoveron="points",
+        marker={"color": look.color, "symbol": look.symbol},
         legendgroup=method,
-        showlegend=False,
+        meta=CLOUD,
         hovertemplate=_HOVER,
-    )
-    figure.add_scatter(
-        x=[None],
-        y=[None],
-        mode="markers",
-        marker={"color": look.color, "symbol": look.symbol, "size": 10, "line": {"color": INK, "width": 1}},
-        name=escape(name_method(method)),
-        legendgroup=method,
     )
     for curve in curves:
         figure.add_scatter(
@@ -86,14 +90,12 @@ def _add_method(
             line={"color": look.color, "width": 1.3},
             opacity=0.8,
             legendgroup=method,
-            showlegend=False,
             hoverinfo="skip",
         )
 
 
 def _add_frontier(figure: go.Figure, summary: Summary, looks: dict[str, Look], hovers: Hovers) -> None:
     points = [summary.points[i] for i in summary.frontier]
-    measures = [summary.val[i] for i in summary.frontier]
     figure.add_scatter(
         **_xy(points),
         mode="lines+markers",
@@ -104,9 +106,7 @@ def _add_frontier(figure: go.Figure, summary: Summary, looks: dict[str, Look], h
             "size": 10,
             "line": {"color": INK, "width": 1},
         },
-        error_x=_errors([measure.speciality_error for measure in measures]),
-        error_y=_errors([measure.generality_error for measure in measures]),
-        name="frontier, ± 1 se",
+        name="frontier",
         customdata=[hovers.text(i) for i in summary.frontier],
         hovertemplate=_HOVER,
     )
@@ -123,7 +123,7 @@ def _add_tested(figure: go.Figure, summary: Summary) -> None:
         mode="markers",
         marker={"symbol": "circle-open", "size": 10, "color": INK},
         name="frontier on test",
-        visible="legendonly",
+        legendgroup=TEST_GROUP,
         customdata=[hover_title(summary.points[i]) + "<br>" + hover_measure("test", summary.test[i]) for i in tested],
         hovertemplate=_HOVER,
     )
@@ -146,7 +146,7 @@ def _add_baselines(figure: go.Figure, summary: Summary, hovers: Hovers) -> None:
             mode="markers+text",
             text=[name],
             textposition="bottom right",
-            marker={"symbol": symbol, "size": size, "color": INK, "line": {"color": "white", "width": 1}},
+            marker={"symbol": symbol, "size": size, "color": INK, "line": {"color": PAPER, "width": 1}},
             name=name if one else f"{name}, {mean_of_seeds(summary)}",
             customdata=[hover],
             hovertemplate=_HOVER,
@@ -156,7 +156,6 @@ def _add_baselines(figure: go.Figure, summary: Summary, hovers: Hovers) -> None:
                 **_xy([summary.points[i] for i in baseline.points]),
                 mode="markers",
                 marker={"symbol": "x-thin", "size": 7, "line": {"color": INK, "width": 1.2}},
-                showlegend=False,
                 customdata=[hovers.text(i) for i in baseline.points],
                 hovertemplate=_HOVER,
             )
@@ -173,12 +172,33 @@ def _add_box(figure: go.Figure, summary: Summary) -> None:
             y=[100 * y for y in (bottom, bottom, top, top, bottom)],
             mode="lines",
             fill="toself",
-            fillcolor=SHADE,
+            fillcolor=BOX,
             line={"color": MUTED, "width": 1, "dash": "dash"},
             name="box of the baselines",
-            legendrank=2000,
             hoverinfo="skip",
         )
+
+
+def _add_band(figure: go.Figure, band: Band | None, group: str) -> None:
+    """The band as one area; it ends where the speciality is out of reach, and falls to the ground where it may be."""
+    if band is None:
+        return
+    known = [
+        (s, low, high) for s, low, high in zip(band.speciality, band.low, band.high, strict=True) if high > -np.inf
+    ]
+    ground = min((low for _, low, _ in known if low > -np.inf), default=0.0) - 1.0
+    upper = [(s, high) for s, _, high in known]
+    lower = [(s, low if low > -np.inf else ground) for s, low, _ in reversed(known)]
+    figure.add_scatter(
+        **_compact({"x": [100 * s for s, _ in (*upper, *lower)], "y": [100 * g for _, g in (*upper, *lower)]}),
+        mode="lines",
+        fill="toself",
+        fillcolor=BAND,
+        line={"width": 0},
+        name="95 % band",
+        legendgroup=group,
+        hoverinfo="skip",
+    )
 
 
 def _add_picked(figure: go.Figure, summary: Summary) -> None:
@@ -198,19 +218,9 @@ def _add_picked(figure: go.Figure, summary: Summary) -> None:
         arrowwidth=1,
         arrowhead=0,
         standoff=6,
-        bgcolor="rgba(255,255,255,0.8)",
+        bgcolor=PAPER,
+        opacity=0.9,
     )
-
-
-def _errors(values: list[float | None]) -> dict[str, Any]:
-    known = [100 * value for value in values if value is not None]
-    return {
-        "array": known,
-        "visible": len(known) == len(values),
-        "color": "rgba(27,31,36,0.3)",
-        "thickness": 1,
-        "width": 0,
-    }
 
 
 def _compact(values: Mapping[str, list[float]]) -> dict[str, Any]:

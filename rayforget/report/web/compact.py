@@ -1,4 +1,4 @@
-"""Thousands of points' descriptions -> a table of numbers and of texts that repeat, from which the page makes them.
+"""Thousands of points' descriptions -> a table of numbers and of texts that repeat; `page_hovers.js` unpacks it.
 
 Written out, a point's description takes half a kilobyte; here it takes some ten bytes, and each training's recipe is
 there once. Points with errors or scores on `test` are few and have their descriptions as text.
@@ -18,40 +18,6 @@ from rayforget.report.words.numbers import percent
 
 _MOST = np.iinfo(np.uint16).max
 
-EXPAND = """
-function expandHovers(table) {
-  function numbers(text, bytes) {
-    var raw = atob(text), found = [];
-    for (var i = 0; i < raw.length; i += bytes) {
-      for (var value = 0, j = bytes - 1; j >= 0; j--) value = value * 256 + raw.charCodeAt(i + j);
-      found.push(value);
-    }
-    return found;
-  }
-  var checkpoints = numbers(table.checkpoint, 4), alphas = numbers(table.alpha, 4);
-  var scores = table.scores.map(function (text) { return numbers(text, 2); });
-  function share(column, i) { return (scores[column][i] / 10).toFixed(1); }
-  function describe(i) {
-    if (table.whole[i] !== undefined) return table.whole[i];
-    var c = table.checkpoints[checkpoints[i]];
-    var lines = ["<b>" + c[0] + table.alphas[alphas[i]] + "</b>", c[1],
-      "val: speciality " + share(0, i) + ", generality " + share(1, i)];
-    for (var start = 0; start < table.tasks.length; start += table.perRow)
-      lines.push("  " + table.tasks.slice(start, start + table.perRow).map(function (task, place) {
-        return task + share(2 + start + place, i);
-      }).join(" · "));
-    return lines.concat(table.recipes[c[2]]).join("<br>");
-  }
-  return table.traces.map(function (text) { return numbers(text, 4).map(describe); });
-}
-"""
-"""JavaScript: the table -> for each of its traces the descriptions of its points."""
-SHOW = """
-var table = JSON.parse(document.getElementById("hovers").textContent);
-Plotly.restyle("frontier", {customdata: expandHovers(table)}, table.places);
-"""
-"""JavaScript: puts them into the chart."""
-
 
 def compact_hovers(summary: Summary, hovers: Hovers, traces: Mapping[int, Sequence[int]]) -> dict[str, Any]:
     """The table as JSON values.
@@ -70,7 +36,8 @@ def compact_hovers(summary: Summary, hovers: Hovers, traces: Mapping[int, Sequen
     fits = [all(0 <= each <= _MOST for each in row) for row in tenths.tolist()]
     known = {i for i, whole in zip(shown, fits, strict=True) if whole} - summary.val.keys() - summary.test.keys()
     checkpoints: dict[tuple[str, int], int] = {}
-    alphas: dict[str, int] = {}
+    alphas: dict[tuple[float, str], int] = {}
+    labels: dict[tuple[float, str], str] = {}
     recipes: dict[str, int] = {}
     heads, of_checkpoint, of_alpha = [], [], []
     for point in points:
@@ -78,15 +45,17 @@ def compact_hovers(summary: Summary, hovers: Hovers, traces: Mapping[int, Sequen
         if key not in checkpoints:
             checkpoints[key] = len(checkpoints)
             title, line = hover_checkpoint(point)
-            heads.append([title, line, recipes.setdefault(point.trial, len(recipes))])
+            recipe = recipes.setdefault(point.trial, len(recipes))
+            heads.append([title, line, recipe, point.trial, point.step, point.fraction, point.method])
         of_checkpoint.append(checkpoints[key])
-        of_alpha.append(alphas.setdefault(hover_alpha(point), len(alphas)))
+        of_alpha.append(alphas.setdefault((point.alpha, point.path), len(alphas)))
+        labels[point.alpha, point.path] = hover_alpha(point)
     return {
         "places": list(traces),
         "traces": [_packed([place[i] for i in some], "<u4") for some in traces.values()],
         "checkpoints": heads,
         "checkpoint": _packed(of_checkpoint, "<u4"),
-        "alphas": list(alphas),
+        "alphas": [[labels[spot], *spot] for spot in alphas],
         "alpha": _packed(of_alpha, "<u4"),
         "tasks": [hover_task(name) for name in roles],
         "perRow": PER_ROW,
@@ -96,10 +65,10 @@ def compact_hovers(summary: Summary, hovers: Hovers, traces: Mapping[int, Sequen
     }
 
 
-def as_script(table: Mapping[str, Any]) -> str:
-    """The table inside a page; no text of it can end the script."""
-    text = json.dumps(table, ensure_ascii=False, separators=(",", ":"))
-    return f'<script type="application/json" id="hovers">{text.replace("<", chr(92) + "u003c")}</script>'
+def as_script(value: Any, name: str) -> str:
+    """A value inside a page; no text of it can end the script."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return f'<script type="application/json" id="{name}">{text.replace("<", chr(92) + "u003c")}</script>'
 
 
 def _packed(numbers: Sequence[int] | NDArray[np.int64], kind: str) -> str:

@@ -1,12 +1,22 @@
-"""A summary -> one HTML file that needs nothing else: the findings, an interactive picture, the tables."""
+"""A sweep's findings -> one HTML file that needs nothing else: the report, to be explored, read and printed."""
 
 from html import escape
-from pathlib import Path
+from importlib.resources import files
 
-from rayforget.frontier.summary import Summary
+from plotly.offline import get_plotlyjs
+
 from rayforget.printable import printable
+from rayforget.report.findings import Findings
+from rayforget.report.web.agreement_html import agreement_html
 from rayforget.report.web.chart import build_chart
-from rayforget.report.web.compact import EXPAND, SHOW, as_script
+from rayforget.report.web.compact import as_script
+from rayforget.report.web.cost_html import cost_html
+from rayforget.report.web.effects_html import effects_html
+from rayforget.report.web.failures_html import failures_html
+from rayforget.report.web.forgetting_html import forgetting_html
+from rayforget.report.web.html import Section, section
+from rayforget.report.web.legend_html import legend_html
+from rayforget.report.web.marks import SHAPES
 from rayforget.report.web.page_tables import (
     baselines_html,
     frontier_html,
@@ -15,55 +25,70 @@ from rayforget.report.web.page_tables import (
     tasks_html,
     whole_html,
 )
+from rayforget.report.web.take_html import take_html
+from rayforget.report.web.theme import color_variables, dark_colors
+from rayforget.report.web.walk_html import walk_html, walk_start
 from rayforget.report.words.numbers import read
 
-_STYLE = """
-:root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; color: #1b1f24;
-  background: #fff; max-width: 1120px; margin: 32px auto; padding: 0 20px; }
-h1 { font-size: 22px; margin: 0 0 10px; }
-h2 { font-size: 16px; margin: 34px 0 2px; }
-p { margin: 3px 0; max-width: 92ch; }
-p.alert { color: #b42318; font-weight: 600; }
-p.note, li { color: #6b7280; font-size: 13px; }
-ul { padding-left: 18px; margin: 6px 0; }
-div.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; margin-top: 8px; }
-th { text-align: right; font-weight: 600; vertical-align: bottom; padding: 4px 12px 4px 0; }
-thead tr:last-child th { border-bottom: 1px solid #1b1f24; }
-td { text-align: right; padding: 3px 12px 3px 0; border-bottom: 1px solid #eef2f6; white-space: nowrap; }
-th.text, td.text { text-align: left; }
-th.group { text-align: center; border-bottom: 1px solid #d8dee4; }
-tr.picked td { font-weight: 600; background: #eef2f6; }
-tr.quiet td { color: #6b7280; }
-td i { display: inline-block; width: 10px; height: 10px; border-radius: 5px; margin-right: 7px; }
-"""
 _HOW_TO = (
-    "Point at a mark to see its recipe and its score per task; click a method in the legend to hide it, twice to see "
-    "it alone; drag to zoom, double-click to go back."
+    "Point at a mark to see its recipe and its score per task; drag to zoom, double-click to go back; the buttons "
+    "above switch what is shown. The band is the frontier's, 95 % over items, paired with θ0."
 )
 
 
-def write_page(summary: Summary, path: Path) -> None:
-    """Writes the page (about 5 MB, nearly all of it plotly's script); it makes no network requests."""
+def page_of(findings: Findings) -> str:
+    """The page (about 5 MB, nearly all of it plotly's script); it makes no network requests."""
+    summary = findings.summary
     figure, table = build_chart(summary)
-    chart = figure.to_html(
-        full_html=False,
-        include_plotlyjs=True,
-        include_mathjax=False,
-        div_id="frontier",
-        post_script=EXPAND + SHOW,
-        config={"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["lasso2d", "select2d"]},
-    )
+    title = escape(summary.name)
     sentences = "\n".join(f"<p>{escape(line)}</p>" for line in read(summary))
     if summary.notice is not None:
         sentences = f'<p class="alert">{escape(summary.notice)}</p>\n{sentences}'
-    tables = (baselines_html, frontier_html, recovered_html, paths_html, tasks_html, whole_html)
-    body = printable("\n".join(table(summary) for table in tables))
-    title, sentences = escape(printable(summary.name)), printable(sentences)
-    path.write_text(
+    sections = _sections(findings)
+    links = "".join(f'<a href="#{each.name}">{each.title}</a>' for each in sections)
+    body = "\n".join(each.html for each in sections)
+    data = {"figure": figure.to_json(), "dark": dark_colors(), "hovers": table, "start": walk_start(summary)}
+    data["marks"] = SHAPES
+    head = (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-        f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}: speciality against generality</h1>\n{sentences}\n"
-        f'{as_script(table)}{chart}\n<p class="note">{_HOW_TO}</p>\n{body}\n</body>\n</html>\n',
-        encoding="utf-8",
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
     )
+    text = (
+        f"<body>\n<header>\n<h1>{title}<small>Speciality against generality</small></h1>\n{sentences}\n"
+        f'<nav aria-label="sections">{links}</nav>\n</header>\n<main>\n{body}\n</main>\n'
+    )
+    return (
+        f"{printable(head)}<style>{color_variables()}\n{_file('page.css')}</style>\n</head>\n{printable(text)}"
+        f"{''.join(as_script(value, name) for name, value in data.items())}\n<script>{get_plotlyjs()}</script>\n"
+        + "\n".join(
+            f"<script>{_file(name)}</script>"
+            for name in ("page_hovers.js", "page_chart.js", "page_cloud.js", "page_curves.js", "page_walk.js")
+        )
+        + "\n</body>\n</html>\n"
+    )
+
+
+def _sections(findings: Findings) -> list[Section]:
+    summary = findings.summary
+    chart = '<div id="plot"><div id="cloud-clip"><canvas id="cloud"></canvas></div><div id="frontier"></div></div>'
+    how_to = f'<p class="note how-to">{_HOW_TO}</p>'
+    found = [
+        section("chart", "Frontier", legend_html(summary), chart, how_to, walk_html(summary)),
+        take_html(summary, findings.storage),
+        baselines_html(summary),
+        frontier_html(summary),
+        forgetting_html(findings.forgetting, summary),
+        recovered_html(summary),
+        paths_html(summary),
+        tasks_html(summary),
+        effects_html(findings.effects, summary.theta_0.val.pair),
+        agreement_html(findings.agreement, summary),
+        cost_html(findings.cost, summary),
+        failures_html(findings.failures),
+        whole_html(summary),
+    ]
+    return [each for each in found if each is not None]
+
+
+def _file(name: str) -> str:
+    return files("rayforget.report.web").joinpath(name).read_text(encoding="utf-8")

@@ -128,6 +128,21 @@ def percent(share: float, decimals: int = 1) -> str:
     return text.removeprefix("-") if not float(text) else text.replace("-", "−")
 
 
+def signed(difference: float) -> str:
+    """A difference of scores in points: `0.0123` -> `+1.2`, `-0.0004` -> `0.0`."""
+    text = percent(difference)
+    return text if text.startswith("−") or not float(text) else f"+{text}"
+
+
+def format_duration(seconds: float) -> str:
+    """`8 s`, `12 min`, `1.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.2g} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
 def format_measure(value: float, error: float | None) -> str:
     """`58.3 ± 3.1`."""
     return percent(value) if error is None else f"{percent(value)} ± {percent(error)}"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
 from rayforget.tasks.text.documents import Document
-from rayforget.tasks.text.metrics import LIKELIHOOD, split_metric
+from rayforget.tasks.text.metrics import LIKELIHOOD, corpus_metric_of, split_metric
 from rayforget.tasks.text.types import ItemResults, PairResults
 
 _RIGHT_OR_WRONG = frozenset(
@@ -49,6 +49,7 @@ class Judge:
         self._filters = [each.name for each in task._filters]
         self._metric, self._filter = split_metric(metric, self._filters)
         self._request_starts, self._pair_starts = request_starts.tolist(), pair_starts.tolist()
+        self._corpus = corpus_metric_of(task, metric)
         self._kind: str = task.OUTPUT_TYPE
         self._delimiter = delimiter
 
@@ -66,6 +67,8 @@ class Judge:
             self._task.process_results(document.values, own)[self._metric]
             for document, own in zip(self._documents, by_document, strict=True)
         ]
+        if self._corpus is not None:
+            return self._corpus.of_values(values), None
         if isinstance(values[0], list):  # one value per instruction: the document's mean, weighted by their number
             weights = np.array([len(each) for each in values], dtype=np.float32)
             return self._checked(np.array([np.mean(each) for each in values], dtype=np.float64)), weights

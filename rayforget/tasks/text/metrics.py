@@ -1,10 +1,11 @@
-"""A task's metric by name -> whether lm-eval gives it item by item, as a share of what is right."""
+"""A task's metric by name -> whether its score follows from sums over items, and how."""
 
 from typing import Any
 
 from rayforget.errors import TaskError
 from rayforget.space.lm_eval import LmEvalTask
 from rayforget.space.text import MultipleChoiceTask, TextTask
+from rayforget.tasks.text.corpus import CorpusMetric, corpus_metric
 
 LIKELIHOOD = "likelihood"
 """2^(-bits per byte) of the right answer; rayforget's own metric for every task of likelihoods."""
@@ -21,11 +22,17 @@ def split_metric(metric: str, filters: list[str]) -> tuple[str, int]:
     return (name, filters.index(wanted)) if name and wanted in filters else (metric, 0)
 
 
-def check_metric(judged: Any, metric: str) -> None:
-    """Refuses a metric that is not a mean over items, or is better when lower.
+def corpus_metric_of(judged: Any, metric: str) -> CorpusMetric | None:
+    """What makes the metric's score of a whole corpus; None if it is a mean over items."""
+    name, _ = split_metric(metric, [each.name for each in judged._filters])
+    return None if metric == LIKELIHOOD else corpus_metric(judged.aggregation().get(name))
+
+
+def check_metric(judged: Any, metric: str, *, of_group: bool = False) -> None:
+    """Refuses a metric that is neither a mean over items nor made of sums over them, or is better when lower.
 
     Raises:
-        TaskError: the message lists the task's metrics.
+        TaskError: the message gives the reason, and lists the task's metrics.
     """
     if metric == LIKELIHOOD:
         if judged.OUTPUT_TYPE == "generate_until":
@@ -34,22 +41,35 @@ def check_metric(judged: Any, metric: str) -> None:
     name, _ = split_metric(metric, [each.name for each in judged._filters])
     if name not in judged.aggregation():
         raise TaskError(f"found {metric}; the task has {_usable(judged)}")
-    if name not in _usable_names(judged):
-        raise TaskError(f"found {metric}, which is no share of right items (higher is better); use {_usable(judged)}")
+    if (reason := _misfit(judged, name)) is not None:
+        raise TaskError(f"found {metric}, {reason}; use {_usable(judged)}")
+    if of_group and corpus_metric_of(judged, metric) is not None:
+        raise TaskError(
+            f"found {metric}, which is made of a task's whole corpus, so that a group has none; declare its tasks one "
+            "by one"
+        )
 
 
-def _usable_names(judged: Any) -> list[str]:
+def _misfit(judged: Any, name: str) -> str | None:
+    """Why the metric cannot be used; None if it can."""
     from lm_eval.api.metrics import mean
 
-    better = judged.higher_is_better()
-    return [
-        name
-        for name, aggregate in judged.aggregation().items()
-        # ifeval's own mean, over all instructions of all items
-        if (aggregate is mean or getattr(aggregate, "__name__", "") == "agg_inst_level_acc") and better.get(name, True)
-    ]
+    if not judged.higher_is_better().get(name, True):
+        return "which is better when lower"
+    aggregate = judged.aggregation()[name]
+    called = getattr(aggregate, "__name__", str(aggregate))
+    # ifeval's own mean, over all instructions of all items
+    if aggregate is mean or called == "agg_inst_level_acc":
+        return None
+    corpus = corpus_metric(aggregate)
+    if corpus is None:
+        return f"which lm-eval makes of all items by {called}, of which no errors over items are known"
+    if corpus.of_choices != (judged.OUTPUT_TYPE == "multiple_choice"):
+        return f"which is taken of {'numbered choices' if corpus.of_choices else 'written answers'} alone"
+    return None
 
 
 def _usable(judged: Any) -> str:
-    names = _usable_names(judged) + ([LIKELIHOOD] if judged.OUTPUT_TYPE != "generate_until" else [])
+    names = [name for name in judged.aggregation() if _misfit(judged, name) is None]
+    names += [LIKELIHOOD] if judged.OUTPUT_TYPE != "generate_until" else []
     return ", ".join(names) or "none that can be used"

@@ -32,7 +32,7 @@ from rayforget.tasks.text.joined import joined_requests
 from rayforget.tasks.text.judge import Judge
 from rayforget.tasks.text.lm_eval_task import FEWSHOT_SEED, hushed
 from rayforget.tasks.text.marks import marks_before
-from rayforget.tasks.text.metrics import LIKELIHOOD, metric_of
+from rayforget.tasks.text.metrics import LIKELIHOOD, corpus_metric_of, metric_of
 from rayforget.tasks.text.own_task import own_lm_eval_task
 from rayforget.tasks.text.own_yaml import own_identity
 from rayforget.tasks.text.resolved import ResolvedText
@@ -108,6 +108,7 @@ def task_requests(
             what=key,
         )
         arrays, metric = stored.arrays, metric_of(task.task)
+        corpus = corpus_metric_of(judged, metric)
         judge = Judge(
             judged,
             documents,
@@ -122,7 +123,7 @@ def task_requests(
             facts[TOKENS] = judge.num_tokens((np.diff(pairs.starts) - pairs.continuations).astype(np.int64))
     prompts = [arrays["prompts"][a:b] for a, b in pairwise(arrays["prompt_starts"])]
     return TaskRequests(
-        rule=BITS_PER_BYTE if metric == LIKELIHOOD else metric,
+        rule=BITS_PER_BYTE if metric == LIKELIHOOD else metric if corpus is None else corpus.rule,
         pairs=pairs,
         generations=Generations(
             prompts=prompts,

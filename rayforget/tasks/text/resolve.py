@@ -129,7 +129,7 @@ def _resolve_lm_eval(name: str, task: LmEvalTask) -> ResolvedText:
     loaded = load_lm_eval_task(name, task)
     with at_key(f"tasks.{name}.metric"):
         for member in loaded.members.values():
-            check_metric(member, task.metric)
+            check_metric(member, task.metric, of_group=loaded.is_group)
     with at_key(f"tasks.{name}.chat_template"):
         if task.chat_template and any(each.OUTPUT_TYPE == "loglikelihood_rolling" for each in loaded.members.values()):
             raise TaskError("found true, and the task scores whole texts, which no template changes: remove it")

@@ -220,7 +220,7 @@ def peer_of(task):
     ("name", "metric", "text"),
     [
         ("arc_easy", "f2", r"found f2; the task has acc, acc_norm, likelihood"),
-        ("lambada_openai", "perplexity", r"found perplexity, which is no share of right items .* use acc, likelihood"),
+        ("lambada_openai", "perplexity", r"found perplexity, which is better when lower; use acc, likelihood"),
         ("wikitext", "bits_per_byte", r"found bits_per_byte, .* use likelihood"),
         ("arc_challenge_chat", "likelihood", r"found likelihood, and the task writes its answers; .* exact_match"),
     ],

@@ -1,0 +1,73 @@
+"use strict";
+// The chart: drawn in the colours of the day, the night or paper, with the groups that the legend leaves on.
+
+function readJson(id) { return JSON.parse(document.getElementById(id).textContent); }
+
+const page = { figure: readJson("figure"), dark: readJson("dark"), table: readJson("hovers"), off: new Set(["on test"]),
+  shapes: [], printing: false, chart: document.getElementById("frontier") };
+page.columns = unpackColumns(page.table);
+expandHovers(page.table, page.columns).forEach((texts, k) => {
+  page.figure.data[page.table.places[k]].customdata = texts;
+});
+
+function inTheDark() { return !page.printing && matchMedia("(prefers-color-scheme: dark)").matches; }
+
+// A copy in dark colours where it is dark; descriptions are the same in every light.
+function painted(node) {
+  if (typeof node === "string") return inTheDark() && page.dark[node] || node;
+  if (Array.isArray(node)) return node.length > 200 ? node : node.map(painted);
+  if (node === null || typeof node !== "object") return node;
+  return Object.fromEntries(Object.entries(node).map(([key, value]) =>
+    [key, key === "customdata" ? value : painted(value)]));
+}
+
+function layoutNow() {
+  const layout = painted(page.figure.layout), narrow = page.chart.clientWidth < 560;
+  layout.uirevision = "kept";
+  layout.shapes = painted(page.shapes);
+  if (matchMedia("(pointer: coarse)").matches) layout.dragmode = false;
+  if (narrow) {
+    Object.assign(layout.margin, { l: 46, r: 4 });
+    layout.font.size = 11;
+    layout.yaxis.nticks = layout.xaxis.nticks = 5;
+    layout.annotations = [];
+  }
+  if (page.printing) Object.assign(layout, { width: 660, height: 430 });
+  return layout;
+}
+
+function drawChart() {
+  const data = painted(page.figure.data);
+  for (const trace of data) trace.visible = !page.off.has(trace.legendgroup);
+  const narrow = page.chart.clientWidth < 560;
+  for (const trace of data) if (narrow && trace.mode === "markers+text") trace.textfont = { size: 10 };
+  return Plotly.react(page.chart, data, layoutNow(), { displaylogo: false, responsive: true,
+    modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "toImage"] });
+}
+
+const keys = [...document.querySelectorAll("#legend button[data-group]")];
+function showGroups() {
+  for (const key of keys) key.setAttribute("aria-pressed", String(!page.off.has(key.dataset.group)));
+  drawChart();
+}
+for (const key of keys) key.addEventListener("click", () => {
+  page.off.has(key.dataset.group) ? page.off.delete(key.dataset.group) : page.off.add(key.dataset.group);
+  showGroups();
+});
+for (const all of document.querySelectorAll("#legend button[data-all]")) all.addEventListener("click", () => {
+  for (const key of keys) if (key.dataset.method !== undefined)
+    all.dataset.all === "on" ? page.off.delete(key.dataset.group) : page.off.add(key.dataset.group);
+  showGroups();
+});
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawChart);
+for (const [event, printing] of [["beforeprint", true], ["afterprint", false]])
+  addEventListener(event, () => { page.printing = printing; drawChart(); });
+for (const button of document.querySelectorAll("button.copy")) button.addEventListener("click", async () => {
+  const code = button.parentElement.querySelector("code");
+  getSelection().selectAllChildren(code);
+  try { await navigator.clipboard.writeText(code.textContent); button.textContent = "copied"; }
+  catch { button.textContent = "selected"; }  // without leave to write, the text is there to be copied by hand
+  setTimeout(() => { button.textContent = "copy"; }, 1500);
+});
+showGroups();
