@@ -10,7 +10,7 @@ from rayforget.frontier.intervals import percentile_interval
 from rayforget.frontier.points import PLAIN, FrontierPoint, PointKey, TaskRole
 from rayforget.frontier.ranking import rank_points
 from rayforget.frontier.summary import Summary
-from rayforget.frontier.uncertainty import bootstrap_tasks, stack_scores
+from rayforget.frontier.uncertainty import Draws, bootstrap_tasks, stack_scores
 from rayforget.values.scores import Score, Split
 
 Scores = Mapping[PointKey, Mapping[str, Score]]
@@ -119,8 +119,7 @@ def _changes(
         drawn = bootstrap_tasks(
             lambda task: stack_scores([model[task] for model in models], task=task),
             names,
-            num_resamples=num_resamples,
-            seed=SEED,
+            Draws(num_resamples=num_resamples, seed=SEED),
         )
     for number, name in enumerate(names):
         values = np.array([model[name].value for model in models])
