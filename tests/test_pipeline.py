@@ -21,7 +21,7 @@ from rayforget.foundations.protocol import State
 from rayforget.frontier.gather import gather
 from rayforget.pipeline import run_trial, score_test, score_tests
 from rayforget.record.jobs import TestJob, TrialJob
-from rayforget.record.weights import load_theta_1, weights_name
+from rayforget.record.weights import weights_name
 from rayforget.space.recipe import Recipe
 from rayforget.values.points import Spot
 from rayforget.values.records import CheckpointRecord
@@ -174,33 +174,6 @@ def test_what_was_left_out_is_noted_with_theta_0_and_with_the_scores_on_test(tmp
     score_test(TestJob(trial="theta_0", step=0, spots=(Spot(0.0),)), equipment, no_heartbeat)
     (tested,) = equipment.sweep.tests()
     assert tested.facts == {"broken": {"g": ["test.png"]}}
-
-
-@pytest.mark.parametrize("seed", [0, 5])
-def test_scores_on_test_are_those_of_the_recorded_weights(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, seed: int
-) -> None:
-    """A deleted record is made again; if the weights differ, the scores of the earlier ones do not count."""
-    equipment = vector_equipment(tmp_path)
-    (first,) = trained(equipment, "0001-full")
-    tests = TestJob(trial=first.trial, step=first.step, spots=(Spot(1.0),))
-    assert score_tests([tests], equipment, no_heartbeat) == 1
-    equipment.sweep.store.delete(f"points/{first.key}.json")
-    assert equipment.sweep.test_scores(), "what was deleted is told by the scores on test that are left"
-
-    later = vector_equipment(tmp_path)
-    (again,) = run_trial(job(recipe=vector_recipe(seed=seed)), later, no_heartbeat)
-    assert (again.theta_1_hash == first.theta_1_hash) == (seed == 0)
-    assert len(later.sweep.test_scores()) == (seed == 0)
-    assert len(vector_equipment(tmp_path).sweep.test_scores()) == (seed == 0)
-    told = f"are of weights with hash {first.theta_1_hash}, and its record, made again since, is of"
-    assert caplog.text.count(told) == (0 if seed == 0 else 2), "once for each opened sweep"
-    assert score_tests([tests], later, no_heartbeat) == (seed != 0)
-    (scores,) = later.sweep.test_scores().values()
-    checkpoint = load_theta_1(later.sweep.store, again, later.foundation.theta_0)
-    (own,) = later.foundation.scorer(None).score([checkpoint], "test")
-    assert not isinstance(own, NotFinite)
-    assert objectives_of(scores) == objectives_of(own)
 
 
 def test_a_second_worker_on_a_trial_leaves_the_firsts_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
