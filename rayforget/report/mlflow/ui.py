@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from rayforget.errors import RecordError
+from rayforget.printable import one_line
 from rayforget.record.command import command
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
@@ -164,4 +165,4 @@ def _signals_raise() -> Iterator[None]:
 
 def _say(console: Console, lines: list[str]) -> None:
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(one_line(line), highlight=False, markup=False, soft_wrap=True)
