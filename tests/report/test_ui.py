@@ -67,17 +67,16 @@ def test_the_port_that_links_name_is_the_commands_own() -> None:
 @pytest.mark.parametrize(
     ("uri", "told"),
     [
-        (
-            "sqlite:////s/mlflow.db",
-            "shows its points as charts: http://127.0.0.1:5000/#/x while this runs: rayforget ui s",
-        ),
-        ("http://me:secret@server:80/", "shows its points as charts: http://server:80/#/x"),
+        ("sqlite:////s/mlflow.db", "at http://127.0.0.1:5000/#/x while this runs: rayforget ui s"),
+        ("http://me:secret@server:80/", "at http://server:80/#/x"),
     ],
 )
 def test_a_user_is_told_where_the_charts_are(tmp_path: Path, uri: str, told: str) -> None:
     space = toy_agenda(tmp_path).space
     lines = where_to_look("s", space, Tracking(uri=uri, artifacts=None), "/#/x")
-    assert lines == [told + (f" --storage {space.storage.path}" if uri.startswith("sqlite") else "")]
+    assert lines == [
+        f"shows its points as charts {told}" + (f" --storage {space.storage.path}" if uri.startswith("sqlite") else "")
+    ]
 
 
 @pytest.mark.slow

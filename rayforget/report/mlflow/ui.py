@@ -77,11 +77,11 @@ def where_to_look(name: str, space: "Space", tracking: Tracking, link: str | Non
         link: `Mirrored.link`.
     """
     if is_server(tracking):
-        return [] if link is None else [f"shows its points as charts: {tracking.name.rstrip('/')}{link}"]
+        return [] if link is None else [f"shows its points as charts at {tracking.name.rstrip('/')}{link}"]
     show = command(f"ui {name}", space.storage.path)
     if link is None:
         return [f"is shown by: {show}"]
-    return [f"shows its points as charts: http://127.0.0.1:{DEFAULT_PORT}{link} while this runs: {show}"]
+    return [f"shows its points as charts at http://127.0.0.1:{DEFAULT_PORT}{link} while this runs: {show}"]
 
 
 def is_server(tracking: Tracking) -> bool:
