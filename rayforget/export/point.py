@@ -13,8 +13,8 @@ from rayforget.interpolate.lerp import changed_tensors
 from rayforget.record.command import command
 from rayforget.record.sweep import Sweep
 from rayforget.record.weights import load_theta_1, weights_name
+from rayforget.space.given import AnyRecipe, recipe_of
 from rayforget.space.path_text import LERP
-from rayforget.space.recipe import Recipe
 from rayforget.values.points import Point, Spot
 from rayforget.values.records import CheckpointRecord
 from rayforget.values.scores import Score
@@ -33,9 +33,9 @@ class RecordedPoint:
     """The latest on `test`; None if it was not scored there."""
 
     @property
-    def recipe(self) -> Recipe | None:
+    def recipe(self) -> AnyRecipe | None:
         """None for theta_0."""
-        return Recipe.model_validate(self.record.recipe) if self.record.recipe else None
+        return recipe_of(self.record.recipe) if self.record.recipe else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,14 +88,19 @@ def point_weights(sweep: Sweep, point: RecordedPoint, foundation: Foundation) ->
     recipe, key = point.recipe, point.key
     if recipe is None:
         return PointWeights(theta=foundation.theta_0, theta_0=foundation.theta_0)
-    kept = sweep.kept_weights()
-    if (key.trial, key.step) not in kept:
-        raise RecordError(_not_kept(sweep, key, sorted(kept)))
+    refuse_lost(sweep, point)
     theta_0 = foundation.initial(recipe)
     theta_1 = load_theta_1(sweep.store, point.record, theta_0)
     ends = Ends(theta_0=theta_0, theta_1=changed_tensors(theta_0, theta_1), layers=foundation.layers(recipe))
     changed = {} if key.alpha == 0 and key.path == LERP else theta_of(ends, Spot(key.alpha, key.path))
     return PointWeights(theta={**theta_0, **changed}, theta_0=theta_0)
+
+
+def refuse_lost(sweep: Sweep, point: RecordedPoint) -> None:
+    """Refuses a point whose weights were not kept, before anything is loaded; raises RecordError."""
+    kept = sweep.kept_weights()
+    if point.record.recipe and (point.key.trial, point.key.step) not in kept:
+        raise RecordError(_not_kept(sweep, point.key, sorted(kept)))
 
 
 def _not_kept(sweep: Sweep, key: PointKey, kept: list[tuple[str, int]]) -> str:
