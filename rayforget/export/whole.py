@@ -77,10 +77,17 @@ def export_point(
 
 
 def _refuse_adapter(point: RecordedPoint, adapter: bool) -> None:
-    if adapter and (point.recipe is None or point.recipe.adapter.kind != "lora"):
+    if not adapter:
+        return
+    if point.recipe is None or point.recipe.adapter.kind != "lora":
         what = "no recipe" if point.recipe is None else f"adapter: {point.recipe.adapter.kind}"
         raise FoundationError(
             f"--adapter: {point.key.text} has {what}; only a LoRA's change is of low rank: leave --adapter out"
+        )
+    if point.recipe.adapter.use_dora:
+        raise FoundationError(
+            f"--adapter: {point.key.text} was trained by DoRA, which also changes the length of every row, so that its "
+            "merged change is not of low rank; leave --adapter out"
         )
 
 
@@ -96,6 +103,11 @@ def _write_adapter(opened: OpenedSweep, point: RecordedPoint, weights: PointWeig
         merged = read_again(opened.space, spec)
     finally:
         logging.disable(logging.NOTSET)
+    if odd := sorted(merged.theta_0.keys() ^ weights.theta.keys()):
+        raise FoundationError(
+            f"--adapter: peft splits tied tensors ({', '.join(odd[:3])}), which are trained in full by "
+            "modules_to_save, so that the adapter would be another model; leave --adapter out"
+        )
     largest = max(float((weights.theta[name] - tensor).abs().max()) for name, tensor in merged.theta_0.items())
     changed = max(float((weights.theta[name] - start).abs().max()) for name, start in weights.theta_0.items())
     again = measure_again(opened.space, point, spec, read=merged)
