@@ -10,7 +10,7 @@ from rayforget.frontier.intervals import percentile_interval
 from rayforget.frontier.points import PLAIN, FrontierPoint, PointKey, TaskRole
 from rayforget.frontier.ranking import rank_points
 from rayforget.frontier.summary import Summary
-from rayforget.frontier.uncertainty import bootstrap_tasks, stack_scores
+from rayforget.frontier.uncertainty import Draws, bootstrap_tasks, stack_scores
 from rayforget.values.scores import Score, Split
 
 Scores = Mapping[PointKey, Mapping[str, Score]]
@@ -116,12 +116,8 @@ def _changes(
     names = [role.name for role in roles]
     drawn = None
     if num_resamples:
-        drawn = bootstrap_tasks(
-            lambda task: stack_scores([model[task] for model in models], task=task),
-            names,
-            num_resamples=num_resamples,
-            seed=SEED,
-        )
+        draws = Draws(num_resamples=num_resamples, seed=SEED)
+        drawn = bootstrap_tasks(lambda task: stack_scores([of[task] for of in models], task=task), names, draws)
     for number, name in enumerate(names):
         values = np.array([model[name].value for model in models])
         for (_, points), column in zip(wanted, found, strict=True):

@@ -153,7 +153,8 @@ class Tracking(Frozen):
     enabled: bool = True
     """Whether sweeps are mirrored while they run; `rayforget mirror` does it at any later time."""
     uri: str | None = None
-    """null takes MLFLOW_TRACKING_URI, else SQLite in the storage path."""
+    """null takes MLFLOW_TRACKING_URI, else SQLite in the storage path. A password is written as a variable of the
+    environment, which is read when MLflow is asked: `http://me:${MLFLOW_PASSWORD}@host`."""
 
 
 class Plain(Frozen):

@@ -117,3 +117,24 @@ def test_gate_judges_the_point_that_val_chose_by_its_interval_on_test(says: Says
     found = json.loads(run("gate", "small", "--json")[1])
     assert (found["picked"]["point"], found["verdict"], found["exit_code"]) == (point, "fails", 3)
     assert found["limits"][0]["test"]["high"] < found["limits"][0]["least"] == -0.01
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "choosing.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_pages_commands_run(run: Run, small: Path) -> None:
+    lines = [line.partition("#")[0].split() for line in PAGE.splitlines() if line.startswith("rayforget ")]
+    assert len(lines) > 6
+    for words in lines:
+        here = [{"NAME": "small", "common_sense:1": "distribution:1"}.get(word, word) for word in words[1:]]
+        assert run(*here)[0] in (0, 3, 4), words
+
+
+def test_the_pages_example_of_a_frontier_is_as_it_says() -> None:
+    block = next(part for part in PAGE.split("```")[1::2] if "import nondominated" in part).removeprefix("python")
+    *lines, area = [line.partition("#")[0] for line in block.strip().splitlines() if line]
+    names: dict[str, Any] = {}
+    exec("\n".join(lines[:-1]), names)
+    assert eval(lines[-1].strip(), names).tolist() == names["pairs"][:2].tolist()
+    assert eval(area.strip(), names) == pytest.approx(0.05 * 0.07)
