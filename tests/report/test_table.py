@@ -3,7 +3,8 @@ from collections.abc import Callable
 
 import golden_text
 import pytest
-from summaries import KINDS, full_of_remarks, make_paths_summary, make_summary, printed, recorded, summarise_records
+from summaries import KINDS, full_of_remarks, make_paths_summary, make_summary, printed, summarise_records
+from synthetic_sweep import make_records
 
 from rayforget.frontier.summary import Summary
 from rayforget.report.terminal.tables import frontier_table
@@ -51,7 +52,7 @@ def test_names_in_brackets_are_no_markup() -> None:
 
 
 def test_with_one_seed_of_plain_no_coverage_is_claimed() -> None:
-    records, test = recorded("full")
+    records, test = make_records(trials=14, fractions=(1.0,))
     kept = [record for record in records if record.trial not in ("plain-1", "plain-2")]
     tested = {key: scores for key, scores in test.items() if key.trial not in ("plain-1", "plain-2")}
     (note,) = [
