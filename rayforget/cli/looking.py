@@ -47,11 +47,17 @@ def report(
     write_report(storage, name, out)
 
 
-def mirror(name: SweepName, storage: Storage = "runs") -> None:
+def mirror(
+    name: SweepName,
+    storage: Storage = "runs",
+    register: Annotated[
+        bool, typer.Option("--register", help="Make the picked point the `champion` in MLflow's model registry.")
+    ] = False,
+) -> None:
     """Write a sweep's record to MLflow; doing it again changes nothing."""
     from rayforget.commands.mirror import mirror_sweep
 
-    mirror_sweep(storage, name)
+    mirror_sweep(storage, name, register=register)
 
 
 def ui(

@@ -15,4 +15,4 @@ def open_ui(storage: str, name: str, port: int) -> int:
         MirrorError: there is no store that MLflow could open.
     """
     sweep = Sweep.open(Store.open(storage), name)
-    return run_ui(name, space_here(sweep, storage), port, open_console())
+    return run_ui(sweep, space_here(sweep, storage), port, open_console())

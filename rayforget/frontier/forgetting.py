@@ -116,11 +116,8 @@ def _changes(
     names = [role.name for role in roles]
     drawn = None
     if num_resamples:
-        drawn = bootstrap_tasks(
-            lambda task: stack_scores([model[task] for model in models], task=task),
-            names,
-            Draws(num_resamples=num_resamples, seed=SEED),
-        )
+        draws = Draws(num_resamples=num_resamples, seed=SEED)
+        drawn = bootstrap_tasks(lambda task: stack_scores([of[task] for of in models], task=task), names, draws)
     for number, name in enumerate(names):
         values = np.array([model[name].value for model in models])
         for (_, points), column in zip(wanted, found, strict=True):

@@ -46,10 +46,12 @@ class SweepInfo:
 class Sweep:
     """The files of one sweep; several processes may read, one writes."""
 
-    def __init__(self, store: Store, info: SweepInfo) -> None:
+    def __init__(self, store: Store, info: SweepInfo, *, first_name: str | None = None) -> None:
         self.store = store
         """The sweep's folder."""
         self.info = info
+        self.first_name = first_name or info.name
+        """The name that it was created with, which stays when its folder is renamed."""
         self._briefs = Known(store, "points", _brief, index=BriefIndex(store))
         self._tests = Known(store, "test", _test)
         self._space = Known(store, "", self._sealed_space)
@@ -84,7 +86,8 @@ class Sweep:
         store = storage.within(name)
         if not store.exists("sweep.json"):
             raise no_sweep(storage, name)
-        return cls(store, dataclasses.replace(_read_info(store), name=name))
+        info = _read_info(store)
+        return cls(store, dataclasses.replace(info, name=name), first_name=info.name)
 
     def space_text(self) -> str:
         """The space file as the user wrote it."""

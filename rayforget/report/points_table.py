@@ -7,7 +7,7 @@ import pandas as pd
 
 from rayforget.frontier.points import FrontierPoint
 from rayforget.frontier.summary import Measure
-from rayforget.report.mlflow.mirror_plan import flatten_recipe
+from rayforget.report.mlflow.mirror_names import flatten_recipe
 from rayforget.report.present import Report
 
 _SCORES = ("speciality", "generality")

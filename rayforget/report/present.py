@@ -24,7 +24,7 @@ from rayforget.record.standing import Standing, order_of_finish, standing_of
 from rayforget.record.sweep import Sweep
 from rayforget.report.frontier_json import frontier_json
 from rayforget.report.terminal.frontier_table import frontier_as_table
-from rayforget.report.words.numbers import stale_notice
+from rayforget.report.words.numbers import headline_pick, stale_notice
 from rayforget.report.words.remarks import data_remarks
 from rayforget.values.brief import AnyCheckpoint, CheckpointBrief
 
@@ -192,42 +192,52 @@ def _draw_picture(summary: Summary) -> bytes:
         return picture.read_bytes()
 
 
-def mirror_sweep(sweep: Sweep, space: "Space", *, running: bool, report: Report | None = None) -> str:
-    """Writes the record to MLflow; returns a short description of what was done. Raises MirrorError.
+def mirror_sweep(
+    sweep: Sweep, space: "Space", *, running: bool, report: Report | None = None, register: bool = False
+) -> list[str]:
+    """Writes the record to MLflow; returns what was done and where to look, line by line. Raises MirrorError.
 
     Args:
         sweep: the sweep.
         space: its space.
         running: whether more trainings are to come.
         report: the sweep's current report, if one was already made.
+        register: whether the picked point becomes the `champion` in MLflow's registry.
     """
     from rayforget.record.store import Store
+    from rayforget.report.mlflow.data_used import data_used
     from rayforget.report.mlflow.mirror import mirror
     from rayforget.report.mlflow.mirror_plan import FRONTIER_TABLE, SweepView
     from rayforget.report.mlflow.tracking import find_tracking
+    from rayforget.report.mlflow.ui import where_to_look
 
     report = report or read_report(sweep, space)
     summary = report.summary
+    picked = headline_pick(summary)
     view = SweepView(
         name=sweep.info.name,
+        identity=sweep.first_name,
         space_name=sweep.info.space_name,
         created=sweep.info.created,
         running=running,
-        tags={
-            "git_commit": str(sweep.info.provenance.get("code", {}).get("commit")),
-            "stale": "true" if report.standing.report_is_stale else "false",
-        },
+        commit=sweep.info.provenance.get("code", {}).get("commit"),
+        tags={"stale": "true" if report.standing.report_is_stale else "false"},
+        data=data_used(sweep, space, summary.roles),
         roles=summary.roles,
         records=report.records,
         points=report.gathered.points,
         frontier=[summary.points[i].key for i in summary.frontier],
+        picked=None if picked is None else summary.points[picked.index].key,
         test={summary.points[i].key: measure.pair for i, measure in summary.test.items()},
         series=series_of(report.records, report.gathered, BaselineErrors(summary.roles)),
         artifacts={**report.drawings, FRONTIER_TABLE: frontier_as_table(summary)},
     )
     tracking = find_tracking(space.tracking.uri, Store.open(space.storage.path))
-    done = mirror(view, tracking)
-    return f"{tracking.name}: {done.created} runs new, {done.updated} changed, {done.unchanged} as they were"
+    done = mirror(view, tracking, register=register)
+    lines = [f"{tracking.name}: {done.created} runs new, {done.updated} changed, {done.unchanged} as they were"]
+    if done.registered is not None:
+        lines.append(f"registered: {done.registered}")
+    return [*lines, *where_to_look(sweep.info.name, space, tracking, done.link)]
 
 
 def mirror_quietly(
@@ -239,15 +249,13 @@ def mirror_quietly(
 
     if not space.tracking.enabled:
         return
-    name, storage = sweep.info.name, space.storage.path
     try:
-        done = mirror_sweep(sweep, space, running=running, report=report)
-        console.print(f"MLflow {done}", highlight=False, soft_wrap=True)
-        console.print(f"look at it with: {command(f'ui {name}', storage)}", highlight=False, soft_wrap=True)
+        for line in mirror_sweep(sweep, space, running=running, report=report):
+            console.print(f"MLflow {line}", markup=False, highlight=False, soft_wrap=True)
     except StorageError:
         raise
     except (MirrorError, RecordError, ExtensionError) as error:
-        later = command(f"mirror {name}", storage)
+        later = command(f"mirror {sweep.info.name}", space.storage.path)
         console.print(f"MLflow: {error}; later: {later}", style="yellow", highlight=False, soft_wrap=True)
 
 

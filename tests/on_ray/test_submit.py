@@ -106,7 +106,7 @@ def cluster() -> Iterator[Cluster]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
         "OMP_NUM_THREADS": "1",
-        "MLFLOW_PW": "the cluster's own",
+        "MLFLOW_PW": "of-the-cluster",
     }
     options = {
         "port": gcs,

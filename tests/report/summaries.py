@@ -149,7 +149,8 @@ def make_view(*, trials: int, running: bool = False, **changes: object) -> Sweep
     records = [replace(r, finished=1000.0 + i, seconds={"train": 2.5}) for i, r in enumerate(records)]
     points = gather(records, ROLES).points
     view = SweepView(
-        name="tiny-1", space_name="tiny", created=990.0, running=running, roles=ROLES, records=records, points=points,
+        name="tiny-1", identity="tiny-1", space_name="tiny", created=990.0, running=running, roles=ROLES,
+        records=records, points=points,
         frontier=[points[i].key for i in choose_frontier(points)], artifacts={"frontier.json": b"{}"},
     )  # fmt: skip
     return replace(view, **changes)  # type: ignore[arg-type]

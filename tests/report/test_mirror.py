@@ -1,6 +1,5 @@
 """MLflow shows the record, however often and from wherever it is mirrored."""
 
-import shutil
 import socket
 import subprocess
 import sys
@@ -10,69 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import summaries
+from mirrored import contents, make_view
 from synthetic_sweep import ROLES
 
 from rayforget.frontier.gather import gather
 from rayforget.record.store import Store
 from rayforget.report.mlflow.mirror import mirror
-from rayforget.report.mlflow.mirror_plan import COMPARE_FILTER, FRONTIER_TABLE, SweepView
-from rayforget.report.mlflow.tracking import MirrorError, Tracking, find_tracking
+from rayforget.report.mlflow.mirror_plan import FRONTIER_TABLE
+from rayforget.report.mlflow.saved_view import points_filter
+from rayforget.report.mlflow.tracking import MirrorError, find_tracking
 from rayforget.report.terminal.frontier_table import frontier_as_table
 
 pytestmark = pytest.mark.slow  # MLflow's import and a new database take seconds
-
-
-def make_view(trials: int = 3, **changes: Any) -> SweepView:
-    given = {
-        "tags": {"commit": "abc"},
-        "series": {"val/hypervolume": [(n, 0.01 * n) for n in range(1, 4)]},
-        "artifacts": {"frontier.json": b"{}", "frontier.png": b"png"},
-    }
-    return summaries.make_view(trials=trials, **{**given, **changes})
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory) -> Path:
-    """MLflow needs seconds to set up a database; the tests copy this one."""
-    storage = Store.open(tmp_path_factory.mktemp("empty"))
-    tracking = find_tracking(None, storage)
-    mirror(make_view(trials=1, name="other", space_name="other"), tracking)
-    assert storage.local is not None
-    return storage.local / "mlflow.db"
-
-
-@pytest.fixture
-def tracking(empty_database, tmp_path, monkeypatch) -> Tracking:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    shutil.copy(empty_database, tmp_path / "mlflow.db")
-    return find_tracking(None, Store.open(tmp_path))
-
-
-def contents(tracking: Tracking, space_name: str = "tiny") -> dict[str, Any]:
-    """Everything in an MLflow experiment, by the runs' keys and without their ids."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=tracking.uri)
-    experiment = client.get_experiment_by_name(space_name)
-    runs = client.search_runs([experiment.experiment_id], max_results=5000)
-    keys = {run.info.run_id: run.data.tags["rayforget.key"] for run in runs}
-    assert len(set(keys.values())) == len(keys)
-    found = {}
-    for run in runs:
-        tags = {k: v for k, v in run.data.tags.items() if k != "mlflow.parentRunId"}
-        found[keys[run.info.run_id]] = {
-            "parent": keys.get(run.data.tags.get("mlflow.parentRunId", "")),
-            "tags": tags,
-            "params": run.data.params,
-            "info": (run.info.run_name, run.info.status, run.info.start_time, run.info.end_time),
-            "metrics": {
-                name: sorted((m.step, m.value, m.timestamp) for m in client.get_metric_history(run.info.run_id, name))
-                for name in run.data.metrics
-            },
-            "artifacts": sorted(item.path for item in client.list_artifacts(run.info.run_id)),
-        }
-    return found
 
 
 def test_mirroring_twice_gives_the_same(tracking):
@@ -106,27 +54,30 @@ def test_mlflow_holds_what_the_record_says(tracking):
     }  # fmt: skip
 
 
-def test_the_filter_of_the_readme_finds_exactly_the_frontier(tracking):
+def test_the_filter_finds_exactly_the_points_to_compare(tracking):
     from mlflow import MlflowClient
 
     view = make_view()
     assert view.frontier is not None
     dropped = view.frontier[-1]
+    fewer_points = replace(view, frontier=view.frontier[:-1])
     mirrored = mirror(view, tracking)
-    fewer = mirror(replace(view, frontier=view.frontier[:-1]), tracking)
+    fewer = mirror(fewer_points, tracking)
     assert fewer.superseded == 1
-    again = mirror(replace(view, frontier=view.frontier[:-1]), tracking)
+    again = mirror(fewer_points, tracking)
     assert (again.superseded, again.updated) == (0, 0)
 
-    def found() -> set[tuple[str, str]]:
+    def found(place: str) -> set[str]:
         client = MlflowClient(tracking_uri=tracking.uri)
-        runs = client.search_runs([mirrored.experiment], COMPARE_FILTER)
-        return {(run.info.run_name.split()[0], run.data.params["alpha"]) for run in runs}
+        runs = client.search_runs([mirrored.experiment], f"{points_filter('tiny-1', 990.0)} and tags.place = '{place}'")
+        return {run.info.run_name for run in runs}
 
-    assert found() == {(trial, repr(alpha)) for trial, _, alpha, _ in view.frontier[:-1]}
+    assert found("frontier") == {key.text for key in view.frontier[:-1]}
+    assert found("baseline") == {"theta_0/0/lerp/0.0", "plain-0/80/lerp/1.0"}
+    assert found("training")
     back = mirror(view, tracking)
     assert (back.created, back.updated) == (0, 1)
-    assert (dropped[0], repr(dropped[2])) in found()
+    assert dropped.text in found("frontier")
 
 
 def test_a_sweep_that_grows_is_mirrored_as_if_it_had_been_mirrored_once(tracking, tmp_path):
@@ -239,7 +190,8 @@ def test_a_server_that_is_down_is_reported_soon_and_without_its_password(tmp_pat
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     script = (
-        "import sys\nfrom test_mirror import make_view, mirror\nfrom rayforget.report.mlflow.tracking import Tracking\n"
+        "import sys\nfrom mirrored import make_view\nfrom rayforget.report.mlflow.mirror import mirror\n"
+        "from rayforget.report.mlflow.tracking import Tracking\n"
         "mirror(make_view(), Tracking(uri=sys.argv[1], artifacts=None))"
     )
     paths = {"PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[1]}", "PATH": "/usr/bin:/bin"}
@@ -257,7 +209,7 @@ def test_a_server_that_is_down_is_reported_soon_and_without_its_password(tmp_pat
 def test_telemetry_is_off_and_nothing_is_written_beside_the_storage(tmp_path):
     script = (
         "import os, sys\nfor name in ('CI', 'PYTEST_CURRENT_TEST'): os.environ.pop(name, None)\n"
-        "from test_mirror import make_view\nfrom rayforget.record.store import Store\n"
+        "from mirrored import make_view\nfrom rayforget.record.store import Store\n"
         "from rayforget.report.mlflow.mirror import mirror\n"
         "from rayforget.report.mlflow.tracking import find_tracking\n"
         "mirror(make_view(), find_tracking(None, Store.open('storage')))\n"

@@ -9,7 +9,10 @@ import summaries
 from synthetic_sweep import ROLES
 
 from rayforget.frontier.gather import gather
-from rayforget.report.mlflow.mirror_plan import MAX_POINTS, RunPlan, SweepView, flatten_recipe, plan_runs, safe_name
+from rayforget.frontier.points import FrontierPoint, parse_key
+from rayforget.report.mlflow.mirror_names import flatten_recipe, safe_name
+from rayforget.report.mlflow.mirror_plan import RunPlan, SweepView, plan_runs
+from rayforget.report.mlflow.shown_points import MAX_POINTS, shown_points
 
 
 def make_view(**changes) -> SweepView:
@@ -26,18 +29,48 @@ def series(run: RunPlan, name: str) -> dict[int, float]:
     return {metric.step: metric.value for metric in run.metrics if metric.name == name}
 
 
-def test_there_is_one_run_per_trial_and_per_frontier_point_and_parents_come_first():
+def test_there_is_a_run_for_each_trial_and_each_shown_point_and_parents_come_first():
     view = make_view()
     runs = plan_runs(view)
     assert view.frontier is not None
     assert [run.key for run in by_kind(runs, "sweep")] == ["tiny-1"]
     assert len(by_kind(runs, "trial")) == len({record.trial for record in view.records})
-    assert len(by_kind(runs, "point")) == len(view.frontier)
+    points = by_kind(runs, "point")
+    assert {parse_key(run.name) for run in points if run.place == "frontier"} == set(view.frontier)
+    assert {run.parent for run in points} == {"tiny-1"}
     seen: set[str | None] = {None}
     for run in runs:
         assert run.parent in seen
         assert run.key not in seen
         seen.add(run.key)
+
+
+def test_beside_the_frontier_stand_the_baselines_and_the_trainings_without_interpolation():
+    view = make_view()
+    assert view.frontier is not None
+    own = {run.name: run for run in by_kind(plan_runs(view), "point")}
+    values = {point.key.text: point for point in view.points}
+    ends = {text for text, point in values.items() if point.fraction == 1 and point.alpha == 1}
+    rest = own.keys() - {key.text for key in view.frontier}
+    assert rest == (ends | {"theta_0/0/lerp/0.0"}) - {key.text for key in view.frontier}
+    assert {own[text].place for text in rest if values[text].method in ("plain", "theta_0")} == {"baseline"}
+    assert {own[text].place for text in rest if values[text].method not in ("plain", "theta_0")} == {"training"}
+    colors = {run.place: run.tags["mlflow.runColor"] for run in own.values()}
+    assert len(set(colors.values())) == 3
+    assert all(run.tags["place"] == run.place for run in own.values())
+
+
+def test_the_picked_point_is_marked():
+    view = make_view()
+    assert view.frontier is not None
+    points = by_kind(plan_runs(replace(view, picked=view.frontier[1])), "point")
+    assert [run.name for run in points if run.tags["picked"] == "true"] == [view.frontier[1].text]
+
+
+def test_a_renamed_sweep_keeps_its_keys_and_shows_its_new_name():
+    before, after = plan_runs(make_view()), plan_runs(make_view(name="renamed"))
+    assert [run.key for run in before] == [run.key for run in after]
+    assert [run.name for run in after][:1] == ["renamed"]
 
 
 def test_curves_are_series_over_a_thousand_alphas_and_earlier_checkpoints_have_their_own():
@@ -59,9 +92,11 @@ def test_curves_are_series_over_a_thousand_alphas_and_earlier_checkpoints_have_t
 
 def test_points_repeat_their_trials_params_and_have_alpha_as_param_and_metric():
     runs = plan_runs(make_view())
-    trials = {run.key: run for run in by_kind(runs, "trial")}
+    trials = {run.name: run for run in by_kind(runs, "trial")}
     for run in by_kind(runs, "point"):
-        assert run.params.items() >= trials[str(run.parent)].params.items()
+        trial = trials[run.tags["trial"]]
+        assert run.params.items() >= trial.params.items()
+        assert f"[{trial.name}](run:{trial.key})" in run.tags["mlflow.note.content"]
         assert series(run, "alpha") == {0: float(run.params["alpha"])}
         assert run.tags["superseded"] == "false"
 
@@ -101,21 +136,50 @@ def test_values_of_a_series_are_dated_by_the_trial_that_completed_them():
     assert times == {1: 1000 * ends[0], 2: 1000 * ends[1], 99: 1000 * ends[-1]}
 
 
-@pytest.mark.parametrize("count", [1, 99, 100, 101, 1000])
-def test_at_most_a_hundred_points_and_both_ends_among_them(count):
+@pytest.mark.parametrize("count", [1, 92, 93, 94, 95, 96, 97, 1000])
+def test_at_most_a_hundred_points_and_both_ends_of_the_frontier_and_all_baselines_among_them(count):
     view = make_view()
     template = view.points[-1]
-    record = replace(view.records[-2], points=())
-    curve = view.records[-2].points[-1]
-    alphas = [i / 1000 for i in range(count)]
-    points = [
-        replace(template, trial=record.trial, step=record.step, alpha=a, speciality=a, generality=1 - a) for a in alphas
-    ]
-    record = replace(record, points=tuple(replace(curve, alpha=a) for a in alphas))
-    frontier = [point.key for point in points]
-    runs = by_kind(plan_runs(replace(view, records=[record], points=points, frontier=frontier)), "point")
-    assert len({run.key for run in runs}) == len(runs) == min(count, MAX_POINTS)
-    assert (runs[0].params["alpha"], runs[-1].params["alpha"]) == (repr(alphas[0]), repr(alphas[-1]))
+    middle = [i / 1001 for i in range(1, count + 1)]
+    frontier = [replace(template, alpha=a, speciality=a, generality=1 - a) for a in middle]
+    points = [*(point for point in view.points if point.curve != template.curve or point.alpha == 1), *frontier]
+    keys = [point.key for point in frontier]
+    picked = keys[count // 3]
+    places = shown_points(points, keys, picked=picked)
+    assert places[picked] == "frontier"
+    assert len(places) <= MAX_POINTS
+    assert {keys[0], keys[-1]} <= {key for key, place in places.items() if place == "frontier"}
+    kept = sum(place == "frontier" for place in places.values())
+    assert kept == min(count, MAX_POINTS - 2)
+    assert {key.trial for key, place in places.items() if place == "baseline"} == {"theta_0", "plain-0"}
+
+
+def test_a_training_that_ended_far_below_the_baselines_is_left_out():
+    view = make_view()
+    values = {(point.trial, point.alpha, point.fraction): point for point in view.points}
+    theta_0, plain = values["theta_0", 0.0, 0.0], values["plain-0", 1.0, 1.0]
+    low_s = 2 * min(theta_0.speciality, plain.speciality) - max(theta_0.speciality, plain.speciality)
+    low_g = 2 * plain.generality - theta_0.generality
+    end = next(point for point in view.points if point.alpha == 1 == point.fraction and point.method != "plain")
+
+    def is_shown(speciality: float, generality: float, *baselines: FrontierPoint) -> bool:
+        moved = replace(end, speciality=speciality, generality=generality)
+        return moved.key in shown_points([*baselines, moved], [])
+
+    assert is_shown(low_s + 1e-9, low_g + 1e-9, theta_0, plain)
+    assert not is_shown(low_s - 1e-9, 1.0, theta_0, plain)
+    assert not is_shown(1.0, low_g - 1e-9, theta_0, plain)
+    assert is_shown(0.0, 0.0, theta_0)
+
+
+def test_of_many_baselines_half_the_room_is_left_to_the_frontier():
+    view = make_view()
+    plain = next(point for point in view.points if point.method == "plain" and point.alpha == 1 == point.fraction)
+    other = next(point for point in view.points if point.method not in ("plain", "theta_0"))
+    seeds = [replace(plain, trial=f"plain-{i}", speciality=i / 1000) for i in range(200)]
+    frontier = [replace(other, alpha=i / 1000, speciality=i / 1000) for i in range(300)]
+    places = list(shown_points([*seeds, *frontier], [point.key for point in frontier]).values())
+    assert (places.count("baseline"), places.count("frontier")) == (50, 50)
 
 
 def test_recipes_are_flattened_by_kind_and_keep_every_digit():
@@ -151,11 +215,25 @@ def test_a_plan_and_its_digests_are_functions_of_the_record():
     )
 
 
-def test_numbers_that_are_not_finite_are_left_out():
+def test_observations_are_tags_but_for_loss_and_seconds():
     view = make_view()
-    records = [replace(record, facts={"loss": math.nan, "ok": 1, "text": "x", "flag": True}) for record in view.records]
+    facts = {"loss": 0.5, "ok": 1, "text": "x", "broken": {"photo": ["a.png"]}}
+    records = [replace(record, facts=facts, seconds={"train": 2.5}) for record in view.records]
+    trial = by_kind(plan_runs(replace(view, records=records)), "trial")[-1]
+    assert {name: tag for name, tag in trial.tags.items() if name.startswith("facts")} == {
+        "facts.ok": "1", "facts.text": "x", "facts.broken": '{"photo": ["a.png"]}',
+    }  # fmt: skip
+    assert set(series(trial, "train/loss").values()) == {0.5}
+    assert set(series(trial, "system/train_seconds").values()) == {2.5}
+    assert {metric.name.partition("/")[0] for metric in trial.metrics} <= {"val", "val_0.5", "train", "system"}
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, "high", True, None])
+def test_a_loss_that_is_no_finite_number_is_left_out(loss):
+    view = make_view()
+    records = [replace(record, facts={"loss": loss}) for record in view.records]
     names = {metric.name for run in plan_runs(replace(view, records=records)) for metric in run.metrics}
-    assert {name for name in names if name.startswith("facts")} == {"facts/ok"}
+    assert "train/loss" not in names
 
 
 def test_likelihoods_have_their_score_nats_per_token_and_bits_per_byte():

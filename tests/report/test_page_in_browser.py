@@ -1,6 +1,7 @@
 """The page in a real browser: what it shows, by mouse and by keyboard, on a phone, in the dark, and on paper."""
 
 import dataclasses
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,8 +101,42 @@ def test_the_chart_shows_the_frontier_every_point_and_the_groups_that_its_legend
     assert ink_of_the_cloud(page) == 0
     page.find_element("css selector", "#legend button[data-all=on]").click()
     assert ink_of_the_cloud(page) == before
-    page.find_element("css selector", "#legend button[data-group='on test']").click()
+    page.find_element("css selector", "#legend button[data-group=':test']").click()
     assert ask(page, drawn) == traces + 1
+
+
+def test_a_mark_below_the_mouse_tells_its_recipe_and_every_task(page: "Chrome") -> None:
+    """Also one of those on the canvas, which are no elements of the page."""
+    frontier = {(SUMMARY.points[i].speciality, SUMMARY.points[i].generality) for i in SUMMARY.frontier}
+    alone = [
+        p for p in SUMMARY.points if p.method == "l2" and p.alpha > 0 and (p.speciality, p.generality) not in frontier
+    ]
+    point = min(alone, key=lambda p: p.generality)
+    place = """
+    const { _size: size, xaxis, yaxis } = page.chart._fullLayout, box = page.chart.getBoundingClientRect();
+    return [box.x + size.l + xaxis.l2p(arguments[0]), box.y + size.t + yaxis.l2p(arguments[1])];
+    """
+    x, y = page.execute_script(place, 100 * point.speciality, 100 * point.generality)
+    for near in (8, 0):  # the mouse has to come from somewhere
+        page.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x + near, "y": y})
+        time.sleep(0.1)
+    said = ask(page, "document.querySelector('#frontier .hoverlayer').textContent")
+    assert f"trial {point.trial}," in said
+    assert f"α = {point.alpha:g}" in said
+    assert "learning_rate: " in said
+    for role in SUMMARY.roles:
+        assert f"{role.name} {percent(point.tasks[role.name])}" in said
+
+
+@pytest.mark.parametrize("kind", ["theta_0 alone", "no plain", "no bootstrap", "one seed"])
+def test_a_sweep_that_has_little_has_a_page_without_errors(browser: "Chrome", tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "little.html"
+    path.write_text(page_of(make_findings(make_summary(kind), kind)), encoding="utf-8")
+    browser.get_log("browser")
+    page = show(browser, path)
+    assert ask(page, "document.querySelectorAll('#frontier .main-svg').length") > 0
+    assert ask(page, "document.getElementById('walk') !== null") == (kind != "theta_0 alone")
+    assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
 def test_a_walk_shows_every_scored_point_of_the_chosen_training_and_how_far_the_frontier_is(page: "Chrome") -> None:

@@ -42,7 +42,7 @@ def test_mlflow_has_a_run_for_each_point_with_its_path_as_params_and_a_series_fo
     frontier = [point.key for point in points if point.alpha == 0.5 or not point.coarse]
     assert {LERP, *LINES} < {key.path for key in frontier}
     view = SweepView(
-        name="s", space_name="s", created=0.0, running=False, roles=ROLES, records=records, points=points,
+        name="s", identity="s", space_name="s", created=0.0, running=False, roles=ROLES, records=records, points=points,
         frontier=frontier,
     )  # fmt: skip
     runs = plan_runs(view)

@@ -1,5 +1,6 @@
 """MLflow's server ends with the process that started it, however that one ends."""
 
+import inspect
 import socket
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import pytest
 from rich.console import Console
 from toy_agenda import toy_agenda
 
+from rayforget.cli import looking
 from rayforget.report.mlflow.tracking import MirrorError
-from rayforget.report.mlflow.ui import run_ui
+from rayforget.report.mlflow.ui import DEFAULT_PORT, run_ui
 
 PARENT = """
 import subprocess, sys
@@ -54,8 +56,12 @@ def test_a_port_that_another_server_has_is_refused_before_it_is_announced(
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(MirrorError, match=rf"^port {port} is taken; give another: --port$"):
-            run_ui("s", toy_agenda(tmp_path).space, port, Console(file=said))
+            run_ui((agenda := toy_agenda(tmp_path)).sweep, agenda.space, port, Console(file=said))
     assert said.getvalue() == ""
+
+
+def test_the_port_that_links_name_is_the_commands_own() -> None:
+    assert inspect.signature(looking.ui).parameters["port"].default == DEFAULT_PORT
 
 
 @pytest.mark.slow
@@ -64,7 +70,7 @@ def test_a_store_that_mlflow_cannot_open_is_one_line(tmp_path: Path, monkeypatch
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with pytest.raises(MirrorError, match=r"^MLflow at nonsense://x failed \(.*$"):
-        run_ui("s", toy_agenda(tmp_path).space, port, Console(file=StringIO()))
+        run_ui((agenda := toy_agenda(tmp_path)).sweep, agenda.space, port, Console(file=StringIO()))
 
 
 @pytest.mark.slow

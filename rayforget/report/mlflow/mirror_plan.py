@@ -1,42 +1,40 @@
-"""A sweep's record -> the MLflow runs that show it: one for the sweep, one per trial, one per frontier point.
+"""A sweep's record -> the MLflow runs that show it: one for the sweep, one per trial, one per point to compare.
 
-Names of metrics: `val/speciality`, `val/generality` and `val/ROLE/TASK/RULE`, each a series over the alpha curve with
-step = 1000 * alpha (rounded; `val/alpha` holds the exact value); an earlier checkpoint has `val_0.5/...`, by fraction,
-and a path other than the lerp, if scored on the coarse alphas, `val_lines_gamma_0.5_-HASH/...`. Filter for MLflow's
-compare page: tags.`rayforget.kind` = 'point' and tags.superseded = 'false'.
+Names of metrics: `val/speciality`, `val/generality` and `val/ROLE/TASK/RULE`. A point has them once, with `test/...`
+where the report scored it; a trial has them as series over the alpha curve with step = 1000 * alpha (rounded;
+`val/alpha` holds the exact value), an earlier checkpoint as `val_0.5/...`, by fraction, and a path other than the lerp,
+if scored on the coarse alphas, as `val_lines_gamma_0.5_-HASH/...`. Seconds are under `system/`, which MLflow shows
+apart, and other observations are tags (`facts.NAME`).
 """
 
 import hashlib
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
-
-import numpy as np
+from typing import Literal
 
 from rayforget.frontier.points import FrontierPoint, PointKey, TaskRole
 from rayforget.frontier.recovered import Pair
 from rayforget.printable import printable
 from rayforget.record.standing import is_finished
-from rayforget.space.path_text import LERP, parse_path
+from rayforget.report.mlflow.data_used import DataUsed
+from rayforget.report.mlflow.mirror_names import MAX_TEXT, flatten_recipe, path_params, safe_name, short, stage_name
+from rayforget.report.mlflow.shown_points import COLORS, Place, shown_points
+from rayforget.space.path_text import LERP
 from rayforget.values.brief import AnyCheckpoint
 from rayforget.values.scores import Score, ScoreBrief
 
-MAX_POINTS = 100
-"""Most point runs of a sweep: MLflow's compare page loads a hundred runs at a time."""
 COMPARE_FILTER = "tags.`rayforget.kind` = 'point' and tags.superseded = 'false'"
-"""Filter for MLflow's search box to compare the frontier's points."""
+"""Filter for MLflow's search box: the points to compare, of all sweeps of an experiment."""
 
 FRONTIER_TABLE = "frontier_table.json"
 """The artifact that MLflow's UI and `mlflow.load_table` read as a table."""
 _LIST_OF_TABLES = json.dumps([{"path": FRONTIER_TABLE, "type": "table"}])
 _TABLES = "mlflow.loggedArtifacts"
 """MLflow's tag of the artifacts that are tables, as its `log_table` sets it."""
-_REFUSED = re.compile(r"[^\w./ -]", re.ASCII)
-_MAX_TEXT = 5000
-"""MLflow cuts longer parameters and tags."""
+NOTE, COLOR, _COMMIT = "mlflow.note.content", "mlflow.runColor", "mlflow.source.git.commit"
+"""MLflow's tags of what a page shows as description, of a run's colour in charts, and of the code's version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,19 +42,27 @@ class SweepView:
     """The shown part of a sweep."""
 
     name: str
+    identity: str
+    """The name that the sweep was created with; with `created` it tells the sweep's runs from all others."""
     space_name: str
     created: float
     """Unix time; distinguishes sweeps of the same name."""
     running: bool
     """Whether more trials are to come."""
+    commit: str | None = None
+    """The git commit of the code."""
     tags: Mapping[str, str] = field(default_factory=dict)
-    """Any tags to find the sweep by, e.g. the git commit."""
+    """Any tags to find the sweep by."""
+    data: Sequence[DataUsed] = ()
+    """The data sets on which the points were scored."""
     roles: Sequence[TaskRole]
     records: Sequence[AnyCheckpoint]
     points: Sequence[FrontierPoint]
     """All points of the records (`frontier.gather.gather`)."""
     frontier: Sequence[PointKey] | None = None
-    """Points that get a run of their own; None (while a sweep runs) leaves point runs as they are."""
+    """Points that are to be compared, with others; None (while a sweep runs) leaves point runs as they are."""
+    picked: PointKey | None = None
+    """The point of the frontier that the report recommends."""
     test: Mapping[PointKey, Pair] = field(default_factory=dict)
     """(S, G) on `test` of frontier points that the report has scored."""
     series: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
@@ -89,10 +95,14 @@ class RunPlan:
     params: Mapping[str, str]
     metrics: tuple[MetricPlan, ...]
     tags: Mapping[str, str]
+    """In which `(run:KEY)` stands for the address of another run's page, `(charts:)` for that of the charts."""
     status: Literal["RUNNING", "FINISHED", "FAILED"]
     start_ms: int
     end_ms: int | None
     artifacts: Mapping[str, bytes] = field(default_factory=dict)
+    data: Sequence[DataUsed] = ()
+    place: Place | None = None
+    """Why a point is shown."""
 
     @property
     def digest(self) -> str:
@@ -111,24 +121,10 @@ def plan_runs(view: SweepView) -> list[RunPlan]:
         trials.setdefault(record.trial, []).append(record)
     runs = [_plan_sweep(view, trials)]
     runs += [_plan_trial(view, records, values) for records in trials.values()]
-    for key in _thin_out(view.frontier or (), values):
-        runs.append(_plan_point(view, key, trials[key[0]], values[key]))
+    places = {} if view.frontier is None else shown_points(view.points, view.frontier, picked=view.picked)
+    for key, place in places.items():
+        runs.append(_plan_point(view, place, trials[key[0]], values[key]))
     return runs
-
-
-def flatten_recipe(recipe: Mapping[str, Any]) -> dict[str, str]:
-    """A resolved recipe as MLflow parameters.
-
-    Nested names are joined by dots; a list of objects with a kind is keyed by it (`penalties.l2.strength`), so that a
-    parameter has the same name in every run; other lists are joined by commas.
-    """
-    return dict(sorted(_flatten("", recipe)))
-
-
-def safe_name(name: str) -> str:
-    """A metric's name with the characters that MLflow refuses (`=`, `@`, `|`, ...) replaced; names stay distinct."""
-    clean = _REFUSED.sub("_", name)
-    return clean if clean == name else f"{clean}-{hashlib.sha256(name.encode()).hexdigest()[:4]}"
 
 
 def _plan_sweep(view: SweepView, trials: Mapping[str, Sequence[AnyCheckpoint]]) -> RunPlan:
@@ -143,23 +139,24 @@ def _plan_sweep(view: SweepView, trials: Mapping[str, Sequence[AnyCheckpoint]]) 
         for name in sorted(view.series)
         for step, value in sorted(view.series[name])
     )
-    note = f"Frontier points: filter the experiment's runs by {COMPARE_FILTER}, select them, and compare."
     return RunPlan(
-        key=view.name,
+        key=view.identity,
         parent=None,
         name=view.name,
         kind="sweep",
         params={},
         metrics=metrics,
         tags={
-            **{name: text[:_MAX_TEXT] for name, text in view.tags.items()},
+            **{name: text[:MAX_TEXT] for name, text in view.tags.items()},
+            **({} if view.commit is None else {_COMMIT: view.commit}),
             **({_TABLES: _LIST_OF_TABLES} if FRONTIER_TABLE in view.artifacts else {}),
-            "mlflow.note.content": note,
+            NOTE: f"Once the sweep has ended: [its points as charts](charts:), or by the filter {COMPARE_FILTER}.",
         },
         status="RUNNING" if view.running else "FINISHED",
         start_ms=start,
         end_ms=None if view.running else max([start, *ends]),
         artifacts=view.artifacts,
+        data=view.data,
     )
 
 
@@ -178,46 +175,57 @@ def _plan_trial(view: SweepView, records: Sequence[AnyCheckpoint], values: Mappi
         for name, value in _observations(record)
     ]
     return RunPlan(
-        key=f"{view.name}/{last.trial}",
-        parent=view.name,
+        key=f"{view.identity}/{last.trial}",
+        parent=view.identity,
         name=last.trial,
         kind="trial",
         params=_params(last),
         metrics=tuple(metrics),
-        tags={"mlflow.note.content": printable(failed[0].reason or "failed")[-_MAX_TEXT:]} if failed else {},
+        tags={
+            **_facts(last),
+            **({} if view.commit is None else {_COMMIT: view.commit}),
+            **({NOTE: printable(failed[0].reason or "failed")[-MAX_TEXT:]} if failed else {}),
+        },
         status=status,
         start_ms=min(_ms(record.finished - sum(record.seconds.values())) for record in records),
         end_ms=None if status == "RUNNING" else _ms(last.finished),
     )
 
 
-def _plan_point(view: SweepView, key: PointKey, records: Sequence[AnyCheckpoint], point: FrontierPoint) -> RunPlan:
+def _plan_point(view: SweepView, place: Place, records: Sequence[AnyCheckpoint], point: FrontierPoint) -> RunPlan:
     record = next(record for record in records if record.step == point.step)
     time_ms = _ms(record.finished)
     scores = next(measured.scores for measured in record.points if measured.spot == (point.alpha, point.path))
-    figures = {"alpha": point.alpha, "step": float(point.step)}
+    figures = {"alpha": point.alpha}
     figures.update({f"val/{name}": value for name, value in _scores(scores, view.roles, point)})
-    if key in view.test:
-        figures["test/speciality"], figures["test/generality"] = view.test[key]
+    if point.key in view.test:
+        figures["test/speciality"], figures["test/generality"] = view.test[point.key]
+    trial = f"{view.identity}/{point.trial}"
     return RunPlan(
-        key=f"{view.name}/{point.trial}/{point.step}/{point.alpha!r}"
-        + ("" if point.path == LERP else f"/{point.path}"),
-        parent=f"{view.name}/{point.trial}",
-        name=f"{point.trial} step {point.step} alpha {point.alpha:g}"
-        + ("" if point.path == LERP else f" of {point.path}"),
+        key=f"{trial}/{point.step}/{point.alpha!r}" + ("" if point.path == LERP else f"/{point.path}"),
+        parent=view.identity,
+        name=point.key.text,
         kind="point",
         params={
             **_params(record),
             "alpha": repr(point.alpha),
-            **_path_params(point.path),
+            **path_params(point.path),
             "fraction": repr(point.fraction),
             "step": str(point.step),
         },
         metrics=tuple(MetricPlan(name=n, value=v, step=0, time_ms=time_ms) for n, v in sorted(figures.items())),
-        tags={"superseded": "false"},
+        tags={
+            "superseded": "false",
+            "place": place,
+            "trial": point.trial,
+            "picked": "true" if point.key == view.picked else "false",
+            COLOR: COLORS[place],
+            NOTE: f"A point of the training [{point.trial}](run:{trial}).",
+        },
         status="FINISHED",
         start_ms=time_ms,
         end_ms=time_ms,
+        place=place,
     )
 
 
@@ -233,18 +241,7 @@ def _curve_metrics(
         figures = [("alpha", measured.alpha), *_scores(measured.scores, roles, point)]
         for name, value in figures:
             step, time_ms = round(1000 * measured.alpha), _ms(record.finished)
-            yield MetricPlan(name=f"{_of_path(stage, measured.path)}/{name}", value=value, step=step, time_ms=time_ms)
-
-
-def _of_path(stage: str, path: str) -> str:
-    """`val`, or for a path other than the lerp `val_lines_gamma_0.5_-1a2b`."""
-    return stage if path == LERP else f"{stage}_{safe_name(path)}"
-
-
-def _path_params(path: str) -> dict[str, str]:
-    """The path's name as `path`, and its parameters as `path.gamma` and so on."""
-    name, parameters = parse_path(path)
-    return {"path": name, **flatten_recipe({"path": parameters})}
+            yield MetricPlan(name=f"{stage_name(stage, measured.path)}/{name}", value=value, step=step, time_ms=time_ms)
 
 
 def _scores(
@@ -262,37 +259,22 @@ def _scores(
 
 
 def _observations(record: AnyCheckpoint) -> Iterator[tuple[str, float]]:
-    """Seconds, and the facts that are finite numbers."""
-    for prefix, entries in (("seconds", record.seconds), ("facts", record.facts)):
-        for name, value in sorted(entries.items()):
-            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-                yield f"{prefix}/{name}", float(value)
+    """The training's loss, and how long each stage took: finite numbers."""
+    loss = record.facts.get("loss")
+    if isinstance(loss, int | float) and not isinstance(loss, bool) and math.isfinite(loss):
+        yield "train/loss", float(loss)
+    for stage, seconds in sorted(record.seconds.items()):
+        yield f"system/{stage}_seconds", float(seconds)
+
+
+def _facts(record: AnyCheckpoint) -> dict[str, str]:
+    """The other facts as tags."""
+    facts = {name: fact for name, fact in sorted(record.facts.items()) if name != "loss"}
+    return {safe_name(f"facts.{name}"): short(f if isinstance(f, str) else json.dumps(f)) for name, f in facts.items()}
 
 
 def _params(record: AnyCheckpoint) -> dict[str, str]:
     return flatten_recipe(record.recipe) if record.recipe else {"method": "theta_0"}
-
-
-def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from _flatten(f"{prefix}.{name}" if prefix else name, item)
-    elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
-        for index, item in enumerate(value):
-            kind = item.get("kind", index)
-            yield from _flatten(f"{prefix}.{kind}", {name: part for name, part in item.items() if name != "kind"})
-    elif isinstance(value, list | tuple):
-        yield prefix, printable(",".join(map(str, value)))[:_MAX_TEXT]
-    else:
-        yield prefix, printable(value if isinstance(value, str) else json.dumps(value))[:_MAX_TEXT]
-
-
-def _thin_out(frontier: Sequence[PointKey], values: Mapping[PointKey, FrontierPoint]) -> list[PointKey]:
-    """At most MAX_POINTS keys, evenly spread along the frontier, including both ends."""
-    ordered = sorted(frontier, key=lambda key: (values[key].speciality, key.order))
-    if len(ordered) <= MAX_POINTS:
-        return ordered
-    return [ordered[i] for i in np.linspace(0, len(ordered) - 1, MAX_POINTS).round().astype(int)]
 
 
 def _ms(seconds: float) -> int:

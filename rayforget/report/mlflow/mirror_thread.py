@@ -121,10 +121,11 @@ def running_view(
     ended = {name for name, of in trials.items() if name == THETA_0 or is_finished(of)}
     return SweepView(
         name=sweep.info.name,
+        identity=sweep.first_name,
         space_name=sweep.info.space_name,
         created=sweep.info.created,
         running=True,
-        tags={"git_commit": str(sweep.info.provenance.get("code", {}).get("commit"))},
+        commit=sweep.info.provenance.get("code", {}).get("commit"),
         roles=task_roles(space),
         records=[record for record in records if record.trial in ended],
         points=gathered.points,

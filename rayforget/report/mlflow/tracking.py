@@ -60,7 +60,11 @@ def find_tracking(uri: str | None, storage: Store) -> Tracking:
 
 def without_secrets(text: str, uri: str) -> str:
     """An error's text without this URI's user and password, wherever and however it repeats them."""
-    text = text.replace(uri, Tracking(uri=uri, artifacts=None).name)
+    return without_passwords(text.replace(uri, Tracking(uri=uri, artifacts=None).name))
+
+
+def without_passwords(text: str) -> str:
+    """The text with the password of every URI in it replaced."""
     return re.sub(r"//([^/@:\s]*):[^/@\s]*@", r"//\1:***@", text)
 
 

@@ -17,13 +17,15 @@ from rich.console import Console
 from rayforget.errors import RecordError
 from rayforget.record.command import command
 from rayforget.record.store import Store
-from rayforget.report.mlflow.mirror import check_tracking
-from rayforget.report.mlflow.mirror_plan import COMPARE_FILTER
-from rayforget.report.mlflow.tracking import MirrorError, find_tracking
+from rayforget.record.sweep import Sweep
+from rayforget.report.mlflow.mirror import find_link
+from rayforget.report.mlflow.tracking import MirrorError, Tracking, find_tracking
 
 if TYPE_CHECKING:
     from rayforget.space.models import Space
 
+DEFAULT_PORT = 5000
+"""Where the UI is served unless another port is asked for."""
 _PATIENCE_S = 10.0
 """How long the server may take to stop before it is killed."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -33,7 +35,7 @@ class _Stopped(Exception):  # noqa: N818
     """A signal asked this process to end."""
 
 
-def run_ui(name: str, space: "Space", port: int, console: Console) -> int:
+def run_ui(sweep: Sweep, space: "Space", port: int, console: Console) -> int:
     """Serves the store on loopback until a signal comes; if the store is a server already, prints its address.
 
     Returns:
@@ -43,24 +45,47 @@ def run_ui(name: str, space: "Space", port: int, console: Console) -> int:
         RecordError: nothing is mirrored yet.
         MirrorError: see `find_tracking`; or MLflow cannot open the store, or the port is taken.
     """
-    storage = Store.open(space.storage.path)
+    storage, name = Store.open(space.storage.path), sweep.info.name
     tracking = find_tracking(space.tracking.uri, storage)
     uri = tracking.uri
-    hints = [
-        f"experiment {space.name}, run {name}; to compare the frontier's points, type into the search box:",
-        f"  {COMPARE_FILTER}",
-    ]
-    if uri.startswith(("http://", "https://")):
-        _say(console, [f"the sweep's MLflow is a server already: {tracking.name}", *hints])
-        return 0
     database = Path(uri.removeprefix("sqlite:///"))
+    mirror = command(f"mirror {name}", storage)
     if uri.startswith("sqlite:///") and not database.is_file():
-        mirror = command(f"mirror {name}", storage)
         raise RecordError(f"nothing is mirrored in {storage} yet ({database} is missing); run: {mirror}")
-    _check_port(port)
-    check_tracking(tracking)
-    _say(console, [f"MLflow on {tracking.name}: http://127.0.0.1:{port}  (Ctrl-C ends it)", *hints])
+    if not is_server(tracking):
+        _check_port(port)
+    link = find_link(tracking, space_name=space.name, identity=sweep.first_name, created=sweep.info.created)
+    address = tracking.name.rstrip("/") if is_server(tracking) else f"http://127.0.0.1:{port}"
+    place = f"its points as charts: {address}{link}"
+    if link is None:
+        place = f"experiment {space.name} does not hold the sweep yet; when it has points: {mirror}"
+    if is_server(tracking):
+        _say(console, [f"the sweep's MLflow is a server already: {address}", place])
+        return 0
+    _say(console, [f"MLflow on {tracking.name}: {address}  (Ctrl-C ends it)", place])
     return _serve(uri, port)
+
+
+def where_to_look(name: str, space: "Space", tracking: Tracking, link: str | None) -> list[str]:
+    """What a user is told once a sweep is mirrored: the charts' address, and the command that serves it.
+
+    Args:
+        name: the sweep's.
+        space: its space.
+        tracking: the store.
+        link: `Mirrored.link`.
+    """
+    if is_server(tracking):
+        return [] if link is None else [f"shows its points as charts: {tracking.name.rstrip('/')}{link}"]
+    show = command(f"ui {name}", space.storage.path)
+    if link is None:
+        return [f"is shown by: {show}"]
+    return [f"shows its points as charts: http://127.0.0.1:{DEFAULT_PORT}{link} while this runs: {show}"]
+
+
+def is_server(tracking: Tracking) -> bool:
+    """Whether the store is reached through a server of MLflow's, which shows it."""
+    return tracking.uri.startswith(("http://", "https://"))
 
 
 def _check_port(port: int) -> None:

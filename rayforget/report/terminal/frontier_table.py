@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from rayforget.frontier.summary import Measure, Summary
-from rayforget.report.mlflow.mirror_plan import flatten_recipe
+from rayforget.report.mlflow.mirror_names import flatten_recipe
 
 _SCORES = ("speciality", "generality")
 

@@ -4,7 +4,7 @@ from rayforget.frontier.agreement import Agreement
 from rayforget.frontier.summary import Summary
 from rayforget.report.method_styles import assign_looks
 from rayforget.report.web.axes import linear_axis
-from rayforget.report.web.html import Section, section
+from rayforget.report.web.html import Section, keys, section
 from rayforget.report.web.panel import Line, Panel, Series, draw
 from rayforget.report.words.numbers import name_point, signed
 
@@ -24,6 +24,9 @@ def agreement_html(found: tuple[Agreement, ...], summary: Summary) -> Section | 
         "agreement",
         "Selected against reported",
         sentences,
+        keys(
+            (summary.points[i].method for i in found[0].points), assign_looks(point.method for point in summary.points)
+        ),
         f'<div class="panels">{panels}</div>',
         note=_NOTE,
     )

@@ -20,8 +20,8 @@ from rayforget.report.words.plain import mean_of_seeds
 
 CLOUD = "cloud"
 """The `meta` of traces that may hold thousands of points, which a script draws."""
-BAND_GROUP, TEST_GROUP = "band", "on test"
-"""Traces that are switched on and off besides the methods."""
+BAND_GROUP, TEST_GROUP = ":band", ":test"
+"""Traces that are switched on and off besides the methods, whose names these must not be."""
 _HOVER = "%{customdata}<extra></extra>"
 
 

@@ -7,7 +7,7 @@ from rayforget.frontier.cost import SweepCost, TrainingCost
 from rayforget.frontier.summary import Summary
 from rayforget.report.method_styles import assign_looks
 from rayforget.report.web.axes import linear_axis
-from rayforget.report.web.html import Section, plain_table, section
+from rayforget.report.web.html import Section, keys, plain_table, section
 from rayforget.report.web.panel import Line, Panel, Series, draw
 from rayforget.report.words.numbers import format_duration, format_one_training, name_method
 
@@ -21,6 +21,9 @@ def cost_html(cost: SweepCost, summary: Summary) -> Section | None:
         return None
     panels = "".join(f"<figure>{draw(panel)}</figure>" for panel in _panels(cost, summary))
     shown = f'<div class="panels">{panels}</div>' if panels else ""
+    if shown:
+        looks = assign_looks(point.method for point in summary.points)
+        shown = keys((each.method for each in cost.trainings), looks) + shown
     return section("cost", "Cost", shown, _table(cost, summary), note=_NOTE)
 
 

@@ -1,11 +1,12 @@
 """Titles, cells and values -> the parts of a page as HTML: sections, tables, keys of methods."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 from rayforget.report.method_styles import Look
 from rayforget.report.web.marks import SHAPES
+from rayforget.report.words.numbers import name_method
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,12 @@ def table(head: str, rows: Sequence[str], *, what: str, kind: str = "") -> str:
         f'<div class="wide" role="region" tabindex="0" aria-label="{escape(what)}"><table class="{kind}">\n'
         f"<thead>{head}</thead>\n<tbody>\n{body}\n</tbody>\n</table></div>"
     )
+
+
+def keys(methods: Iterable[str], looks: Mapping[str, Look]) -> str:
+    """A line with the marks of these methods, for drawings below it."""
+    marks = " ".join(f"<span>{key(looks[name])}{escape(name_method(name))}</span>" for name in sorted(set(methods)))
+    return f'<p class="note keys">{marks}</p>'
 
 
 def key(look: Look) -> str:

@@ -31,5 +31,5 @@ _ALL = (("on", "all"), ("off", "none"))
 
 
 def _layer(group: str, text: str, *, on: bool) -> str:
-    patch = f'<i class="{group.replace(" ", "-")}"></i>'
+    patch = f'<i class="{group.removeprefix(":")}"></i>'
     return f'<button type="button" data-group="{group}" aria-pressed="{str(on).lower()}">{patch}{text}</button>'

@@ -35,6 +35,8 @@ _HOW_TO = (
     "above switch what is shown. The band is the frontier's, 95 % over items, paired with θ0."
 )
 
+_CHART = "speciality against generality of every point; the walk and the tables below have the numbers"
+
 
 def page_of(findings: Findings) -> str:
     """The page (about 5 MB, nearly all of it plotly's script); it makes no network requests."""
@@ -70,7 +72,8 @@ def page_of(findings: Findings) -> str:
 
 def _sections(findings: Findings) -> list[Section]:
     summary = findings.summary
-    chart = '<div id="plot"><div id="cloud-clip"><canvas id="cloud"></canvas></div><div id="frontier"></div></div>'
+    canvas = '<div id="cloud-clip"><canvas id="cloud" aria-hidden="true"></canvas></div>'
+    chart = f'<div id="plot">{canvas}<div id="frontier" role="group" aria-label="{_CHART}"></div></div>'
     how_to = f'<p class="note how-to">{_HOW_TO}</p>'
     found = [
         section("chart", "Frontier", legend_html(summary), chart, how_to, walk_html(summary)),

@@ -3,7 +3,7 @@
 
 function readJson(id) { return JSON.parse(document.getElementById(id).textContent); }
 
-const page = { figure: readJson("figure"), dark: readJson("dark"), table: readJson("hovers"), off: new Set(["on test"]),
+const page = { figure: readJson("figure"), dark: readJson("dark"), table: readJson("hovers"), off: new Set([":test"]),
   shapes: [], printing: false, chart: document.getElementById("frontier") };
 page.columns = unpackColumns(page.table);
 expandHovers(page.table, page.columns).forEach((texts, k) => {
@@ -27,7 +27,7 @@ function layoutNow() {
   layout.shapes = painted(page.shapes);
   if (matchMedia("(pointer: coarse)").matches) layout.dragmode = false;
   if (narrow) {
-    Object.assign(layout.margin, { l: 46, r: 4 });
+    Object.assign(layout.margin, { l: 54, r: 4 });
     layout.font.size = 11;
     layout.yaxis.nticks = layout.xaxis.nticks = 5;
     layout.annotations = [];
@@ -40,7 +40,11 @@ function drawChart() {
   const data = painted(page.figure.data);
   for (const trace of data) trace.visible = !page.off.has(trace.legendgroup);
   const narrow = page.chart.clientWidth < 560;
-  for (const trace of data) if (narrow && trace.mode === "markers+text") trace.textfont = { size: 10 };
+  for (const trace of data) if (narrow && trace.mode === "markers+text") {
+    trace.textfont = { size: 10 };
+    if (trace.x[0] > (page.figure.layout.xaxis.range[0] + page.figure.layout.xaxis.range[1]) / 2)
+      trace.textposition = "bottom left";  // to the right there is no room for it
+  }
   return Plotly.react(page.chart, data, layoutNow(), { displaylogo: false, responsive: true,
     modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "toImage"] });
 }

@@ -128,4 +128,4 @@ if (walk.curves.size) {
     document.getElementById("walk").scrollIntoView({ block: "center" });
     walk.alpha.focus({ preventScroll: true });
   });
-} else document.getElementById("walk").hidden = true;
+}

@@ -9,7 +9,7 @@ from rayforget.report.web.marks import SHAPES
 
 WIDTH, HEIGHT = 320, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 10, 26, 38
-_MOST_MARKS = 400
+_MOST_MARKS = 150
 """Marks of a series; of more, evenly spread ones are drawn."""
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def shorten_recipe(recipe: Mapping[str, Any]) -> dict[str, str]:
-    """Nested names joined by dots, numbers to three digits, for people to read (`mirror_plan` keeps every digit).
+    """Nested names joined by dots, numbers to three digits, for people to read (`mirror_names` keeps every digit).
 
     `{"adapter": {"rank": 8}, "penalties": [{"kind": "l1", "strength": 0.1}]}` becomes
     `{"adapter.rank": "8", "penalties.l1.strength": "0.1"}`; a list of values becomes one text.
