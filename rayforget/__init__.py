@@ -6,6 +6,7 @@ From Python, as from the command line:
     results.frontier()  # a pandas table
     results.figure()  # matplotlib's
     print(results.pick(max_forgetting=1.0))
+    results.load(results.pick()).model  # open_clip's or transformers'
 
 Importing this package imports nothing else; each name loads what it needs when it is first used.
 """

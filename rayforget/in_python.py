@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rayforget.errors import RayforgetError, RecordError
 from rayforget.frontier.limits import limits_in_points
@@ -122,6 +122,32 @@ class Results:
         from rayforget.export.in_memory import load_point
 
         return load_point(self._sweep, space_here(self._sweep, self._storage), _key_of(point))
+
+    def export(
+        self,
+        point: Picking | FrontierPoint | PointKey | str,
+        folder: str | Path,
+        *,
+        dtype: Literal["fp32", "bf16", "fp16"] = "fp32",
+        adapter: bool = False,
+    ) -> Path:
+        """Writes a point as a model folder with its card, as `rayforget export` does, and returns the folder.
+
+        Args:
+            point: as of `load`.
+            folder: a new one.
+            dtype: of the files' tensors; fp32 is what was scored, to the bit.
+            adapter: whether to write a language model's LoRA point as a peft adapter too.
+
+        Raises:
+            SpaceError, RecordError, FoundationError, TaskError: as `load`.
+            StorageError: the folder holds something, or cannot be written.
+        """
+        from rayforget.export.whole import export_point
+
+        space, key = space_here(self._sweep, self._storage), _key_of(point)
+        summary = self._report.summary
+        return export_point(self._sweep, space, summary, key, Path(folder), dtype=dtype, adapter=adapter).folder
 
 
 def _key_of(point: Picking | FrontierPoint | PointKey | str) -> PointKey:

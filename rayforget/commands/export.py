@@ -5,19 +5,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from rayforget.errors import RecordError
 from rayforget.export.card import ADAPTER
 from rayforget.export.facts import Scores
 from rayforget.export.measured import differences
 from rayforget.export.push import check_name, push_folder
 from rayforget.export.whole import Dtype, Exported, export_point
-from rayforget.frontier.limits import limits_in_points
-from rayforget.frontier.pick import pick_point
-from rayforget.frontier.points import PointKey, parse_key
-from rayforget.frontier.summary import Summary
+from rayforget.frontier.points import parse_key
 from rayforget.record.space_of import space_here
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
+from rayforget.report.picking import picked_key
 from rayforget.report.present import read_report
 from rayforget.report.terminal.live import open_console
 from rayforget.report.words.numbers import name_point
@@ -44,7 +41,7 @@ def export(
     sweep = Sweep.open(Store.open(storage), name)
     space = space_here(sweep, storage)
     summary = read_report(sweep, space).summary
-    key = _picked(summary) if point is None else parse_key(point)
+    key = picked_key(summary) if point is None else parse_key(point)
     console = open_console()
     done = export_point(sweep, space, summary, key, folder, dtype=dtype, adapter=adapter)
     _say(console, done)
@@ -52,31 +49,20 @@ def export(
         console.print(Text(f"uploaded: {push_folder(folder, push, private=private)}"), soft_wrap=True)
 
 
-def _picked(summary: Summary) -> PointKey:
-    index = pick_point(summary, limits_in_points()).index
-    if index is None:
-        points = ", ".join(summary.points[i].key.text for i in summary.frontier[:3])
-        raise RecordError(
-            "no point gains speciality and loses at most 1 point of generality, so that none can be picked; name one "
-            f"(--point), such as {points}"
-        )
-    return summary.points[index].key
-
-
 def _say(console: Console, done: Exported) -> None:
-    facts, written = done.facts, done.written
+    facts, folder = done.facts, done.folder
     console.print(Text(f"{facts.point.key.text}: {name_point(facts.summary.points[facts.index])}"), soft_wrap=True)
     if facts.again is None:
-        text = f"{written.folder}: read again by {facts.words.library}, the scored weights, hash {facts.hash}"
+        text = f"{folder}: read again by {facts.words.library}, the scored weights, hash {facts.hash}"
         console.print(Text(text), soft_wrap=True)
     else:
-        text = f"{written.folder}: weights rounded to {facts.dtype}, hash {facts.hash}"
+        text = f"{folder}: weights rounded to {facts.dtype}, hash {facts.hash}"
         console.print(Text(text), soft_wrap=True)
         _say_differing(console, facts.dtype, facts.again.val, facts.point.val, "val")
         if facts.point.test is not None:
             _say_differing(console, facts.dtype, facts.again.test, facts.point.test, "test")
-    if written.aside is not None:
-        text = f"{written.aside.file}: the recipe's trained classifier, which {facts.words.library} cannot hold"
+    if facts.aside is not None:
+        text = f"{facts.aside.file}: the recipe's trained classifier, which {facts.words.library} cannot hold"
         console.print(Text(text), soft_wrap=True)
     if facts.adapted is not None:
         text = (
@@ -85,7 +71,7 @@ def _say(console: Console, done: Exported) -> None:
         )
         console.print(Text(text), soft_wrap=True)
         _say_differing(console, "the adapter", facts.adapted.again.val, facts.point.val, "val")
-    loading = facts.words.loading.replace("FOLDER", str(written.folder))
+    loading = facts.words.loading.replace("FOLDER", str(folder))
     console.print(Text(loading.rstrip()), soft_wrap=True)
 
 

@@ -6,12 +6,14 @@ from rich.text import Text
 
 from rayforget.errors import RecordError
 from rayforget.frontier.points import THETA_0, PointKey, parse_key
-from rayforget.record.space_of import space_here
+from rayforget.record.space_of import space_here, space_of
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.terminal.live import open_console
 from rayforget.report.words.recipes import shorten_recipe
 from rayforget.space.given import Given, recipe_of
+from rayforget.space.models import Space
+from rayforget.space.paths import is_uri
 from rayforget.values.points import Spot
 from rayforget.values.records import CheckpointRecord
 
@@ -50,7 +52,7 @@ def print_script(storage: str, name: str, trial: str, step: int | None) -> None:
     from rayforget.export.script import reproducing_script
 
     sweep, record, _ = _trained(storage, name, trial, step)
-    sys.stdout.write(reproducing_script(space_here(sweep, storage), record, name))
+    sys.stdout.write(reproducing_script(_space(sweep, storage), record, name))
 
 
 def print_space(storage: str, name: str, trial: str, step: int | None) -> None:
@@ -58,19 +60,24 @@ def print_space(storage: str, name: str, trial: str, step: int | None) -> None:
     from rayforget.export.one_recipe import space_file
 
     sweep, record, spot = _trained(storage, name, trial, step)
-    sys.stdout.write(space_file(space_here(sweep, storage), record, name, spot))
+    sys.stdout.write(space_file(_space(sweep, storage), record, name, spot))
+
+
+def _space(sweep: Sweep, storage: str) -> Space:
+    """The sweep's space with the storage's place on this machine; a URI as it is recorded, without its keys."""
+    return space_of(sweep) if is_uri(storage) else space_here(sweep, storage)
 
 
 def _trained(storage: str, name: str, trial: str, step: int | None) -> tuple[Sweep, CheckpointRecord, Spot | None]:
     sweep, record, spot = _find(storage, name, trial, step)
     if record.trial == THETA_0:
         raise RecordError(f"{THETA_0} is the foundation itself, which no training made; name a training")
-    if isinstance(given := recipe_of(record.recipe), Given):
-        models = ", ".join(given.models)
-        raise RecordError(f"{record.trial} was not trained here but given (rayforget interpolate): {models}")
     if record.status == "failed":
         reason = (record.reason or "no reason recorded").splitlines()[0]
         raise RecordError(f"{record.trial} failed and has no weights: {reason}; name another training")
+    if isinstance(given := recipe_of(record.recipe), Given):
+        models = ", ".join(given.models)
+        raise RecordError(f"{record.trial} was not trained here but given (rayforget interpolate): {models}")
     return sweep, record, spot
 
 

@@ -1,8 +1,12 @@
 """A point's weights -> a model folder, read again to prove that it holds them."""
 
-from collections.abc import Mapping
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -38,11 +42,12 @@ class WrittenModel:
     """`state_hash` of all that was read, in fp32: the scored point's, if it was written in fp32."""
 
 
-def refuse_folder(folder: Path) -> None:
-    """Refuses a folder that holds anything, or cannot be written, before any work is done.
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder` to write into, which takes its name when the block ends well and is gone if it does not.
 
     Raises:
-        StorageError: says what is there.
+        StorageError: `folder` holds something, or cannot be made.
     """
     if folder.is_symlink() or folder.exists():
         if not folder.is_dir():
@@ -50,9 +55,25 @@ def refuse_folder(folder: Path) -> None:
         if found := sorted(path.name for path in folder.iterdir()):
             raise StorageError(f"{folder} is not empty (found {', '.join(found[:3])}); give a new folder")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        place = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
         raise StorageError(f"{folder} cannot be made ({error.strerror}); give another folder") from error
+    try:
+        yield place
+        place.chmod(0o777 & ~_umask())
+        if folder.exists():
+            folder.rmdir()
+        place.rename(folder)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _umask() -> int:
+    """The process's; it can only be read by setting it."""
+    found = os.umask(0o077)
+    os.umask(found)
+    return found
 
 
 def write_model(opened: OpenedSweep, weights: PointWeights, folder: Path, dtype: torch.dtype) -> WrittenModel:

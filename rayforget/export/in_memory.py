@@ -1,7 +1,7 @@
 """A point -> a model of the library that the foundation comes from, in memory."""
 
 from rayforget.export.opened import open_sweep
-from rayforget.export.point import point_weights, recorded_point
+from rayforget.export.point import point_weights, recorded_point, refuse_lost
 from rayforget.foundations.exporter import LibraryModel
 from rayforget.frontier.points import PointKey
 from rayforget.record.sweep import Sweep
@@ -22,5 +22,6 @@ def load_point(sweep: Sweep, space: Space, key: PointKey) -> LibraryModel:
         TaskError: the space's data is missing.
     """
     point = recorded_point(sweep, key)
+    refuse_lost(sweep, point)
     opened = open_sweep(sweep, space)
     return opened.exporter.model(point_weights(sweep, point, opened.foundation).theta)

@@ -88,14 +88,19 @@ def point_weights(sweep: Sweep, point: RecordedPoint, foundation: Foundation) ->
     recipe, key = point.recipe, point.key
     if recipe is None:
         return PointWeights(theta=foundation.theta_0, theta_0=foundation.theta_0)
-    kept = sweep.kept_weights()
-    if (key.trial, key.step) not in kept:
-        raise RecordError(_not_kept(sweep, key, sorted(kept)))
+    refuse_lost(sweep, point)
     theta_0 = foundation.initial(recipe)
     theta_1 = load_theta_1(sweep.store, point.record, theta_0)
     ends = Ends(theta_0=theta_0, theta_1=changed_tensors(theta_0, theta_1), layers=foundation.layers(recipe))
     changed = {} if key.alpha == 0 and key.path == LERP else theta_of(ends, Spot(key.alpha, key.path))
     return PointWeights(theta={**theta_0, **changed}, theta_0=theta_0)
+
+
+def refuse_lost(sweep: Sweep, point: RecordedPoint) -> None:
+    """Refuses a point whose weights were not kept, before anything is loaded; raises RecordError."""
+    kept = sweep.kept_weights()
+    if point.record.recipe and (point.key.trial, point.key.step) not in kept:
+        raise RecordError(_not_kept(sweep, point.key, sorted(kept)))
 
 
 def _not_kept(sweep: Sweep, key: PointKey, kept: list[tuple[str, int]]) -> str:

@@ -8,11 +8,11 @@ from typing import Literal
 from rayforget.errors import FoundationError
 from rayforget.export.card import ADAPTER, PICTURE, write_card
 from rayforget.export.facts import Adapted, CardFacts, Scores, measures_of, theta_0_scores
-from rayforget.export.folder import DTYPES, WrittenModel, read_again, refuse_folder, write_model
+from rayforget.export.folder import DTYPES, WrittenModel, new_folder, read_again, write_model
 from rayforget.export.low_rank import low_rank_change
 from rayforget.export.measured import MeasuredAgain, measure_again
 from rayforget.export.opened import OpenedSweep, open_sweep
-from rayforget.export.point import PointWeights, RecordedPoint, point_weights, recorded_point
+from rayforget.export.point import PointWeights, RecordedPoint, point_weights, recorded_point, refuse_lost
 from rayforget.frontier.points import PointKey
 from rayforget.frontier.summary import Summary
 from rayforget.record.sweep import Sweep
@@ -28,7 +28,7 @@ Dtype = Literal["fp32", "bf16", "fp16"]
 class Exported:
     """A folder that was written and read again."""
 
-    written: WrittenModel
+    folder: Path
     facts: CardFacts
 
 
@@ -62,18 +62,19 @@ def export_point(
     """
     point = recorded_point(sweep, key)
     _refuse_adapter(point, adapter)
-    refuse_folder(folder)
-    opened = open_sweep(sweep, space)
-    weights = point_weights(sweep, point, opened.foundation)
-    written = write_model(opened, weights, folder, DTYPES[dtype])
-    again = None
-    if dtype != "fp32":
-        again = measure_again(space, point, written.spec, read=written.foundation, extra=written.extra)
-    adapted = _write_adapter(opened, point, weights, folder / ADAPTER) if adapter else None
-    facts = _facts(opened, summary, point, written, dtype, again, adapted)
-    draw_frontier(summary, folder / PICTURE, this=facts.index)
-    (folder / "README.md").write_text(write_card(facts), encoding="utf-8")
-    return Exported(written=written, facts=facts)
+    refuse_lost(sweep, point)
+    with new_folder(folder) as place:
+        opened = open_sweep(sweep, space)
+        weights = point_weights(sweep, point, opened.foundation)
+        written = write_model(opened, weights, place, DTYPES[dtype])
+        again = None
+        if dtype != "fp32":
+            again = measure_again(space, point, written.spec, read=written.foundation, extra=written.extra)
+        adapted = _write_adapter(opened, point, weights, place / ADAPTER) if adapter else None
+        facts = _facts(opened, summary, point, written, dtype, again, adapted)
+        draw_frontier(summary, place / PICTURE, this=facts.index)
+        (place / "README.md").write_text(write_card(facts), encoding="utf-8")
+    return Exported(folder=folder, facts=facts)
 
 
 def _refuse_adapter(point: RecordedPoint, adapter: bool) -> None:

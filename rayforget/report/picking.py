@@ -4,7 +4,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from rayforget.errors import RecordError
-from rayforget.frontier.limits import Limits
+from rayforget.frontier.limits import Limits, limits_in_points
 from rayforget.frontier.paired import Reached, reached
 from rayforget.frontier.pick import Choice, pick_point
 from rayforget.frontier.points import FrontierPoint, PointKey
@@ -65,6 +65,22 @@ def pick_from(report: Report, sweep: Sweep, limits: Limits) -> Picking:
         if key in report.tests and start in report.tests:
             on_test = reached(floors, key, report.tests, summary.roles, theta_0=start)
     return Picking(summary=summary, choice=choice, val=on_val, test=on_test, kept=sweep.kept_weights().keys())
+
+
+def picked_key(summary: Summary) -> PointKey:
+    """The name of the point that `rayforget pick` takes without options.
+
+    Raises:
+        RecordError: there is none; the message names points of the frontier.
+    """
+    index = pick_point(summary, limits_in_points()).index
+    if index is None:
+        points = ", ".join(summary.points[i].key.text for i in summary.frontier[:3])
+        raise RecordError(
+            "no point gains speciality and loses at most 1 point of generality, so that none can be picked; name one, "
+            f"such as {points}"
+        )
+    return summary.points[index].key
 
 
 def not_on_test(summary: Summary, key: PointKey, storage: str | Store) -> RecordError:

@@ -107,6 +107,7 @@ def clip_space(folder: Path, methods: dict[str, Any], **model: Any) -> dict[str,
         "recipe": {"learning_rate": 3e-3, "epochs": 1, "batch_size": 8},
         "methods": methods,
         **_COMMON,
+        "curve": {**_COMMON["curve"], "paths": {"lerp": {}, "lines": {"gamma": 0.5}}},
     }
 
 

@@ -35,21 +35,21 @@ def test_a_trained_head_goes_beside_the_model_and_both_score_as_recorded(
     recorded = pictures.sweep.record(HEAD.trial, HEAD.step).points[1].scores
     start = pictures.summary
     assert start.points[start.theta_0.points[0]].tasks != {name: score.value for name, score in recorded.items()}
-    found = score_images(str(with_head.written.folder), images_of(pictures, "val"))
+    found = score_images(str(with_head.folder), images_of(pictures, "val"))
     assert {name: score.items.tolist() for name, score in recorded.items()} == found
-    note = (with_head.written.folder / "README.md").read_text()
+    note = (with_head.folder / "README.md").read_text()
     assert "## The classifier" in note
     assert "classifier.safetensors" in note
 
 
 def test_the_hash_is_that_of_the_tensors_in_the_files(with_head: Exported) -> None:
-    folder = with_head.written.folder
+    folder = with_head.folder
     state = load_file(folder / "open_clip_model.safetensors") | load_file(folder / "classifier.safetensors")
     assert state_hash(state) == with_head.facts.hash
 
 
 def test_the_settings_say_how_it_was_scored(pictures: Recorded, with_head: Exported) -> None:
-    config = json.loads((with_head.written.folder / "open_clip_config.json").read_text())
+    config = json.loads((with_head.folder / "open_clip_config.json").read_text())
     own = json.loads((pictures.folder / "clip" / "open_clip_config.json").read_text())
     assert config["model_cfg"] == own["model_cfg"]
     assert config["model_cfg"]["quick_gelu"] is True
@@ -58,13 +58,13 @@ def test_the_settings_say_how_it_was_scored(pictures: Recorded, with_head: Expor
 
 def test_a_point_in_memory_is_the_model_of_its_folder(pictures: Recorded, with_head: Exported) -> None:
     found = load_point(pictures.sweep, pictures.space, HEAD)
-    folder = f"local-dir:{with_head.written.folder}"
+    folder = f"local-dir:{with_head.folder}"
     model, preprocess = open_clip.create_model_from_pretrained(folder)
     assert state_hash(found.model.state_dict()) == state_hash(model.state_dict())
     assert str(found.preprocess) == str(preprocess)
     assert torch.equal(found.tokenizer(["a dog"]), open_clip.get_tokenizer(folder)(["a dog"]))
     assert found.aside is not None
-    weights = load_file(with_head.written.folder / "classifier.safetensors")
+    weights = load_file(with_head.folder / "classifier.safetensors")
     assert torch.equal(found.aside.tensors["head.weight"], weights["head.weight"])
 
 
@@ -100,7 +100,7 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_loaded(
         (HEAD._replace(trial="0009-l2"), r"has no training 0009-l2; it has: 0000-plain, 0001-head, 0002-text, theta_0"),
         (HEAD._replace(step=7), "0001-head was recorded at step 2, not at 7"),
         (HEAD._replace(alpha=0.3), r"that alpha was not scored; there are: 0.0, 0.5, 1.0"),
-        (HEAD._replace(path="lines(gamma=1.0)"), "nothing was scored on that path; there are: lerp"),
+        (HEAD._replace(path="blocks"), r"nothing was scored on that path; there are: lerp, lines\(gamma=0.5\)"),
     ):
         with pytest.raises(RecordError, match=why):
             exported(pictures, key, tmp_path / "new")
@@ -118,8 +118,26 @@ def test_weights_that_were_not_kept_are_said_to_be_so_with_the_way_to_make_them(
     pictures: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(pictures.sweep), "kept_weights", lambda self: {("0002-text", 2): 9})
-    with pytest.raises(RecordError, match=r"kept are: 0002-text/2.*trial small 0001-head --step 2 --script"):
+    told = r"kept are: 0002-text/2.*trial small 0001-head --step 2 --script.*/weights/0001-head-000002.safetensors`"
+    with pytest.raises(RecordError, match=told):
         exported(pictures, HEAD, tmp_path / "new")
+    with pytest.raises(RecordError, match=told):
+        load_point(pictures.sweep, pictures.space, HEAD)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_that_fails_leaves_nothing(
+    pictures: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(opened: object, weights: object, folder: Path, dtype: object) -> None:
+        (folder / "half").write_text("")
+        raise FoundationError("no room")
+
+    monkeypatch.setattr("rayforget.export.whole.write_model", broken)
+    (tmp_path / "new").mkdir()
+    with pytest.raises(FoundationError, match="no room"):
+        exported(pictures, HEAD, tmp_path / "new")
+    assert [path.name for path in tmp_path.rglob("*")] == ["new"]
 
 
 def test_a_weight_beyond_fp16_is_refused(pictures: Recorded, tmp_path: Path) -> None:

@@ -5,8 +5,15 @@ from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
+from safetensors.torch import load_file
 from small_sweeps import Recorded
 
+import rayforget
+from rayforget.errors import FoundationError
+from rayforget.foundations.clip.config import ClipFoundation
+from rayforget.foundations.clip.kind import ClipKind
+from rayforget.foundations.kind import Kind
+from rayforget.interpolate.hashing import state_hash
 from rayforget.report.words.numbers import percent
 
 
@@ -54,6 +61,46 @@ def test_a_mistake_is_one_message_and_writes_nothing(
     assert code == 2
     assert why in text
     assert not (tmp_path / "out").exists()
+
+
+def test_without_a_point_the_pick_is_taken(run: Any, tmp_path: Path) -> None:
+    """A sweep without weights tells which ones it would have taken."""
+    from synthetic_sweep import add_tests, make_records, make_space, make_sweep, untested
+
+    records, tests = make_records(trials=7, fractions=(1.0,), scale=0.1)
+    sweep = make_sweep(make_space(tmp_path / "runs", trainings=7, seeds=3), "s", records, at=1.7e9)
+    add_tests(sweep, untested(sweep), tests, at=1.7e9)
+    picked = rayforget.open_sweep("s", tmp_path / "runs").pick().point
+    assert picked is not None
+    code, text = run("export", "s", tmp_path / "out", "--storage", tmp_path / "runs")
+    assert code == 2
+    assert text.startswith(f"the weights of {picked.trial} at step {picked.step} were not kept")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_python_loads_and_exports_as_the_command_does(pictures: Recorded, tmp_path: Path) -> None:
+    results = rayforget.open_sweep("small", pictures.folder / "runs")
+    point = "0000-plain/2/lerp/1.0"
+    loaded = results.load(point)
+    out = results.export(point, tmp_path / "out")
+    assert out == tmp_path / "out"
+    state = load_file(out / "open_clip_model.safetensors")
+    assert (
+        state_hash(state)
+        == state_hash(loaded.model.state_dict())
+        == pictures.sweep.record("0000-plain", 2).theta_1_hash
+    )
+
+
+def test_a_kind_that_cannot_be_exported_says_so() -> None:
+    class Bare(ClipKind):
+        """A kind of somebody else's, which has no exporter."""
+
+        exporter = Kind.exporter
+
+    with pytest.raises(FoundationError, match=r"foundation.kind: clip cannot be exported: its class Bare has no `exp"):
+        Bare().exporter(None, ClipFoundation(kind="clip", model="builtin"))  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

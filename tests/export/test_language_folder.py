@@ -33,7 +33,7 @@ def moved(theta_0: Any, seed: int = 1) -> dict[str, torch.Tensor]:
     return {name: x + 0.1 * torch.randn(x.shape, generator=noise) for name, x in theta_0.items()}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS[:3], *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[3:])])
 def test_transformers_loads_the_scored_weights_and_the_foundations_own_files(kind: str, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -40,6 +40,7 @@ def test_a_pick_is_loaded_as_its_point(pictures: Recorded) -> None:
     assert all(torch.equal(tensor, own[name]) for name, tensor in results.load(picked).model.state_dict().items())
 
 
+@pytest.mark.slow
 def test_a_language_model_is_transformers(words: Recorded) -> None:
     found = results_of(words).load("0001-lora/2/lerp/0.5")
     assert isinstance(found.model, PreTrainedModel)
@@ -48,8 +49,8 @@ def test_a_language_model_is_transformers(words: Recorded) -> None:
         assert found.model(**text).logits.isfinite().all()
 
 
-def test_what_cannot_be_loaded_is_told(words: Recorded) -> None:
-    results = results_of(words)
+def test_what_cannot_be_loaded_is_told(pictures: Recorded) -> None:
+    results = results_of(pictures)
     with pytest.raises(SpaceError, match="names no point"):
         results.load("best")
     with pytest.raises(RecordError, match="nothing was picked"):

@@ -42,8 +42,7 @@ def reread(text: str, folder: Path) -> Space:
     return load_space(path).space
 
 
-@pytest.mark.parametrize("name", ["clip", "language"])
-@pytest.mark.parametrize("seed", [0, 2])
+@pytest.mark.parametrize(("name", "seed"), [("clip", 0), ("language", 2)])
 def test_a_space_file_has_the_recipe_and_all_that_it_depends_on(name: str, seed: int, tmp_path: Path) -> None:
     space = load_space(GOLDEN / f"{name}.yaml").space
     for method in methods_of(space):
@@ -85,10 +84,10 @@ def test_a_script_is_short_and_is_python(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_script_makes_the_recorded_weights_in_a_fresh_process(words: Recorded, tmp_path: Path) -> None:
-    record = words.sweep.record("0001-lora", 2)
+def test_a_script_makes_the_recorded_weights_in_a_fresh_process(pictures: Recorded, tmp_path: Path) -> None:
+    record = pictures.sweep.record("0001-head", 2)
     script, weights = tmp_path / "again.py", tmp_path / "again.safetensors"
-    script.write_text(reproducing_script(words.space, record, "small"))
+    script.write_text(reproducing_script(pictures.space, record, "small"))
     done = subprocess.run([sys.executable, script, weights], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.splitlines()[-1] == f"theta_1 has the recorded hash {record.theta_1_hash}"
@@ -96,7 +95,7 @@ def test_a_script_makes_the_recorded_weights_in_a_fresh_process(words: Recorded,
 
     from rayforget.record.weights import load_weights
 
-    kept, made = load_weights(words.sweep.store, record.trial, record.step), load_file(weights)
+    kept, made = load_weights(pictures.sweep.store, record.trial, record.step), load_file(weights)
     assert kept.keys() == made.keys()
     assert all((tensor == made[name]).all() for name, tensor in kept.items())
 
@@ -127,7 +126,7 @@ def test_the_command_shows_a_training_and_prints_what_makes_it_again(pictures: R
     assert code == 0
     assert "head: trained" in text
     kept = pictures.sweep.record("0001-head", 2)
-    assert f"step 2 (100 %): 3 points, weights kept, theta_1 {kept.theta_1_hash}" in text
+    assert f"step 2 (100 %): 5 points, weights kept, theta_1 {kept.theta_1_hash}" in text
     code, script = run("trial", "small", "0001-head/2/lerp/0.5", "--script", *storage)
     assert (code, script) == (0, reproducing_script(pictures.space, kept, "small"))
     code, space = run("trial", "small", "0001-head/2/lerp/0.5", "--space", *storage)

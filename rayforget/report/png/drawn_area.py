@@ -22,15 +22,16 @@ class Frame:
     """Number of points beyond the limits."""
 
 
-def frame_points(summary: Summary) -> Frame:
-    """A frame that holds the frontier, the baselines and most points, so that a few ruined trainings do not squeeze the
-    rest.
+def frame_points(summary: Summary, this: int | None = None) -> Frame:
+    """A frame that holds the frontier, the baselines, the point `this` and most points, so that a few ruined trainings
+    do not squeeze the rest.
 
     A side moves outwards from frontier and baselines to the 2nd or 98th percentile of all points, by at most a third of
     the extent of frontier and baselines themselves.
     """
     points = 100 * np.array([(point.speciality, point.generality) for point in summary.points])
     models = [*summary.frontier, *summary.theta_0.points, *(summary.plain.points if summary.plain else ())]
+    models += [] if this is None else [this]
     core = points[models]
     low, high = core.min(axis=0), core.max(axis=0)
     extent = np.maximum(high - low, 1.0)

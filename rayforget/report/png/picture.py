@@ -63,7 +63,7 @@ def _draw(summary: Summary, this: int | None) -> FrontierFigure:
     figure = FrontierFigure(figsize=_SIZE_IN, dpi=_DPI, facecolor="white")
     axes = figure.add_axes((0.075, 0.105, 0.69, 0.74))
     looks = assign_looks(point.method for point in summary.points)
-    frame = frame_points(summary)
+    frame = frame_points(summary, this)
     _draw_ground(axes, summary, frame)
     _draw_points(axes, summary, looks)
     _draw_frontier(axes, summary, looks, frame)
