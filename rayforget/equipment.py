@@ -27,7 +27,8 @@ from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.record.tensors_cache import TensorsCache
 from rayforget.space.curve_paths import CurvePaths, curve_paths
-from rayforget.space.methods import methods_of, plain_of
+from rayforget.space.given_space import first_recipe
+from rayforget.space.methods import methods_of
 from rayforget.space.models import Space
 from rayforget.space.parts import Resources
 from rayforget.values.points import Point
@@ -84,7 +85,7 @@ class Equipment:
             tensors_cache=TensorsCache(storage),
         )
         try_metrics(spec.space.tasks)
-        recipe = plain_of(spec.space).recipe(seed=0)
+        recipe = first_recipe(spec.space)
         try_paths(paths, equipment.foundation.initial(recipe), equipment.foundation.layers(recipe))
         with deterministic(spec.space.resources.deterministic):
             equipment.settle_theta_0()

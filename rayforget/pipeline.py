@@ -6,13 +6,12 @@ evaluation's items, and rank 0 writes.
 
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import Tensor
-
-from rayforget.curve import Ends, score_curve, score_spots
+from rayforget.checkpoint import ends_of, objectives_of, record_curve
+from rayforget.curve import Ends, score_spots
 from rayforget.determinism import deterministic
 from rayforget.distributed import on_rank_0, reason_of_any_rank, state_from_rank_0
 from rayforget.equipment import Equipment
@@ -20,15 +19,13 @@ from rayforget.errors import FoundationError, RayforgetError, RecordError, Stora
 from rayforget.evaluate.finite import NotFinite, Scored, require_finite
 from rayforget.frontier.points import THETA_0, PointKey
 from rayforget.heartbeat import Heartbeat, beat, heard_by
-from rayforget.interpolate.hashing import state_hash
-from rayforget.interpolate.lerp import changed_tensors
 from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.record.provenance import extension_facts
 from rayforget.record.resume import Owner, load_resume, newest_resume, save_resume
 from rayforget.record.standing import is_finished
 from rayforget.record.store import Store
-from rayforget.record.weights import load_theta_1, save_weights
-from rayforget.space.recipe import Recipe
+from rayforget.record.weights import load_theta_1
+from rayforget.space.given import AnyRecipe, recipe_of
 from rayforget.space.seeds import derive_seed
 from rayforget.train.loop import Snapshot, train
 from rayforget.train.penalties.sources import FoundationSources
@@ -84,8 +81,7 @@ def _run_trial(job: TrialJob, equipment: Equipment) -> list[CheckpointRecord]:
             for snapshot in snapshots:
                 trained = time.monotonic()
                 if snapshot.step not in done:
-                    record = _record_snapshot(job, snapshot, records, equipment, trained - started)
-                    records.append(record)
+                    records.append(_record_snapshot(job, snapshot, records, equipment, trained - started))
                 started += time.monotonic() - trained
     except (TrainingError, FoundationError) as error:  # by all ranks; other errors restart the group
         records.append(_failed(job, error, equipment))
@@ -188,7 +184,7 @@ def _score_test(job: TestJob, equipment: Equipment) -> TestRecord:
 class _Checkpoint:
     """The contents of a record and its weights file, verified to belong together."""
 
-    recipe: Recipe
+    recipe: AnyRecipe
     ends: Ends
     theta_1_hash: str
 
@@ -199,9 +195,9 @@ def _load_checkpoint(job: TestJob, equipment: Equipment) -> _Checkpoint:
     failure: Exception | None = None
     try:
         record = on_rank_0(lambda: equipment.sweep.record(job.trial, job.step), equipment.device)
-        recipe = Recipe.model_validate(record.recipe)
+        recipe = recipe_of(record.recipe)
         theta_1 = load_theta_1(equipment.sweep.store, record, equipment.foundation.initial(recipe))
-        ends = _ends_of(recipe, theta_1, equipment)
+        ends = ends_of(recipe, theta_1, equipment)
         checkpoint = _Checkpoint(recipe=recipe, ends=ends, theta_1_hash=record.theta_1_hash or "")
     except (RayforgetError, OSError) as error:
         failure = error
@@ -211,12 +207,6 @@ def _load_checkpoint(job: TestJob, equipment: Equipment) -> _Checkpoint:
     return checkpoint
 
 
-def _ends_of(recipe: Recipe, theta_1: Mapping[str, Tensor], equipment: Equipment) -> Ends:
-    theta_0 = equipment.foundation.initial(recipe)
-    changed = changed_tensors(theta_0, theta_1)
-    return Ends(theta_0=theta_0, theta_1=changed, layers=equipment.foundation.layers(recipe))
-
-
 def _record_snapshot(
     job: TrialJob,
     snapshot: Snapshot,
@@ -224,47 +214,18 @@ def _record_snapshot(
     equipment: Equipment,
     train_seconds: float,
 ) -> CheckpointRecord:
-    ends = _ends_of(job.recipe, snapshot.theta_1, equipment)
-    started = time.monotonic()
     is_asked = snapshot.fraction >= job.fraction and all(record.fraction < job.fraction for record in earlier)
-    curve = score_curve(
-        ends,
-        asked=job.alpha if is_asked else None,
-        frontier=[
-            *job.frontier,
-            *(equipment.objectives(point.scores) for record in earlier for point in record.points),
-        ],
-        scorer=equipment.foundation.scorer(job.recipe),
-        equipment=equipment,
+    return record_curve(
+        job.name,
+        job.recipe,
+        snapshot,
+        equipment,
+        asked=job.asked,
+        alpha=job.alpha if is_asked else None,
+        frontier=[*job.frontier, *objectives_of(earlier, equipment)],
         seed=derive_seed(equipment.space.search.seed, job.recipe.key, "curve", str(snapshot.step)),
+        train_seconds=train_seconds,
     )
-    evaluated = time.monotonic()
-    record = CheckpointRecord(
-        trial=job.name,
-        step=snapshot.step,
-        fraction=snapshot.fraction,
-        status="ok",
-        recipe=job.recipe.model_dump(mode="json"),
-        asked=dict(job.asked),
-        points=curve.points,
-        theta_0_hash=equipment.foundation.theta_0_hash,
-        theta_1_hash=state_hash(snapshot.theta_1),
-        changed=tuple(sorted(ends.theta_1)),
-        facts={**snapshot.facts, **curve.facts},
-        provenance=equipment.provenance,
-        finished=time.time(),
-    )
-
-    def write() -> dict[str, float]:
-        if not equipment.sweep.has(job.name, snapshot.step):  # if it is recorded, its weights are another worker's
-            save_weights(equipment.sweep.store, job.name, snapshot.step, ends.theta_1)
-        saved = time.monotonic()
-        took = {"train": train_seconds, "evaluate": evaluated - started, "save": saved - evaluated}
-        seconds = {stage: round(value, 3) for stage, value in took.items()}
-        equipment.sweep.add(replace(record, seconds=seconds))
-        return seconds
-
-    return replace(record, seconds=on_rank_0(write, equipment.device))
 
 
 def _failed(job: TrialJob, error: Exception, equipment: Equipment) -> CheckpointRecord:

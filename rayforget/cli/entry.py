@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rayforget.cli import choosing, handing_over, looking, running
+from rayforget.cli import choosing, handing_over, looking, own_models, running
 from rayforget.quiet import be_quiet
 
 app = typer.Typer(
@@ -40,6 +40,8 @@ def _options(
 app.command()(running.sweep)
 app.command()(running.check)
 app.command()(running.schema)
+app.command()(own_models.interpolate)
+app.command()(own_models.evaluate)
 app.command("list")(looking.list_)
 app.command()(looking.status)
 app.command()(looking.frontier)

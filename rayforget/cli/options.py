@@ -22,6 +22,14 @@ SweepStorage = Annotated[
         envvar="RAYFORGET_STORAGE",
     ),
 ]
+SpaceStorage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        help="Folder or URI that holds the sweeps; default: the space's storage.path.",
+        envvar="RAYFORGET_STORAGE",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show Ray's own messages too.")]
 
 

@@ -1,14 +1,14 @@
 """A space file, or a sweep to go on with -> a finished sweep, shown while it runs and reported when it ends."""
 
 import signal
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 
 from rich.console import Console
 
 from rayforget.commands.last_words import last_words
-from rayforget.errors import ExtensionError, RecordError, SpaceError, StorageError
+from rayforget.commands.reporting import report_on
+from rayforget.errors import RecordError, SpaceError
 from rayforget.foundations.kind import kind_of
 from rayforget.foundations.revisions import pin_foundation
 from rayforget.frontier.baseline_errors import BaselineErrors
@@ -20,26 +20,26 @@ from rayforget.planning.foundation_check import check_foundation, check_gpus
 from rayforget.printable import one_line
 from rayforget.record.cache_folder import cache_folder
 from rayforget.record.command import command
+from rayforget.record.creation import create_sweep
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.jobs import TrialJob
 from rayforget.record.named_in import named_in
-from rayforget.record.names import unused_name
 from rayforget.record.packages import changed_extensions
-from rayforget.record.provenance import provenance
 from rayforget.record.second_tries import may_be_tried_again, set_aside_failures
 from rayforget.record.space_of import space_here, with_trainings
 from rayforget.record.standing import is_finished
 from rayforget.record.store import Store
-from rayforget.record.sweep import Sweep, SweepInfo
+from rayforget.record.sweep import Sweep
 from rayforget.report.mlflow.mirror_thread import mirror_thread
-from rayforget.report.present import mark_stale, mirror_quietly, present
+from rayforget.report.present import mark_stale
 from rayforget.report.terminal.live import LiveView, Progress, open_console
 from rayforget.report.terminal.log import log_to
 from rayforget.report.words.remarks import tried_again_notice
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.search.study import CurveStudy
 from rayforget.space.extension_places import naming_their_lines
+from rayforget.space.given_space import GivenSpace
 from rayforget.space.load import LoadedSpace
 from rayforget.space.methods import methods_of
 from rayforget.space.models import Space
@@ -61,18 +61,7 @@ def start_sweep(loaded: LoadedSpace, *, name: str | None, address: str | None, v
     """
     with naming_their_lines(loaded.document):
         space = _checked(loaded, address)
-    storage = Store.open(space.storage.path)
-    created = time.time()
-    resolved = space.model_dump(mode="json")
-    if is_uri(space.storage.path):
-        resolved["storage"]["path"] = str(storage)  # the URI may hold keys; whoever opens the record names it anyway
-    info = SweepInfo(
-        name=unused_name(storage, space.name, created) if name is None else name,
-        space_name=space.name,
-        created=created,
-        provenance=provenance(seeds={"search": space.search.seed}),
-    )
-    sweep = Sweep.create(storage, info, space_text=loaded.text, space=resolved)
+    sweep = create_sweep(space, text=loaded.text, name=name)
     return _run(space, sweep, address=address, verbose=verbose)
 
 
@@ -105,7 +94,7 @@ def check_storage(space: Space, address: str, where: str = "") -> None:
 
 
 def resume_sweep(name: str, storage: str, overrides: Sequence[str], *, address: str | None, verbose: bool) -> int:
-    """Goes on with a sweep from its record; returns the exit code.
+    """Goes on with a sweep from its record, of trainings or of given models; returns the exit code.
 
     Raises:
         RecordError: there is no such sweep.
@@ -114,7 +103,12 @@ def resume_sweep(name: str, storage: str, overrides: Sequence[str], *, address: 
         FoundationError: the model is missing.
     """
     sweep = Sweep.open(Store.open(storage), name)
-    space = _with_budget(space_here(sweep, storage), overrides)
+    space = space_here(sweep, storage)
+    if isinstance(space, GivenSpace):
+        from rayforget.commands.interpolate import resume_models
+
+        return resume_models(sweep, space, overrides, address=address, verbose=verbose)
+    space = _with_budget(space, overrides)
     kind_of(space.foundation).find(space.foundation)
     if address is None:
         check_gpus(space.resources)
@@ -226,7 +220,7 @@ def _close(agenda: Agenda, console: Console, finished: bool) -> int:
         if may_be_tried_again(sweep, failures):
             text = tried_again_notice(sweep.info.name, space.storage.path)
             console.print(text, soft_wrap=True, markup=False, highlight=False)
-    reported = _report(agenda, console, finished)
+    reported = report_on(sweep, space, console, finished=finished)
     if agenda.halted is not None:
         text = f"halted: {agenda.halted}{named_in(sweep, agenda.halted)}"
         console.print(text, style="red", soft_wrap=True, markup=False, highlight=False)
@@ -245,25 +239,6 @@ def _cut_short(agenda: Agenda, console: Console, finished: bool) -> int:
     text = f"interrupted; go on with: {command(words, agenda.space.storage.path)}"
     console.print(text, soft_wrap=True, highlight=False)
     return INTERRUPTED
-
-
-def _report(agenda: Agenda, console: Console, finished: bool) -> bool:
-    """Shows, draws and mirrors what is recorded; returns whether the storage permitted it."""
-    sweep, space, report = agenda.sweep, agenda.space, None
-    try:
-        try:
-            report = present(sweep, space, console)
-        except StorageError:
-            raise
-        except RecordError as error:
-            console.print(f"no frontier yet: {error}", markup=False, highlight=False)
-        mirror_quietly(sweep, space, console, running=not finished, report=report)
-    except (ExtensionError, OSError) as error:  # includes StorageError
-        again = command(f"frontier {sweep.info.name}", space.storage.path)
-        text = f"the report is not complete ({error}); when that is mended: {again}"
-        console.print(text, style="red", soft_wrap=True, markup=False, highlight=False)
-        return False
-    return True
 
 
 def _progress(agenda: Agenda, named: NamedJob, errors: BaselineErrors) -> Progress:

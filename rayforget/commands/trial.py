@@ -11,6 +11,7 @@ from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.terminal.live import open_console
 from rayforget.report.words.recipes import shorten_recipe
+from rayforget.space.given import Given, recipe_of
 from rayforget.space.models import Space
 from rayforget.space.paths import is_uri
 from rayforget.values.points import Spot
@@ -74,6 +75,9 @@ def _trained(storage: str, name: str, trial: str, step: int | None) -> tuple[Swe
     if record.status == "failed":
         reason = (record.reason or "no reason recorded").splitlines()[0]
         raise RecordError(f"{record.trial} failed and has no weights: {reason}; name another training")
+    if isinstance(given := recipe_of(record.recipe), Given):
+        models = ", ".join(given.models)
+        raise RecordError(f"{record.trial} was not trained here but given (rayforget interpolate): {models}")
     return sweep, record, spot
 
 

@@ -5,7 +5,14 @@ from typing import Any
 
 import yaml
 
-from rayforget.export.card_tables import data_table, differing_table, models_table, standard_error, tasks_table
+from rayforget.export.card_tables import (
+    data_table,
+    differing_table,
+    models_table,
+    source_words,
+    standard_error,
+    tasks_table,
+)
 from rayforget.export.facts import Adapted, CardFacts
 from rayforget.export.one_recipe import without_defaults
 from rayforget.frontier.points import THETA_0
@@ -13,6 +20,7 @@ from rayforget.frontier.recovered import Pair
 from rayforget.printable import printable
 from rayforget.record.command import command
 from rayforget.report.words.numbers import describe_change, name_point
+from rayforget.space.given import Given
 from rayforget.space.path_text import LERP
 from rayforget.values.scores import Split
 
@@ -137,6 +145,8 @@ def _recipe(facts: CardFacts) -> str:
     recipe, key = facts.point.recipe, facts.point.key
     if recipe is None:
         return "None: this is the pretrained model."
+    if isinstance(recipe, Given):
+        return f"{_given(recipe)}\n\nPath `{key.path}`, α = {key.alpha!r}: the point `{key.text}`."
     text = yaml.safe_dump(without_defaults(recipe), sort_keys=False, allow_unicode=True)
     name = facts.sweep.info.name
     point = f"{key.trial}/{key.step}/{key.path}/{key.alpha!r}"
@@ -146,6 +156,13 @@ def _recipe(facts: CardFacts) -> str:
         f"`{key.path}`, α = {key.alpha!r}: the point `{key.text}`. On the record's machine, `{script}` prints a script "
         f"that makes the weights again, and `{space}` a space file of this recipe."
     )
+
+
+def _given(recipe: Given) -> str:
+    models = "\n".join(f"- `{source_words(place)}`" for place in recipe.models)
+    if len(recipe.models) == 1:
+        return f"Unknown here: α = 1 is a model that was trained elsewhere.\n\n{models}"
+    return f"Unknown here: α = 1 is the mean of the weights of models that were trained elsewhere.\n\n{models}"
 
 
 def _origin(facts: CardFacts) -> str:

@@ -13,8 +13,8 @@ from rayforget.interpolate.lerp import changed_tensors
 from rayforget.record.command import command
 from rayforget.record.sweep import Sweep
 from rayforget.record.weights import load_theta_1, weights_name
+from rayforget.space.given import AnyRecipe, recipe_of
 from rayforget.space.path_text import LERP
-from rayforget.space.recipe import Recipe
 from rayforget.values.points import Point, Spot
 from rayforget.values.records import CheckpointRecord
 from rayforget.values.scores import Score
@@ -33,9 +33,9 @@ class RecordedPoint:
     """The latest on `test`; None if it was not scored there."""
 
     @property
-    def recipe(self) -> Recipe | None:
+    def recipe(self) -> AnyRecipe | None:
         """None for theta_0."""
-        return Recipe.model_validate(self.record.recipe) if self.record.recipe else None
+        return recipe_of(self.record.recipe) if self.record.recipe else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

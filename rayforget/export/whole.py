@@ -18,6 +18,7 @@ from rayforget.frontier.summary import Summary
 from rayforget.record.sweep import Sweep
 from rayforget.report.png.picture import draw_frontier
 from rayforget.space.models import Space
+from rayforget.space.recipe import Recipe
 from rayforget.values.scores import Split
 
 Dtype = Literal["fp32", "bf16", "fp16"]
@@ -77,14 +78,15 @@ def export_point(
 
 
 def _refuse_adapter(point: RecordedPoint, adapter: bool) -> None:
+    recipe = point.recipe
     if not adapter:
         return
-    if point.recipe is None or point.recipe.adapter.kind != "lora":
-        what = "no recipe" if point.recipe is None else f"adapter: {point.recipe.adapter.kind}"
+    if not isinstance(recipe, Recipe) or recipe.adapter.kind != "lora":
+        what = f"adapter: {recipe.adapter.kind}" if isinstance(recipe, Recipe) else "no recipe"
         raise FoundationError(
             f"--adapter: {point.key.text} has {what}; only a LoRA's change is of low rank: leave --adapter out"
         )
-    if point.recipe.adapter.use_dora:
+    if recipe.adapter.use_dora:
         raise FoundationError(
             f"--adapter: {point.key.text} was trained by DoRA, which also changes the length of every row, so that its "
             "merged change is not of low rank; leave --adapter out"
@@ -93,7 +95,7 @@ def _refuse_adapter(point: RecordedPoint, adapter: bool) -> None:
 
 def _write_adapter(opened: OpenedSweep, point: RecordedPoint, weights: PointWeights, folder: Path) -> Adapted:
     recipe = point.recipe
-    assert recipe is not None
+    assert isinstance(recipe, Recipe)
     assert recipe.adapter.kind == "lora"
     change = low_rank_change(weights.theta_0, weights.theta, recipe.adapter, point.key.alpha)
     folder.mkdir()

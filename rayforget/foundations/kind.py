@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from rayforget.errors import FoundationError
-from rayforget.space.foundation import FoundationConfig, FoundationRules, Spec, rules_of
+from rayforget.space.foundation import FoundationConfig, FoundationRules, Spec, place_of, rules_of
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
     from rayforget.foundations.exporter import Exporter
-    from rayforget.foundations.protocol import Foundation
+    from rayforget.foundations.protocol import Foundation, State
     from rayforget.foundations.sharing import Share
     from rayforget.space.parts import Resources
     from rayforget.tasks.opening import Opened
@@ -62,6 +62,26 @@ class Kind(FoundationRules[Spec], Protocol[Spec, Model]):
             FoundationError: there is no such model, or its files do not fit.
         """
         ...
+
+    def weights(self, spec: Spec, base: "State") -> "State":
+        """The tensors of a model of the base's architecture, under canonical names, on the CPU in fp32.
+
+        Raises:
+            FoundationError: as `load`; or names or shapes differ from the base's.
+        """
+        import torch
+
+        from rayforget.foundations.alike import refuse_unlike
+        from rayforget.foundations.sharing import keep_own
+
+        model: Any = self.load(spec, torch.device("cpu"), keep_own)
+        found: State = model.theta_0
+        refuse_unlike(found, base, place_of(spec))
+        return found
+
+    def unlike(self, spec: Spec, base: Spec) -> tuple[str, ...]:
+        """How the files of two models of one architecture say that they want to be run in different ways."""
+        return ()
 
     def with_tasks(
         self, model: Model, spec: Spec, tasks: "Opened", *, cache: Path, resources: "Resources"

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from rayforget.evaluate.finite import Scored
+from rayforget.space.given import AnyRecipe
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.resolved import SplitName
 from rayforget.values.layers import Layer
@@ -165,14 +166,14 @@ class Foundation(Protocol):
         """
         ...
 
-    def initial(self, recipe: Recipe) -> State:
+    def initial(self, recipe: AnyRecipe) -> State:
         """theta_0 with the tensors that the recipe's head adds (a classifier's weights)."""
         ...
 
-    def layers(self, recipe: Recipe) -> Mapping[str, Layer]:
+    def layers(self, recipe: AnyRecipe) -> Mapping[str, Layer]:
         """The layer of each tensor of `initial(recipe)`: embeddings first, blocks in order, output last."""
         ...
 
-    def scorer(self, recipe: Recipe | None) -> Scorer:
+    def scorer(self, recipe: AnyRecipe | None) -> Scorer:
         """Scores models with this recipe's head; None scores theta_0 zero-shot."""
         ...

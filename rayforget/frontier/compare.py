@@ -1,7 +1,7 @@
 """Points with their per-item scores on `val` and `test` -> the summary that a report draws."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rayforget.errors import RecordError
 from rayforget.frontier.choose import (
@@ -95,6 +95,8 @@ def summarise(
         num_resamples=num_resamples,
         seed=seed,
     )
+    if any("models" in ordered[i].recipe for i in plain):
+        on_val, on_test = (replace(split, plain_is_drawn=False) for split in (on_val, on_test))
     ground = _Ground(points=ordered, plain=plain, on_val=on_val, on_test=on_test)
     *methods, together = _describe_methods(ground, failed or {})
     frontier = choose_frontier(ordered)

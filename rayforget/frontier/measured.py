@@ -41,6 +41,9 @@ class Measured:
     thousands of trainings the points' own resamples would not fit into memory."""
     seed: int = 0
     """Seed of the errors of plain fine-tuning's seeds in `interval` and `one_training`."""
+    plain_is_drawn: bool = True
+    """Whether plain fine-tuning's models are draws (its seeds), whose mean has an error of its own; given ones are not.
+    """
 
     def mean(self, points: Sequence[int]) -> Measure | None:
         """Mean of these models, with the error due to their items (their seeds are taken as given)."""
@@ -108,7 +111,9 @@ class Measured:
             return None
         seeds, rng = np.array([self.pairs[i] for i in plain]), np.random.default_rng([self.seed, len(plain)])
         resampled = self._resampled(plain)
-        tuned = resampled.mean(axis=1) + errors_of_seeds(seeds, resampled, rng)
+        tuned = resampled.mean(axis=1)
+        if self.plain_is_drawn:
+            tuned = tuned + errors_of_seeds(seeds, resampled, rng)
         return boxes(self.resampled[self.theta_0], tuned)
 
     def _resampled(self, points: Sequence[int]) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from rayforget.record.packages import missing_packages
 from rayforget.record.sweep import Sweep
 from rayforget.space.document import read_document
 from rayforget.space.frozen import FrozenDict
+from rayforget.space.given_space import space_from
 from rayforget.space.models import Space
 
 V = TypeVar("V")
@@ -28,7 +29,7 @@ def space_of(sweep: Sweep) -> Space:
             installed here.
     """
     try:
-        space = Space.model_validate_json(sweep.space_json())
+        space = space_from(sweep.space_json())
     except ValidationError as error:
         if missing := missing_packages(sweep.info.provenance):
             text = f"it was made with what is not installed here: install {missing}, on each node"
@@ -59,7 +60,7 @@ def with_trainings(space: Space, trainings: int) -> Space:
     tree: dict[str, Any] = space.model_dump(mode="json")
     tree["search"]["trainings"] = trainings
     try:
-        return Space.model_validate(tree)
+        return type(space).model_validate(tree)
     except ValidationError as error:
         raise SpaceError(f"the sweep cannot have {trainings} trainings: {_first(error.errors()[0])}") from None
 
@@ -73,7 +74,7 @@ def space_here(sweep: Sweep, storage: str) -> Space:
 
 def _recorded_order(sweep: Sweep) -> tuple[Sequence[str], Sequence[str]]:
     """Names of methods and of tasks, in order; for an old record as far as the space's text names them."""
-    if sweep.info.methods:
+    if sweep.info.tasks:  # methods there may be none
         return sweep.info.methods, sweep.info.tasks
     try:
         tree = read_document(sweep.space_text(), "space.yaml").tree

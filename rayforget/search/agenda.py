@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from rayforget.frontier.choose import choose_frontier, points_to_report
+from rayforget.frontier.choose import choose_frontier
 from rayforget.frontier.gather import Gathered, gather
 from rayforget.frontier.leading import Leading
 from rayforget.frontier.on_demand import items_of, with_items
@@ -18,13 +18,13 @@ from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint, task_roles
 from rayforget.record.jobs import TestJob, TrialJob, load_asked, save_asked
 from rayforget.record.standing import is_finished
 from rayforget.record.sweep import Sweep
+from rayforget.record.wanted_tests import wanted_tests
 from rayforget.search.study import Asked, CurveStudy
 from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Space
 from rayforget.space.path_text import LERP
 from rayforget.space.recipe import Recipe
 from rayforget.values.brief import CheckpointBrief
-from rayforget.values.points import Spot
 
 logger = logging.getLogger(__name__)
 _GIVE_UP_AFTER = 3
@@ -255,17 +255,7 @@ class Agenda:
 
     def _plan_tests(self) -> list[NamedJob]:
         """The chosen points without a `test` score, distributed over the slots."""
-        points = self._leading.points
-        tested = self.sweep.test_scores()
-        wanted: dict[tuple[str, int], list[Spot]] = {}
-        for index in points_to_report(points):
-            point = points[index]
-            if point.key not in tested:
-                wanted.setdefault((point.trial, point.step), []).append(Spot(point.alpha, point.path))
-        jobs = [
-            TestJob(trial=trial, step=step, spots=tuple(sorted(spots, key=lambda spot: spot.order)))
-            for (trial, step), spots in sorted(wanted.items())
-        ]
+        jobs = wanted_tests(self._leading.points, self.sweep.test_scores())
         slots = self.space.resources.slots
         shares = [tuple(jobs[slot::slots]) for slot in range(slots)]
         return [NamedJob(name=f"test-{slot}", job=share) for slot, share in enumerate(shares) if share]

@@ -30,7 +30,7 @@ def space_problems(space: "SpaceParts") -> Iterator[Problem]:
     yield from task_problems(space)
     yield from recipe_misfits(space)
     yield from sharding_misfits(space)
-    yield from _storage_problems(space)
+    yield from storage_problems(space)
     incomplete = [*_method_gaps(space), *_plain_gaps(space)]
     yield from incomplete
     if not incomplete:
@@ -55,7 +55,8 @@ def without_effect(space: "SpaceParts") -> Iterator[Problem]:
         yield Problem(at=("tracking", "uri"), text="has no effect with enabled: false: remove one of them")
 
 
-def _storage_problems(space: "SpaceParts") -> Iterator[Problem]:
+def storage_problems(space: "SpaceParts") -> Iterator[Problem]:
+    """A storage path that is no file system, or that needs a cache beside it."""
     if is_uri(space.storage.path) and not has_file_system(space.storage.path):
         text = f"found {space.storage.path}: there is no such file system; write a local folder, s3://BUCKET/... or gs://BUCKET/..."
         yield Problem(at=("storage", "path"), text=text)

@@ -3,7 +3,7 @@
 Nothing here imports a model library: spaces are read and checked without one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Protocol, TypeVar
@@ -66,6 +66,27 @@ class FoundationRules(Protocol[Spec]):
         """The foundation's keys whose values are places in a machine's file system, with these values."""
         ...
 
+    def named(self, place: str, like: Spec) -> Spec:
+        """The settings of a model that a command line names.
+
+        Args:
+            place: a folder, a file or a name.
+            like: settings of the same kind, of which those hold that `place` does not decide.
+
+        Raises:
+            FoundationError, ValueError: it cannot be a model of this kind.
+        """
+        found: Spec = type(like).model_validate({**like.model_dump(), "model": place})
+        return found
+
+    def tuned(self, place: str, base: Spec) -> Spec:
+        """The settings of a model that was tuned from `base`, which may be needed to make a whole of it; as `named`."""
+        return self.named(place, base)
+
+    def head_of(self, changed: Collection[str]) -> str | None:
+        """The head of a recipe that changes these tensors, by canonical name: it says who scores such a model."""
+        return self.head
+
 
 FOUNDATIONS: Registry[type[FoundationRules[Any]]] = Registry(
     group="rayforget.foundations",
@@ -98,6 +119,12 @@ def rules_of(kind: str) -> FoundationRules[Any]:
         ExtensionError: there is no such kind, or it cannot be imported.
     """
     return FOUNDATIONS.find(kind).value()
+
+
+def place_of(spec: FoundationConfig) -> str:
+    """Where a model lies, for people: its folder or file, else its name."""
+    places = [value for _, value in rules_of(spec.kind).local_places(spec)]
+    return places[-1] if places else spec.model
 
 
 def _again(kind: str, text: str) -> FoundationConfig:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -12,7 +13,7 @@ from rayforget.errors import SpaceError
 from rayforget.space.checks import without_effect
 from rayforget.space.document import Document, read_document, read_file
 from rayforget.space.extension_places import naming_their_lines
-from rayforget.space.frozen import invalid
+from rayforget.space.frozen import Frozen, invalid
 from rayforget.space.messages import space_lines
 from rayforget.space.method import Method
 from rayforget.space.methods import methods_of, plain_of
@@ -20,6 +21,7 @@ from rayforget.space.models import Space
 from rayforget.space.overrides import override
 from rayforget.space.variables import interpolate
 
+Model = TypeVar("Model", bound=Frozen)
 _MOST_LINES = 50
 """Lines of a message on what is wrong; nobody reads more."""
 
@@ -58,7 +60,7 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSpa
     """As `load_space`, of a text; `path` stands for its file in messages."""
     document = interpolate(override(read_document(text, str(path)), overrides), os.environ)
     with naming_their_lines(document):
-        space = _space(document)
+        space = checked(document, Space)
         return LoadedSpace(
             path=path,
             text=text,
@@ -70,14 +72,15 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSpa
         )
 
 
-def _space(document: Document) -> Space:
+def checked(document: Document, model: type[Model]) -> Model:
+    """The document as this model, a space or a part of one; raises SpaceError as `load_space`."""
     try:
         # Strict JSON: 1 is no text, "1" no number and true no 1, while a list may be a tuple and a text a path.
-        space = Space.model_validate_json(json.dumps(document.tree), strict=True)
-        if problems := list(without_effect(space)):
+        found = model.model_validate_json(json.dumps(document.tree), strict=True)
+        if isinstance(found, Space) and (problems := list(without_effect(found))):
             raise invalid("Space", problems)
     except ValidationError as error:
-        lines = space_lines(error, Space, document)
+        lines = space_lines(error, model, document)
         more = [f"and {len(lines) - _MOST_LINES} more of the kind"] if len(lines) > _MOST_LINES else []
         raise SpaceError(*lines[:_MOST_LINES], *more) from None
-    return space
+    return found

@@ -10,15 +10,18 @@ if TYPE_CHECKING:
     from rayforget.space.parts import SpaceParts
 
 
-def task_problems(space: "SpaceParts") -> Iterator[Problem]:
-    """Tasks of a kind that the foundation does not fit, roles without a task, and nothing or too much to train on."""
+def task_problems(space: "SpaceParts", *, trained: bool = True) -> Iterator[Problem]:
+    """Tasks of a kind that the foundation does not fit, roles without a task, and nothing or too much to train on.
+
+    Nothing need be there to train on if nothing is `trained`.
+    """
     misfits = list(_misfits(space))
     yield from misfits
     roles = {task.role for task in space.tasks.values() if task.is_scored}
     for role in ("speciality", "generality"):
         if role not in roles:
             yield Problem(at=("tasks",), text=_without(space, role))
-    if misfits or not any(task.role == "speciality" for task in space.tasks.values()):
+    if not trained or misfits or not any(task.role == "speciality" for task in space.tasks.values()):
         return
     yield from rules_of(space.foundation.kind).training_problems(space.tasks)
 

@@ -33,17 +33,19 @@ def resolve_tasks(tasks: Mapping[str, ZeroShotTask], *, hashes: HashStore | None
     With `hashes`, items that this node has hashed before are not read again for their hashes.
 
     Classes: the task's own, else the suite's, else the names in its first source (train, val, test), with _ read as a
-    space. Prompts: the task's own, else the suite's, else the trained speciality's.
+    space. Prompts: the task's own, else the suite's, else the trained speciality's (if
+    none is trained: those of the first speciality that has some).
 
     Raises:
         TaskError: the message starts with the key in the space file, e.g. `tasks.photo.val: ...`.
     """
     suites = {name: _suite(name, task) for name, task in tasks.items()}
     templates = {name: task.templates or _templates(suites[name]) for name, task in tasks.items()}
-    trained = next((templates[name] for name, task in tasks.items() if task.train is not None), None)
-    return {
-        name: _resolve(name, task, suites[name], templates[name] or trained, hashes) for name, task in tasks.items()
-    }
+    lenders = [name for name, task in tasks.items() if task.train is not None] or [
+        name for name, task in tasks.items() if task.role == "speciality" and templates[name] is not None
+    ]
+    lent = templates[lenders[0]] if lenders else None
+    return {name: _resolve(name, task, suites[name], templates[name] or lent, hashes) for name, task in tasks.items()}
 
 
 def _suite(name: str, task: ZeroShotTask) -> Suite | None:

@@ -26,4 +26,4 @@ def pin_revisions(space: Space, tasks: "Opened") -> Space:
                     declared = declared[items.key.rpartition(".")[2]]
                     declared = declared["source"] if items.key.endswith(".cut") else declared
                 declared["revision"] = items.revision
-    return Space.model_validate(tree)
+    return type(space).model_validate(tree)

@@ -9,6 +9,8 @@ from rayforget.values.scores import Score
 
 RUNS_WITH = "runs_with"
 """The fact of theta_0's record that says how weights are run that do not say it themselves."""
+STATISTICS = "lerped_statistics"
+"""The fact of a given model's record that counts the tensors of BatchNorm's statistics that differ from the base's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,7 +174,7 @@ def test_a_ctrl_c_that_nobody_catches_says_how_to_go_on(
     runs = SimpleNamespace(run_sweep=interrupted if place == "run" else lambda *_, **__: False)
     monkeypatch.setitem(sys.modules, "rayforget.on_ray.sweep", runs)  # importing Ray takes seconds
     if place == "report":
-        monkeypatch.setattr("rayforget.commands.sweep._report", interrupted)
+        monkeypatch.setattr("rayforget.commands.sweep.report_on", interrupted)
     try:
         code = _drive(agenda.space, agenda.sweep, address=None, verbose=False)
     finally:

@@ -31,3 +31,9 @@ def test_what_was_left_out_is_told_once_for_each_split_and_of_many_the_first_are
     )
     remarks = data_remarks(records_with({**val}, train), [tested, tested])
     golden_text.check("reports", "remarks on the data", "\n".join(remarks))
+
+
+def test_given_models_whose_statistics_are_interpolated_too_are_named() -> None:
+    (remark,) = data_remarks(records_with({}, {"lerped_statistics": 4}), [])
+    assert remark.startswith("plain-0, t0000")
+    assert remark.endswith("BatchNorm's statistics were tuned too, and are interpolated like weights")

@@ -16,6 +16,8 @@ class CausalLmFoundation(FoundationConfig):
     model: FolderOrHubName
     """Local folder (a peft adapter's is merged into its base), name on the hub (`facebook/galactica-1.3b`), or
     `builtin` for the tiny one."""
+    adapter: FolderOrHubName | None = None
+    """Local folder of a peft adapter to merge into `model`, whatever base the adapter itself names."""
     revision: str | None = None
     """Commit of a hub model; null takes the newest, and the record names the commit used."""
     trust_remote_code: bool = False

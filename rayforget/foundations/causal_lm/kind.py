@@ -47,6 +47,28 @@ class CausalLmKind(Kind[CausalLmFoundation, "CausalLm"]):
         """The model's folder."""
         if spec.model.startswith((LOCAL_FOLDER, "/")):
             yield "model", spec.model
+        if spec.adapter is not None and spec.adapter.startswith("/"):
+            yield "adapter", spec.adapter
+
+    def named(self, place: str, like: CausalLmFoundation) -> CausalLmFoundation:
+        """A folder of a model or of a peft adapter with its base, a name on the hub, or `builtin`."""
+        common = {"kind": like.kind, "trust_remote_code": like.trust_remote_code, "sequences": like.sequences}
+        return CausalLmFoundation(**common, model=place)
+
+    def tuned(self, place: str, base: CausalLmFoundation) -> CausalLmFoundation:
+        """As `named`; an adapter is merged into this very base, whatever base it names."""
+        from rayforget.foundations.causal_lm.source import is_adapter
+
+        folder = Path(place).expanduser()
+        if is_adapter(folder):
+            return CausalLmFoundation.model_validate({**base.model_dump(), "adapter": str(folder.absolute())})
+        return self.named(place, base)
+
+    def unlike(self, spec: CausalLmFoundation, base: CausalLmFoundation) -> tuple[str, ...]:
+        """What config.json has in unequal values that change answers."""
+        from rayforget.foundations.causal_lm.source import unlike_configs
+
+        return unlike_configs(spec, base)
 
     def find(self, spec: CausalLmFoundation) -> None:
         """Checks the folder with its files, and the packages that score texts."""

@@ -22,6 +22,7 @@ from rayforget.foundations.causal_lm.scoring.scorer import LanguageScorer
 from rayforget.foundations.causal_lm.shown import first_sequence
 from rayforget.foundations.protocol import State, TaskSplit
 from rayforget.foundations.sharing import Share, keep_own
+from rayforget.space.given import AnyRecipe
 from rayforget.space.recipe import Recipe
 from rayforget.space.text import Sequences
 from rayforget.tasks.keys import at_key
@@ -48,7 +49,7 @@ def prepare_causal_lm(
 
     Args:
         spec: the space's foundation.
-        tasks: all tasks, by name; at least one has `train`.
+        tasks: all tasks, by name; without any `train` nothing can be trained.
         cache: folder on this node for token ids.
         device: where everything runs.
         batch_tokens: tokens per forward pass of an evaluation.
@@ -190,15 +191,15 @@ class PreparedCausalLm:
     def _listed(self) -> str:
         return ", ".join(f"{name} ({', '.join(splits)})" for name, splits in self._splits.items())
 
-    def initial(self, recipe: Recipe) -> State:
+    def initial(self, recipe: AnyRecipe) -> State:
         """theta_0: a language model's head is part of it."""
         return dict(self.theta_0)
 
-    def layers(self, recipe: Recipe) -> dict[str, Layer]:
+    def layers(self, recipe: AnyRecipe) -> dict[str, Layer]:
         """The layers of the one tower; see `causal_layers`."""
         return causal_layers(self.theta_0)
 
-    def scorer(self, recipe: Recipe | None) -> LanguageScorer:
+    def scorer(self, recipe: AnyRecipe | None) -> LanguageScorer:
         """One scorer serves every recipe."""
         return self._scorer
 

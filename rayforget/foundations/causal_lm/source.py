@@ -1,5 +1,6 @@
 """A space's language model -> the arguments for transformers; mistakes are found before anything loads."""
 
+import re
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +12,10 @@ from rayforget.space.paths import LOCAL_FOLDER, is_hub_name
 
 _STATES = ("*.pt", "*.pth")
 _ADAPTER = "adapter_config.json"
+_NO_ANSWERS = re.compile(
+    r"^_|version|dtype|use_cache|dropout|layerdrop|pdrop|init|architectures|token_id|tie_word|quantization"
+)
+"""Keys of config.json in which models of one architecture may differ and answer alike."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +43,32 @@ def causal_source(spec: CausalLmFoundation) -> CausalSource:
     Raises:
         FoundationError: the folder is missing, has no config.json or no weights, or a part of them is missing.
     """
+    source = _whole(spec)
+    if spec.adapter is None:
+        return source
+    if source.adapter is not None:
+        raise FoundationError(
+            f"foundation.model {source.adapter} is a peft adapter itself, and {spec.adapter} another one; merge the "
+            "first into its base (merge_and_unload), save that, and name its folder"
+        )
+    adapter = Path(spec.adapter)
+    if not is_adapter(adapter):
+        raise FoundationError(
+            f"foundation.adapter: found {adapter}, which is no peft adapter's folder; give one with {_ADAPTER}"
+        )
+    return _with_adapter(source, adapter)
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds a peft adapter and no whole model."""
+    return (folder / _ADAPTER).is_file() and not _weights(folder)
+
+
+def _whole(spec: CausalLmFoundation) -> CausalSource:
     name = str(files("rayforget.builtin.language") / "weights") if spec.model == "builtin" else spec.model
     folder = Path(name)
     if folder.is_absolute():
-        adapter = folder if (folder / _ADAPTER).is_file() and not _weights(folder) else None
-        if adapter is not None:
-            return _with_base(spec, adapter)
-        return _of_folder(spec, folder)
+        return _with_base(spec, folder) if is_adapter(folder) else _of_folder(spec, folder)
     if name.startswith(LOCAL_FOLDER):
         raise FoundationError(
             f"foundation.model: found {name!r}, and {LOCAL_FOLDER} is for CLIP models; write the folder alone: "
@@ -67,8 +91,6 @@ def _with_base(spec: CausalLmFoundation, adapter: Path) -> CausalSource:
         raise FoundationError(
             f"{adapter} is a peft adapter, and its {_ADAPTER} names no base_model_name_or_path; add it"
         )
-    if not any(adapter.glob("adapter_model.*")):
-        raise FoundationError(f"{adapter} has {_ADAPTER} but no adapter_model.safetensors; copy the adapter again")
     place = Path(base) if Path(base).is_absolute() else adapter / base
     if place.is_dir():
         source = _of_folder(spec, place.resolve())
@@ -86,6 +108,12 @@ def _with_base(spec: CausalLmFoundation, adapter: Path) -> CausalSource:
             is_folder=False,
             tokenizer=base,
         )
+    return _with_adapter(source, adapter)
+
+
+def _with_adapter(source: CausalSource, adapter: Path) -> CausalSource:
+    if not any(adapter.glob("adapter_model.*")):
+        raise FoundationError(f"{adapter} has {_ADAPTER} but no adapter_model.safetensors; copy the adapter again")
     tokenizer = str(adapter) if (adapter / "tokenizer_config.json").is_file() else source.tokenizer
     return replace(source, adapter=str(adapter), tokenizer=tokenizer)
 
@@ -152,3 +180,17 @@ def _check_shards(index: Path) -> None:
             f"{index} names {len(names)} files of weights, and {', '.join(absent[:5])} "
             f"{'is' if len(absent) == 1 else 'are'} not there; copy or download what is missing"
         )
+
+
+def unlike_configs(spec: CausalLmFoundation, base: CausalLmFoundation) -> tuple[str, ...]:
+    """What config.json of two folders has in unequal values, except what says nothing of a model's answers."""
+    one, other = (causal_source(each) for each in (spec, base))
+    if one.name == other.name or not (one.is_folder and other.is_folder):
+        return ()
+    mine, theirs = (read_config(Path(each.name) / "config.json") for each in (one, other))
+    keys = [key for key in sorted({*mine, *theirs}) if not _NO_ANSWERS.search(key)]
+    return tuple(
+        f"{key}: {mine.get(key)!r} where the base has {theirs.get(key)!r}"
+        for key in keys
+        if mine.get(key) != theirs.get(key)
+    )

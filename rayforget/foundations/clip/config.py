@@ -8,7 +8,8 @@ from rayforget.space.frozen import Problem
 from rayforget.space.paths import LOCAL_FOLDER, ModelName, TagOrFile, is_weights_file
 
 Channels = tuple[float, float, float]
-_OF_FILES = ("like", "quick_gelu", "mean", "std", "interpolation", "resize_mode")
+OF_FILES = ("like", "quick_gelu", "mean", "std", "interpolation", "resize_mode")
+"""Keys that say how a file of weights is run."""
 
 
 class ClipFoundation(FoundationConfig):
@@ -18,7 +19,8 @@ class ClipFoundation(FoundationConfig):
     model: ModelName
     """open_clip's model name (`ViT-B-16`), `hf-hub:OWNER/NAME`, `local-dir:FOLDER`, or `builtin` for the tiny one."""
     pretrained: TagOrFile | None = None
-    """For a model name: open_clip's pretrained tag (`laion2b_s34b_b88k`), or a file of weights (`./weights.pt`)."""
+    """For a model name: open_clip's pretrained tag (`laion2b_s34b_b88k`), or a file of weights (`./weights.pt`). Beside
+    a folder, `hf-hub:` or `builtin`: a file of other weights for that architecture, run as the folder says."""
     like: str | None = None
     """For a file: the tag that its weights come from, whose activation and preprocessing they want. Null takes it from
     the file's name or hash, or what all tags of the model have in common."""
@@ -41,16 +43,17 @@ class ClipFoundation(FoundationConfig):
     def problems(self) -> Iterable[Problem]:
         """A tag or a revision that would not be read, or no tag if a name alone would mean random weights."""
         whole = self.model == "builtin" or self.model.startswith(("hf-hub:", LOCAL_FOLDER))
-        if whole and self.pretrained is not None:
+        if whole and self.pretrained is not None and not is_weights_file(self.pretrained):
             text = f"found {self.pretrained!r} with model: {self.model}, which brings its own weights: remove it"
             yield Problem(at=("pretrained",), text=text)
         if self.revision is not None and not self.model.startswith("hf-hub:"):
             text = f"found {self.revision!r} with model: {self.model}, which is no hub model: remove it"
             yield Problem(at=("revision",), text=text)
-        if self.pretrained is None or not is_weights_file(self.pretrained):
-            for key in _OF_FILES:
+        if whole or self.pretrained is None or not is_weights_file(self.pretrained):
+            for key in OF_FILES:
                 if (value := getattr(self, key)) is not None:
-                    text = f"found {value!r} without a file in `pretrained:`; a tag and a folder bring it: remove it"
+                    without = f"beside model: {self.model}" if whole else "without a file in `pretrained:`"
+                    text = f"found {value!r} {without}; a tag and a folder bring it: remove it"
                     yield Problem(at=(key,), text=text)
         if self.std is not None and min(self.std) <= 0:
             yield Problem(

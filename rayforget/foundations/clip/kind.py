@@ -1,10 +1,11 @@
 """open_clip models as a kind of foundation: scored zero-shot on images, trained on those of one task."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rayforget.foundations.clip.config import ClipFoundation
+from rayforget.foundations.clip.names import is_text_name
 from rayforget.foundations.kind import Kind
 from rayforget.space.data import ZeroShotTask
 from rayforget.space.foundation import ItemWords
@@ -19,7 +20,7 @@ if TYPE_CHECKING:  # a space is read and checked without torch
     from rayforget.foundations.clip.exporter import ClipExporter
     from rayforget.foundations.clip.model import ClipModel
     from rayforget.foundations.clip.prepared import PreparedClip
-    from rayforget.foundations.protocol import Foundation
+    from rayforget.foundations.protocol import Foundation, State
     from rayforget.foundations.sharing import Share
     from rayforget.space.parts import Resources
     from rayforget.tasks.opening import Opened
@@ -62,6 +63,30 @@ class ClipKind(Kind[ClipFoundation, "ClipModel"]):
             yield "model", spec.model
         if spec.pretrained is not None and is_weights_file(spec.pretrained):
             yield "pretrained", spec.pretrained
+
+    def named(self, place: str, like: ClipFoundation) -> ClipFoundation:
+        """A folder, a file of weights of the other model's architecture, `NAME:TAG`, or a name with its prefix."""
+        from rayforget.foundations.clip.named import named_clip
+
+        return named_clip(place, like)
+
+    def head_of(self, changed: Collection[str]) -> str:
+        """text if anything of the text tower changes, else frozen."""
+        return "text" if any(map(is_text_name, changed)) else "frozen"
+
+    def weights(self, spec: ClipFoundation, base: "State") -> "State":
+        """Compares a file of weights before open_clip reads it, which would fit positions of another size."""
+        from rayforget.foundations.clip.state_file import refuse_unlike_file
+
+        if spec.pretrained is not None and is_weights_file(spec.pretrained):
+            refuse_unlike_file(Path(spec.pretrained), base)
+        return super().weights(spec, base)
+
+    def unlike(self, spec: ClipFoundation, base: ClipFoundation) -> tuple[str, ...]:
+        """Activation, heads and preprocessing that differ."""
+        from rayforget.foundations.clip.named import unlike_clip
+
+        return unlike_clip(spec, base)
 
     def find(self, spec: ClipFoundation) -> None:
         """Checks the folder with its files, or the name and the tag."""

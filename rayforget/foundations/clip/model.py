@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from rayforget.foundations.clip.names import CAPTIONS, VISUAL, is_text_name
 from rayforget.foundations.clip.own_code import nobody_asked, refuse_own_code
 from rayforget.foundations.clip.pixels import ClipDecoder, Normalisation
 from rayforget.foundations.clip.source import ClipSource, clip_source, quiet_open_clip
+from rayforget.foundations.clip.state_file import read_into
 from rayforget.foundations.clip.text import TextTower, Tokenizer
 from rayforget.foundations.finite import refuse_non_finite
 from rayforget.foundations.pickles import refusal
@@ -24,6 +26,7 @@ from rayforget.foundations.protocol import State
 from rayforget.foundations.randomness import still
 from rayforget.foundations.sharing import Share, keep_own, point_at
 from rayforget.interpolate.hashing import state_hash
+from rayforget.space.paths import is_weights_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,15 +99,7 @@ def load_clip(spec: ClipFoundation, device: torch.device, share: Share = keep_ow
             refuse_own_code(
                 source.name, open_clip.get_model_config(source.name), trusted=spec.trust_remote_code
             )  # of a hub model only now
-            clip: nn.Module = open_clip.create_model(
-                source.name,
-                source.pretrained,
-                precision="fp32",
-                require_pretrained=True,
-                force_quick_gelu=source.quick_gelu,
-                force_patch_dropout=0.0,
-                force_preprocess_cfg=source.preprocessing,
-            )
+            clip = _create(source)
             tokenizer: Tokenizer = open_clip.get_tokenizer(source.name)
             model_cfg = open_clip.get_model_config(source.name)
     except FoundationError:
@@ -142,6 +137,27 @@ def load_clip(spec: ClipFoundation, device: torch.device, share: Share = keep_ow
         text=TextTower(clip),
         runs_with=source.runs_with,
     )
+
+
+def _create(source: ClipSource) -> nn.Module:
+    """open_clip's model with the weights of its tag or folder, or of a file."""
+    import open_clip
+
+    file = source.pretrained if source.pretrained is not None and is_weights_file(source.pretrained) else None
+    clip: nn.Module = open_clip.create_model(
+        source.name,
+        None if file is not None else source.pretrained,
+        load_weights=file is None,
+        pretrained_text=file is None,
+        precision="fp32",
+        require_pretrained=file is None,
+        force_quick_gelu=source.quick_gelu,
+        force_patch_dropout=0.0,
+        force_preprocess_cfg=source.preprocessing,
+    )
+    if file is not None:
+        read_into(clip, Path(file))
+    return clip
 
 
 def _state_of(clip: nn.Module) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ from rayforget.foundations.clip.scoring.scorer import ZeroShotScorer
 from rayforget.foundations.clip.text import prompt_tokens
 from rayforget.foundations.protocol import State, TaskSplit
 from rayforget.foundations.sharing import Share, keep_own
+from rayforget.space.given import AnyRecipe
 from rayforget.space.recipe import Head, Recipe
 from rayforget.tasks.images.captions import Captions, captions_of
 from rayforget.tasks.images.pixels import PixelSet, pixel_set
@@ -42,34 +43,38 @@ def prepare_clip(
 
     Args:
         spec: the space's foundation.
-        tasks: all tasks, by name; exactly one has `train`.
+        tasks: all tasks, by name; one has `train`, or none, and then nothing can be trained.
         cache: folder on this node for decoded images.
         device: where everything runs.
         evaluation_batch: images per forward pass of an evaluation.
         share: decides in which memory theta_0 lies.
 
     Raises:
-        FoundationError: the model cannot be loaded, or the number of tasks to train on is not one.
+        FoundationError: the model cannot be loaded, several tasks have training sets, or none is a speciality.
     """
     return PreparedClip(load_clip(spec, device, share), tasks, cache=cache, evaluation_batch=evaluation_batch)
 
 
 class PreparedClip:
-    """A CLIP model with its tasks (implements `Foundation`)."""
+    """A CLIP model with its tasks (implements `Foundation`).
+
+    The speciality is the task with a training set, or where none has one the first that is to be learnt.
+    """
 
     def __init__(
         self, model: ClipModel, tasks: Mapping[str, ResolvedTask], *, cache: Path, evaluation_batch: int
     ) -> None:
         trained = [name for name, task in tasks.items() if "train" in task.splits]
-        if len(trained) != 1:
-            raise FoundationError(f"exactly one task must have train, found {', '.join(trained) or 'none'}")
+        special = trained or [name for name, task in tasks.items() if task.role == "speciality"][:1]
+        if len(special) != 1:
+            raise FoundationError(f"at most one task may have train, found {', '.join(trained) or 'no speciality'}")
         self.model = model
         self.theta_0: State = model.theta_0
         self.theta_0_hash: str = model.theta_0_hash
         self.item_bytes: int = math.prod(model.decoder.shape)
         self._tasks, self._batch_size = tasks, evaluation_batch
-        self.speciality = tasks[trained[0]]
-        """The task that is trained on."""
+        self.speciality = tasks[special[0]]
+        """The task that is trained on, if one is; see the class."""
         self._vectors = ClassVectors(model)
 
         @remember
@@ -142,18 +147,18 @@ class PreparedClip:
             captions=captions,
         )
 
-    def initial(self, recipe: Recipe) -> State:
+    def initial(self, recipe: AnyRecipe) -> State:
         """theta_0; with head: trained also the zero-shot classifier under `head.weight`, on the CPU.
 
         That tensor is computed, not loaded: on another kind of machine its last bits may differ.
         """
         return {**self.theta_0, HEAD: self._zero_shot_head} if self._head(recipe) == "trained" else dict(self.theta_0)
 
-    def layers(self, recipe: Recipe) -> dict[str, Layer]:
+    def layers(self, recipe: AnyRecipe) -> dict[str, Layer]:
         """Each tower's own layers; see `clip_layers`."""
         return clip_layers(self.initial(recipe))
 
-    def scorer(self, recipe: Recipe | None) -> ZeroShotScorer:
+    def scorer(self, recipe: AnyRecipe | None) -> ZeroShotScorer:
         """Scores models with this recipe's head; None scores models that no recipe trained, such as theta_0."""
         return ZeroShotScorer(
             self.model,
@@ -178,7 +183,7 @@ class PreparedClip:
             raise FoundationError(f"task {name} has no {split}; it has {', '.join(task.splits)}")
         return task
 
-    def _head(self, recipe: Recipe) -> Head:
+    def _head(self, recipe: AnyRecipe) -> Head:
         if recipe.head is None:
             raise FoundationError("recipe.head is missing; a CLIP model needs frozen, trained or text")
         return recipe.head

@@ -27,13 +27,18 @@ class ClipSource:
     name: str
     """`ViT-B-16`, `hf-hub:OWNER/NAME` or `local-dir:FOLDER`."""
     pretrained: str | None
-    """Tag or file of the weights, for a model name."""
+    """Tag or file of the weights; for a model that brings its own, a file of those to take instead."""
     quick_gelu: bool
     """Whether the weights want QuickGELU even if the name does not say so (open_clip only warns)."""
     preprocessing: dict[str, Any] = field(default_factory=dict)
     """What the space or a file's tag says of mean, std, interpolation and resizing."""
     runs_with: str | None = None
     """Activation and preprocessing of a file of weights, which brings none of its own, in words."""
+
+
+def is_whole(model: str) -> bool:
+    """Whether a model's name stands for a folder, which says how its weights are run."""
+    return model == "builtin" or ":" in model
 
 
 def clip_source(spec: ClipFoundation) -> ClipSource:
@@ -52,16 +57,18 @@ def clip_source(spec: ClipFoundation) -> ClipSource:
             f"foundation.model {spec.model!r} begins with an unknown {prefix!r}; expected a model name, "
             "hf-hub:OWNER/NAME, local-dir:FOLDER or builtin"
         )
+    if spec.pretrained is not None and not Path(spec.pretrained).is_file():
+        raise FoundationError(f"foundation.pretrained {spec.pretrained}: no such file; give a file of weights")
     if prefix == "local-dir":
-        _check_folder(Path(place), trusted=spec.trust_remote_code)
+        _check_folder(Path(place), trusted=spec.trust_remote_code, whole=spec.pretrained is None)
     elif not is_hub_name(place, owned=True):
         raise FoundationError(
             f"foundation.model {spec.model!r} cannot be a name on the hub; write hf-hub:OWNER/NAME, "
             "as huggingface.co has it"
         )
     elif spec.revision is not None:
-        return ClipSource(name=f"local-dir:{_downloaded(place, spec)}", pretrained=None, quick_gelu=False)
-    return ClipSource(name=spec.model, pretrained=None, quick_gelu=False)
+        return ClipSource(name=f"local-dir:{_downloaded(place, spec)}", pretrained=spec.pretrained, quick_gelu=False)
+    return ClipSource(name=spec.model, pretrained=spec.pretrained, quick_gelu=False)
 
 
 def file_facts(spec: ClipFoundation) -> Settled | None:
@@ -73,7 +80,7 @@ def file_facts(spec: ClipFoundation) -> Settled | None:
     import open_clip
     from open_clip.pretrained import get_pretrained_cfg
 
-    if spec.pretrained is None or not is_weights_file(spec.pretrained):
+    if spec.pretrained is None or not is_weights_file(spec.pretrained) or is_whole(spec.model):
         return None
     name = spec.model.replace("/", "-")
     tags = {tag: get_pretrained_cfg(name, tag) for tag in open_clip.list_pretrained_tags_by_model(name)}
@@ -161,11 +168,12 @@ def _downloaded(name: str, spec: ClipFoundation) -> Path:
             f"foundation.model hf-hub:{name} at revision {revision} cannot be downloaded ({str(error)[:300]}); check "
             "name and commit on huggingface.co and the network, or download it and use local-dir:FOLDER"
         ) from error
-    _check_folder(folder, trusted=spec.trust_remote_code)
+    _check_folder(folder, trusted=spec.trust_remote_code, whole=True)
     return folder
 
 
-def _check_folder(folder: Path, *, trusted: bool) -> None:
+def _check_folder(folder: Path, *, trusted: bool, whole: bool) -> None:
+    """Checks what open_clip will read; the weights too, if `whole`."""
     what = f"foundation.model local-dir:{folder}"
     if not folder.is_dir():
         raise FoundationError(f"{what}: no such folder; give the folder that holds open_clip_config.json")
@@ -178,6 +186,8 @@ def _check_folder(folder: Path, *, trusted: bool) -> None:
             f"{config} has no model_cfg with {', '.join(sorted(_MODEL_PARTS))}; expected open_clip's folder format"
         )
     refuse_own_code(f"local-dir:{folder}", parts, trusted=trusted)
+    if not whole:
+        return
     weights = [path for path in folder.iterdir() if path.suffix in _WEIGHT_ENDINGS]
     if not weights:
         raise FoundationError(f"{what}: no weights; expected open_clip_model.safetensors beside open_clip_config.json")

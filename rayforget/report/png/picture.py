@@ -18,6 +18,7 @@ from rayforget.frontier.summary import Summary
 from rayforget.report.method_styles import ALERT, INK, MUTED, RULE, SHADE, Look, assign_looks
 from rayforget.report.png.drawn_area import Frame, frame_points
 from rayforget.report.words.numbers import format_area, format_recovered, headline_pick, name_alpha, name_method
+from rayforget.report.words.plain import mean_of_seeds
 from rayforget.space.path_text import LERP
 
 _SIZE_IN = (9.0, 5.8)
@@ -137,8 +138,8 @@ def _draw_baselines(axes: Axes, summary: Summary, looks: dict[str, Look]) -> Non
         axes.scatter(*where, s=28, marker="x", color=INK, linewidth=1, alpha=0.6, zorder=6)
     x, y = (100 * value for value in summary.plain.val.pair)
     axes.scatter(x, y, s=110, marker="X", color=INK, edgecolor="white", linewidth=1, zorder=7)
-    num_seeds = len(summary.plain.points)
-    name = "plain fine-tuning" + (f"\n(mean of {num_seeds} seeds)" if num_seeds > 1 else "")
+    several = len(summary.plain.points) > 1
+    name = "plain fine-tuning" + (f"\n({mean_of_seeds(summary)})" if several else "")
     _label(axes, name, (x, y), (0, -12), "center")
 
 

@@ -4,6 +4,7 @@ from rayforget.frontier.intervals import measured_coverage
 from rayforget.frontier.points import PLAIN
 from rayforget.frontier.summary import MethodSummary, OneTraining, Summary
 from rayforget.report.words.numbers import format_one_training, name_method
+from rayforget.report.words.plain import plain_is_given
 
 TITLE = "One training"
 NOTE = "what a training recovers alone, on val*: mean [95 %]; compare methods by this"
@@ -27,14 +28,19 @@ def one_training_notes(summary: Summary) -> list[str]:
     found = [one for method in searched for one in _both(method) if one is not None]
     notes = []
     with_interval = [one.recipes for one in found if one.interval is not None]
+    given = plain_is_given(summary)
     if with_interval:
         tried, share = measured_coverage(min(with_interval))
-        notes += [
-            "one training: intervals over items, trainings and plain's seeds (Student's t); in simulated sweeps "
-            f"{100 * share:.0f} % of them held the truth at {tried} trainings",
+        over = "items and models" if given else "items, trainings and plain's seeds"
+        notes.append(
+            f"one training: intervals over {over} (Student's t); in simulated sweeps "
+            f"{100 * share:.0f} % of them held the truth at {tried} trainings"
+        )
+    if with_interval and not given:
+        notes.append(
             "one training: recipes that a sampler chose after others are not independent draws; the mean is then that "
-            "of its choices, and the interval too narrow",
-        ]
+            "of its choices, and the interval too narrow"
+        )
     if any(_shares_recipes(method) for method in methods):
         notes.append("one training: seeds of one recipe are averaged first and count as one")
     if any(one.recipes == 1 and one.interval is None for one in found):

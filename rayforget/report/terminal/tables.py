@@ -21,6 +21,7 @@ from rayforget.report.words.numbers import (
     percent,
     read,
 )
+from rayforget.report.words.plain import mean_of_seeds, seed_word
 
 _RECOVERED_NOTE = "1 = all the speciality of plain fine-tuning, none of its forgetting"
 PICKED = "▸ "
@@ -65,12 +66,17 @@ def _baselines_table(summary: Summary) -> Table:
     if plain is None:
         _add_row(table, "plain fine-tuning", "not measured", "—", "—", "—")
         return table
-    num_seeds = len(plain.points)
-    name = f"plain, mean of {num_seeds} seeds" if num_seeds > 1 else "plain, 1 seed"
-    _add_row(table, name, *_measure_cells(plain.val), *_measure_cells(plain.test))
-    if num_seeds > 1:
-        spread = "  spread (sd) over seeds"
-        _add_row(table, spread, *_spread_cells(plain.spread_val), *_spread_cells(plain.spread_test), style="dim")
+    _add_row(
+        table, f"plain, {mean_of_seeds(summary, one='1')}", *_measure_cells(plain.val), *_measure_cells(plain.test)
+    )
+    if len(plain.points) > 1:
+        _add_row(
+            table,
+            f"  spread (sd) over {seed_word(summary)}s",
+            *_spread_cells(plain.spread_val),
+            *_spread_cells(plain.spread_test),
+            style="dim",
+        )
     return table
 
 

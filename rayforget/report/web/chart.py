@@ -16,6 +16,7 @@ from rayforget.report.web.compact import compact_hovers
 from rayforget.report.web.hover import Hovers, hover_mean, hover_measure, hover_title
 from rayforget.report.web.theme import BAND, BOX
 from rayforget.report.words.numbers import headline_pick, name_alpha, name_method
+from rayforget.report.words.plain import mean_of_seeds
 
 CLOUD = "cloud"
 """The `meta` of traces that may hold thousands of points, which a script draws."""
@@ -137,7 +138,7 @@ def _add_baselines(figure: go.Figure, summary: Summary, hovers: Hovers) -> None:
         hover = (
             hovers.text(baseline.points[0])
             if one
-            else hover_mean(name, len(baseline.points), baseline.val, baseline.test)
+            else hover_mean(f"{name}, {mean_of_seeds(summary)}", baseline.val, baseline.test)
         )
         figure.add_scatter(
             x=[100 * baseline.val.speciality],
@@ -146,7 +147,7 @@ def _add_baselines(figure: go.Figure, summary: Summary, hovers: Hovers) -> None:
             text=[name],
             textposition="bottom right",
             marker={"symbol": symbol, "size": size, "color": INK, "line": {"color": PAPER, "width": 1}},
-            name=name if one else f"{name}, mean of {len(baseline.points)} seeds",
+            name=name if one else f"{name}, {mean_of_seeds(summary)}",
             customdata=[hover],
             hovertemplate=_HOVER,
         )

@@ -9,6 +9,7 @@ from rayforget.frontier.summary import Summary
 from rayforget.report.method_styles import assign_looks
 from rayforget.report.web.html import Section, key, section, table
 from rayforget.report.words.numbers import name_alpha, name_method, signed
+from rayforget.report.words.plain import seed_word
 
 _STRONGEST = 0.55
 """Opacity of the largest change, on which text stays readable."""
@@ -36,8 +37,8 @@ def forgetting_html(found: Forgetting, summary: Summary) -> Section | None:
     head = f'<tr><th class="text" scope="col">task</th>{heads}</tr>'
     note = (
         f"change of each task's score from θ0 on {found.split}, in points [95 % over items, paired]; a method's point "
-        f"is its best on val for at most {100 * MAX_FORGETTING:g} point of generality, plain is the mean of its seeds "
-        "at α = 1; bold: the interval excludes 0"
+        f"is its best on val for at most {100 * MAX_FORGETTING:g} point of generality, plain is the mean of its "
+        f"{seed_word(summary)}s at α = 1; bold: the interval excludes 0"
     )
     return section(
         "forgetting", "Forgetting by task", table(head, rows, what="forgetting by task", kind="heat"), note=note

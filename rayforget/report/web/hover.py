@@ -72,7 +72,7 @@ def hover_measure(split: str, measure: Measure) -> str:
     return f"{split}: speciality {special}, generality {general}"
 
 
-def hover_mean(name: str, num_seeds: int, val: Measure, test: Measure | None) -> str:
+def hover_mean(name: str, val: Measure, test: Measure | None) -> str:
     """The description of a baseline that is a mean."""
-    lines = [f"<b>{name}, mean of {num_seeds} seeds</b>", hover_measure("val", val)]
+    lines = [f"<b>{name}</b>", hover_measure("val", val)]
     return "<br>".join(lines + ([hover_measure("test", test)] if test else []))

@@ -12,6 +12,7 @@ from rayforget.report.web.html import Section, key, plain_table, row, section, s
 from rayforget.report.words import paths, whole_splits
 from rayforget.report.words.footnotes import footnotes
 from rayforget.report.words.numbers import format_measure, headline_pick, name_alpha, name_method, percent
+from rayforget.report.words.plain import mean_of_seeds, seed_word
 
 _SPLITS = (
     '<th class="group" colspan="2" scope="colgroup">val</th><th class="group" colspan="2" scope="colgroup">test</th>'
@@ -24,16 +25,14 @@ def baselines_html(summary: Summary) -> Section:
     rows = [row(["θ0, pretrained", *_baseline_cells(summary.theta_0)], num_text=1)]
     plain = summary.plain
     if plain is not None:
-        num_seeds = len(plain.points)
-        name = f"plain fine-tuning, mean of {num_seeds} seeds" if num_seeds > 1 else "plain fine-tuning, one seed"
-        rows.append(row([name, *_baseline_cells(plain)], num_text=1))
-        if num_seeds > 1:
+        rows.append(row([f"plain fine-tuning, {mean_of_seeds(summary)}", *_baseline_cells(plain)], num_text=1))
+        if len(plain.points) > 1:
             cells = [
                 percent(value) if pair else "—"
                 for pair in (plain.spread_val, plain.spread_test)
                 for value in (pair or (0.0, 0.0))
             ]
-            rows.append(row(["spread (sd) over seeds", *cells], num_text=1, kind="quiet"))
+            rows.append(row([f"spread (sd) over {seed_word(summary)}s", *cells], num_text=1, kind="quiet"))
     head = f"<tr><td></td>{_SPLITS}</tr><tr><td></td>{_PAIR * 2}</tr>"
     note = "%, ± one standard error over items (paired bootstrap)"
     return section("baselines", "Baselines", table(head, rows, what="baselines"), note=note)

@@ -4,6 +4,7 @@ from rayforget.frontier.points import PLAIN
 from rayforget.frontier.summary import OneTraining, Summary
 from rayforget.report.terminal.one_training import one_training_notes
 from rayforget.report.words.half_splits import half_notes
+from rayforget.report.words.plain import plain_is_given
 
 
 def footnotes(summary: Summary) -> list[str]:
@@ -27,6 +28,11 @@ def footnotes(summary: Summary) -> list[str]:
         )
     if summary.plain is not None:
         notes.append("plain is part of all and of no other method")
+    if plain_is_given(summary):
+        notes.append(
+            "plain are the models as they were given, which were not trained here, and the baseline is their mean; a "
+            "soup is the mean of their weights (greedy: of those with which the speciality on val does not fall)"
+        )
     recoveries = [
         summary.recovery,
         *(one for method in (*methods, summary.together) for one in (method.alpha_1, method.curve)),

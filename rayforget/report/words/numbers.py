@@ -9,6 +9,7 @@ from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint
 from rayforget.frontier.recovered import Pair, Recovered
 from rayforget.frontier.summary import OneTraining, Summary
 from rayforget.record.standing import Standing
+from rayforget.report.words.plain import mean_of_seeds
 from rayforget.space.path_text import LERP
 
 
@@ -54,9 +55,8 @@ def _read_plain(summary: Summary) -> str:
     if summary.theta_0.test is not None and summary.plain.test is not None:
         before, after, split = summary.theta_0.test, summary.plain.test, "test"
     gain, loss = after.speciality - before.speciality, before.generality - after.generality
-    num_seeds = len(summary.plain.points)
-    seeds = f"mean of {num_seeds} seeds" if num_seeds > 1 else "one seed"
-    return f"On {split}, plain fine-tuning ({seeds}) {describe_change(gain, loss, after.difference_errors)}."
+    change = describe_change(gain, loss, after.difference_errors)
+    return f"On {split}, plain fine-tuning ({mean_of_seeds(summary)}) {change}."
 
 
 def _read_pick(summary: Summary) -> str:

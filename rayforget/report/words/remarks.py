@@ -6,13 +6,13 @@ from typing import Any
 from rayforget.printable import one_line
 from rayforget.record.command import command
 from rayforget.values.brief import AnyCheckpoint
-from rayforget.values.records import TestRecord
+from rayforget.values.records import STATISTICS, TestRecord
 
 _NUM_NAMED = 5
 
 
 def data_remarks(records: Iterable[AnyCheckpoint], tests: Iterable[TestRecord]) -> tuple[str, ...]:
-    """One sentence per split with skipped broken images, and one for cut training texts.
+    """One sentence per split with skipped broken images, one for cut training texts, one for lerped statistics.
 
     Args:
         records: a sweep's; theta_0's own is about `val`, the trainings' are about `train`.
@@ -29,6 +29,8 @@ def data_remarks(records: Iterable[AnyCheckpoint], tests: Iterable[TestRecord]) 
         for task, names in facts.get("broken_rows", {}).items():
             remarks[broken_remark(f"tasks.{task}.{split}", names, what="row")] = None
     remarks |= dict.fromkeys(_cut(records))
+    if lerped := dict.fromkeys(record.trial for record in records if record.facts.get(STATISTICS)):
+        remarks[f"{', '.join(lerped)}: BatchNorm's statistics were tuned too, and are interpolated like weights"] = None
     return tuple(remarks)
 
 

@@ -2,6 +2,7 @@
 
 from rayforget.frontier.summary import Summary
 from rayforget.report.words.numbers import name_alpha, name_method, percent
+from rayforget.report.words.plain import mean_of_seeds
 
 TITLE = "Whole labelled splits"
 NOTE = (
@@ -30,7 +31,7 @@ def _name(summary: Summary, points: tuple[int, ...]) -> str:
     if points == summary.theta_0.points:
         return "θ0, pretrained"
     if summary.plain is not None and points == summary.plain.points:
-        return f"plain, mean of {len(points)} seeds" if len(points) > 1 else "plain, 1 seed"
+        return f"plain, {mean_of_seeds(summary, one='1')}"
     point = summary.points[points[0]]
     early = "" if point.fraction in (0, 1) else f", {percent(point.fraction, 0)} % of its training"
     return f"{point.trial}, {name_method(point.method)}, {name_alpha(point)}{early}"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -157,10 +159,19 @@ def test_start_of_every_head_scores_as_theta_0(prepared):
     assert prepared.scorer(None).items_hash("val") != prepared.scorer(None).items_hash("test")
 
 
-def test_exactly_one_task_is_trained_on(prepared, tmp_path):
+def test_one_task_is_trained_on_or_none_and_then_nothing_can_be_trained(prepared, tmp_path):
     tasks = {"other": prepared._tasks["other"]}
-    with pytest.raises(FoundationError, match="exactly one task must have train, found none"):
+    with pytest.raises(FoundationError, match="at most one task may have train, found no speciality"):
         type(prepared)(prepared.model, tasks, cache=tmp_path, evaluation_batch=1)
+    special = prepared._tasks["speciality"]
+    untrained = replace(special, splits={name: items for name, items in special.splits.items() if name != "train"})
+    given = type(prepared)(prepared.model, {**tasks, "speciality": untrained}, cache=tmp_path, evaluation_batch=1)
+    ((found,), (expected,)) = (each.scorer(None).score([{}], "val") for each in (given, prepared))
+    assert {name: score.items.tolist() for name, score in found.items()} == {
+        name: score.items.tolist() for name, score in expected.items()
+    }
+    with pytest.raises(FoundationError, match="task speciality has no train; it has val, test"):
+        given.learner(recipe(head="frozen"))
 
 
 def test_a_pass_over_images_beats_with_every_batch(prepared):

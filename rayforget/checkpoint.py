@@ -1,0 +1,95 @@
+"""A theta_1, trained here or given -> its curves scored, and recorded with the weights that changed."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from rayforget.curve import Ends, Pairs, score_curve
+from rayforget.distributed import on_rank_0
+from rayforget.equipment import Equipment
+from rayforget.interpolate.hashing import state_hash
+from rayforget.interpolate.lerp import changed_tensors
+from rayforget.record.weights import save_weights
+from rayforget.space.given import AnyRecipe
+from rayforget.train.loop import Snapshot
+from rayforget.values.records import CheckpointRecord
+
+
+def ends_of(recipe: AnyRecipe, theta_1: Mapping[str, Tensor], equipment: Equipment) -> Ends:
+    """The ends of the paths to theta_1, which holds all tensors of `initial(recipe)`."""
+    theta_0 = equipment.foundation.initial(recipe)
+    changed = changed_tensors(theta_0, theta_1)
+    return Ends(theta_0=theta_0, theta_1=changed, layers=equipment.foundation.layers(recipe))
+
+
+def objectives_of(records: Iterable[CheckpointRecord], equipment: Equipment) -> list[tuple[float, float]]:
+    """(speciality, generality) of every point of these records."""
+    return [equipment.objectives(point.scores) for record in records for point in record.points]
+
+
+def record_curve(
+    name: str,
+    recipe: AnyRecipe,
+    snapshot: Snapshot,
+    equipment: Equipment,
+    *,
+    asked: Mapping[str, Any],
+    alpha: float | None,
+    frontier: Pairs,
+    seed: int,
+    train_seconds: float | None,
+) -> CheckpointRecord:
+    """Scores the curves from theta_0 to a theta_1, and records them with the weights that changed.
+
+    Args:
+        name: the trial's.
+        recipe: what theta_1 was made by.
+        snapshot: theta_1, with all tensors of `initial(recipe)`.
+        equipment: the worker's.
+        asked: the searcher's parameters.
+        alpha: the searcher's alpha, if it asked for this checkpoint.
+        frontier: what a refined alpha must beat.
+        seed: seed of the inner searches.
+        train_seconds: None if theta_1 was not trained here.
+    """
+    ends = ends_of(recipe, snapshot.theta_1, equipment)
+    started = time.monotonic()
+    curve = score_curve(
+        ends,
+        asked=alpha,
+        frontier=frontier,
+        scorer=equipment.foundation.scorer(recipe),
+        equipment=equipment,
+        seed=seed,
+    )
+    evaluated = time.monotonic()
+    record = CheckpointRecord(
+        trial=name,
+        step=snapshot.step,
+        fraction=snapshot.fraction,
+        status="ok",
+        recipe=recipe.model_dump(mode="json"),
+        asked=dict(asked),
+        points=curve.points,
+        theta_0_hash=equipment.foundation.theta_0_hash,
+        theta_1_hash=state_hash(snapshot.theta_1),
+        changed=tuple(sorted(ends.theta_1)),
+        facts={**snapshot.facts, **curve.facts},
+        provenance=equipment.provenance,
+        finished=time.time(),
+    )
+
+    def write() -> dict[str, float]:
+        if not equipment.sweep.has(name, snapshot.step):  # if it is recorded, its weights are another worker's
+            save_weights(equipment.sweep.store, name, snapshot.step, ends.theta_1)
+        saved = time.monotonic()
+        took = {} if train_seconds is None else {"train": train_seconds}
+        took |= {"evaluate": evaluated - started, "save": saved - evaluated}
+        seconds = {stage: round(value, 3) for stage, value in took.items()}
+        equipment.sweep.add(replace(record, seconds=seconds))
+        return seconds
+
+    return replace(record, seconds=on_rank_0(write, equipment.device))
