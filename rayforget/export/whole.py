@@ -78,9 +78,9 @@ def export_point(
 
 
 def _refuse_adapter(point: RecordedPoint, adapter: bool) -> None:
-    recipe = point.recipe
     if not adapter:
         return
+    recipe = point.recipe
     if not isinstance(recipe, Recipe) or recipe.adapter.kind != "lora":
         what = f"adapter: {recipe.adapter.kind}" if isinstance(recipe, Recipe) else "no recipe"
         raise FoundationError(
