@@ -18,7 +18,7 @@ from rayforget.frontier.summary import Summary
 from rayforget.record.sweep import Sweep
 from rayforget.report.png.picture import draw_frontier
 from rayforget.space.models import Space
-from rayforget.space.recipe import Recipe
+from rayforget.space.recipe import LoraAdapter, Recipe
 from rayforget.values.scores import Split
 
 Dtype = Literal["fp32", "bf16", "fp16"]
@@ -81,7 +81,7 @@ def _refuse_adapter(point: RecordedPoint, adapter: bool) -> None:
     if not adapter:
         return
     recipe = point.recipe
-    if not isinstance(recipe, Recipe) or recipe.adapter.kind != "lora":
+    if not isinstance(recipe, Recipe) or not isinstance(recipe.adapter, LoraAdapter):
         what = f"adapter: {recipe.adapter.kind}" if isinstance(recipe, Recipe) else "no recipe"
         raise FoundationError(
             f"--adapter: {point.key.text} has {what}; only a LoRA's change is of low rank: leave --adapter out"
