@@ -11,6 +11,7 @@ from small_sweeps import Recorded, language_space, recorded
 
 import rayforget
 from rayforget.errors import FoundationError
+from rayforget.export.card_tables import source_words
 from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.kind import ClipKind
 from rayforget.foundations.kind import Kind
@@ -91,6 +92,13 @@ def test_python_loads_and_exports_as_the_command_does(pictures: Recorded, tmp_pa
         state_hash(state)
         == state_hash(loaded.model.state_dict())
         == pictures.sweep.record("0000-plain", 2).theta_1_hash
+    )
+
+
+def test_of_a_place_on_a_disk_a_card_tells_the_end() -> None:
+    assert source_words("/home/somebody/data/photo/val") == "…/photo/val"
+    assert source_words({"kind": "dataset", "path": "owner/name", "split": "test"}) == (
+        "dataset path owner/name, split test"
     )
 
 
