@@ -66,6 +66,8 @@ class RecipeProbe:
     """Seconds to score one model on one image."""
     broken: Mapping[str, Sequence[str]]
     """Task -> names of the broken images among the few decoded from its training set."""
+    idle: Sequence[str]
+    """A sentence on each of its penalties that has no effect on a training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +208,7 @@ def _probe_recipe(
         model_s=model_s,
         item_s=item_s,
         broken=trainer.learner.facts.get("broken", {}),
+        idle=trainer.idle_penalties(),
     )
 
 
