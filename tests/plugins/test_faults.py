@@ -83,7 +83,12 @@ class ThePath(Path):
             "    def of_sums(self, own, common):\n        pass",
             "has word 3; write its name in tables",
         ),
-        ("penalties", "raise SystemExit(3)", "cannot be imported (SystemExit: 3)"),
+        ("penalties", "raise SystemExit(3)", "cannot be imported (SystemExit: 3 at box_of_NAME.py:1)"),
+        (
+            "paths",
+            "\nimport no_such_thing",
+            "(ModuleNotFoundError: No module named 'no_such_thing' at box_of_NAME.py:2)",
+        ),
         ("metrics", "Y = 1", "cannot be imported (AttributeError: module"),
     ],
 )
@@ -247,6 +252,13 @@ def test_a_path_is_walked_between_two_different_ends(write: Write, body: str, fa
         try_paths(paths, theta_0, layers)
     assert str(raised.value).startswith(f"curve.paths: {name} does not fit this model: ")
     assert fault in str(raised.value)
+
+
+@pytest.mark.parametrize(("given", "shown"), [("None", "None"), ("[1]", "an object of type list")])
+def test_a_path_that_gives_no_tensors_is_told_what_to_give(write: Write, given: str, shown: str) -> None:
+    name = write("paths", "ThePath", PATH.replace("{name: BODY for name, end in theta_1.items()}", given))
+    with pytest.raises(SpaceError, match=f"model: ThePath.at gave {re.escape(shown)}; return a dict of tensors"):
+        try_paths(CurvePaths(fixed=(name,), searched=()), {"a.weight": torch.ones(3, 2)}, {})
 
 
 def test_at_the_command_line_a_fault_is_one_line(
