@@ -128,7 +128,9 @@ def not_finite_pulls(hooks_of: Mapping[str, Hooks], parts: "Sequence[Tensor]") -
         hooks_of: hooks by kind.
         parts: the loss without penalties, then what each one that pulls added; empty if there is no loss yet.
     """
-    of_data, *pulls = (math.isfinite(part) for part in parts or [math.nan])
+    if not parts:
+        return ""
+    of_data, *pulls = (math.isfinite(part) for part in parts)
     pulling = (kind for kind, hooks in hooks_of.items() if hooks.pulls)
     culprits = [PENALTIES.called(kind) for kind, sound in zip(pulling, pulls, strict=False) if not sound]
     return " and ".join(culprits) if of_data else ""
