@@ -67,7 +67,7 @@ class RecipeProbe:
     """Seconds to score one model on one image."""
     broken: Mapping[str, Sequence[str]]
     """Task -> names of the broken images among the few decoded from its training set."""
-    idle: Sequence[str]
+    idle: Sequence[str] = ()
     """A sentence on each of its penalties that has no effect on a training."""
 
 
