@@ -1,6 +1,7 @@
 """`rayforget mirror NAME`: writes a sweep's record to MLflow."""
 
 from rayforget.commands.glance import glance
+from rayforget.printable import one_line
 from rayforget.record.space_of import space_here
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
@@ -19,4 +20,4 @@ def mirror_sweep(storage: str, name: str, *, register: bool) -> None:
     space = space_here(sweep, storage)
     running = not glance(sweep, resamples=0)[0].finished
     for line in present.mirror_sweep(sweep, space, running=running, register=register):
-        open_console().print(f"MLflow {line}", markup=False, highlight=False, soft_wrap=True)
+        open_console().print(f"MLflow {one_line(line)}", markup=False, highlight=False, soft_wrap=True)

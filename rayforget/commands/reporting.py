@@ -20,6 +20,11 @@ def report_on(sweep: Sweep, space: Space, console: Console, *, finished: bool) -
         except RecordError as error:
             console.print(f"no frontier yet: {error}", markup=False, highlight=False)
         mirror_quietly(sweep, space, console, running=not finished, report=report)
+        if finished and report is not None:
+            words = (f"pick {sweep.info.name}", f"export {sweep.info.name} FOLDER")
+            pick, export = (command(each, space.storage.path) for each in words)
+            text = f"to choose a point: {pick}\nto make a model of it: {export}"
+            console.print(text, soft_wrap=True, markup=False, highlight=False)
     except (ExtensionError, OSError) as error:  # includes StorageError
         again = command(f"frontier {sweep.info.name}", space.storage.path)
         text = f"the report is not complete ({error}); when that is mended: {again}"

@@ -72,12 +72,12 @@ def _trained(storage: str, name: str, trial: str, step: int | None) -> tuple[Swe
     sweep, record, spot = _find(storage, name, trial, step)
     if record.trial == THETA_0:
         raise RecordError(f"{THETA_0} is the foundation itself, which no training made; name a training")
-    if isinstance(given := recipe_of(record.recipe), Given):
-        models = ", ".join(given.models)
-        raise RecordError(f"{record.trial} was not trained here but given (rayforget interpolate): {models}")
     if record.status == "failed":
         reason = (record.reason or "no reason recorded").splitlines()[0]
         raise RecordError(f"{record.trial} failed and has no weights: {reason}; name another training")
+    if isinstance(given := recipe_of(record.recipe), Given):
+        models = ", ".join(given.models)
+        raise RecordError(f"{record.trial} was not trained here but given (rayforget interpolate): {models}")
     return sweep, record, spot
 
 

@@ -5,7 +5,14 @@ from typing import Any
 
 import yaml
 
-from rayforget.export.card_tables import data_table, differing_table, models_table, standard_error, tasks_table
+from rayforget.export.card_tables import (
+    data_table,
+    differing_table,
+    models_table,
+    source_words,
+    standard_error,
+    tasks_table,
+)
 from rayforget.export.facts import Adapted, CardFacts
 from rayforget.export.one_recipe import without_defaults
 from rayforget.frontier.points import THETA_0
@@ -152,7 +159,7 @@ def _recipe(facts: CardFacts) -> str:
 
 
 def _given(recipe: Given) -> str:
-    models = "\n".join(f"- `{place}`" for place in recipe.models)
+    models = "\n".join(f"- `{source_words(place)}`" for place in recipe.models)
     if len(recipe.models) == 1:
         return f"Unknown here: α = 1 is a model that was trained elsewhere.\n\n{models}"
     return f"Unknown here: α = 1 is the mean of the weights of models that were trained elsewhere.\n\n{models}"

@@ -105,7 +105,7 @@ def data_table(facts: CardFacts) -> str:
             score = None if scores is None else scores.get(name)
             if source is None and score is None:
                 continue
-            where = _source(source or {key: written.get(key) for key in ("suite", "task")})
+            where = source_words(source or {key: written.get(key) for key in ("suite", "task")})
             rows.append((f"`{name}`", split, where, *(("", "") if score is None else _items(score))))
     return table(("task", "split", "from", "items", "hash of the items"), rows, left=3)
 
@@ -114,13 +114,13 @@ def _items(score: Score) -> tuple[str, str]:
     return str(len(score.items)), f"`{score.items_hash}`"
 
 
-def _source(source: Any) -> str:
+def source_words(source: Any) -> str:
     """A source in words; of a place on a disk only the end, since a card is shown to others."""
     if isinstance(source, Mapping):
         kind = str(source.get("kind", ""))
-        rest = [f"{key} {_source(value)}" for key, value in source.items() if key != "kind" and value is not None]
+        rest = [f"{key} {source_words(value)}" for key, value in source.items() if key != "kind" and value is not None]
         return " ".join(part for part in (kind, ", ".join(rest)) if part)
     if isinstance(source, list):
-        return ", ".join(_source(each) for each in source)
+        return ", ".join(source_words(each) for each in source)
     text = str(source)
     return f"…/{'/'.join(text.split('/')[-2:])}" if text.startswith("/") else text

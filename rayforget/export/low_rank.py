@@ -7,8 +7,7 @@ training are gone. They need not be the same ones: B @ A is also (B @ M) @ (M^-1
 
 and a singular value decomposition, cut at the recipe's rank, finds factors of it that are exact up to rounding (Eckart
 and Young 1936: of all matrices of this rank the nearest). They are scaled so that the adapter's scale is alpha * s. A
-DoRA's change has a higher rank, and so has that of a path that is not the straight line within a matrix; what the cut
-loses is measured wherever an adapter is written.
+path that gives each tensor an alpha of its own changes nothing in this; a DoRA's change has a higher rank.
 """
 
 from collections.abc import Mapping

@@ -107,9 +107,12 @@ def _not_kept(sweep: Sweep, key: PointKey, kept: list[tuple[str, int]]) -> str:
     name, storage = sweep.info.name, str(sweep.store).rpartition("/")[0]
     file = weights_name(key.trial, key.step)
     words = f"trial {name} {key.trial} --step {key.step} --script"
+    place = f"{sweep.store}/{file}"
+    local = sweep.store.local is not None
+    run = f"`python again.py {place}`" if local else f"`python again.py FILE`, and copy FILE to {place}"
     there = ", ".join(f"{trial}/{step}" for trial, step in kept if trial != THETA_0) or "none"
     return (
         f"the weights of {key.trial} at step {key.step} were not kept, since no point of it is on or near the "
         f"frontier (storage.keep); kept are: {there}. Name a point of those, or train it again: "
-        f"`{command(words, storage)} > again.py`, then `python again.py {sweep.store}/{file}`"
+        f"`{command(words, storage)} > again.py`, then {run}"
     )

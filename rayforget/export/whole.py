@@ -18,7 +18,7 @@ from rayforget.frontier.summary import Summary
 from rayforget.record.sweep import Sweep
 from rayforget.report.png.picture import draw_frontier
 from rayforget.space.models import Space
-from rayforget.space.recipe import Recipe
+from rayforget.space.recipe import LoraAdapter, Recipe
 from rayforget.values.scores import Split
 
 Dtype = Literal["fp32", "bf16", "fp16"]
@@ -78,11 +78,18 @@ def export_point(
 
 
 def _refuse_adapter(point: RecordedPoint, adapter: bool) -> None:
+    if not adapter:
+        return
     recipe = point.recipe
-    if adapter and (not isinstance(recipe, Recipe) or recipe.adapter.kind != "lora"):
+    if not isinstance(recipe, Recipe) or not isinstance(recipe.adapter, LoraAdapter):
         what = f"adapter: {recipe.adapter.kind}" if isinstance(recipe, Recipe) else "no recipe"
         raise FoundationError(
             f"--adapter: {point.key.text} has {what}; only a LoRA's change is of low rank: leave --adapter out"
+        )
+    if recipe.adapter.use_dora:
+        raise FoundationError(
+            f"--adapter: {point.key.text} was trained by DoRA, which also changes the length of every row, so that its "
+            "merged change is not of low rank; leave --adapter out"
         )
 
 
@@ -98,6 +105,11 @@ def _write_adapter(opened: OpenedSweep, point: RecordedPoint, weights: PointWeig
         merged = read_again(opened.space, spec)
     finally:
         logging.disable(logging.NOTSET)
+    if odd := sorted(merged.theta_0.keys() ^ weights.theta.keys()):
+        raise FoundationError(
+            f"--adapter: peft splits tied tensors ({', '.join(odd[:3])}), which are trained in full by "
+            "modules_to_save, so that the adapter would be another model; leave --adapter out"
+        )
     largest = max(float((weights.theta[name] - tensor).abs().max()) for name, tensor in merged.theta_0.items())
     changed = max(float((weights.theta[name] - start).abs().max()) for name, start in weights.theta_0.items())
     again = measure_again(opened.space, point, spec, read=merged)

@@ -251,7 +251,7 @@ def mirror_quietly(
         return
     try:
         for line in mirror_sweep(sweep, space, running=running, report=report):
-            console.print(f"MLflow {line}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"MLflow {one_line(line)}", markup=False, highlight=False, soft_wrap=True)
     except StorageError:
         raise
     except (MirrorError, RecordError, ExtensionError) as error:

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
-from small_sweeps import Recorded
+from small_models import folder_of
+from small_sweeps import Recorded, language_space, recorded
 
 import rayforget
 from rayforget.errors import FoundationError
+from rayforget.export.card_tables import source_words
 from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.kind import ClipKind
 from rayforget.foundations.kind import Kind
@@ -93,6 +95,13 @@ def test_python_loads_and_exports_as_the_command_does(pictures: Recorded, tmp_pa
     )
 
 
+def test_of_a_place_on_a_disk_a_card_tells_the_end() -> None:
+    assert source_words("/home/somebody/data/photo/val") == "…/photo/val"
+    assert source_words({"kind": "dataset", "path": "owner/name", "split": "test"}) == (
+        "dataset path owner/name, split test"
+    )
+
+
 def test_a_kind_that_cannot_be_exported_says_so() -> None:
     class Bare(ClipKind):
         """A kind of somebody else's, which has no exporter."""
@@ -115,3 +124,21 @@ def test_an_adapter_beside_the_model_says_what_it_loses(words: Recorded, run: An
     assert "## In bf16" in card
     largest = float(card.partition("The largest difference of a weight is ")[2].split()[0])
     assert 0 < largest < 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"use_dora": True}, "was trained by DoRA, which also changes the length of every row"),
+        ({"modules_to_save": ["embed_tokens"]}, r"peft splits tied tensors \(lm_head.weight\)"),
+    ],
+)
+def test_an_adapter_that_would_be_another_model_is_refused(settings: dict[str, Any], why: str, tmp_path: Path) -> None:
+    lora = {"adapter": {"kind": "lora", "rank": 4, **settings}, "learning_rate": 2e-2}
+    tree = language_space(tmp_path, folder_of("qwen2", tmp_path / "own"), {"lora": lora})
+    results = rayforget.open_sweep(recorded(tmp_path, tree, ["lora"]).sweep.info.name, tmp_path / "runs")
+    with pytest.raises(FoundationError, match=why):
+        results.export("0001-lora/2/lerp/0.5", tmp_path / "out", adapter=True)
+    assert not (tmp_path / "out").exists()
+    results.export("0001-lora/2/lerp/0.5", tmp_path / "out")

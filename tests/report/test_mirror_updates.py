@@ -46,7 +46,7 @@ def test_what_an_earlier_version_mirrored_is_found_and_brought_up_to_date(tracki
     view = make_view()
     assert view.frontier is not None
     client = MlflowClient(tracking_uri=tracking.uri)
-    experiment = client.create_experiment("tiny")
+    experiment = client.create_experiment("tiny", artifact_location=tracking.artifacts)
 
     def old(key: str, kind: str, parent: str | None, **tags: str) -> str:
         own = {"key": key, "kind": kind, "sweep": "tiny-1", "created": "990", "mirrored": "0" * 16}

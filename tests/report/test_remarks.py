@@ -37,3 +37,12 @@ def test_given_models_whose_statistics_are_interpolated_too_are_named() -> None:
     (remark,) = data_remarks(records_with({}, {"lerped_statistics": 4}), [])
     assert remark.startswith("plain-0, t0000")
     assert remark.endswith("BatchNorm's statistics were tuned too, and are interpolated like weights")
+
+
+def test_a_training_that_failed_after_a_checkpoint_is_named_and_one_that_failed_before_any_is_not() -> None:
+    records = records_with({}, {})
+    assert [record.trial for record in records if record.status == "failed"] == ["t0001"]
+    assert data_remarks(records, []) == ()
+    half = replace(records[-1], trial="t0000", step=9_000)
+    (remark,) = data_remarks([*records, half], [])
+    assert remark.startswith("t0000 failed after a checkpoint that was scored")

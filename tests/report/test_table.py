@@ -3,7 +3,8 @@ from collections.abc import Callable
 
 import golden_text
 import pytest
-from summaries import KINDS, full_of_remarks, make_paths_summary, make_summary, printed
+from summaries import KINDS, full_of_remarks, make_paths_summary, make_summary, printed, summarise_records
+from synthetic_sweep import make_records
 
 from rayforget.frontier.summary import Summary
 from rayforget.report.terminal.tables import frontier_table
@@ -48,3 +49,14 @@ def test_names_in_brackets_are_no_markup() -> None:
     summary = make_summary("full")
     methods = tuple(dataclasses.replace(method, method=f"[red]{method.method}[/red]") for method in summary.methods)
     assert "[red]kd[/red]" in printed(frontier_table(dataclasses.replace(summary, methods=methods)))
+
+
+def test_with_one_seed_of_plain_no_coverage_is_claimed() -> None:
+    records, test = make_records(trials=14, fractions=(1.0,))
+    kept = [record for record in records if record.trial not in ("plain-1", "plain-2")]
+    tested = {key: scores for key, scores in test.items() if key.trial not in ("plain-1", "plain-2")}
+    (note,) = [
+        line for line in footnotes(summarise_records(kept, tested, num_resamples=50)) if "intervals over" in line
+    ]
+    assert "not over plain's seeds" in note
+    assert "% of them held" not in note

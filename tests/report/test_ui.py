@@ -16,8 +16,8 @@ from rich.console import Console
 from toy_agenda import toy_agenda
 
 from rayforget.cli import looking
-from rayforget.report.mlflow.tracking import MirrorError
-from rayforget.report.mlflow.ui import DEFAULT_PORT, run_ui
+from rayforget.report.mlflow.tracking import MirrorError, Tracking
+from rayforget.report.mlflow.ui import DEFAULT_PORT, run_ui, where_to_look
 
 PARENT = """
 import subprocess, sys
@@ -62,6 +62,21 @@ def test_a_port_that_another_server_has_is_refused_before_it_is_announced(
 
 def test_the_port_that_links_name_is_the_commands_own() -> None:
     assert inspect.signature(looking.ui).parameters["port"].default == DEFAULT_PORT
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("sqlite:////s/mlflow.db", "at http://127.0.0.1:5000/#/x while this runs: rayforget ui s"),
+        ("http://me:secret@server:80/", "at http://server:80/#/x"),
+    ],
+)
+def test_a_user_is_told_where_the_charts_are(tmp_path: Path, uri: str, told: str) -> None:
+    space = toy_agenda(tmp_path).space
+    lines = where_to_look("s", space, Tracking(uri=uri, artifacts=None), "/#/x")
+    assert lines == [
+        f"shows its points as charts {told}" + (f" --storage {space.storage.path}" if uri.startswith("sqlite") else "")
+    ]
 
 
 @pytest.mark.slow

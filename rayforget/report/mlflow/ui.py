@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from rayforget.errors import RecordError
+from rayforget.printable import one_line
 from rayforget.record.command import command
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
@@ -76,11 +77,11 @@ def where_to_look(name: str, space: "Space", tracking: Tracking, link: str | Non
         link: `Mirrored.link`.
     """
     if is_server(tracking):
-        return [] if link is None else [f"shows its points as charts: {tracking.name.rstrip('/')}{link}"]
+        return [] if link is None else [f"shows its points as charts at {tracking.name.rstrip('/')}{link}"]
     show = command(f"ui {name}", space.storage.path)
     if link is None:
         return [f"is shown by: {show}"]
-    return [f"shows its points as charts: http://127.0.0.1:{DEFAULT_PORT}{link} while this runs: {show}"]
+    return [f"shows its points as charts at http://127.0.0.1:{DEFAULT_PORT}{link} while this runs: {show}"]
 
 
 def is_server(tracking: Tracking) -> bool:
@@ -164,4 +165,4 @@ def _signals_raise() -> Iterator[None]:
 
 def _say(console: Console, lines: list[str]) -> None:
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(one_line(line), highlight=False, markup=False, soft_wrap=True)

@@ -12,7 +12,8 @@ _NUM_NAMED = 5
 
 
 def data_remarks(records: Iterable[AnyCheckpoint], tests: Iterable[TestRecord]) -> tuple[str, ...]:
-    """One sentence per split with skipped broken images, one for cut training texts, one for lerped statistics.
+    """One sentence per split with skipped broken images, one for cut training texts, one for lerped statistics, one per
+    training that failed after a checkpoint.
 
     Args:
         records: a sweep's; theta_0's own is about `val`, the trainings' are about `train`.
@@ -29,6 +30,7 @@ def data_remarks(records: Iterable[AnyCheckpoint], tests: Iterable[TestRecord]) 
         for task, names in facts.get("broken_rows", {}).items():
             remarks[broken_remark(f"tasks.{task}.{split}", names, what="row")] = None
     remarks |= dict.fromkeys(_cut(records))
+    remarks |= dict.fromkeys(_half_failed(records))
     if lerped := dict.fromkeys(record.trial for record in records if record.facts.get(STATISTICS)):
         remarks[f"{', '.join(lerped)}: BatchNorm's statistics were tuned too, and are interpolated like weights"] = None
     return tuple(remarks)
@@ -49,6 +51,17 @@ def _cut(records: Sequence[AnyCheckpoint]) -> list[str]:
         if count:
             found.append(f"train: {count} text{' was' if count == 1 else 's were'} {verb}")
     return found
+
+
+def _half_failed(records: Sequence[AnyCheckpoint]) -> list[str]:
+    """Remarks on trainings that failed after a checkpoint: it has points, and the training is counted."""
+    scored = {record.trial for record in records if record.status == "ok"}
+    return [
+        f"{one_line(record.trial)} failed after a checkpoint that was scored: it counts as a training, by what it had "
+        "until then"
+        for record in records
+        if record.status == "failed" and record.trial in scored
+    ]
 
 
 def tried_again_notice(name: str, storage: str) -> str:
