@@ -10,7 +10,9 @@ announces its extensions in its pyproject.toml:
 import difflib
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
@@ -26,6 +28,20 @@ from rayforget.extension_use import known_use, note_use
 T = TypeVar("T")
 
 _MISSING = object()
+_refuses_claims: ContextVar[bool] = ContextVar("refuses_claims", default=False)
+
+
+@contextmanager
+def refusing_claims() -> Iterator[None]:
+    """While a user's words are read: a name of rayforget's own that another package claims too may mean either.
+
+    In a record it can only mean rayforget's own, since no sweep is started with a name that may mean either.
+    """
+    token = _refuses_claims.set(True)
+    try:
+        yield
+    finally:
+        _refuses_claims.reset(token)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,19 +82,20 @@ class Registry(Generic[T]):
         return tuple(sorted({point.name for point in self._points()} - self.own.keys()))
 
     def find(self, name: str, *, wanted: str | None = None) -> Extension[T]:
-        """Imports the extension of this name.
+        """Imports the extension of this name; one of rayforget's own is never replaced by another package's.
 
         Args:
             name: the extension's name.
             wanted: the package that brought it when it was recorded, to be named where it is missing.
 
         Raises:
-            ExtensionError: there is no such name, two packages claim it, its package cannot be imported, or it is not
-                what an extension of this kind must be; one line, whatever the cause.
+            ExtensionError: there is no such name, two packages claim it, its package cannot be imported, it is not what
+                an extension of this kind must be, or, while `refusing_claims`, another package claims a name of
+                rayforget's own; one line, whatever the cause.
         """
         claims = [point for point in self._points() if point.name == name]
         if name in self.own:
-            if claims:
+            if claims and _refuses_claims.get():
                 raise ExtensionError(self._claimed(name, claims))
             return self.find_own(name)
         if not claims:

@@ -65,7 +65,8 @@ class Learner(Protocol):
 
     @property
     def data_hash(self) -> str:
-        """Hash of what decides its batches besides weights and recipe: items, targets, classes and prompts."""
+        """Hash of what decides its losses besides weights and recipe: items, targets, classes, prompts, preprocessing,
+        and what of the architecture no weight shows."""
         ...
 
     @property
@@ -105,6 +106,14 @@ class Scorer(Protocol):
     @property
     def identity(self) -> str:
         """Hash, for caches, of what decides a score besides weights and items: classes, prompts, head."""
+        ...
+
+    @property
+    def runs_as(self) -> str:
+        """Hash of how weights are run: architecture, preprocessing, tokens; no versions of libraries.
+
+        A sweep that is resumed refuses another one. `identity` stands in for scorers of other packages without it.
+        """
         ...
 
     def items_hash(self, split: Split) -> str:
