@@ -155,6 +155,7 @@ def _name(frame: FrameType, candidates: Sequence[Used]) -> str:
         return used.called
     kind = owner if isinstance(owner, type) else type(owner)
     for chosen in (
+        [used for used in candidates if used.value is kind],
         [used for used in candidates if used.value in kind.__mro__],
         [used for used in candidates if used.module == frame.f_globals.get("__name__")],
         candidates,

@@ -14,6 +14,8 @@ from rayforget.foundations.protocol import Batch, Foundation, Learner, Scorer
 from rayforget.space.foundation import FOUNDATIONS, FoundationConfig
 from rayforget.space.recipe import Recipe
 
+_OPTIONAL = ("runs_as",)
+"""What a scorer may leave out: its `identity` takes the place."""
 _WORDS = {
     "score": "a list with one result for each model",
     "score for a model": "a dict of task -> Score, or rayforget.evaluate.finite.NotFinite",
@@ -76,7 +78,7 @@ def _fitting(spec: FoundationConfig, method: str, given: object, protocol: type)
 
 
 def _lacks(given: object, name: str, member: object) -> bool:
-    if name.startswith("_"):
+    if name.startswith("_") or name in _OPTIONAL:
         return False
     if isinstance(member, FunctionType):
         return not callable(getattr(given, name, None))

@@ -15,6 +15,7 @@ from rayforget.extension_use import blame
 from rayforget.foundations.protocol import State
 from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
+from rayforget.space.registries import REGISTRIES
 from rayforget.values.scores import Split
 
 NAN_AT = "    def after_step(self, rate):\n        self.steps = getattr(self, 'steps', 0) + 1\n" + (
@@ -59,10 +60,25 @@ def test_of_two_penalties_in_one_module_the_one_that_fails_is_named(write: Write
     code = f"{PENALTY}    def after_step(self, rate):\n        1 / 0\n"
     both = code.replace("NAME", one) + "\nclass Second(ThePenalty):\n" + f'    kind: Literal["{other}"]\n'
     write_package(tmp_path, f"box_of_{one}", {one: "ThePenalty", other: "Second"}, both, "rayforget.penalties")
-    for name in (one, other, one):
+    for name in (one, other):
+        REGISTRIES["rayforget.penalties"].find(name)
+    for name in (one, other):
         with pytest.raises(ZeroDivisionError) as raised:
             steps(name)
         assert str(blame(raised.value)).startswith(f"penalty '{name}' of package box_of_{one} failed in after_step: ")
+
+
+def test_of_a_penalty_and_its_subclass_the_one_that_cannot_be_prepared_is_named(write: Write, tmp_path: Path) -> None:
+    one, other = "twin_c", "twin_d"
+    code = PENALTY.replace("return TheHooks(training)", "return {}[1]").replace("NAME", one)
+    code += f'\nclass Second(ThePenalty):\n    kind: Literal["{other}"]\n'
+    write_package(tmp_path, f"box_of_{one}", {one: "ThePenalty", other: "Second"}, code, "rayforget.penalties")
+    for name in (one, other):
+        REGISTRIES["rayforget.penalties"].find(name)
+    for name in (one, other):
+        with pytest.raises(KeyError) as raised:
+            steps(name)
+        assert str(blame(raised.value)).startswith(f"penalty '{name}' of package box_of_{one} failed in prepare: ")
 
 
 def test_a_penalty_without_any_effect_is_noted(write: Write) -> None:
