@@ -15,7 +15,7 @@ from rayforget.evaluate.finite import require_finite
 from rayforget.evaluate.metric_trial import try_metrics
 from rayforget.extension_use import known_use
 from rayforget.foundations.prepare import prepare_foundation
-from rayforget.foundations.protocol import Foundation
+from rayforget.foundations.protocol import Foundation, Scorer
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.frontier.points import THETA_0, TaskRole, generality, speciality, task_roles
 from rayforget.interpolate.paths.fit import try_paths
@@ -33,8 +33,11 @@ from rayforget.space.given_space import first_recipe
 from rayforget.space.methods import methods_of
 from rayforget.space.models import Space
 from rayforget.space.parts import Resources
+from rayforget.tasks.identity import data_identity
+from rayforget.tasks.images.known_hashes import HashStore
+from rayforget.tasks.opening import open_tasks
 from rayforget.values.points import Point
-from rayforget.values.records import RUNS_WITH, CheckpointRecord
+from rayforget.values.records import DATA, RUNS_AS, RUNS_WITH, CheckpointRecord
 from rayforget.values.scores import Score, Split
 
 _ROUNDING = 0.005
@@ -63,6 +66,8 @@ class Equipment:
     scores_cache: ScoresCache
     tensors_cache: TensorsCache | None = None
     """Where penalties keep what they computed from data; None keeps nothing."""
+    data: Mapping[str, str] = field(default_factory=dict)
+    """`data_identity` of the tasks; what is not in it is not compared with the sweep's start."""
     _theta_0_scores: dict[Split, dict[str, Score]] = field(default_factory=dict)
 
     @classmethod
@@ -74,9 +79,11 @@ class Equipment:
         sweep = Sweep.open(storage, spec.sweep_name)
         if spec.token is not None:
             sweep.store.fence = Fence(sweep.store.folder, spec.token)
+        cache = cache_folder(spec.space)
+        tasks = open_tasks(spec.space.tasks, hashes=HashStore.in_cache(cache))
         equipment = cls(
             space=spec.space,
-            foundation=prepare_foundation(spec.space, cache=cache_folder(spec.space), device=device, share=share),
+            foundation=prepare_foundation(spec.space, cache=cache, device=device, share=share, tasks=tasks),
             sweep=sweep,
             device=device,
             provenance={
@@ -85,6 +92,7 @@ class Equipment:
             },
             scores_cache=ScoresCache(storage),
             tensors_cache=TensorsCache(storage, code=_code_of(spec.space)),
+            data=data_identity(tasks),
         )
         try_metrics(spec.space.tasks)
         recipe = first_recipe(spec.space)
@@ -143,6 +151,7 @@ class Equipment:
             return
         changed = reason_of_any_rank(self._what_changed_since(recorded), self.device)
         changed = changed or self._runs_otherwise_than(recorded)
+        changed = changed or reason_of_any_rank(self._other_than_at_the_start(recorded), self.device)
         if changed is not None:
             raise RecordError(changed)
         self._theta_0_scores["val"] = dict(recorded.points[0].scores)
@@ -186,6 +195,32 @@ class Equipment:
                 )
         return None
 
+    def _other_than_at_the_start(self, record: CheckpointRecord) -> str | None:
+        """Why this rank's trainings or scores would not compare with the sweep's; facts that an older record lacks are
+        not compared."""
+        name = self.sweep.info.name
+        was = record.facts.get(RUNS_AS)
+        if was is not None and was != _runs_as(self.foundation.scorer(None)):
+            return (
+                f"the model of sweep {name} is run otherwise than when it was started: its weights are the same, its "
+                "configuration (activation, preprocessing, tokens) is not, so scores would not compare; restore its "
+                "files, or start another sweep"
+            )
+        known = record.facts.get(DATA, {})
+        changed = sorted(key for key in known.keys() & self.data.keys() if known[key] != self.data[key])
+        if not changed:
+            return None
+        trained = [key for key in changed if key.endswith(".train")]
+        what = (
+            f"{trained[0]} does not hold the items and labels"
+            if trained
+            else f"the classes or prompts of {changed[0]} (class names may come from folders) are not those"
+        )
+        return (
+            f"{what} that sweep {name} was started with, so its trainings and scores would not compare (what changed: "
+            f"{', '.join(changed)}); restore the data, or start another sweep"
+        )
+
     def theta_0_record(self) -> CheckpointRecord:
         """theta_0's own record; the same bytes whoever makes it."""
         return CheckpointRecord(
@@ -197,8 +232,17 @@ class Equipment:
             points=(Point(alpha=0.0, coarse=True, scores=self.theta_0_scores("val")),),
             theta_0_hash=self.foundation.theta_0_hash,
             theta_1_hash=self.foundation.theta_0_hash,
-            facts=self.foundation.scorer(None).facts("val"),
+            facts={
+                **self.foundation.scorer(None).facts("val"),
+                RUNS_AS: _runs_as(self.foundation.scorer(None)),
+                **({DATA: dict(self.data)} if self.data else {}),
+            },
         )
+
+
+def _runs_as(scorer: Scorer) -> str:
+    """How weights are run; by the identity for another package's scorer that does not say it."""
+    return str(getattr(scorer, "runs_as", None) or scorer.identity)
 
 
 def _code_of(space: Space) -> str:

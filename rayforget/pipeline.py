@@ -85,6 +85,12 @@ def _run_trial(job: TrialJob, equipment: Equipment) -> list[CheckpointRecord]:
                 started += time.monotonic() - trained
     except (TrainingError, FoundationError) as error:  # by all ranks; other errors restart the group
         records.append(_failed(job, error, equipment))
+    if not is_finished(records):
+        found = ", ".join(f"step {record.step} ({record.fraction:.0%})" for record in records) or "nothing"
+        raise RecordError(
+            f"training {job.name} ended, and its end cannot be recorded: recorded are {found}, which a training of "
+            "another length made; restore the training data, or delete the records of this trial in points/ and resume"
+        )
     on_rank_0(lambda: equipment.sweep.drop_resume(job.name), equipment.device)
     return records
 

@@ -128,6 +128,7 @@ def test_what_was_set_before_comes_back() -> None:
 @pytest.mark.parametrize("on", [False, True])
 def test_the_record_says_whether_it_was_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on: bool) -> None:
     monkeypatch.setattr(equipment_module, "prepare_foundation", lambda *_, **__: VectorFoundation())
+    monkeypatch.setattr(equipment_module, "open_tasks", lambda *_, **__: {})
     space = vector_space(resources={"deterministic": on}, storage={"path": str(tmp_path)})
     info = SweepInfo(name="v", space_name="vectors", created=0.0, space_digest="")
     Sweep.create(Store.open(tmp_path), info, space_text="", space={})

@@ -148,7 +148,7 @@ class _Preprocessed(VectorScorer):
 
 def test_a_sweep_whose_weights_are_run_otherwise_is_refused(tmp_path: Path) -> None:
     vector_equipment(tmp_path, scorer=_Preprocessed("GELU")).settle_theta_0()
-    assert vector_equipment(tmp_path).sweep.record("theta_0", 0).facts == {"runs_with": "GELU"}
+    assert vector_equipment(tmp_path).sweep.record("theta_0", 0).facts["runs_with"] == "GELU"
     vector_equipment(tmp_path, scorer=_Preprocessed("GELU", others=9)).settle_theta_0()
     with pytest.raises(RecordError, match="started with weights that ran with GELU, and now run with QuickGELU"):
         vector_equipment(tmp_path, scorer=_Preprocessed("QuickGELU")).settle_theta_0()
@@ -170,7 +170,7 @@ def test_what_was_left_out_is_noted_with_theta_0_and_with_the_scores_on_test(tmp
 
     equipment = vector_equipment(tmp_path, scorer=Lossy())
     equipment.settle_theta_0()
-    assert equipment.sweep.record("theta_0", 0).facts == {"broken": {"g": ["val.png"]}}
+    assert equipment.sweep.record("theta_0", 0).facts["broken"] == {"g": ["val.png"]}
     score_test(TestJob(trial="theta_0", step=0, spots=(Spot(0.0),)), equipment, no_heartbeat)
     (tested,) = equipment.sweep.tests()
     assert tested.facts == {"broken": {"g": ["test.png"]}}

@@ -34,6 +34,7 @@ class VectorScorer:
         self.tasks: Sequence[str] = tuple(TASKS)
         self.models_per_pass: int | None = None
         self.identity = "vectors"
+        self.runs_as = "as vectors"
         self.asked: list[int] = []
         """How many models each call of `score` got."""
 

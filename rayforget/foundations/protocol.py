@@ -108,6 +108,14 @@ class Scorer(Protocol):
         """Hash, for caches, of what decides a score besides weights and items: classes, prompts, head."""
         ...
 
+    @property
+    def runs_as(self) -> str:
+        """Hash of how weights are run: architecture, preprocessing, tokens; no versions of libraries.
+
+        A sweep that is resumed refuses another one. `identity` stands in for scorers of other packages without it.
+        """
+        ...
+
     def items_hash(self, split: Split) -> str:
         """One hash over all tasks' items of the split."""
         ...

@@ -22,8 +22,8 @@ from rayforget.values.scores import ScoreBrief
 
 Entries = dict[str, tuple[str, CheckpointBrief]]
 """File name -> its stamp, and the brief of the record in it."""
-_FORMAT = 1
-_FIELDS = ("trial", "step", "fraction", "status", "reason", "recipe", "seconds", "facts", "finished")
+_FORMAT = 2
+_FIELDS = ("trial", "step", "fraction", "status", "reason", "theta_1_hash", "recipe", "seconds", "facts", "finished")
 
 
 class BriefIndex:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,10 +16,12 @@ from rayforget.record.known import Known
 from rayforget.record.names import check_name, check_new_name, check_place, file_key, no_sweep, split_key
 from rayforget.record.objects import decode_checkpoint, decode_test, encode_checkpoint, encode_test
 from rayforget.record.store import Store
+from rayforget.record.tested import of_recorded_weights
 from rayforget.values.brief import CheckpointBrief, brief_of
 from rayforget.values.records import CheckpointRecord, TestRecord
 from rayforget.values.scores import Score
 
+_log = logging.getLogger(__name__)
 _WEIGHTS = re.compile(r"[^.].*-\d+\.safetensors")
 
 
@@ -55,6 +58,7 @@ class Sweep:
         self._briefs = Known(store, "points", _brief, index=BriefIndex(store))
         self._tests = Known(store, "test", _test)
         self._space = Known(store, "", self._sealed_space)
+        self._told: set[str] = set()
 
     @classmethod
     def create(cls, storage: Store, info: SweepInfo, *, space_text: str, space: Mapping[str, Any]) -> "Sweep":
@@ -184,10 +188,23 @@ class Sweep:
     def tests(self) -> list[TestRecord]:
         """All scores on `test`, sorted by (trial, step), the latest last; reads each file once per object.
 
+        Scores of other weights than the (trial, step)'s record has by now are left out, with a warning.
+
         Raises:
-            RecordError: one is damaged.
+            RecordError: one is damaged, or a record of the same (trial, step) is.
         """
-        return sorted(self._tests.everything(), key=lambda record: (record.trial, record.step, record.finished))
+        found = sorted(self._tests.everything(), key=lambda record: (record.trial, record.step, record.finished))
+        recorded = self.store.json_files("points") if found else {}
+
+        def hash_of(test: TestRecord) -> str | None:
+            return self.brief(test.trial, test.step).theta_1_hash if f"{test.key}.json" in recorded else None
+
+        return of_recorded_weights(found, hash_of, self._tell)
+
+    def _tell(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            _log.warning("%s", text)
 
     def test_scores(self) -> dict[PointKey, Mapping[str, Score]]:
         """(trial, step, alpha, path) -> scores on `test` by task; the latest if a point was scored again."""

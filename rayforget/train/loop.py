@@ -1,5 +1,6 @@
 """A learner and a recipe -> theta_1 at each chosen fraction of the training."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -16,10 +17,14 @@ from rayforget.train.penalties.hooks import Sources
 from rayforget.train.schedule import checkpoint_steps
 from rayforget.train.trainer import Trainer
 
+_log = logging.getLogger(__name__)
 _SAVING = 1 / 20
 """Largest share of a training's time to spend on saving it."""
 _ASK_EVERY = 8
 """Steps between asking rank 0 whether to save; each time all ranks and devices wait."""
+
+_OF = "training"
+"""The key under which a state has `_identity`; states of earlier versions lack it."""
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, total steps) after every step."""
@@ -62,7 +67,8 @@ def train(
         seed: all randomness of the training derives from it.
         fractions: shares of the training in (0, 1].
         resume: a state passed to `save` in an earlier run of the same training; steps already done are not repeated,
-            and neither are snapshots before that state's step.
+            and neither are snapshots before that state's step. A state of other data, or of another number of steps, is
+            left alone with a warning, and the training begins anew.
         save: takes the state to resume from, on rank 0, about every `save_every_s` seconds and at each snapshot except
             the last, whose record follows at once. After a slow save, twenty times its duration pass before the next.
         save_every_s: seconds between two saves.
@@ -76,9 +82,9 @@ def train(
     if recipe.compile:
         _forget_compiled_code()
     trainer = Trainer(learner, recipe, seed=seed, sharded=sharded, sources=sources)
-    if resume is not None:
+    if resume is not None and from_rank_0(_is_of(resume, trainer), trainer.device):
         trainer.load_state_dict(resume)
-        resume = None  # frees its memory: 12 bytes a weight
+    resume = None  # frees its memory: 12 bytes a weight
     snapshots = checkpoint_steps(fractions, trainer.total_steps)
     clock = _SaveClock(save_every_s)
     with _deterministic_dropout(recipe, trainer.device):
@@ -93,10 +99,27 @@ def train(
                 started = time.monotonic()
                 state = trainer.state_dict()  # if sharded, all ranks together
                 if rank() == 0:
-                    save(state)
+                    save({**state, _OF: _identity(trainer)})
                 clock.saved(started)
             if due:
                 yield _snapshot(trainer, snapshots[trainer.step])
+
+
+def _identity(trainer: Trainer) -> dict[str, Any]:
+    """What tells a training's states from those of another with the same recipe and seed."""
+    return {"steps": trainer.total_steps, "data": trainer.learner.data_hash}
+
+
+def _is_of(state: Mapping[str, Any], trainer: Trainer) -> bool:
+    """Whether a state is of this training: of its data, and not beyond its end."""
+    step, own = state["step"], _identity(trainer)
+    if step <= trainer.total_steps and state.get(_OF, own) == own:
+        return True
+    _log.warning(
+        "the training begins anew: the state that was saved at step %d is of other training data, or of another number "
+        "of steps, than this training of %d steps", step, trainer.total_steps,
+    )  # fmt: skip
+    return False
 
 
 class _SaveClock:

@@ -23,6 +23,7 @@ class CheckpointBrief:
     fraction: float
     status: Literal["ok", "failed"]
     reason: str | None
+    theta_1_hash: str | None
     recipe: Mapping[str, Any]
     points: tuple[Point[ScoreBrief], ...]
     seconds: Mapping[str, float]
@@ -47,6 +48,7 @@ def brief_of(record: CheckpointRecord) -> CheckpointBrief:
         fraction=record.fraction,
         status=record.status,
         reason=record.reason,
+        theta_1_hash=record.theta_1_hash,
         recipe=record.recipe,
         points=tuple(
             Point(

@@ -9,6 +9,10 @@ from rayforget.values.scores import Score
 
 RUNS_WITH = "runs_with"
 """The fact of theta_0's record that says how weights are run that do not say it themselves."""
+RUNS_AS = "runs_as"
+"""The fact of theta_0's record that identifies how any weights are run: `Scorer.runs_as`."""
+DATA = "data"
+"""The fact of theta_0's record that identifies training sets, classes and prompts by the keys of the space."""
 STATISTICS = "lerped_statistics"
 """The fact of a given model's record that counts the tensors of BatchNorm's statistics that differ from the base's."""
 

@@ -156,7 +156,7 @@ def test_the_latest_test_score_of_a_point_counts(storage, make_record, assert_sa
     sweep = create(storage)
     first, second = make_record(seed=1, num_points=3), make_record(seed=2, num_points=2)
     early = TestRecord(
-        trial="a", step=1, theta_1_hash="x", scores={p.spot: p.scores for p in first.points}, finished=2.0
+        trial="a", step=1, theta_1_hash="b" * 32, scores={p.spot: p.scores for p in first.points}, finished=2.0
     )
     late = replace(early, scores={p.spot: p.scores for p in second.points}, finished=3.0)
     for record in (late, early, late):

@@ -1,9 +1,11 @@
 """A space's language model -> the arguments for transformers; mistakes are found before anything loads."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from rayforget.errors import FoundationError
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
@@ -187,10 +189,14 @@ def unlike_configs(spec: CausalLmFoundation, base: CausalLmFoundation) -> tuple[
     one, other = (causal_source(each) for each in (spec, base))
     if one.name == other.name or not (one.is_folder and other.is_folder):
         return ()
-    mine, theirs = (read_config(Path(each.name) / "config.json") for each in (one, other))
-    keys = [key for key in sorted({*mine, *theirs}) if not _NO_ANSWERS.search(key)]
+    mine, theirs = (answering(read_config(Path(each.name) / "config.json")) for each in (one, other))
     return tuple(
         f"{key}: {mine.get(key)!r} where the base has {theirs.get(key)!r}"
-        for key in keys
+        for key in sorted({*mine, *theirs})
         if mine.get(key) != theirs.get(key)
     )
+
+
+def answering(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of config.json decides a model's answers."""
+    return {key: value for key, value in config.items() if not _NO_ANSWERS.search(key)}

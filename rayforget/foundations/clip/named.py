@@ -45,15 +45,20 @@ def named_clip(place: str, like: ClipFoundation) -> ClipFoundation:
 
 def unlike_clip(spec: ClipFoundation, base: ClipFoundation) -> tuple[str, ...]:
     """What the configurations of two folders have in unequal values: activation, heads, preprocessing."""
-    one, other = (dict(_flat(_config(each))) for each in (spec, base))
-    if not one or not other:
+    whole = [_config(each) for each in (spec, base)]
+    if not all(whole):
         return ()
-    keys = [key for key in sorted({*one, *other}) if not _TRAINING_ONLY.search(key)]
+    one, other = map(answering, whole)
     return tuple(
         f"{key}: {_shown(one.get(key))} where the base has {_shown(other.get(key))}"
-        for key in keys
+        for key in sorted({*one, *other})
         if one.get(key) != other.get(key)
     )
+
+
+def answering(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of `open_clip_config.json` decides a model's answers, as `vision_cfg.layers` and the like -> value."""
+    return {key: value for key, value in _flat(config) if not _TRAINING_ONLY.search(key)}
 
 
 def _as_run(like: ClipFoundation) -> dict[str, Any]:

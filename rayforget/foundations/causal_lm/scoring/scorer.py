@@ -17,11 +17,19 @@ from rayforget.foundations.causal_lm.model import CausalLm
 from rayforget.foundations.causal_lm.scoring.generation import generate
 from rayforget.foundations.causal_lm.scoring.likelihood import log_likelihoods, prepare_rows
 from rayforget.foundations.causal_lm.scoring.token_rows import RowBatch
+from rayforget.foundations.causal_lm.source import answering
 from rayforget.foundations.protocol import State
 from rayforget.heartbeat import beat
 from rayforget.tasks.text.encode import tokenizer_identity
 from rayforget.tasks.text.types import TaskRequests, broken_rows
 from rayforget.values.scores import Score, Split
+
+
+def _answering(config: Any) -> Any:
+    """`answering`, also of configurations within (a model that sees images too has one of its text model)."""
+    if not isinstance(config, Mapping):
+        return config
+    return {key: _answering(value) for key, value in answering(config).items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +64,15 @@ class LanguageScorer:
         model = self._model
         tokens = [model.max_length, model.pad_token, model.eos_token, model.prefix_token]
         parts = [dict(model.config), tokenizer_identity(model.tokenizer), tokens, self._batch_tokens]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+    @property
+    def runs_as(self) -> str:
+        """Hash of architecture, tokenizer with its chat template, and lengths."""
+        model = self._model
+        tokens = [model.max_length, model.train_length, model.pad_token, model.eos_token, model.prefix_token]
+        chat = getattr(model.tokenizer, "chat_template", None)
+        parts = [_answering(model.config), tokenizer_identity(model.tokenizer), chat, tokens]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
     def items_hash(self, split: Split) -> str:

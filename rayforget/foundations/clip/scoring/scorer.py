@@ -35,6 +35,7 @@ from rayforget.evaluate.finite import NotFinite, Scored
 from rayforget.evaluate.pixel_stream import num_items, pixel_batches
 from rayforget.foundations.clip.classes import ClassVectors
 from rayforget.foundations.clip.model import ClipModel
+from rayforget.foundations.clip.named import answering
 from rayforget.foundations.clip.names import HEAD
 from rayforget.foundations.clip.scoring.classifier import Classifier, groups_within, restrict
 from rayforget.foundations.clip.scoring.recall import found_among_k
@@ -100,6 +101,11 @@ class ZeroShotScorer:
         images = [self._model.decoder.key, normalisation.mean, normalisation.std, self._batch_size]
         parts = [dict(self._model.config), images, tasks, self._speciality.name, self._head]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+    @property
+    def runs_as(self) -> str:
+        """Hash of architecture and preprocessing."""
+        return hashlib.sha256(json.dumps(answering(self._model.config), sort_keys=True).encode()).hexdigest()[:32]
 
     def _named_metric(self, name: str) -> list[str | None]:
         metric = self._resolved[name].metric
