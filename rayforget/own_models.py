@@ -91,7 +91,9 @@ def _record_model(
     try:
         return _record(name, PLAIN, [place_of(spec)], theta_1, equipment, earlier)
     except TrainingError as error:
-        raise FoundationError(f"{place_of(spec)} gives outputs that are not finite on val; are its weights whole?") from error
+        raise FoundationError(
+            f"{place_of(spec)} gives outputs that are not finite on val; are its weights whole?"
+        ) from error
 
 
 def _record_soup(
