@@ -13,6 +13,7 @@ from rayforget.distributed import on_rank_0, reason_of_any_rank
 from rayforget.errors import ExtensionError, RecordError, SpaceError
 from rayforget.evaluate.finite import require_finite
 from rayforget.evaluate.metric_trial import try_metrics
+from rayforget.extension_use import known_use
 from rayforget.foundations.prepare import prepare_foundation
 from rayforget.foundations.protocol import Foundation, Scorer
 from rayforget.foundations.sharing import Share, keep_own
@@ -27,6 +28,7 @@ from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.record.tensors_cache import TensorsCache
 from rayforget.space.curve_paths import CurvePaths, curve_paths
+from rayforget.space.foundation import FOUNDATIONS
 from rayforget.space.given_space import first_recipe
 from rayforget.space.methods import methods_of
 from rayforget.space.models import Space
@@ -89,7 +91,7 @@ class Equipment:
                 "deterministic": spec.space.resources.deterministic,
             },
             scores_cache=ScoresCache(storage),
-            tensors_cache=TensorsCache(storage),
+            tensors_cache=TensorsCache(storage, code=_code_of(spec.space)),
             data=data_identity(tasks),
         )
         try_metrics(spec.space.tasks)
@@ -133,7 +135,7 @@ class Equipment:
             weights_hash=self.foundation.theta_0_hash,
             items_hash=scorer.items_hash(split),
             classifier=scorer.identity + (" deterministic" if self.space.resources.deterministic else ""),
-            code_version=code_version(),
+            code_version=_code_of(self.space),
         )
 
     def settle_theta_0(self) -> None:
@@ -241,6 +243,13 @@ class Equipment:
 def _runs_as(scorer: Scorer) -> str:
     """How weights are run; by the identity for another package's scorer that does not say it."""
     return str(getattr(scorer, "runs_as", None) or scorer.identity)
+
+
+def _code_of(space: Space) -> str:
+    """Version of the code that runs the model: rayforget's, and that of another package that brings the foundation."""
+    used = known_use(FOUNDATIONS.group, space.foundation.kind)
+    brought = () if used is None else (used.package, used.version, used.source)
+    return " ".join(str(part) for part in (code_version(), *brought))
 
 
 def _load_extensions(space: Space) -> CurvePaths:

@@ -84,3 +84,11 @@ def main() -> None:
         reason = one_line(" ".join(str(error).split()))
         print(f"the system refused ({type(error).__name__}: {reason}); mend that and try again", file=sys.stderr)
         sys.exit(2)
+    except Exception as error:
+        from rayforget.malformed_package import malformed_package
+        from rayforget.printable import one_line
+
+        if (text := malformed_package(error)) is None:
+            raise
+        print(one_line(text), file=sys.stderr)
+        sys.exit(2)

@@ -65,7 +65,8 @@ class Learner(Protocol):
 
     @property
     def data_hash(self) -> str:
-        """Hash of what decides its batches besides weights and recipe: items, targets, classes and prompts."""
+        """Hash of what decides its losses besides weights and recipe: items, targets, classes, prompts, preprocessing,
+        and what of the architecture no weight shows."""
         ...
 
     @property

@@ -17,6 +17,6 @@ def metric_of(rule: str, package: str | None = None) -> Metric:
     Raises:
         ExtensionError: the package that brings it is not installed.
     """
-    if package is None and rule not in METRICS.own:
-        rule = "accuracy"
+    if package is None:
+        return METRICS.find_own(rule if rule in METRICS.own else "accuracy").value()
     return METRICS.find(rule, wanted=package).value()

@@ -25,7 +25,7 @@ class ScoresKey:
     classifier: str
     """Identity of what turns features into classes: class names and prompts, or the head's hash, and precision."""
     code_version: str
-    """`provenance.code_version()`."""
+    """`provenance.code_version()`, with package, version and source of a foundation that another package brings."""
 
     @property
     def name(self) -> str:

@@ -21,16 +21,22 @@ _HASH = 32
 class TensorsCache:
     """Tensors in the storage path, shared by its sweeps; deleting it only costs time."""
 
-    def __init__(self, storage: Store) -> None:
-        self._storage = storage
+    def __init__(self, storage: Store, *, code: str) -> None:
+        """Opens the cache.
+
+        Args:
+            storage: the storage path.
+            code: version of all code that makes the tensors; a part of every key.
+        """
+        self._storage, self._code = storage, code
 
     def get(self, key: Mapping[str, str]) -> dict[str, Tensor] | None:
         """The tensors, on the CPU; None if unknown. A damaged file is reported, deleted and unknown.
 
         Args:
-            key: all that the tensors depend on, by hashes rather than names.
+            key: all that the tensors depend on besides the code, by hashes rather than names.
         """
-        name = _name(key)
+        name = self._name(key)
         if not self._storage.exists(name):
             return None
         data = self._storage.read(name)
@@ -46,7 +52,11 @@ class TensorsCache:
 
     def put(self, key: Mapping[str, str], tensors: Mapping[str, Tensor]) -> None:
         """Stores the tensors (on the CPU, contiguous), replacing an earlier writer's."""
-        self._storage.write(_name(key), state_hash(tensors).encode() + save(dict(tensors)))
+        self._storage.write(self._name(key), state_hash(tensors).encode() + save(dict(tensors)))
+
+    def _name(self, key: Mapping[str, str]) -> str:
+        made_from = canonical_json({**key, "code": self._code})
+        return f"cache/tensors/{hashlib.sha256(made_from).hexdigest()}.safetensors"
 
     def _drop(self, name: str, reason: str) -> None:
         _log.warning("%s/%s is damaged (%s) and will be made again", self._storage, name, reason)
@@ -54,7 +64,3 @@ class TensorsCache:
             self._storage.delete(name)
         except StorageError as error:
             _log.warning("it could not be deleted: %s", error)
-
-
-def _name(key: Mapping[str, str]) -> str:
-    return f"cache/tensors/{hashlib.sha256(canonical_json(dict(key))).hexdigest()}.safetensors"

@@ -10,6 +10,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from rayforget.errors import SpaceError
+from rayforget.extensions import refusing_claims
 from rayforget.space.checks import without_effect
 from rayforget.space.document import Document, read_document, read_file
 from rayforget.space.extension_places import naming_their_lines
@@ -59,7 +60,7 @@ def load_space(path: Path, overrides: Sequence[str] = ()) -> LoadedSpace:
 def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSpace:
     """As `load_space`, of a text; `path` stands for its file in messages."""
     document = interpolate(override(read_document(text, str(path)), overrides), os.environ)
-    with naming_their_lines(document):
+    with naming_their_lines(document), refusing_claims():
         space = checked(document, Space)
         return LoadedSpace(
             path=path,
@@ -76,7 +77,8 @@ def checked(document: Document, model: type[Model]) -> Model:
     """The document as this model, a space or a part of one; raises SpaceError as `load_space`."""
     try:
         # Strict JSON: 1 is no text, "1" no number and true no 1, while a list may be a tuple and a text a path.
-        found = model.model_validate_json(json.dumps(document.tree), strict=True)
+        with refusing_claims():
+            found = model.model_validate_json(json.dumps(document.tree), strict=True)
         if isinstance(found, Space) and (problems := list(without_effect(found))):
             raise invalid("Space", problems)
     except ValidationError as error:

@@ -55,11 +55,11 @@ class AnswerLearner:
 
     @property
     def data_hash(self) -> str:
-        """Hash of the tokens asked for and of which are right."""
+        """Hash of the tokens asked for, of which are right, and of the model's settings."""
         digest = sha256(np.array(self._right, dtype=np.int64).tobytes())
         for array in (self._pairs.tokens, self._pairs.starts, self._pairs.continuations):
             digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()[:32]
+        return self._model.hashed_with(digest.hexdigest())
 
     def batch(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:
         """The answers of these documents; involves no randomness."""

@@ -33,7 +33,7 @@ class CausalLearner:
         self.module: CausalHead = module
         self.device: torch.device = model.device
         self.num_items: int = len(train.first_targets)
-        self.data_hash: str = train.items_hash
+        self.data_hash: str = model.hashed_with(train.items_hash)
         self.facts: Mapping[str, Any] = {
             **train.facts,
             "packing": int(packing),

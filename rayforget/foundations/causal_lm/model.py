@@ -1,5 +1,6 @@
 """A space's causal language model -> the loaded model: theta_0, its tokenizer, and its module."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,6 +60,11 @@ class CausalLm:
     def num_embedded(self) -> int:
         """Tokens that the model embeds; a tokenizer may know more, and a text that uses them cannot be read."""
         return int(self.head.lm.get_input_embeddings().num_embeddings)  # type: ignore[operator]
+
+    def hashed_with(self, items_hash: str) -> str:
+        """Hash of what decides losses on items besides weights: the items, and the model's config.json."""
+        parts = [dict(self.config), items_hash]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
     def weights(self, theta: State) -> dict[str, Tensor]:
         """The tensors of `theta` on the device, as `torch.func.functional_call(self.head, ...)` takes them.

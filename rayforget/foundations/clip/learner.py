@@ -68,9 +68,9 @@ class ClipLearner:
 
     @property
     def data_hash(self) -> str:
-        """Hash of the decoded items, their labels, and the labels' names."""
-        parts = [self._train.items_hash, self._model.decoder.key, *self._classes]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+        """Hash of the decoded items, their labels, the labels' names, and the model's settings."""
+        parts = [self._train.items_hash, self._model.settings, *self._classes]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
     def canonical(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """All names of `Foundation.initial(recipe)`; for tensors that the module lacks, theta_0's own.

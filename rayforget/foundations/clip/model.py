@@ -51,6 +51,11 @@ class ClipModel:
     runs_with: str | None = None
     """`ClipSource.runs_with`."""
 
+    @property
+    def settings(self) -> list[Any]:
+        """What decides its features besides weights, as JSON: architecture and preprocessing."""
+        return [dict(self.config), self.decoder.key, self.normalisation.mean, self.normalisation.std]
+
     def visual_weights(self, theta: State) -> dict[str, Tensor]:
         """The image tower's tensors among `theta`, as `image_features` takes them."""
         split = split_names({name: theta[name] for name in theta if name.startswith(VISUAL)}, self.swapped)

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from rayforget.distributed import any_rank, rank
 from rayforget.foundations.protocol import Foundation, Learner
-from rayforget.record.provenance import code_version
 from rayforget.record.tensors_cache import TensorsCache
 from rayforget.space.recipe import FullAdapter, Recipe
 
@@ -36,14 +35,13 @@ class FoundationSources:
         return self._foundation.learner(self._recipe, (task, cast(Literal["train", "val"], split)))
 
     def kept(self, what: Mapping[str, str], make: Callable[[], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
-        """Also keyed by the hashes of model, head and code; made by all ranks together if one of them lacks it."""
+        """Also keyed by weights, head and code; made by all ranks together if one of them lacks it."""
         if self._cache is None:
             return make()
         key = {
             **what,
             "theta_0": self._foundation.theta_0_hash,
             "head": str(self._recipe.head),
-            "code": code_version(),
         }
         found: Mapping[str, Tensor] | None = self._cache.get(key)
         if any_rank(found is None, self._device) or found is None:
