@@ -18,6 +18,7 @@ from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.picking import Picking, pick_from
 from rayforget.report.present import Report, read_report
+from rayforget.space.secrets import without_password
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +40,7 @@ class Results:
         return self._sweep.info.name
 
     def __repr__(self) -> str:
-        return f"<sweep {self.name} in {self._storage}>"
+        return f"<sweep {self.name} in {without_password(self._storage)}>"
 
     @cached_property
     def _report(self) -> Report:
@@ -216,7 +217,7 @@ def run_sweep(
     if code:
         raise RayforgetError(
             f"sweep {named} did not come to a good end; what it printed says why, and "
-            f"rayforget.open_sweep({named!r}, {place!r}) opens what it has found"
+            f"rayforget.open_sweep({named!r}, {without_password(place)!r}) opens what it has found"
         )
     return open_sweep(named, place)
 
@@ -239,4 +240,4 @@ def _as_options(overrides: Mapping[str, Any] | None, trials: int | None, storage
         found["search.trainings"] = trials
     if storage is not None:
         found["storage.path"] = str(storage)
-    return tuple(f"{key}={json.dumps(value)}" for key, value in found.items())
+    return tuple(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in found.items())

@@ -147,5 +147,7 @@ def test_a_space_is_a_file_its_content_or_the_quickstart(tmp_path: Path) -> None
     assert list(spaces[0].methods) == list(spaces[2].methods)
     assert (spaces[0].search.trainings, spaces[0].search.seed) == (5, 7)
     assert spaces[0].storage.path == str(tmp_path / "runs")
+    emoji = _as_options({}, None, tmp_path / "\U0001f600")
+    assert _loaded(None, emoji).space.storage.path == str(tmp_path / "\U0001f600")
     with pytest.raises(SpaceError, match="space"):
         _loaded({"name": "x"}, ())

@@ -1,11 +1,12 @@
 """A space file, or a sweep to go on with -> a finished sweep, shown while it runs and reported when it ends."""
 
-import signal
 from collections.abc import Sequence
 from contextlib import suppress
+from signal import default_int_handler
 
 from rich.console import Console
 
+from rayforget.commands.interrupts import interrupts_restored, on_interrupt
 from rayforget.commands.last_words import last_words
 from rayforget.commands.reporting import report_on
 from rayforget.errors import RecordError, SpaceError
@@ -140,7 +141,7 @@ def _with_budget(space: Space, overrides: Sequence[str]) -> Space:
 
 def _run(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> int:
     sweep.store.patience.retry_s = space.storage.retry_s  # for all that was opened from it
-    with sole_driver(sweep.store):
+    with sole_driver(sweep.store), interrupts_restored():
         return _drive(space, sweep, address=address, verbose=verbose)
 
 
@@ -157,7 +158,7 @@ def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) ->
     console.print(f"sweep {sweep.info.name}: {agenda.num_trainings} trainings, record in {where}", soft_wrap=True)
     finished = agenda.settle() or _work_through(agenda, console, address=address, verbose=verbose)
     # From here on a further Ctrl-C loses only the drawing.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    on_interrupt(default_int_handler)
     try:
         return _close(agenda, console, finished)
     except KeyboardInterrupt:
@@ -186,7 +187,7 @@ def _work_through(agenda: Agenda, console: Console, *, address: str | None, verb
             LiveView(console, sweep.info.name, running=lambda: _under_way(agenda)) as view,
             mirror_thread(sweep, space, view.warn) as mirror,
         ):
-            signal.signal(signal.SIGINT, view.interrupt)
+            on_interrupt(view.interrupt)
 
             def after(named: NamedJob) -> None:
                 tidy_weights(sweep, agenda.leading, agenda.roles, space.storage.keep)

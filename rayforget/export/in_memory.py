@@ -22,6 +22,6 @@ def load_point(sweep: Sweep, space: Space, key: PointKey) -> LibraryModel:
         TaskError: the space's data is missing.
     """
     point = recorded_point(sweep, key)
-    refuse_lost(sweep, point)
+    refuse_lost(sweep, point, space.storage.path)
     opened = open_sweep(sweep, space)
-    return opened.exporter.model(point_weights(sweep, point, opened.foundation).theta)
+    return opened.exporter.model(point_weights(sweep, point, opened.foundation, space.storage.path).theta)

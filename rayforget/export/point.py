@@ -78,7 +78,7 @@ def _others(record: CheckpointRecord, path: str) -> str:
     return f"that alpha was not scored; there are: {', '.join(f'{point.alpha!r}' for point in own)}"
 
 
-def point_weights(sweep: Sweep, point: RecordedPoint, foundation: Foundation) -> PointWeights:
+def point_weights(sweep: Sweep, point: RecordedPoint, foundation: Foundation, storage: str) -> PointWeights:
     """Makes the point's weights from those that were kept, whose hash is checked.
 
     Raises:
@@ -88,7 +88,7 @@ def point_weights(sweep: Sweep, point: RecordedPoint, foundation: Foundation) ->
     recipe, key = point.recipe, point.key
     if recipe is None:
         return PointWeights(theta=foundation.theta_0, theta_0=foundation.theta_0)
-    refuse_lost(sweep, point)
+    refuse_lost(sweep, point, storage)
     theta_0 = foundation.initial(recipe)
     theta_1 = load_theta_1(sweep.store, point.record, theta_0)
     ends = Ends(theta_0=theta_0, theta_1=changed_tensors(theta_0, theta_1), layers=foundation.layers(recipe))
@@ -96,15 +96,18 @@ def point_weights(sweep: Sweep, point: RecordedPoint, foundation: Foundation) ->
     return PointWeights(theta={**theta_0, **changed}, theta_0=theta_0)
 
 
-def refuse_lost(sweep: Sweep, point: RecordedPoint) -> None:
-    """Refuses a point whose weights were not kept, before anything is loaded; raises RecordError."""
+def refuse_lost(sweep: Sweep, point: RecordedPoint, storage: str) -> None:
+    """Refuses a point whose weights were not kept, before anything is loaded; raises RecordError.
+
+    The storage, as the user names it, is for the message.
+    """
     kept = sweep.kept_weights()
     if point.record.recipe and (point.key.trial, point.key.step) not in kept:
-        raise RecordError(_not_kept(sweep, point.key, sorted(kept)))
+        raise RecordError(_not_kept(sweep, point.key, sorted(kept), storage))
 
 
-def _not_kept(sweep: Sweep, key: PointKey, kept: list[tuple[str, int]]) -> str:
-    name, storage = sweep.info.name, str(sweep.store).rpartition("/")[0]
+def _not_kept(sweep: Sweep, key: PointKey, kept: list[tuple[str, int]], storage: str) -> str:
+    name = sweep.info.name
     file = weights_name(key.trial, key.step)
     words = f"trial {name} {key.trial} --step {key.step} --script"
     place = f"{sweep.store}/{file}"

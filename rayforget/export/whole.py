@@ -62,10 +62,10 @@ def export_point(
     """
     point = recorded_point(sweep, key)
     _refuse_adapter(point, adapter)
-    refuse_lost(sweep, point)
+    refuse_lost(sweep, point, space.storage.path)
     with new_folder(folder) as place:
         opened = open_sweep(sweep, space)
-        weights = point_weights(sweep, point, opened.foundation)
+        weights = point_weights(sweep, point, opened.foundation, space.storage.path)
         written = write_model(opened, weights, place, DTYPES[dtype])
         again = None
         if dtype != "fp32":

@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 from rayforget.record.store import Store
+from rayforget.space.secrets import without_password
 
 DEFAULT_STORAGE = "runs"
 """The default of `--storage`."""
@@ -20,9 +21,9 @@ def command(words: str, storage: str | Path | Store) -> str:
 
     Args:
         words: the command and its arguments, without `rayforget`.
-        storage: the storage path, as a user or a space names it.
+        storage: the storage path, as a user or a space names it; a password in it is left out.
     """
     place = str(storage)
     if "://" not in place and Path(place).expanduser().absolute() == Path(DEFAULT_STORAGE).absolute():
         return f"{program()} {words}"
-    return f"{program()} {words} --storage {shlex.quote(place)}"
+    return f"{program()} {words} --storage {shlex.quote(without_password(place))}"

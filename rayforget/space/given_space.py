@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import NonNegativeInt
+from pydantic import NonNegativeInt, ValidationError
 
 from rayforget.errors import FoundationError, SpaceError
 from rayforget.space.checks import storage_problems
@@ -126,6 +126,8 @@ def first_recipe(space: Space) -> AnyRecipe:
 def _named(option: str, name: Callable[[], FoundationConfig]) -> FoundationConfig:
     try:
         return name()
+    except ValidationError as error:  # a ValueError too, whose text is of many lines
+        raise SpaceError(f"{option}: {' '.join(error.errors()[0]['msg'].split())}") from None
     except (FoundationError, ValueError) as error:
         raise SpaceError(f"{option}: {error}") from None
 

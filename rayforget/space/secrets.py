@@ -54,6 +54,12 @@ def secret_variables(address: str) -> set[str]:
     return {name for place, name in enumerate(names) if chr(ord(_WITHOUT_DEFAULT) + place) in secret}
 
 
+def without_password(address: str) -> str:
+    """An address without its user if a password is with it, for what is shown or handed on; the query stays."""
+    user = _user(address)
+    return address.replace(f"{user}@", "", 1) if ":" in user else address
+
+
 def _user(address: str) -> str:
     """The user of an address, with the password; `` if there is none."""
     _, of, rest = address.partition("://")

@@ -21,9 +21,17 @@ def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
     """
     problems: list[str] = []
     used: set[str] = set()
+    address = _uri_of(document.tree)
+    of_uri = names_in([address]) if isinstance(address, str) else set()
 
     def complain(at: At, text: str) -> None:
-        problems.append(f"{document.where(at)}: {dotted(at)}: {text}")
+        place = document.where(at)
+        if private(at):
+            place = _without_value(place)
+        problems.append(f"{place}: {dotted(at)}: {text}")
+
+    def private(at: At) -> bool:
+        return at == ("tracking", "uri") or (at[0] == "vars" and at[-1] in of_uri)
 
     def filled(text: str, at: At, values: Mapping[str, Any]) -> str:
         def value_of(match: re.Match[str]) -> str:
@@ -37,7 +45,8 @@ def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
             return str(value)
 
         if "${" in VARIABLE.sub("", text):
-            complain(at, f"found {text!r}; a variable is written ${{name}} or ${{NAME:-default}}")
+            found = "something else after ${" if private(at) else repr(text)
+            complain(at, f"found {found}; a variable is written ${{name}} or ${{NAME:-default}}")
         long = sum(len(str(values.get(match.group(1), ""))) for match in VARIABLE.finditer(text))
         if long > MOST_CHARACTERS:
             complain(at, f"found variables of {long} characters together, expected at most {MOST_CHARACTERS}")
@@ -58,11 +67,11 @@ def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
             complain(("vars", name), f"is used nowhere; write ${{{name}}} where it belongs, or remove it")
     if isinstance(own, dict):
         tree["vars"] = own
-    if isinstance(uri := _uri_of(document.tree), str):
-        tree["tracking"] = {**tree["tracking"], "uri": _with_own(uri, own)}
-        if has_written_secret(_with_own(uri, own)):
-            option, _, _ = document.where(("tracking", "uri")).partition("=")  # without the value
-            problems.append(f"{option}: tracking.uri: {WRITTEN_OUT}")
+    if isinstance(address, str):
+        tree["tracking"] = {**tree["tracking"], "uri": _with_own(address, own)}
+        if has_written_secret(_with_own(address, own)):
+            place = _without_value(document.where(("tracking", "uri")))
+            problems.append(f"{place}: tracking.uri: {WRITTEN_OUT}")
     if problems:
         raise SpaceError(*problems)
     return Document(tree=tree, places=document.places)
@@ -80,6 +89,10 @@ def fill(text: str, environment: Mapping[str, str]) -> str:
         return value
 
     return VARIABLE.sub(value_of, text)
+
+
+def _without_value(place: str) -> str:
+    return place.partition("=")[0] if place.startswith("--set ") else place
 
 
 def _uri_of(tree: Mapping[str, Any]) -> Any:

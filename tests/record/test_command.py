@@ -25,3 +25,9 @@ def test_any_other_storage_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert command("ui x", "s3://bucket/runs") == "rayforget ui x --storage s3://bucket/runs"
     assert command("rm x", Store.open("/data/my runs")) == "rayforget rm x --storage '/data/my runs'"
     assert command("list", "other") == "rayforget list --storage other"
+
+
+def test_a_password_in_the_storage_is_not_told() -> None:
+    told = command("rm x", "s3://KEY:SECRET@bucket/runs?region=a")
+    assert told == "rayforget rm x --storage 's3://bucket/runs?region=a'"
+    assert command("rm x", "hdfs://me@host/runs") == "rayforget rm x --storage hdfs://me@host/runs"

@@ -117,6 +117,11 @@ def test_mistakes_are_told_with_the_option_or_the_line(tmp_path: Path) -> None:
         load_given(written(tmp_path), base=("--base", "no/such"))
     with pytest.raises(SpaceError, match=r"^--tuned no/such: found 'no/such'"):
         load_given(written(tmp_path), tuned=["no/such"])
+    for odd in ("", "local-dir:~nosuchuser/x"):
+        with pytest.raises(SpaceError, match=r"^--tuned ") as raised:
+            load_given(written(tmp_path), tuned=[odd])
+        assert "\n" not in str(raised.value)
+        assert "pydantic" not in str(raised.value)
     bare = tmp_path / "bare.yaml"
     bare.write_text(yaml.safe_dump({"name": "mine", "tasks": tasks()}))
     with pytest.raises(SpaceError, match=r"bare.yaml:1: foundation: is missing; add `foundation:`"):

@@ -70,3 +70,17 @@ def test_a_password_in_the_mirrors_address_is_refused_and_not_repeated(
     assert said.startswith(f"{where}tracking.uri: found a password that is written out")
     assert "${MLFLOW_PASSWORD}" in said
     assert "s3cret" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("tracking: {uri: 'http://u:s3cr${et@h'}", []),
+        ("a: 1", ["tracking.uri=http://u:s3cr${et@h"]),
+        ("tracking: {uri: 'http://u:${pw}@h'}\nvars: {pw: 's3cr${et'}", []),
+    ],
+)
+def test_a_malformed_variable_in_a_password_is_not_repeated(text: str, options: list[str]) -> None:
+    with pytest.raises(SpaceError, match="a variable is written") as raised:
+        interpolate(override(read_document(text, "x"), options), {})
+    assert "s3cr" not in str(raised.value)
