@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rayforget.errors import FoundationError
+from rayforget.errors import FoundationError, RecordError
 from rayforget.export.card import ADAPTER, PICTURE, write_card
 from rayforget.export.facts import Adapted, CardFacts, Scores, measures_of, theta_0_scores
 from rayforget.export.folder import DTYPES, WrittenModel, new_folder, read_again, write_model
@@ -61,6 +61,8 @@ def export_point(
         TaskError: the space's data is missing.
     """
     point = recorded_point(sweep, key)
+    if all(each.key != key for each in summary.points):
+        raise RecordError(f"point {key.text} is newer than this reading of {sweep.info.name}; open the sweep again")
     _refuse_adapter(point, adapter)
     refuse_lost(sweep, point, space.storage.path)
     with new_folder(folder) as place:

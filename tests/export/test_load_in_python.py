@@ -1,5 +1,8 @@
 """A point loaded from Python is the library's own model with the weights that were scored."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import open_clip
 import pytest
 import torch
@@ -9,6 +12,7 @@ from transformers import PreTrainedModel
 import rayforget
 from rayforget.errors import RecordError, SpaceError
 from rayforget.export.in_memory import load_point
+from rayforget.export.whole import export_point
 from rayforget.frontier.points import PointKey
 from rayforget.in_python import Results
 
@@ -57,3 +61,13 @@ def test_what_cannot_be_loaded_is_told(pictures: Recorded) -> None:
         results.load(results.pick(max_forgetting=-99))
     with pytest.raises(RecordError, match="no training 0009"):
         results.load("0009/2/lerp/0.5")
+
+
+def test_a_point_that_is_newer_than_the_reading_is_refused_before_anything_is_written(
+    pictures: Recorded, tmp_path: Path
+) -> None:
+    summary, key = results_of(pictures)._report.summary, PointKey("0000-plain", 2, 0.5)
+    older = replace(summary, points=tuple(point for point in summary.points if point.key != key))
+    with pytest.raises(RecordError, match="open the sweep again"):
+        export_point(pictures.sweep, pictures.space, older, key, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
