@@ -57,7 +57,7 @@ def run_trial(job: TrialJob, equipment: Equipment, heartbeat: Heartbeat) -> list
 
 def _run_trial(job: TrialJob, equipment: Equipment) -> list[CheckpointRecord]:
     resume = equipment.sweep.resume_folder(job.name)
-    owner = Owner(sweep=equipment.sweep.info.name, trial=job.name, recipe=job.recipe.key)
+    owner = Owner(sweep=equipment.sweep.first_name, trial=job.name, recipe=job.recipe.key)
     records = on_rank_0(lambda: _recorded(job, equipment), equipment.device)
     if is_finished(records):
         return records  # the workers died between the last record and the answer
