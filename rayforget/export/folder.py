@@ -64,7 +64,10 @@ def new_folder(folder: Path) -> Iterator[Path]:
     try:
         yield place
         try:
-            _move_up(place, folder) if there else _rename(place, folder)
+            if there:
+                _move_up(place, folder)
+            else:
+                _rename(place, folder)
         except OSError as error:
             raise StorageError(
                 f"{folder} cannot be put in place ({error.strerror}): does another export write it? Give a new folder"

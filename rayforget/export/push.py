@@ -28,8 +28,8 @@ def refuse_local_base(foundation: FoundationConfig) -> None:
     """
     if isinstance(foundation, CausalLmFoundation) and causal_source(foundation).is_folder:
         raise FoundationError(
-            f"--push with --adapter: the adapter names its base, and foundation.model {foundation.model} is a folder of "
-            "this machine, which the hub does not have; push the merged model, without --adapter, or export the "
+            f"--push with --adapter: the adapter names its base, and foundation.model {foundation.model} is a folder "
+            "of this machine, which the hub does not have; push the merged model, without --adapter, or export the "
             "adapter without --push"
         )
 
