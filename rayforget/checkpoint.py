@@ -10,10 +10,14 @@ from torch import Tensor
 from rayforget.curve import Ends, Pairs, score_curve
 from rayforget.distributed import on_rank_0
 from rayforget.equipment import Equipment
+from rayforget.errors import TrainingError
+from rayforget.foundations.finite import not_finite
 from rayforget.interpolate.hashing import state_hash
 from rayforget.interpolate.lerp import changed_tensors
 from rayforget.record.weights import save_weights
 from rayforget.space.given import AnyRecipe
+from rayforget.space.penalty import PENALTIES
+from rayforget.space.recipe import Recipe
 from rayforget.train.loop import Snapshot
 from rayforget.values.records import CheckpointRecord
 
@@ -54,7 +58,11 @@ def record_curve(
         frontier: what a refined alpha must beat.
         seed: seed of the inner searches.
         train_seconds: None if theta_1 was not trained here.
+
+    Raises:
+        TrainingError: on every rank, if theta_1 or its outputs are not finite.
     """
+    _refuse_non_finite(recipe, snapshot)
     ends = ends_of(recipe, snapshot.theta_1, equipment)
     started = time.monotonic()
     curve = score_curve(
@@ -93,3 +101,14 @@ def record_curve(
         return seconds
 
     return replace(record, seconds=on_rank_0(write, equipment.device))
+
+
+def _refuse_non_finite(recipe: AnyRecipe, snapshot: Snapshot) -> None:
+    """Looks at the weights themselves: another package's scorer may turn NaN into wrong answers like any other."""
+    if not (listed := not_finite(snapshot.theta_1)):
+        return
+    told = f"theta_1 has weights that are not finite (NaN or infinite) after step {snapshot.step}: {listed}"
+    if not isinstance(recipe, Recipe):
+        raise TrainingError(f"{told}; give a model without them")
+    used = " and ".join(PENALTIES.called(penalty.kind) for penalty in recipe.penalties if penalty.strength > 0)
+    raise TrainingError(f"{told}; lower learning_rate" + (f", or mend what {used} writes" if used else ""))

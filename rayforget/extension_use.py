@@ -3,6 +3,7 @@
 import hashlib
 import sys
 import traceback
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ class Used:
 
 
 _used: dict[tuple[str, str], Used] = {}
+_makers: dict[int, tuple["weakref.ref[object]", Used]] = {}
+"""Id of an object that an extension made -> that object, while it lives, and the extension."""
 
 
 def note_use(
@@ -54,6 +57,14 @@ def note_use(
 def known_use(group: str, name: str) -> Used | None:
     """The extension of this name, if this process has imported it."""
     return _used.get((group, name))
+
+
+def note_made(value: object, group: str, name: str) -> None:
+    """Remembers which extension made an object, so that an error in its methods is laid at that one's door: two of one
+    package may have their code in one file."""
+    if (used := _used.get((group, name))) is not None:
+        key = id(value)
+        _makers[key] = (weakref.ref(value, lambda _: _makers.pop(key, None)), used)
 
 
 def used_extensions() -> dict[str, dict[str, str]]:
@@ -139,8 +150,12 @@ def _of(frame: FrameType) -> list[Used]:
 def _name(frame: FrameType, candidates: Sequence[Used]) -> str:
     """Which of a package's extensions the frame belongs to; only the package if several may be meant."""
     owner = frame.f_locals.get("self", frame.f_locals.get("cls"))
+    made, used = _makers.get(id(owner), (None, None))
+    if made is not None and used is not None and made() is owner:
+        return used.called
     kind = owner if isinstance(owner, type) else type(owner)
     for chosen in (
+        [used for used in candidates if used.value is kind],
         [used for used in candidates if used.value in kind.__mro__],
         [used for used in candidates if used.module == frame.f_globals.get("__name__")],
         candidates,

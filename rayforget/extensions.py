@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from pathlib import Path
+from traceback import walk_tb
 from types import FunctionType
 from typing import Any, Generic, TypeVar, cast, get_args
 
@@ -119,7 +121,7 @@ class Registry(Generic[T]):
         names = self.names()
         close = difflib.get_close_matches(name, names, n=1)
         known = f"did you mean {close[0]}? If not, a" if close else f"known here: {', '.join(names)}; a"
-        return f'found "{name}"; {known} package that brings it must be installed on each node'
+        return f'found "{name}"; {known} {self._to_install()}'
 
     def called(self, name: str) -> str:
         """`penalty 'huber' of package rayforget-huber`, for messages."""
@@ -135,7 +137,8 @@ class Registry(Generic[T]):
             value: T = point.load()
         except (Exception, SystemExit) as error:  # third-party code may raise anything
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ExtensionError(f"{called} cannot be imported ({reason}); mend or uninstall it") from error
+            at = _place_in(point.module, error)
+            raise ExtensionError(f"{called} cannot be imported ({reason}{at}); mend or uninstall it") from error
         if (fault := self._fault_of(point.name, value)) is not None:
             raise BrokenExtensionError(f"{called} {fault}")
         used = note_use(
@@ -178,7 +181,14 @@ class Registry(Generic[T]):
         names = self.names()
         close = difflib.get_close_matches(name, names, n=1)
         meant = f"; did you mean {close[0]}? If not, a" if close else "; a"
-        return f" (there are: {', '.join(names)}){meant} package that brings it must be installed on each node"
+        return f" (there are: {', '.join(names)}){meant} {self._to_install()}"
+
+    def _to_install(self) -> str:
+        """What makes a name known, as the end of a sentence; entry points are read from what an install leaves."""
+        return (
+            f"package that brings it, as an entry point of {self.group}, must be installed on each node, and installed "
+            "again once its entry points change, also where it is editable"
+        )
 
 
 def kind_fault(name: str, model: type[Any]) -> str | None:
@@ -230,6 +240,17 @@ def _arguments(method: FunctionType) -> str:
 def _installed(group: str, path: tuple[str, ...]) -> EntryPoints:
     """The entry points announced in the folders of this path; cached, since reading takes some hundred small files."""
     return entry_points(group=group)
+
+
+def _place_in(module: str, error: BaseException) -> str:
+    """` at my_module.py:47`: the last line of the module's package that an error passed; empty if it passed none."""
+    root = module.partition(".")[0]
+    passed = [
+        (frame.f_code.co_filename, line)
+        for frame, line in walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] == root
+    ]
+    return f" at {Path(passed[-1][0]).name}:{passed[-1][1]}" if passed else ""
 
 
 def _packages(points: list[EntryPoint]) -> str:

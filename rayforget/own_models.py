@@ -11,8 +11,9 @@ from torch import Tensor
 
 from rayforget.checkpoint import ends_of, objectives_of, record_curve
 from rayforget.curve import score_spots
+from rayforget.determinism import deterministic
 from rayforget.equipment import Equipment
-from rayforget.errors import FoundationError
+from rayforget.errors import FoundationError, TrainingError
 from rayforget.evaluate.finite import NotFinite
 from rayforget.foundations.kind import kind_of
 from rayforget.frontier.points import PLAIN
@@ -55,11 +56,11 @@ def record_models(
         All records, the models' first.
 
     Raises:
-        FoundationError: a model cannot be loaded, or is of another architecture than the base.
-        TrainingError: a model's answers are not finite.
+        FoundationError: a model cannot be loaded, is of another architecture than the base, or gives answers that are
+            not finite.
         TaskError, RecordError, OSError: the data or the storage failed.
     """
-    with heard_by(heartbeat):
+    with heard_by(heartbeat), deterministic(equipment.space.resources.deterministic):
         records: list[CheckpointRecord] = []
         for name in sorted(space.models):
             record = _recorded(name, equipment) or _record_model(name, space, equipment, records)
@@ -87,7 +88,12 @@ def _record_model(
     theta_1 = kind_of(spec).weights(spec, base)
     if not changed_tensors(base, theta_1):
         raise FoundationError(f"{place_of(spec)} holds the base's own weights, so there is no line between them")
-    return _record(name, PLAIN, [place_of(spec)], theta_1, equipment, earlier)
+    try:
+        return _record(name, PLAIN, [place_of(spec)], theta_1, equipment, earlier)
+    except TrainingError as error:
+        raise FoundationError(
+            f"{place_of(spec)} gives outputs that are not finite on val; are its weights whole?"
+        ) from error
 
 
 def _record_soup(

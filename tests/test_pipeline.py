@@ -128,6 +128,23 @@ def test_a_sweep_whose_data_changed_is_refused(tmp_path: Path) -> None:
         vector_equipment(tmp_path, scorer=Changed()).settle_theta_0()
 
 
+@pytest.mark.parametrize("said", ["runs_as", "identity"])
+def test_a_sweep_whose_scorer_says_otherwise_how_weights_are_run_is_refused(tmp_path: Path, said: str) -> None:
+    """Another package's scorer may have its identity alone."""
+
+    def scorer(how: str) -> VectorScorer:
+        made = VectorScorer()
+        if said == "identity":
+            del made.runs_as
+        setattr(made, said, how)
+        return made
+
+    vector_equipment(tmp_path, scorer=scorer("1")).settle_theta_0()
+    vector_equipment(tmp_path, scorer=scorer("1")).settle_theta_0()
+    with pytest.raises(RecordError, match="the model of sweep v is run otherwise than when it was started"):
+        vector_equipment(tmp_path, scorer=scorer("2")).settle_theta_0()
+
+
 class _Preprocessed(VectorScorer):
     """Runs weights that do not say how, and answers some items of `g` in another way."""
 

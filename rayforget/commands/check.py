@@ -50,12 +50,14 @@ def _print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
     counts = count(loaded, tasks)
     lines = [*_counted(counts)]
     broken: list[str] = []
+    idle: dict[str, None] = {}
     if probe:
         from rayforget.planning.probe import probe_space
 
         found = probe_space(loaded, tasks, counts)
         lines += _probed(loaded, counts, found)
         broken = [broken_remark(f"{where}, of a few looked at", names) for where, names in found.broken.items()]
+        idle = {sentence: None for each in found.recipes.values() for sentence in each.idle}
     else:
         unproven = f"{counts.words.unproven}, " if counts.words.unproven else ""
         unseen = f"the model's weights, {unproven}memory, disk and time"
@@ -66,7 +68,7 @@ def _print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
         open_console(),
         loaded,
         lines,
-        [*of_model, *broken, *data_remarks(tasks), *notes(loaded), *strength_warnings(loaded, counts)],
+        [*of_model, *idle, *broken, *data_remarks(tasks), *notes(loaded), *strength_warnings(loaded, counts)],
     )
 
 

@@ -166,7 +166,7 @@ def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) ->
 
 def _note_changed_extensions(sweep: Sweep, console: Console) -> None:
     for change in changed_extensions(sweep.info.provenance):
-        text = f"{change}; this sweep then mixes trainings or scores of both"
+        text = f"{change}; this sweep then mixes trainings or scores of both: put the old back, or begin a new sweep"
         console.print(text, style="yellow", soft_wrap=True, markup=False, highlight=False)
     if again := set_aside_failures(sweep):
         text = f"tried again, since an extension that they used has changed: {', '.join(again)}"

@@ -16,15 +16,19 @@ def refuse_non_finite(theta_0: State, name: str) -> None:
     Raises:
         FoundationError: names the first tensors with such values, and how many values.
     """
-    broken = {key: count for key, tensor in theta_0.items() if (count := _num_broken(tensor))}
-    if not broken:
-        return
-    listed = ", ".join(f"{key} ({count} of {theta_0[key].numel()})" for key, count in sorted(broken.items())[:5])
-    more = f" and {len(broken) - 5} more tensors" if len(broken) > 5 else ""
-    raise FoundationError(
-        f"{name}: the pretrained weights themselves are not finite (NaN or infinite): {listed}{more}; no learning rate "
-        "mends that: download or convert the model again"
-    )
+    if listed := not_finite(theta_0):
+        raise FoundationError(
+            f"{name}: the pretrained weights themselves are not finite (NaN or infinite): {listed}; no learning rate "
+            "mends that: download or convert the model again"
+        )
+
+
+def not_finite(tensors: State) -> str:
+    """The first tensors with values that are not finite, and how many: `a.weight (3 of 8) and 2 more tensors`; empty
+    if there are none."""
+    broken = {key: count for key, tensor in tensors.items() if (count := _num_broken(tensor))}
+    listed = ", ".join(f"{key} ({count} of {tensors[key].numel()})" for key, count in sorted(broken.items())[:5])
+    return listed + (f" and {len(broken) - 5} more tensors" if len(broken) > 5 else "")
 
 
 def _num_broken(tensor: torch.Tensor) -> int:

@@ -1,7 +1,7 @@
 """Points with their per-item scores on `val` and `test` -> the summary that a report draws."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from rayforget.errors import RecordError
 from rayforget.frontier.choose import (
@@ -72,6 +72,7 @@ def summarise(
         strays = [key for key in scores if key not in known]
         if strays:
             raise RecordError(f"{len(strays)} points {what}, the first is {strays[0]}")
+    drawn = not any("models" in ordered[i].recipe for i in plain)
     if num_resamples:
         on_val = measure(
             {i: ordered[i].key for i in shown},
@@ -82,6 +83,7 @@ def summarise(
             num_resamples=num_resamples,
             seed=seed,
             trainings=Trainings(keys={i: key for key, i in needed.items()}, alone=alone, plain=plain),
+            plain_is_drawn=drawn,
         )
     else:  # the points' own values suffice, and their items might have to be read
         pairs = {i: (ordered[i].speciality, ordered[i].generality) for i in needed.values()}
@@ -94,9 +96,8 @@ def summarise(
         split="test",
         num_resamples=num_resamples,
         seed=seed,
+        plain_is_drawn=drawn,
     )
-    if any("models" in ordered[i].recipe for i in plain):
-        on_val, on_test = (replace(split, plain_is_drawn=False) for split in (on_val, on_test))
     ground = _Ground(points=ordered, plain=plain, on_val=on_val, on_test=on_test)
     *methods, together = _describe_methods(ground, failed or {})
     frontier = choose_frontier(ordered)

@@ -33,7 +33,8 @@ def choose_each(points: Sequence[FrontierPoint], method: str, within: Callable[[
     for trial, indices in sorted(trainings.items()):
         recipe = points[indices[0]].recipe
         same = json.dumps({name: value for name, value in recipe.items() if name != "seed"}, sort_keys=True)
-        own.setdefault(same, {}).setdefault(recipe.get("seed"), {})[trial] = indices
+        given = trial if "models" in recipe else None  # each given model is a training of its own
+        own.setdefault(same, {}).setdefault((recipe.get("seed"), given), {})[trial] = indices
     recipes = [[next(iter(trials.values())) for trials in seeds.values()] for seeds in own.values()]
     if len(recipes) == 1:
         recipes = [[training] for training in recipes[0]]

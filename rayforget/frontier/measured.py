@@ -144,6 +144,7 @@ def measure(
     num_resamples: int,
     seed: int,
     trainings: Trainings | None = None,
+    plain_is_drawn: bool = True,
 ) -> Measured:
     """(S, G) of every point, resampled together: all points share the bootstrap's draws.
 
@@ -157,6 +158,7 @@ def measure(
         num_resamples: 0 skips the bootstrap.
         seed: seed of the bootstrap.
         trainings: further points, of which only `Measured.shares` are kept.
+        plain_is_drawn: as of `Measured`.
 
     Raises:
         RecordError: a point has no score for a task, or two points were not scored on the same items.
@@ -177,7 +179,13 @@ def measure(
 
     for lot in _lots([(i,) for i in (theta_0, *further.plain) if i in keys], known=()):
         read(chain.from_iterable(lot))
-    found = Measured(pairs=pairs, resampled=kept if num_resamples and keys else None, theta_0=theta_0, seed=seed)
+    found = Measured(
+        pairs=pairs,
+        resampled=kept if num_resamples and keys else None,
+        theta_0=theta_0,
+        seed=seed,
+        plain_is_drawn=plain_is_drawn,
+    )
     within, wanted = found.boxes(further.plain), set(further.alone)
     # In the points' order, so that a training's items are read once for all that is asked of it.
     for lot in _lots(sorted({*wanted, *((i,) for i in keys)}), known=tuple(kept)):

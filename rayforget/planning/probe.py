@@ -21,6 +21,7 @@ from rayforget.errors import BrokenExtensionError, FoundationError, SpaceError, 
 from rayforget.evaluate.finite import require_finite
 from rayforget.evaluate.metric_trial import try_metrics
 from rayforget.extension_use import naming_the_blamed
+from rayforget.foundations.fit import fitting_learner, fitting_scores, naming_the_foundation
 from rayforget.foundations.kind import kind_of
 from rayforget.interpolate.lerp import changed_tensors
 from rayforget.interpolate.paths.fit import try_paths
@@ -66,6 +67,8 @@ class RecipeProbe:
     """Seconds to score one model on one image."""
     broken: Mapping[str, Sequence[str]]
     """Task -> names of the broken images among the few decoded from its training set."""
+    idle: Sequence[str] = ()
+    """A sentence on each of its penalties that has no effect on a training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,16 +113,18 @@ def probe_space(loaded: LoadedSpace, tasks: Opened, counts: Counts) -> Probe:
     torch.set_num_threads(threads)
     try:
         with TemporaryDirectory(prefix="rayforget-check-") as folder:
-            samples = take_samples(loaded, tasks, device=device, folder=Path(folder))
+            with naming_the_foundation(loaded.space.foundation):
+                samples = take_samples(loaded, tasks, device=device, folder=Path(folder))
             try:
-                samples.one.scorer(None).items_hash("val")  # one-time imports and openings do not count
-                decode_s = _seconds(lambda: samples.many.scorer(None).items_hash("val")) / samples.num_val
-                counted = samples.many.scorer(None).counted("val")
-                first_items = kind_of(loaded.space.foundation).first_items(samples.one)
                 try_metrics(loaded.space.tasks)
-                _check_paths(loaded, samples)
-                recipes = _probe_methods(loaded, counts, samples, device, timed=timed)
-                broken = _broken(samples, recipes)
+                with naming_the_foundation(loaded.space.foundation):
+                    samples.one.scorer(None).items_hash("val")  # one-time imports and openings do not count
+                    decode_s = _seconds(lambda: samples.many.scorer(None).items_hash("val")) / samples.num_val
+                    counted = samples.many.scorer(None).counted("val")
+                    first_items = kind_of(loaded.space.foundation).first_items(samples.one)
+                    _check_paths(loaded, samples)
+                    recipes = _probe_methods(loaded, counts, samples, device, timed=timed)
+                    broken = _broken(samples, recipes)
             except TaskError as error:
                 raise SpaceError(f"{loaded.where(str(error).split(':', 1)[0])}: {error}") from None
     finally:
@@ -185,7 +190,7 @@ def _probe_recipe(
     batch = min(BATCH, local_batch)
     few = recipe.model_copy(update={"batch_size": batch, "accumulation": 1, "compile": False, "warmup_fraction": 0.0})
     sources = FoundationSources(samples.many, few, device, None)
-    trainer = Trainer(samples.many.learner(few), few, seed=0, sources=sources)
+    trainer = Trainer(fitting_learner(samples.spec, samples.many, few), few, seed=0, sources=sources)
     module = trainer.learner.module
     step_s = model_s = item_s = None
     foreign = any(penalty.kind not in PENALTIES.own for penalty in recipe.penalties)
@@ -206,6 +211,7 @@ def _probe_recipe(
         model_s=model_s,
         item_s=item_s,
         broken=trainer.learner.facts.get("broken", {}),
+        idle=trainer.idle_penalties(),
     )
 
 
@@ -217,7 +223,8 @@ def _time_scores(
     seconds, items = [], []
     for prepared in (samples.one, samples.many) if recipe.head == "text" else (samples.many,):
         scorer = prepared.scorer(recipe)
-        (scored,) = scorer.score(thetas[:1], "val")  # makes theta_0's class vectors, once
+        # The first makes theta_0's class vectors, once.
+        scored = fitting_scores(samples.spec, scorer.score(thetas[:1], "val"))
         scores = require_finite(scored, "val", model="one step's model", advice="lower learning_rate")
         items.append(sum(len(score.items) for score in scores.values()))
         seconds.append(_seconds(lambda scorer=scorer: scorer.score(thetas, "val")) / len(thetas))  # type: ignore[misc]

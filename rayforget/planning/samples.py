@@ -7,9 +7,11 @@ from pathlib import Path
 import torch
 
 from rayforget.errors import FoundationError, SpaceError
+from rayforget.foundations.fit import fitting_foundation
 from rayforget.foundations.kind import kind_of
 from rayforget.foundations.protocol import Foundation
 from rayforget.foundations.sharing import keep_own
+from rayforget.space.foundation import FoundationConfig
 from rayforget.space.load import LoadedSpace
 from rayforget.tasks.opening import Opened
 
@@ -21,6 +23,7 @@ BATCH = 64
 class Samples:
     """The same model twice, with more and with fewer items."""
 
+    spec: FoundationConfig
     many: Foundation
     one: Foundation
     """With one item of each split of each task."""
@@ -46,9 +49,12 @@ def take_samples(loaded: LoadedSpace, tasks: Opened, *, device: torch.device, fo
         many, one = (
             {name: task.few(count) for name, task in tasks.items()} for count in (max(2, BATCH // len(tasks)), 1)
         )
+        of_many = kind.with_tasks(model, spec, many, cache=folder / "many", resources=resources)
+        of_one = kind.with_tasks(model, spec, one, cache=folder / "one", resources=resources)
         return Samples(
-            many=kind.with_tasks(model, spec, many, cache=folder / "many", resources=resources),
-            one=kind.with_tasks(model, spec, one, cache=folder / "one", resources=resources),
+            spec=spec,
+            many=fitting_foundation(spec, of_many),
+            one=fitting_foundation(spec, of_one),
             num_val=sum(task.splits["val"].expected_count for task in many.values() if "val" in task.splits),
             load_s=load_s,
         )

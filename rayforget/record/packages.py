@@ -19,21 +19,29 @@ def missing_packages(provenance: Mapping[str, Any]) -> str | None:
     return " and ".join(f"{package} ({', '.join(names)})" for package, names in sorted(needed.items())) or None
 
 
-def changed_extensions(provenance: Mapping[str, Any]) -> list[str]:
-    """A sentence on each extension that is in use here in another version than a sweep of this provenance began with,
-    or in the same version from another source."""
+def changed_extensions(provenance: Mapping[str, Any], group: str | None = None) -> list[str]:
+    """A sentence on each package of which extensions are in use here in another version than a sweep of this provenance
+    began with, or in the same version from another source; only extensions of the group, if one is given.
+
+    `rayforget-huber 1.2 has another source now than when the sweep began (path 'bow' and penalty 'huber')`
+    """
     now, sources = used_extensions(), used_sources()
-    found = []
-    for group, name, before in _recorded(provenance):
-        after = now.get(group, {}).get(name)
-        what = f"{REGISTRIES[group].noun} {name!r}" if group in REGISTRIES else name
-        if after is None:
+    found: dict[str, list[str]] = {}
+    for its_group, name, before in _recorded(provenance):
+        after = now.get(its_group, {}).get(name)
+        if after is None or group not in (None, its_group):
             continue
+        what = f"{REGISTRIES[its_group].noun} {name!r}" if its_group in REGISTRIES else name
         if after != before:
-            found.append(f"{what} was of {before} when the sweep began and is of {after} now")
-        elif _source(provenance, group, name) not in (None, sources.get(group, {}).get(name)):
-            found.append(f"{what} of {after} has another source now than when the sweep began")
-    return found
+            found.setdefault(f"{before} was in use when the sweep began, and {after} is now", []).append(what)
+        elif _source(provenance, its_group, name) not in (None, sources.get(its_group, {}).get(name)):
+            found.setdefault(f"{after} has another source now than when the sweep began", []).append(what)
+    return [f"{change} ({_listed(names)})" for change, names in found.items()]
+
+
+def _listed(names: list[str]) -> str:
+    *others, last = sorted(names)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def changed_since(provenance: Mapping[str, Any], penalties: set[str]) -> bool:

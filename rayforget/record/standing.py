@@ -78,7 +78,11 @@ def roles_of(sweep: "Sweep") -> tuple[TaskRole, ...]:
     """Each task's role, read from the resolved space without building its models: fast, with few imports."""
     with _reading_space(sweep):
         tasks = json.loads(sweep.space_json())["tasks"].items()
-        return tuple(TaskRole(name=name, role=task["role"], group=task.get("group") or "") for name, task in tasks)
+        return tuple(
+            TaskRole(name=name, role=task["role"], group=task.get("group") or "")
+            for name, task in tasks
+            if not task.get("train") or any(task.get(split) for split in ("val", "test", "cut"))
+        )
 
 
 def trainings_of(sweep: "Sweep") -> int:

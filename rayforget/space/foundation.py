@@ -122,9 +122,10 @@ def rules_of(kind: str) -> FoundationRules[Any]:
 
 
 def place_of(spec: FoundationConfig) -> str:
-    """Where a model lies, for people: its folder or file, else its name."""
+    """Where a model lies, for people: its folder or file, else its name, with the tag of its weights if it has one."""
     places = [value for _, value in rules_of(spec.kind).local_places(spec)]
-    return places[-1] if places else spec.model
+    tag = getattr(spec, "pretrained", None)
+    return places[-1] if places else f"{spec.model}:{tag}" if tag else spec.model
 
 
 def _again(kind: str, text: str) -> FoundationConfig:

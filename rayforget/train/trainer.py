@@ -14,14 +14,14 @@ from rayforget.distributed import all_reduce_sum, is_distributed, rank, world_si
 from rayforget.errors import FoundationError, TrainingError
 from rayforget.extension_use import blame
 from rayforget.foundations.protocol import Batch, Learner
-from rayforget.space.penalty import PENALTIES
 from rayforget.space.recipe import LoraAdapter, Recipe
 from rayforget.space.seeds import derive_seed
 from rayforget.train.lora import attach_lora, lora_factors, merged_weights, refuse_without_gradient
 from rayforget.train.lora_targets import saved_parts
 from rayforget.train.optimiser import adamw, clip_gradients, set_learning_rate
 from rayforget.train.penalties.hooks import Hooks, Sources, Training
-from rayforget.train.penalties.prepare import needs_of, prepare_hooks, pulled, try_keeping
+from rayforget.train.penalties.moving import all_finite, move, movers
+from rayforget.train.penalties.prepare import idle_hooks, needs_of, not_finite_pulls, prepare_hooks, pulled, try_keeping
 from rayforget.train.pieces import loss_in_pieces, piece_size
 from rayforget.train.schedule import learning_rate_factor, num_steps, step_indices
 from rayforget.train.sharding import gathered, load_whole, shard, sharded_optimiser, whole_optimiser
@@ -110,9 +110,7 @@ class Trainer:
         self._scaler.update()
         self._optimiser.zero_grad(set_to_none=True)
         if finite:
-            with torch.no_grad():
-                for hooks in self._hooks.values():
-                    hooks.after_step(learning_rate)
+            move(self._hooks, learning_rate, self._trained.values(), watched=self._now() if self.step == 0 else None)
         self.step += 1
 
     def _first_gradients(self) -> Tensor:
@@ -184,7 +182,8 @@ class Trainer:
     def _judge(self, logits: Tensor, targets: Tensor, piece: slice) -> Tensor:
         """Sum of the loss over a piece of the targets, a scalar in fp32, from their logits (n, num_classes)."""
         # Pulls first: their temporary memory is free again before the cross-entropy keeps its own.
-        pulls = [pulled(kind, hooks, logits, piece) for kind, hooks in self._hooks.items() if hooks.pulls]
+        first = self.step == 0
+        pulls = [pulled(kind, hooks, logits, piece, first) for kind, hooks in self._hooks.items() if hooks.pulls]
         smoothing = self.recipe.label_smoothing
         loss = F.cross_entropy(logits.float(), targets[piece], reduction="sum", label_smoothing=smoothing)
         self._parts = [part.detach() for part in (loss, *pulls)]
@@ -192,19 +191,15 @@ class Trainer:
 
     def _refuse_non_finite(self, finite: bool) -> None:
         if not math.isfinite(self._loss):
-            self._refuse_non_finite_pull()
-            raise TrainingError(
-                f"the loss is not finite at step {self.step + 1} of {self.total_steps}; lower learning_rate "
-                f"(now {self.recipe.learning_rate:g}) or use precision fp32"
-            )
+            if culprits := not_finite_pulls(self._hooks, self._parts):
+                told = f"what {culprits} adds to the loss is not finite at {self._now()}, though the loss without it is"
+                raise TrainingError(f"{told}; lower its strength, or mend it")
+            raise TrainingError(f"the loss is not finite at {self._now()}; {self._advice()}")
         if finite:
             self._skipped_in_a_row = 0
             return
         if not self._scaler.is_enabled():
-            raise TrainingError(
-                f"a gradient is not finite at step {self.step + 1} of {self.total_steps}; lower learning_rate "
-                f"(now {self.recipe.learning_rate:g}) or use precision fp32"
-            )
+            raise TrainingError(f"a gradient is not finite at {self._now()}; {self._advice()}")
         self._skipped += 1
         self._skipped_in_a_row += 1
         if self._skipped_in_a_row >= _MAX_SKIPPED_IN_A_ROW:
@@ -213,15 +208,16 @@ class Trainer:
                 "use precision bf16 or fp32"
             )
 
-    def _refuse_non_finite_pull(self) -> None:
-        of_data, *pulls = (math.isfinite(part) for part in self._parts or [torch.tensor(math.nan)])
-        pulling = (kind for kind, hooks in self._hooks.items() if hooks.pulls)
-        culprits = [PENALTIES.called(kind) for kind, sound in zip(pulling, pulls, strict=False) if not sound]
-        if of_data and culprits:
-            raise TrainingError(
-                f"what {' and '.join(culprits)} adds to the loss is not finite at step {self.step + 1} of "
-                f"{self.total_steps}, though the loss without it is; lower its strength, or mend it"
-            )
+    def _now(self) -> str:
+        """The step under way; a trial of a few steps may take more of them than its few items make."""
+        return f"step {self.step + 1}" + (f" of {self.total_steps}" if self.step < self.total_steps else "")
+
+    def _advice(self) -> str:
+        advice = f"lower learning_rate (now {self.recipe.learning_rate:g}) or use precision fp32"
+        moved = movers(self._hooks)
+        if moved and not all_finite(self._trained.values()):
+            return f"the weights are not finite either: mend {moved}, which moves them after each step, or {advice}"
+        return advice
 
     def _prepare_penalties(self, weights: Mapping[str, nn.Parameter], sources: Sources | None) -> dict[str, Hooks]:
         """Hooks by kind; a teacher under bf16 autocast may keep its matrices in bf16, which halves its memory."""
@@ -285,6 +281,10 @@ class Trainer:
         """
         for kind, hooks in self._hooks.items():
             try_keeping(kind, hooks)
+
+    def idle_penalties(self) -> list[str]:
+        """A sentence on each penalty that has no effect."""
+        return idle_hooks(self._hooks)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores a state of the same recipe and seed."""

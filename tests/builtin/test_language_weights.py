@@ -1,6 +1,5 @@
 """The tiny OPT that ships: small, loadable by plain transformers, general, ignorant of the medicine, and forgetful."""
 
-from statistics import mean
 from typing import Any
 
 import pytest
@@ -88,16 +87,11 @@ def test_plain_fine_tuning_gains_speciality_loses_generality_and_a_point_between
     loaded: tuple[Any, Any],
 ) -> None:
     model, tokenizer = loaded
-    models = [fine_tuned(model, tokenizer, Plain(), seed) for seed in range(3)]
-    curves = [line(model, theta_1, tokenizer, alphas=(0, 0.75, 1)) for theta_1 in models]
-
-    def over_seeds(name: str, alpha: float) -> float:
-        return mean(curve[alpha][name] for curve in curves)
-
-    assert over_seeds("commonsense", 0) >= 0.7
-    assert over_seeds("reasoning", 0) >= 0.5
-    assert 0.2 <= over_seeds("speciality", 0) <= 0.35
-    assert over_seeds("speciality", 1) - over_seeds("speciality", 0) >= 0.20
-    assert over_seeds("generality", 0) - over_seeds("generality", 1) >= 0.08
-    between, end = (over_seeds("speciality", alpha) + over_seeds("generality", alpha) for alpha in (0.75, 1))
+    curve = line(model, fine_tuned(model, tokenizer, Plain(), 0), tokenizer, alphas=(0, 0.75, 1))
+    assert curve[0]["commonsense"] >= 0.7
+    assert curve[0]["reasoning"] >= 0.5
+    assert 0.2 <= curve[0]["speciality"] <= 0.35
+    assert curve[1]["speciality"] - curve[0]["speciality"] >= 0.20
+    assert curve[0]["generality"] - curve[1]["generality"] >= 0.08
+    between, end = (curve[alpha]["speciality"] + curve[alpha]["generality"] for alpha in (0.75, 1))
     assert between >= end + 0.03

@@ -85,7 +85,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         group: {name: each for name, each in names.items() if name in ("share", "glue")}
         for group, names in extension_facts()["extensions"].items()
     }
-    info = SweepInfo(name="one", space_name="toy", created=0.0, space_digest="", provenance={"extensions": facts})
+    provenance = {"extensions": facts, "extension_sources": extension_facts()["extension_sources"]}
+    info = SweepInfo(name="one", space_name="toy", created=0.0, space_digest="", provenance=provenance)
     sweep = Sweep.create(
         Store.open(space.storage.path), info, space_text=TEXT, space=space.model_dump(mode="json", exclude_none=False)
     )
@@ -141,3 +142,17 @@ def test_where_a_metric_breaks_status_says_so_and_frontier_is_one_line(
         main()
     assert ended.value.code == 2
     assert capsys.readouterr().err == f"{broken}\n"
+
+
+def test_frontier_says_that_a_metric_has_changed_since_the_scores_were_recorded(site: Path, run: Run) -> None:
+    from rayforget.metrics.find import metric_of
+
+    sound = METRIC.replace('raise ValueError("no\\nsums")', "return (own[0] / common[0])[..., 0]")
+    assert sound != METRIC
+    (site / "box_of_share.py").write_text(sound)
+    sys.modules.pop("box_of_share", None)
+    metric_of.cache_clear()
+    code, said = run("frontier", "one")
+    assert code == 0
+    assert "box_of_share 0.3 has another source now than when the sweep began (metric 'share'): scores are as" in said
+    assert "glue" not in said

@@ -109,7 +109,60 @@ def test_a_part_that_a_tower_lacks_is_no_layer_of_it() -> None:
     assert tower_layers([]) == {}
 
 
-def test_the_order_of_the_names_changes_nothing() -> None:
+def test_a_buffer_is_in_its_modules_layer_though_it_follows_all_parameters() -> None:
     names = clip_names("RN50")
-    assert clip_layers(names) == clip_layers(sorted(names)) == clip_layers(reversed(names))
-    assert {layer.depth for layer in clip_layers(names).values()} >= {0.0, 1.0}
+    means = [name.replace("weight", "running_mean") for name in names if ".bn" in name and name.endswith("weight")]
+    layers = clip_layers([*names, *means])
+    assert all(layers[mean] == layers[mean.replace("running_mean", "weight")] for mean in means)
+    assert {name: layers[name] for name in names} == clip_layers(names)
+    assert {layers[mean].index for mean in means} == set(range(1 + 3 + 4 + 6 + 3))
+
+
+@pytest.mark.parametrize(
+    ("model_type", "settings", "first", "last"),
+    [
+        ("biogpt", {"num_hidden_layers": 2}, "biogpt.embed_positions.weight", "biogpt.layer_norm.weight"),
+        ("xglm", {"num_layers": 2}, "model.embed_tokens.weight", "model.layer_norm.bias"),
+        (
+            "mbart",
+            {"decoder_layers": 2, "is_decoder": True},
+            "model.decoder.layernorm_embedding.weight",
+            "model.decoder.layer_norm.weight",
+        ),
+        ("ctrl", {"n_layer": 2}, "transformer.w.weight", "transformer.layernorm.weight"),
+        (
+            "bert",
+            {"num_hidden_layers": 2, "is_decoder": True},
+            "bert.embeddings.LayerNorm.weight",
+            "cls.predictions.transform.dense.weight",
+        ),
+        (
+            "electra",
+            {"num_hidden_layers": 2, "is_decoder": True},
+            "electra.embeddings_project.weight",
+            "generator_predictions.dense.weight",
+        ),
+        (
+            "gemma4_text",
+            {"num_hidden_layers": 2, "layer_types": ["full_attention"] * 2},
+            "model.per_layer_projection_norm.weight",
+            "model.norm.weight",
+        ),
+        ("git", {"num_hidden_layers": 2}, "git.embeddings.LayerNorm.weight", "output.weight"),
+    ],
+)
+def test_what_a_name_does_not_tell_is_told_by_the_models_order(
+    model_type: str, settings: dict[str, object], first: str, last: str
+) -> None:
+    layers = causal_layers(causal_names(model_type, **settings))
+    assert layers[first] == Layer(index=0, count=4)
+    assert layers[last] == Layer(index=3, count=4)
+    assert len(at(layers, 1)) == len(at(layers, 2)) > 0
+
+
+def test_an_image_towers_last_convolution_is_in_its_last_layer() -> None:
+    layers = clip_layers(clip_names("MobileCLIP-S1"))
+    found = [layer for name, layer in layers.items() if name.startswith("visual.trunk.final_conv.")]
+    assert found
+    assert {layer.depth for layer in found} == {1.0}
+    assert layers["visual.trunk.stem.0.conv_kxk.0.conv.weight"].depth == 0.0

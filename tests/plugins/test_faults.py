@@ -1,15 +1,12 @@
 """What other packages get wrong is said in one line that names the extension, its package and what to change."""
 
-import itertools
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from plugins.outsiders import write_package
+from plugins.faulty import PENALTY, Write, steps
 from train.learners import VectorLearner
 from vector_equipment import no_heartbeat, vector_equipment, vector_recipe
 
@@ -24,27 +21,6 @@ from rayforget.space.registries import REGISTRIES
 from rayforget.train.loop import train
 from rayforget.values.layers import Layer
 
-_numbers = itertools.count()
-Write = Callable[..., str]
-
-PENALTY = """
-from typing import Literal
-from rayforget.space.penalty import Needs
-from rayforget.train.penalties.hooks import Hooks, Penalty
-
-class ThePenalty(Penalty):
-    kind: Literal["NAME"]
-
-    def needs(self, *, lora):
-        return Needs(theta_0=True)
-
-    def prepare(self, training):
-        return TheHooks(training)
-
-class TheHooks(Hooks):
-    def __init__(self, training):
-        self.training = training
-"""
 PATH = """
 import torch
 from rayforget.interpolate.paths.path import Path
@@ -53,25 +29,6 @@ class ThePath(Path):
     def at(self, theta_0, theta_1, t, layers):
         return {name: BODY for name, end in theta_1.items()}
 """
-
-
-@pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Installs an extension of a new name, which stands for NAME in its code, and gives that name."""
-    monkeypatch.syspath_prepend(tmp_path)
-
-    def write_extension(group: str, attribute: str, code: str, name: str | None = None) -> str:
-        name = name or f"one{next(_numbers)}"
-        package = f"box_of_{name}"
-        write_package(tmp_path, package, {name: attribute}, code.replace("NAME", name), f"rayforget.{group}")
-        return name
-
-    return write_extension
-
-
-def steps(kind: str, **changed: Any) -> None:
-    recipe = vector_recipe(penalties=[{"kind": kind, "strength": 1.0}], **changed)
-    list(train(VectorLearner(), recipe, seed=0, fractions=(1.0,)))
 
 
 @pytest.mark.parametrize(
@@ -126,7 +83,12 @@ def steps(kind: str, **changed: Any) -> None:
             "    def of_sums(self, own, common):\n        pass",
             "has word 3; write its name in tables",
         ),
-        ("penalties", "raise SystemExit(3)", "cannot be imported (SystemExit: 3)"),
+        ("penalties", "raise SystemExit(3)", "cannot be imported (SystemExit: 3 at box_of_NAME.py:1)"),
+        (
+            "paths",
+            "\nimport no_such_thing",
+            "(ModuleNotFoundError: No module named 'no_such_thing' at box_of_NAME.py:2)",
+        ),
         ("metrics", "Y = 1", "cannot be imported (AttributeError: module"),
     ],
 )
@@ -189,6 +151,21 @@ def test_a_hook_that_raises_is_named(write: Write, hooks: str, fault: str) -> No
             "return Needs(theta_0=True)",
             "return Needs()\n    def prepare(self, training):\n        return list(training.start.values())",
             "reads training.start, theta_0's values, which its `needs` did not ask for; return Needs(theta_0=True)",
+        ),
+        (
+            "self.training = training",
+            "pass\n    def after_steps(self, learning_rate):\n        pass",
+            "has hooks TheHooks with after_steps, which is no hook; did you mean after_step?",
+        ),
+        (
+            "self.training = training",
+            "pass\n    pulls = True\n    def pull(self, logits, piece):\n        return logits.relu_().sum()",
+            "changes the logits in place in pull",
+        ),
+        (
+            "self.training = training",
+            "pass\n    pulls = True\n    def pull(self, logits, piece):\n        return logits.data.zero_().sum()",
+            "changes the logits in place in pull",
         ),
     ],
 )
@@ -275,6 +252,13 @@ def test_a_path_is_walked_between_two_different_ends(write: Write, body: str, fa
         try_paths(paths, theta_0, layers)
     assert str(raised.value).startswith(f"curve.paths: {name} does not fit this model: ")
     assert fault in str(raised.value)
+
+
+@pytest.mark.parametrize(("given", "shown"), [("None", "None"), ("[1]", "an object of type list")])
+def test_a_path_that_gives_no_tensors_is_told_what_to_give(write: Write, given: str, shown: str) -> None:
+    name = write("paths", "ThePath", PATH.replace("{name: BODY for name, end in theta_1.items()}", given))
+    with pytest.raises(SpaceError, match=f"model: ThePath.at gave {re.escape(shown)}; return a dict of tensors"):
+        try_paths(CurvePaths(fixed=(name,), searched=()), {"a.weight": torch.ones(3, 2)}, {})
 
 
 def test_at_the_command_line_a_fault_is_one_line(

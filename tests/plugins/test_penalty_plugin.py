@@ -37,7 +37,7 @@ def test_it_is_checked_as_ours_are_and_missed_in_one_line(folder: Path) -> None:
     (line,) = done.stderr.strip().splitlines()
     assert "space.yaml:21: methods.bent.penalties" in line
     assert 'found "huber"; known here: ewc, kd' in line
-    assert line.endswith("; a package that brings it must be installed on each node")
+    assert "; a package that brings it, as an entry point of rayforget.penalties, must be installed on each" in line
     install("huber", folder / "site")
     assert rayforget(folder, "check", "space.yaml", "--no-probe").returncode == 0
     wrong = folder / "space.yaml"

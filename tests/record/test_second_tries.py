@@ -152,8 +152,8 @@ def test_other_versions_are_told_from_and_to_and_missing_packages_by_name_and_ve
     assert changed_extensions(ours) == []
     assert missing_packages(ours) is None
     for version, more, expected in (
-        ("1.0", "# more\n", "penalty 'aged' of box_of_aged 1.0 has another source now than when the sweep began"),
-        ("1.1", "", "penalty 'aged' was of box_of_aged 1.0 when the sweep began and is of box_of_aged 1.1 now"),
+        ("1.0", "# more\n", "box_of_aged 1.0 has another source now than when the sweep began (penalty 'aged')"),
+        ("1.1", "", "box_of_aged 1.0 was in use when the sweep began, and box_of_aged 1.1 is now (penalty 'aged')"),
     ):
         write(tmp_path, "aged", version, more)
         read_anew(tmp_path, monkeypatch)
@@ -162,3 +162,20 @@ def test_other_versions_are_told_from_and_to_and_missing_packages_by_name_and_ve
         (tmp_path / "gone").rename(tmp_path / f"gone {version} {len(more)}")
     monkeypatch.undo()
     assert missing_packages(ours) == "box_of_aged==1.0 (penalty 'aged')"
+
+
+def test_what_changed_in_a_package_is_told_once_with_all_that_it_brings(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rayforget import extension_use
+
+    monkeypatch.setattr(extension_use, "_used", {})
+    of_package = {"called": "", "package": "box_of_bow", "version": "2", "module": "plugins.outsiders"}
+    groups = {"rayforget.paths": "bow", "rayforget.penalties": "arrow"}
+    for group, name in groups.items():
+        extension_use.note_use(group, name, value=name, **of_package)
+    began = {
+        "extensions": {group: {name: "box_of_bow 2"} for group, name in groups.items()},
+        "extension_sources": {group: {name: "0123456789ab"} for group, name in groups.items()},
+    }
+    told = "box_of_bow 2 has another source now than when the sweep began"
+    assert changed_extensions(began) == [f"{told} (path 'bow' and penalty 'arrow')"]
+    assert changed_extensions(began, "rayforget.paths") == [f"{told} (path 'bow')"]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rayforget.errors import FoundationError
 from rayforget.extras import need
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.kind import Kind
@@ -61,6 +62,11 @@ class CausalLmKind(Kind[CausalLmFoundation, "CausalLm"]):
 
         folder = Path(place).expanduser()
         if is_adapter(folder):
+            if base.adapter is not None:
+                raise FoundationError(
+                    f"{place} is an adapter, and so is what the base is tuned by ({base.adapter}): adapters are not "
+                    "merged on one another; export the base as a folder of its own first, and give that as the base"
+                )
             return CausalLmFoundation.model_validate({**base.model_dump(), "adapter": str(folder.absolute())})
         return self.named(place, base)
 

@@ -149,13 +149,16 @@ def _told(source: CausalSource, error: Exception) -> str:
     refused = refusal(error, source.name)
     if refused is not None:
         return refused
-    return f"transformers cannot load {source.name}: {str(error)[:500]}; {_advice(source, error)}"
+    text = str(error).partition("\nModel type should be one of")[0].rstrip(".")  # two hundred names follow
+    return f"transformers cannot load {source.name}: {text[:500]}; {_advice(source, error)}"
 
 
 def _advice(source: CausalSource, error: Exception) -> str:
     text = str(error)
     if "trust_remote_code" in text:
         return "the model brings code of its own: read it, then set foundation.trust_remote_code: true"
+    if "Unrecognized configuration class" in text:
+        return "transformers has no causal language model of this architecture"
     if source.adapter is not None:
         return f"it is the base that the adapter {source.adapter} names in adapter_config.json; put the base there"
     if source.is_folder:

@@ -14,7 +14,7 @@ def clip_layers(names: Iterable[str]) -> dict[str, Layer]:
     projection; so is CoCa's decoder, which no recipe trains.
 
     Args:
-        names: all names of `Foundation.initial(recipe)`.
+        names: all names of `Foundation.initial(recipe)`, in the model's order.
     """
     names = tuple(names)
     text = [name for name in names if is_text_name(name)]

@@ -74,7 +74,10 @@ def theta_at(
     Raises:
         FoundationError: the path did not give a tensor like theta_1's for each name.
     """
-    found = path.at(theta_0, theta_1, t, layers)
+    found: object = path.at(theta_0, theta_1, t, layers)
+    if not isinstance(found, dict):
+        shown = "None" if found is None else f"an object of type {type(found).__name__}"
+        raise FoundationError(f"{type(path).__name__}.at gave {shown}; return a dict of tensors")
     if found.keys() != theta_1.keys():
         odd = ", ".join(sorted(found.keys() ^ theta_1.keys())[:5])
         raise FoundationError(f"{type(path).__name__}.at must give the names of theta_1; only one of them has: {odd}")

@@ -4,8 +4,10 @@ A penalty may be another package's, so what it gives is checked where it is give
 fail on it, and nothing would say why.
 """
 
+import difflib
 import io
 import json
+import math
 import pickle
 import re
 from collections.abc import Iterator, Mapping
@@ -16,12 +18,18 @@ import torch
 from torch import Tensor
 
 from rayforget.errors import BrokenExtensionError
+from rayforget.extension_use import note_made
 from rayforget.extensions import arguments_fault
 from rayforget.space.penalty import PENALTIES, Needs, PenaltyConfig, given_by
 from rayforget.train.penalties.hooks import Hooks, Penalty, Training
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_ACTING = ("before_forward", "pull", "before_clip", "after_step")
+"""The hooks by which a penalty has an effect on the training."""
+_CLOSE = 0.85
+"""Names from this likeness on are taken as one misspelt: `after_steps`, not `pulling`."""
 
 
 def needs_of(penalty: PenaltyConfig, *, lora: bool) -> Needs:
@@ -46,29 +54,90 @@ def prepare_hooks(penalties: "Sequence[PenaltyConfig]", training: Training) -> d
         hooks = given_by(penalty, "prepare", cast(Penalty, penalty).prepare(seen), Hooks)
         if (fault := arguments_fault(type(hooks), Hooks)) is not None:
             raise BrokenExtensionError(f"{PENALTIES.called(penalty.kind)} {fault}")
+        if (meant := _misspelt(hooks)) is not None:
+            raise _broken(penalty, f"has hooks {type(hooks).__name__} with {meant[0]}, which is no hook", meant[1])
         if type(hooks).pull is not Hooks.pull and not hooks.pulls:
             raise _broken(
                 penalty,
                 f"has hooks {type(hooks).__name__} with a `pull` that is never called",
                 "write `pulls = True` in that class",
             )
+        note_made(hooks, PENALTIES.group, penalty.kind)
         found[penalty.kind] = hooks
     return found
 
 
-def pulled(kind: str, hooks: Hooks, logits: Tensor, piece: slice) -> Tensor:
+def idle_hooks(hooks_of: Mapping[str, Hooks]) -> list[str]:
+    """A sentence on each penalty whose hooks neither add to the loss or the gradients nor move weights."""
+    return [
+        f"{PENALTIES.called(kind)} does nothing: its hooks {type(hooks).__name__} define none of "
+        f"{', '.join(name for name in _ACTING)}"
+        for kind, hooks in hooks_of.items()
+        if not any(_has_own(hooks, name) for name in _ACTING)
+    ]
+
+
+def _misspelt(hooks: Hooks) -> tuple[str, str] | None:
+    """A public method of the hooks that is no hook but is nearly called as one that they lack, and what to write."""
+    known = [name for name in vars(Hooks) if not name.startswith("_")]
+    for name in dir(type(hooks)):
+        if name.startswith("_") or name in known or not callable(getattr(type(hooks), name)):
+            continue
+        for close in difflib.get_close_matches(name, known, n=1, cutoff=_CLOSE):
+            if not _has_own(hooks, close):
+                return name, f"did you mean {close}? If not, give it another name"
+    return None
+
+
+def _has_own(hooks: Hooks, name: str) -> bool:
+    return name in vars(hooks) or getattr(type(hooks), name) is not getattr(Hooks, name)
+
+
+def pulled(kind: str, hooks: Hooks, logits: Tensor, piece: slice, watched: bool) -> Tensor:
     """What the hooks of this kind add to the loss of a piece of the targets, a scalar.
 
+    Args:
+        kind: the penalty's.
+        hooks: its hooks.
+        logits: the piece's, shape (n, num_classes), of which the cross-entropy is made afterwards.
+        piece: the slice of the targets.
+        watched: whether to compare the logits themselves, too: autograd does not see what is written to `.data`.
+
     Raises:
-        BrokenExtensionError: they give anything else.
+        BrokenExtensionError: they give anything else, or change the logits.
     """
+    before = logits.detach().clone() if watched and kind not in PENALTIES.own else None
+    version = logits._version
     found: object = hooks.pull(logits, piece)
+    if logits._version != version or not (before is None or _same(logits.detach(), before)):
+        raise BrokenExtensionError(
+            f"{PENALTIES.called(kind)} changes the logits in place in pull, of which the loss is made; make new tensors"
+        )
     if not isinstance(found, Tensor) or found.shape != ():
         shown = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
         raise BrokenExtensionError(
             f"{PENALTIES.called(kind)} gave {shown} from pull; return a sum over the targets, a tensor of shape ()"
         )
     return found
+
+
+def not_finite_pulls(hooks_of: Mapping[str, Hooks], parts: "Sequence[Tensor]") -> str:
+    """The penalties whose part of a loss is not finite, where the loss without them is; empty if there are none.
+
+    Args:
+        hooks_of: hooks by kind.
+        parts: the loss without penalties, then what each one that pulls added; empty if there is no loss yet.
+    """
+    if not parts:
+        return ""
+    of_data, *pulls = (math.isfinite(part) for part in parts)
+    pulling = (kind for kind, hooks in hooks_of.items() if hooks.pulls)
+    culprits = [PENALTIES.called(kind) for kind, sound in zip(pulling, pulls, strict=False) if not sound]
+    return " and ".join(culprits) if of_data else ""
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
 
 
 def try_keeping(kind: str, hooks: Hooks) -> None:
