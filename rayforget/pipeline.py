@@ -57,7 +57,7 @@ def run_trial(job: TrialJob, equipment: Equipment, heartbeat: Heartbeat) -> list
 
 def _run_trial(job: TrialJob, equipment: Equipment) -> list[CheckpointRecord]:
     resume = equipment.sweep.resume_folder(job.name)
-    owner = Owner(sweep=equipment.sweep.first_name, trial=job.name, recipe=job.recipe.key)
+    owner = _owner(job, equipment)
     records = on_rank_0(lambda: _recorded(job, equipment), equipment.device)
     if is_finished(records):
         return records  # the workers died between the last record and the answer
@@ -93,6 +93,11 @@ def _run_trial(job: TrialJob, equipment: Equipment) -> list[CheckpointRecord]:
         )
     on_rank_0(lambda: equipment.sweep.drop_resume(job.name), equipment.device)
     return records
+
+
+def _owner(job: TrialJob, equipment: Equipment) -> Owner:
+    """Whose states a training goes on from; a sweep whose folder was renamed is still the same."""
+    return Owner(sweep=equipment.sweep.first_name, trial=job.name, recipe=job.recipe.key)
 
 
 def _recorded(job: TrialJob, equipment: Equipment) -> list[CheckpointRecord]:

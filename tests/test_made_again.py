@@ -12,9 +12,11 @@ from vector_equipment import no_heartbeat, objectives_of, vector_equipment, vect
 
 from rayforget.errors import RecordError
 from rayforget.evaluate.finite import NotFinite
-from rayforget.pipeline import run_trial, score_tests
+from rayforget.pipeline import _owner, _state_to_resume, run_trial, score_tests
 from rayforget.record.jobs import TestJob
 from rayforget.record.resume import Owner, newest_resume, save_resume
+from rayforget.record.store import Store
+from rayforget.record.sweep import Sweep
 from rayforget.record.weights import load_theta_1
 from rayforget.train.loop import train
 from rayforget.values.points import Spot
@@ -83,3 +85,17 @@ def test_a_training_whose_end_cannot_be_recorded_is_no_result(tmp_path: Path) ->
     equipment.sweep.add(replace(record, fraction=0.5))
     with pytest.raises(RecordError, match=rf"training 0001-full ended, .*: recorded are step {record.step} \(50%\), "):
         run_trial(job(), equipment, no_heartbeat)
+
+
+def test_a_state_is_the_trainings_own_after_its_sweeps_folder_is_renamed(tmp_path: Path) -> None:
+    equipment = vector_equipment(tmp_path)
+    owner, recipe = Owner(sweep=equipment.sweep.info.name, trial="0001-full", recipe=job().recipe.key), job().recipe
+    states: list[Mapping[str, Any]] = []
+    for _ in train(VectorLearner(), recipe, seed=0, fractions=(1.0,), save=states.append, save_every_s=0.0):
+        pass
+    (tmp_path / "v").rename(tmp_path / "w")
+    renamed = replace(equipment, sweep=Sweep.open(Store.open(tmp_path), "w"))
+    save_resume(renamed.sweep.resume_folder("0001-full"), states[0], owner)
+    state = _state_to_resume(renamed.sweep.resume_folder("0001-full"), _owner(job(), renamed), renamed)
+    assert state is not None
+    assert state["step"] == states[0]["step"]

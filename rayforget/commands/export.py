@@ -8,7 +8,7 @@ from rich.text import Text
 from rayforget.export.card import ADAPTER
 from rayforget.export.facts import Scores
 from rayforget.export.measured import differences
-from rayforget.export.push import check_name, push_folder
+from rayforget.export.push import check_name, push_folder, refuse_local_base
 from rayforget.export.whole import Dtype, Exported, export_point
 from rayforget.frontier.points import parse_key
 from rayforget.record.space_of import space_here
@@ -40,6 +40,8 @@ def export(
         check_name(push)
     sweep = Sweep.open(Store.open(storage), name)
     space = space_here(sweep, storage)
+    if push is not None and adapter:
+        refuse_local_base(space.foundation)
     summary = read_report(sweep, space).summary
     key = picked_key(summary) if point is None else parse_key(point)
     console = open_console()

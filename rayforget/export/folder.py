@@ -44,29 +44,54 @@ class WrittenModel:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` to write into, which takes its name when the block ends well and is gone if it does not.
+    """A folder to write into, whose files are `folder`'s when the block ends well; it is gone if it does not.
+
+    It is made beside a new `folder`, and inside one that is there and empty: that may be the working folder, a link or
+    the root of a disk, which cannot be replaced.
 
     Raises:
         StorageError: `folder` holds something, or cannot be made.
     """
-    if folder.is_symlink() or folder.exists():
-        if not folder.is_dir():
-            raise StorageError(f"{folder} is a file; give a new folder")
-        if found := sorted(path.name for path in folder.iterdir()):
-            raise StorageError(f"{folder} is not empty (found {', '.join(found[:3])}); give a new folder")
+    folder = folder.absolute()
+    there = folder.is_symlink() or folder.exists()
     try:
+        if there:
+            _refuse_full(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        place = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        place = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder if there else folder.parent))
     except OSError as error:
         raise StorageError(f"{folder} cannot be made ({error.strerror}); give another folder") from error
     try:
         yield place
-        place.chmod(0o777 & ~_umask())
-        if folder.exists():
-            folder.rmdir()
-        place.rename(folder)
+        try:
+            if there:
+                _move_up(place, folder)
+            else:
+                _rename(place, folder)
+        except OSError as error:
+            raise StorageError(
+                f"{folder} cannot be put in place ({error.strerror}): does another export write it? Give a new folder"
+            ) from error
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _refuse_full(folder: Path, *, but: Path | None = None) -> None:
+    if not folder.is_dir():
+        raise StorageError(f"{folder} is a file; give a new folder")
+    if found := sorted(path.name for path in folder.iterdir() if path != but):
+        raise StorageError(f"{folder} is not empty (found {', '.join(found[:3])}); give a new folder")
+
+
+def _rename(place: Path, folder: Path) -> None:
+    place.chmod(0o777 & ~_umask())
+    place.rename(folder)
+
+
+def _move_up(place: Path, folder: Path) -> None:
+    _refuse_full(folder, but=place)
+    for path in place.iterdir():
+        path.rename(folder / path.name)
 
 
 def _umask() -> int:

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
-from rayforget.errors import SpaceError, StorageError
+from rayforget.errors import FoundationError, SpaceError, StorageError
+from rayforget.foundations.causal_lm.config import CausalLmFoundation
+from rayforget.foundations.causal_lm.source import causal_source
 from rayforget.printable import one_line
+from rayforget.space.foundation import FoundationConfig
 from rayforget.space.paths import is_hub_name
 
 
@@ -15,6 +18,20 @@ def check_name(name: str) -> None:
     """
     if not is_hub_name(name, owned=True):
         raise SpaceError(f"--push {name!r} cannot be a name on the hub; write OWNER/NAME")
+
+
+def refuse_local_base(foundation: FoundationConfig) -> None:
+    """Refuses an adapter that would be uploaded with a place on this machine as the name of its base.
+
+    Raises:
+        FoundationError: the foundation is a folder, or built in.
+    """
+    if isinstance(foundation, CausalLmFoundation) and causal_source(foundation).is_folder:
+        raise FoundationError(
+            f"--push with --adapter: the adapter names its base, and foundation.model {foundation.model} is a folder "
+            "of this machine, which the hub does not have; push the merged model, without --adapter, or export the "
+            "adapter without --push"
+        )
 
 
 def push_folder(folder: Path, name: str, *, private: bool) -> str:

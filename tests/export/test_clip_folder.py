@@ -12,8 +12,11 @@ from safetensors.torch import load_file
 from small_sweeps import Recorded, images_of
 
 from rayforget.errors import FoundationError, RecordError, StorageError
+from rayforget.export.folder import new_folder
 from rayforget.export.in_memory import load_point
 from rayforget.export.whole import Exported, export_point
+from rayforget.foundations.clip.config import ClipFoundation
+from rayforget.foundations.clip.exporter import _origin
 from rayforget.frontier.points import PointKey
 from rayforget.interpolate.hashing import state_hash
 
@@ -150,3 +153,35 @@ def test_a_weight_beyond_fp16_is_refused(pictures: Recorded, tmp_path: Path) -> 
     with pytest.raises(FoundationError, match=r"logit_scale has a weight of 1e\+05, beyond torch.float16"):
         write_model(opened, PointWeights(theta=theta, theta_0=theta), tmp_path, torch.float16)
     assert np.isfinite(float(theta["logit_scale"]))
+
+
+def test_a_file_of_weights_is_not_called_by_its_architectures_model() -> None:
+    for model, told in (("builtin", "builtin"), ("ViT-B-32", "ViT-B-32"), ("local-dir:/mine/clip", "clip")):
+        spec = ClipFoundation(kind="clip", model=model, pretrained="/mine/w.pt")
+        assert _origin(spec) == (f"w.pt (weights for {told})", None, None)
+
+
+def test_an_empty_folder_is_written_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("here", "real"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path / "here")
+    for folder in (Path("."), tmp_path / "link", tmp_path / "new"):
+        with new_folder(folder) as place:
+            (place / "sub").mkdir()
+            (place / "sub" / "file").write_text("x")
+        assert [path.name for path in folder.iterdir()] == ["sub"]
+        assert (folder / "sub" / "file").read_text() == "x"
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_of_two_exports_into_one_folder_one_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    late = new_folder(folder)
+    (late.__enter__() / "mine").write_text("late")
+    with new_folder(folder) as early:
+        (early / "mine").write_text("early")
+    with pytest.raises(StorageError, match="cannot be put in place"):
+        late.__exit__(None, None, None)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+    assert (folder / "mine").read_text() == "early"

@@ -156,3 +156,19 @@ def test_an_adapter_that_would_not_be_the_point_is_refused(tmp_path: Path) -> No
         low_rank_change(start, start, adapter, 0.5)
     with pytest.raises(FoundationError, match=r"a\.bias changed and is no linear layer's weight"):
         low_rank_change(start, {**start, "a.bias": torch.ones(3)}, adapter, 0.5)
+
+
+def test_a_foundation_with_an_adapter_is_exported_merged_and_called_by_both_names(tmp_path: Path) -> None:
+    own = folder_of("llama", tmp_path / "own")
+    exporter, foundation = exporter_of(own, tmp_path)
+    name = next(name for name in foundation.theta_0 if "mlp" in name)
+    moved_layer = {**foundation.theta_0, name: foundation.theta_0[name] + 0.1}
+    change = low_rank_change(foundation.theta_0, moved_layer, LoraAdapter(rank=2), 1.0)
+    exporter.save_adapter(change, tmp_path / "style")
+    spec = CausalLmFoundation(kind="causal_lm", model=str(own), adapter=str(tmp_path / "style"))
+    merged = with_tasks(load_causal_lm(spec, CPU), Sequences(), {}, cache=tmp_path, batch_tokens=64)
+    again = CausalExporter(merged, spec)
+    (tmp_path / "out").mkdir()
+    written = again.save(merged.theta_0, tmp_path / "out", torch.float32)
+    assert load_causal_lm(written, CPU).theta_0_hash == merged.theta_0_hash != foundation.theta_0_hash
+    assert again.words.base == "style (an adapter of own)"

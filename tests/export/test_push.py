@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from hub_server import Hub, hub_server
 
-from rayforget.errors import SpaceError, StorageError
-from rayforget.export.push import check_name, push_folder
+from rayforget.errors import FoundationError, SpaceError, StorageError
+from rayforget.export.push import check_name, push_folder, refuse_local_base
+from rayforget.foundations.causal_lm.config import CausalLmFoundation
 
 TOKEN = "hf_secretsecretsecret"
 
@@ -61,3 +62,9 @@ def test_a_hub_that_does_not_answer_is_one_message(folder: Path, monkeypatch: py
 def test_what_is_no_name_is_refused_before_anything_is_written(name: str) -> None:
     with pytest.raises(SpaceError, match="write OWNER/NAME"):
         check_name(name)
+
+
+def test_an_adapter_to_a_folder_of_this_machine_is_not_pushed() -> None:
+    refuse_local_base(CausalLmFoundation(kind="causal_lm", model="owner/name"))
+    with pytest.raises(FoundationError, match="a folder of this machine, which the hub does not have"):
+        refuse_local_base(CausalLmFoundation(kind="causal_lm", model="builtin"))

@@ -43,10 +43,14 @@ class CausalExporter:
         """transformers, and the pretrained model's name and licence as far as they are known."""
         source = causal_source(self._spec)
         license: str | None
-        if self._spec.model == "builtin":
+        if source.adapter is not None:
+            place = Path(source.adapter)
+            start = Path(source.name).name if source.is_folder else source.name
+            base, license = f"{place.name} (an adapter of {start})", license_of(place)
+        elif self._spec.model == "builtin":
             base, license = "rayforget's built-in language model", "apache-2.0"
         elif source.is_folder:
-            place = Path(source.adapter or source.name)
+            place = Path(source.name)
             base, license = place.name, license_of(place)
         else:
             base, license = source.name, license_on_hub(source.name, source.revision)
@@ -99,7 +103,7 @@ class CausalExporter:
         return self._named(folder)
 
     def _named(self, folder: Path) -> CausalLmFoundation:
-        return self._spec.model_copy(update={"model": str(folder.absolute()), "revision": None})
+        return self._spec.model_copy(update={"model": str(folder.absolute()), "revision": None, "adapter": None})
 
     def _state(self, theta: State, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
         """All that the model's `state_dict` names; tied names share memory, by which transformers knows them."""

@@ -24,7 +24,7 @@ from rayforget.foundations.clip.prepared import PreparedClip
 from rayforget.foundations.clip.source import builtin_folder, quiet_open_clip
 from rayforget.foundations.exporter import Aside, LibraryModel, LowRankChange, ModelWords
 from rayforget.foundations.protocol import State
-from rayforget.space.paths import LOCAL_FOLDER
+from rayforget.space.paths import LOCAL_FOLDER, is_weights_file
 
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 _PROBE = ["a photo of a dog.", "Ünlike 1,234 others; répondu!"]
@@ -148,9 +148,12 @@ def _origin(spec: ClipFoundation) -> tuple[str, str | None, str | None]:
     """The pretrained model in words, its name on the hub, and its licence."""
     from open_clip.pretrained import get_pretrained_cfg
 
+    prefix, _, place = spec.model.partition(":")
+    if spec.pretrained is not None and is_weights_file(spec.pretrained):
+        architecture = Path(place).name if prefix == "local-dir" else place or spec.model
+        return f"{Path(spec.pretrained).name} (weights for {architecture})", None, None
     if spec.model == "builtin":
         return "rayforget's built-in CLIP", None, license_of(builtin_folder()) or "apache-2.0"
-    prefix, _, place = spec.model.partition(":")
     if prefix == "local-dir":
         return Path(place).name, None, license_of(Path(place))
     if prefix == "hf-hub":
