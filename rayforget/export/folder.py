@@ -59,6 +59,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
             _refuse_full(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         place = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder if there else folder.parent))
+    except StorageError:
+        raise
     except OSError as error:
         raise StorageError(f"{folder} cannot be made ({error.strerror}); give another folder") from error
     try:
@@ -68,6 +70,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
                 _move_up(place, folder)
             else:
                 _rename(place, folder)
+        except StorageError:
+            raise
         except OSError as error:
             raise StorageError(
                 f"{folder} cannot be put in place ({error.strerror}): does another export write it? Give a new folder"

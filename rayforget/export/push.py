@@ -3,10 +3,8 @@
 from pathlib import Path
 
 from rayforget.errors import FoundationError, SpaceError, StorageError
-from rayforget.foundations.causal_lm.config import CausalLmFoundation
-from rayforget.foundations.causal_lm.source import causal_source
 from rayforget.printable import one_line
-from rayforget.space.foundation import FoundationConfig
+from rayforget.space.foundation import FoundationConfig, rules_of
 from rayforget.space.paths import is_hub_name
 
 
@@ -26,10 +24,10 @@ def refuse_local_base(foundation: FoundationConfig) -> None:
     Raises:
         FoundationError: the foundation is a folder, or built in.
     """
-    if isinstance(foundation, CausalLmFoundation) and causal_source(foundation).is_folder:
+    if foundation.model == "builtin" or any(rules_of(foundation.kind).local_places(foundation)):
         raise FoundationError(
-            f"--push with --adapter: the adapter names its base, and foundation.model {foundation.model} is a folder "
-            "of this machine, which the hub does not have; push the merged model, without --adapter, or export the "
+            f"--push with --adapter: the adapter names its base, and foundation.model {foundation.model} is of "
+            "this machine, which the hub does not have; push the merged model, without --adapter, or export the "
             "adapter without --push"
         )
 

@@ -66,5 +66,5 @@ def test_what_is_no_name_is_refused_before_anything_is_written(name: str) -> Non
 
 def test_an_adapter_to_a_folder_of_this_machine_is_not_pushed() -> None:
     refuse_local_base(CausalLmFoundation(kind="causal_lm", model="owner/name"))
-    with pytest.raises(FoundationError, match="a folder of this machine, which the hub does not have"):
+    with pytest.raises(FoundationError, match="of this machine, which the hub does not have"):
         refuse_local_base(CausalLmFoundation(kind="causal_lm", model="builtin"))
