@@ -10,6 +10,7 @@ from rayforget.export.one_recipe import without_defaults
 from rayforget.frontier.summary import Measure
 from rayforget.printable import one_line
 from rayforget.report.words.numbers import format_measure
+from rayforget.space.paths import LOCAL_FOLDER
 from rayforget.values.scores import Score, Split
 
 _SPLITS: tuple[Split, Split] = ("val", "test")
@@ -122,5 +123,5 @@ def source_words(source: Any) -> str:
         return " ".join(part for part in (kind, ", ".join(rest)) if part)
     if isinstance(source, list):
         return ", ".join(source_words(each) for each in source)
-    text = str(source)
+    text = str(source).removeprefix(LOCAL_FOLDER)
     return f"…/{'/'.join(text.split('/')[-2:])}" if text.startswith("/") else text

@@ -72,13 +72,18 @@ def measure_again(
 
 
 def differences(found: Scores, recorded: Scores) -> dict[str, str]:
-    """Task -> how its items' results differ, in words: `2 of 301`; of likelihoods, which all do, `by up to 0.003`."""
+    """Task -> how its items' results differ, in words: `2 of 301`; of likelihoods, which all do, `by up to 0.003`.
+
+    Results that are classes or counts have no distance: that they differ is what counts.
+    """
     words = {}
     for task, score in found.items():
         other = recorded[task].items
-        if score.items.dtype == bool:
-            words[task] = f"{int((score.items != other).sum())} of {len(score.items)}"
+        numbers = [items.astype(np.float64) for items in (score.items, other)]
+        if all((each == np.round(each)).all() for each in numbers):
+            differ = (score.items != other).reshape(len(other), -1).any(axis=1)
+            words[task] = f"{int(differ.sum())} of {len(other)}"
         else:
-            largest = float(np.abs(score.items.astype(np.float64) - other.astype(np.float64)).max(initial=0.0))
+            largest = float(np.abs(numbers[0] - numbers[1]).max(initial=0.0))
             words[task] = f"by up to {largest:.2g}"
     return words

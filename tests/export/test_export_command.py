@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
@@ -12,11 +13,13 @@ from small_sweeps import Recorded, language_space, recorded
 import rayforget
 from rayforget.errors import FoundationError
 from rayforget.export.card_tables import source_words
+from rayforget.export.measured import differences
 from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.kind import ClipKind
 from rayforget.foundations.kind import Kind
 from rayforget.interpolate.hashing import state_hash
 from rayforget.report.words.numbers import percent
+from rayforget.values.scores import Score
 
 
 def test_a_card_has_the_scores_of_the_record_as_the_hub_reads_them(
@@ -97,6 +100,7 @@ def test_python_loads_and_exports_as_the_command_does(pictures: Recorded, tmp_pa
 
 def test_of_a_place_on_a_disk_a_card_tells_the_end() -> None:
     assert source_words("/home/somebody/data/photo/val") == "…/photo/val"
+    assert source_words("local-dir:/home/somebody/data/tuned") == "…/data/tuned"
     assert source_words({"kind": "dataset", "path": "owner/name", "split": "test"}) == (
         "dataset path owner/name, split test"
     )
@@ -142,3 +146,22 @@ def test_an_adapter_that_would_be_another_model_is_refused(settings: dict[str, A
         results.export("0001-lora/2/lerp/0.5", tmp_path / "out", adapter=True)
     assert not (tmp_path / "out").exists()
     results.export("0001-lora/2/lerp/0.5", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("found", "recorded", "words"),
+    [
+        ([True, False, True], [True, True, False], "2 of 3"),
+        ([97.0, 3.0, 3.0], [2.0, 3.0, 3.0], "1 of 3"),  # classes have no distance
+        ([[1.0, 0.0], [2.0, 2.0]], [[1.0, 0.0], [3.0, 2.0]], "1 of 2"),
+        ([0.5, 1.25], [0.5, 1.0], "by up to 0.25"),
+    ],
+)
+def test_items_with_another_result_are_counted_where_results_have_no_distance(
+    found: list[Any], recorded: list[Any], words: str
+) -> None:
+    kind = bool if found[0] is True else np.float32
+    one, other = (
+        Score(rule="accuracy", items=np.array(items, dtype=kind), items_hash="") for items in (found, recorded)
+    )
+    assert differences({"a": one}, {"a": other}) == {"a": words}
