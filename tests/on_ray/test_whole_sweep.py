@@ -116,8 +116,7 @@ def test_planted_secrets_are_found_nowhere(undisturbed: Undisturbed) -> None:
             check=False,
         )
         said.append(done.stdout + done.stderr)
-    assert "MLflow at http://127.0.0.1:9 failed" in said[1]
-    assert "http://127.0.0.1:9\n" in said[2]
+    assert all("MLflow at http://127.0.0.1:9 failed" in text for text in said[1:])
     folders = (undisturbed.storage.parent, undisturbed.ray_folder)
     written = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     assert any(path.name.startswith("raylet") and "logs" in path.parts for path in written)
