@@ -13,7 +13,7 @@ from rayforget.interpolate.lerp import changed_tensors
 from rayforget.record.command import command
 from rayforget.record.sweep import Sweep
 from rayforget.record.weights import load_theta_1, weights_name
-from rayforget.space.given import AnyRecipe, Given, recipe_of
+from rayforget.space.given import AnyRecipe, recipe_of
 from rayforget.space.path_text import LERP
 from rayforget.values.points import Point, Spot
 from rayforget.values.records import CheckpointRecord
@@ -114,10 +114,10 @@ def _not_kept(sweep: Sweep, key: PointKey, kept: list[tuple[str, int]], storage:
     local = sweep.store.local is not None
     run = f"`python again.py {place}`" if local else f"`python again.py FILE`, and copy FILE to {place}"
     there = ", ".join(f"{trial}/{step}" for trial, step in kept if trial != THETA_0) or "none"
-    if isinstance(given := recipe_of(sweep.record(key.trial, key.step).recipe), Given):
+    if given := sweep.record(key.trial, key.step).recipe.get("models"):
         return (
             f"the weights of {key.trial} are not kept; it was not trained here but given: begin another sweep of "
-            f"{', '.join(given.models)} with rayforget interpolate; kept are: {there}"
+            f"{', '.join(given)} with rayforget interpolate; kept are: {there}"
         )
     return (
         f"the weights of {key.trial} at step {key.step} were not kept, since no point of it is on or near the "
