@@ -17,7 +17,7 @@ from rayforget.space.given import AnyRecipe, recipe_of
 from rayforget.space.path_text import LERP
 from rayforget.values.points import Point, Spot
 from rayforget.values.records import CheckpointRecord
-from rayforget.values.scores import Score
+from rayforget.values.scores import Score, Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,11 @@ class RecordedPoint:
     """Task -> score on `val`."""
     test: Mapping[str, Score] | None
     """The latest on `test`; None if it was not scored there."""
+
+    @property
+    def by_split(self) -> dict[Split, Mapping[str, Score]]:
+        """The splits on which it was scored."""
+        return {"val": self.val} | ({} if self.test is None else {"test": self.test})
 
     @property
     def recipe(self) -> AnyRecipe | None:
