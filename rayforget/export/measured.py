@@ -15,7 +15,7 @@ from rayforget.determinism import deterministic
 from rayforget.errors import RecordError
 from rayforget.evaluate.finite import require_finite
 from rayforget.export.folder import read_again
-from rayforget.export.point import RecordedPoint
+from rayforget.export.point import RecordedPoint, by_split
 from rayforget.foundations.protocol import Foundation
 from rayforget.space.foundation import FoundationConfig
 from rayforget.space.models import Space
@@ -36,7 +36,7 @@ class MeasuredAgain:
     @property
     def by_split(self) -> dict[Split, Scores]:
         """The splits that were scored."""
-        return {"val": self.val} | ({} if self.test is None else {"test": self.test})
+        return by_split(self.val, self.test)
 
 
 def measure_again(

@@ -35,7 +35,7 @@ class RecordedPoint:
     @property
     def by_split(self) -> dict[Split, Mapping[str, Score]]:
         """The splits on which it was scored."""
-        return {"val": self.val} | ({} if self.test is None else {"test": self.test})
+        return by_split(self.val, self.test)
 
     @property
     def recipe(self) -> AnyRecipe | None:
@@ -51,6 +51,11 @@ class PointWeights:
     """The model that was scored."""
     theta_0: Mapping[str, Tensor]
     """The start of its training."""
+
+
+def by_split(val: Mapping[str, Score], test: Mapping[str, Score] | None) -> dict[Split, Mapping[str, Score]]:
+    """Split -> task -> score, without `test` if nothing was scored there."""
+    return {"val": val} if test is None else {"val": val, "test": test}
 
 
 def recorded_point(sweep: Sweep, key: PointKey) -> RecordedPoint:
