@@ -40,21 +40,9 @@ def fill(sweep: Sweep, make_record) -> None:
     save_asked(sweep.store, TrialJob(name=TRIAL, recipe=recipe))
     for step in (1, 2, 3):
         save_resume(sweep.resume_folder(TRIAL), {"step": step}, Owner(sweep="one", trial=TRIAL, recipe=recipe.key))
-    others = [
-        weights_name(TRIAL, 80),
-        "report/frontier.png",
-        "report/frontier.html",
-        "report/frontier.json",
-        "kernels/A-5.json",
-    ]
-    for name in (
-        *others,
-        "kernels/A-5.json",
-        "ray/tune/0a1b2/params.pkl",
-        "ray/tune/x",
-        f"resume/{TRIAL}/state.pt",
-        "ray/.x/y",
-    ):
+    others = [weights_name(TRIAL, 80), "report/frontier.png", "report/frontier.html", "report/frontier.json"]
+    others += ["kernels/A-5.json", "ray/tune/0a1b2/params.pkl", "ray/tune/x", f"resume/{TRIAL}/state.pt", "ray/.x/y"]
+    for name in others:
         sweep.store.write(name, b"?")
 
 

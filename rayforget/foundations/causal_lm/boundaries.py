@@ -80,7 +80,7 @@ def _varlen(
     window = asked.get("sliding_window")
     # cuDNN, which it may prefer, builds a plan of seconds for each new shape.
     with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-        out_THD = varlen_attn(  # noqa: N806
+        out_THD: Any = varlen_attn(  # noqa: N806
             q_THD.contiguous(),
             k_TKD.contiguous(),
             v_TKD.contiguous(),
@@ -92,7 +92,7 @@ def _varlen(
             window_size=(-1 if window is None else window - 1, 0),
             **further,
         )
-    return out_THD[None], None  # type: ignore[index]
+    return out_THD[None], None
 
 
 def _plain(

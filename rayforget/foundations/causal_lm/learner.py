@@ -59,6 +59,10 @@ class CausalLearner:
 
     def batch(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:
         """The sequences at these indices, in rows; involves no randomness."""
+        return self.finished(self.raw(indices, generator).to(self.device))
+
+    def raw(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:
+        """The batch on the CPU."""
         train = self._train
         sequences = [train.tokens[train.starts[i] : train.starts[i + 1]] for i in indices.tolist()]
         first = train.first_targets[indices.numpy()].tolist()
@@ -67,7 +71,11 @@ class CausalLearner:
             rows = flat_row(sequences, first, longest=self.module.longest, filler=filler)
         else:
             rows = training_rows(sequences, first, packing=self._packing, filler=filler)
-        return on_device(rows, self._model)
+        return as_batch(rows, self._model)
+
+    def finished(self, raw: Batch) -> Batch:
+        """What `raw` gave, unchanged."""
+        return raw
 
     def canonical(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """All names of theta_0; see `own_names`."""
@@ -85,7 +93,7 @@ def own_names(model: CausalLm, weights: Mapping[str, Tensor]) -> dict[str, Tenso
     return {name: weights[f"{PREFIX}{name}"] for name in model.theta_0}
 
 
-def on_device(rows: Rows, model: CausalLm) -> Batch:
+def as_batch(rows: Rows, model: CausalLm) -> Batch:
     """Rows as `CausalHead` takes them; a model that is asked for one sequence per row counts its positions itself."""
     inputs = {"tokens": rows.tokens, "sources": rows.sources}
     if model.keeps_apart:
@@ -94,5 +102,4 @@ def on_device(rows: Rows, model: CausalLm) -> Batch:
         inputs["mask"] = rows.mask
     if rows.boundaries is not None:
         inputs["boundaries"] = rows.boundaries
-    on = {name: tensor.to(model.device) for name, tensor in inputs.items()}
-    return Batch(inputs=on, targets=rows.targets.to(model.device))
+    return Batch(inputs=inputs, targets=rows.targets)
