@@ -88,3 +88,19 @@ def test_a_penalty_without_any_effect_is_noted(write: Write) -> None:
     recipe = vector_recipe(penalties=[{"kind": kind, "strength": 1.0} for kind in (name, "l2", "kd")])
     (said,) = Trainer(VectorLearner(), recipe, seed=0).idle_penalties()
     assert said.startswith(f"penalty '{name}' of package box_of_{name} does nothing: its hooks TheHooks define none of")
+
+
+@pytest.mark.parametrize(("after_step", "told"), [("pass", True), ("[self.after_steps(r) for r in (rate,)]", False)])
+def test_a_method_beside_the_hook_it_looks_like_is_noted_unless_it_is_a_part_of_it(
+    write: Write, after_step: str, told: bool
+) -> None:
+    from rayforget.train.trainer import Trainer
+
+    methods = f"    def after_step(self, rate): {after_step}\n    def after_steps(self, rate): pass\n"
+    name = write("penalties", "ThePenalty", PENALTY + methods)
+    recipe = vector_recipe(penalties=[{"kind": name, "strength": 1.0}])
+    said = Trainer(VectorLearner(), recipe, seed=0).idle_penalties()
+    start = (
+        f"penalty '{name}' of package box_of_{name} has hooks TheHooks with after_steps beside after_step: rayforget"
+    )
+    assert [line.startswith(start) for line in said] == [True] * told
