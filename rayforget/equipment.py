@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from rayforget.card import card_of, grow_segments
 from rayforget.determinism import ask_cublas, deterministic
 from rayforget.distributed import on_rank_0, reason_of_any_rank
 from rayforget.errors import ExtensionError, RecordError, SpaceError
@@ -18,6 +19,7 @@ from rayforget.foundations.protocol import Foundation, Scorer
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.frontier.points import THETA_0, TaskRole, generality, speciality, task_roles
 from rayforget.interpolate.paths.fit import try_paths
+from rayforget.kernel_choice import settle_kernels
 from rayforget.record.cache_folder import cache_folder
 from rayforget.record.fence import Fence
 from rayforget.record.provenance import code_version, provenance
@@ -98,6 +100,8 @@ class Equipment:
         try_paths(paths, equipment.foundation.initial(recipe), equipment.foundation.layers(recipe))
         with deterministic(spec.space.resources.deterministic):
             equipment.settle_theta_0()
+        repeatable = spec.space.resources.deterministic
+        settle_kernels(equipment.foundation, sweep, card_of(device), device, repeatable=repeatable)
         return equipment
 
     @property
@@ -272,6 +276,7 @@ def device_of(resources: Resources, local_rank: int) -> torch.device:
         raise SpaceError("resources.gpus_per_worker asks for GPUs, this machine shows none; set it to 0 for the CPU")
     if resources.deterministic:
         ask_cublas()
+    grow_segments()
     torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32; the recipe asks for bf16 and fp16
     # A Ray Train worker sees the GPUs of its slot on this node; under torchrun a rank sees all of them.
     return torch.device("cuda", local_rank % torch.cuda.device_count())
