@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import warnings
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -120,7 +121,9 @@ def _attempt(
 def _merged(lm: nn.Module, source: CausalSource) -> nn.Module:
     from peft import PeftModel
 
-    merged: nn.Module = PeftModel.from_pretrained(lm, source.adapter).merge_and_unload()  # type: ignore[arg-type]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by names that are going to change
+        merged: nn.Module = PeftModel.from_pretrained(lm, source.adapter).merge_and_unload()  # type: ignore[arg-type]
     logger.warning("%s is an adapter: theta_0 is its base %s with the adapter merged", source.adapter, source.name)
     return merged
 
