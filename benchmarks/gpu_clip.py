@@ -6,19 +6,18 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from gpu_models import write_clip, write_images
+from gpu_models import clip_folder, write_images
 from gpu_profile import profile_work
-from gpu_run import Run, mean_seconds, open_equipment, recipe_of, timed_training
+from gpu_run import Run, counted, mean_seconds, open_equipment, precision_of, recipe_of, timed_training, trial
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from rayforget.equipment import Equipment
 from rayforget.foundations.protocol import Learner
-from rayforget.pipeline import run_trial
-from rayforget.record.jobs import TrialJob
 from rayforget.train.trainer import Trainer
 
 _BARE, _PLAIN = "bare loop, data on the device", "ours, none"
+_EWC = {"kind": "ewc", "strength": 1.0, "data": {"task": "others", "split": "val"}, "samples": 64}
 _VARIANTS: tuple[tuple[str, dict[str, Any], str, float, bool], ...] = (
     ("none", {}, _BARE, 0.97, True),
     ("flip", {"augmentation": "flip"}, _BARE, 0.97, True),
@@ -26,6 +25,7 @@ _VARIANTS: tuple[tuple[str, dict[str, Any], str, float, bool], ...] = (
     ("L1", {"penalties": [{"kind": "l1", "strength": 0.01}]}, _PLAIN, 0.97, True),
     ("LoRA 16", {"adapter": {"kind": "lora", "rank": 16}}, _PLAIN, 1.15, True),
     ("L2", {"penalties": [{"kind": "l2", "strength": 10.0}]}, _PLAIN, 0.97, False),
+    ("EWC", {"penalties": [_EWC]}, _PLAIN, 0.97, False),
     ("KD", {"penalties": [{"kind": "kd", "strength": 1.0}]}, _PLAIN, 0.7, False),
     ("compile", {"compile": True}, _BARE, 1.15, False),
 )
@@ -69,26 +69,21 @@ def clip_score(run: Run) -> None:
     images = 8 * run.sizes.classes if run.toy else 2048 if run.early else 4096
     equipment = _open(run, trained=2 * run.sizes.image_batch, scored=images)
     for number in range(2):  # the first settles what is settled once per sweep
-        recipe = recipe_of(equipment, learning_rate=1e-5 * (1 + number))
-        records = run_trial(TrialJob(name=f"{number:04d}-full", recipe=recipe), equipment, lambda *_: None)
-        if records[-1].status != "ok":
-            raise RuntimeError(records[-1].reason)
+        record = trial(equipment, number)
         if number == 0:
-            run.row("the first curve, with what is settled once", records[-1].seconds["evaluate"], "s")
-    models, seconds = len(_ALPHAS) - 1, records[-1].seconds["evaluate"]
+            run.row("the first curve", record.seconds["evaluate"], "s")
+    print(f"scored in {precision_of(record)}", flush=True)
+    models, seconds = len(_ALPHAS) - 1, record.seconds["evaluate"]
     bare = _bare_forward(run, equipment)
     peer = "bare forward, bf16 weights"
     run.row("each model", models * images / seconds, "images/s", peer=peer, theirs=bare, target=0.9)
     whole = seconds * 10 / models * 50_000 / images
     run.row(f"11 α of 50,000 images (by {models} over {images}; α = 0 is known)", whole, "s", target=62, at_most=True)
     with run.attempt("profile"):
-        theta = {name: tensor.to(run.device) for name, tensor in equipment.foundation.theta_0.items()}
-        scorer = equipment.foundation.scorer(recipe)
-        profile_work(run, "one model in fp32", lambda: scorer.score([theta], "val"), times=1)
+        profile_work(run, "a training of two steps and its curve", counted(equipment, 2), times=1, warm=0)
 
 
 def _open(run: Run, *, trained: int, scored: int) -> Equipment:
-    model = write_clip(run.folder / "clip", run.sizes, run.device)
     folder = run.folder / run.part
 
     def images(split: str, count: int, seed: int) -> dict[str, str]:
@@ -99,7 +94,7 @@ def _open(run: Run, *, trained: int, scored: int) -> Equipment:
     photos = {"train": images("train", trained, 1), "val": images("val", scored // 2, 2)}
     recipe = {"head": "frozen", "learning_rate": 1e-5, "epochs": 1, "batch_size": run.sizes.image_batch}
     tree = {
-        "foundation": {"kind": "clip", "model": f"local-dir:{model}"},
+        "foundation": {"kind": "clip", "model": f"local-dir:{clip_folder(run.folder)}"},
         "tasks": {
             "photos": {**common, "role": "speciality", **photos},
             "others": {**common, "role": "generality", "group": "g", "val": images("val 2", scored // 2, 3)},

@@ -1,20 +1,21 @@
 """A language model on a device: trainings beside transformers' Trainer, scores beside HFLM, the time in between."""
 
+import json
 import time
+from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import torch
-from gpu_models import new_lm, write_lm, write_questions, write_training_texts
+from gpu_models import lm_folder, new_lm, write_questions, write_training_texts
 from gpu_profile import profile_work
-from gpu_run import Run, Timed, open_equipment, recipe_of, timed_training
+from gpu_run import Run, Timed, counted, open_equipment, precision_of, recipe_of, timed_training, trial
 from lm_peers import flat_attention, flattened, flops, padded, peak_tflops, rows_of, trainer_seconds
-from lm_scoring_peers import hflm_seconds, plain_seconds
+from lm_scoring_peers import best_seconds, by_hflm, by_plain_forward
 
 from rayforget.equipment import Equipment
 from rayforget.foundations.causal_lm.prepared import PreparedCausalLm
-from rayforget.pipeline import run_trial
-from rayforget.record.jobs import TrialJob
 from rayforget.space.recipe import LoraAdapter
 from rayforget.tasks.text.types import TrainingSet
 from rayforget.train.lora import attach_lora
@@ -94,29 +95,30 @@ def _trainer_rate(run: Run, name: str, peer: str, attention: str, data: Training
 def lm_score(run: Run) -> None:
     """Seconds of one alpha, everything included, beside lm-eval's HFLM."""
     equipment = _open(run, trained=run.sizes.text_batch, pairs=run.sizes.pairs, alphas=(0.0, 0.5, 1.0))
+    foundation = equipment.foundation
+    assert isinstance(foundation, PreparedCausalLm)
     seconds = []
     for number in range(2):  # the first settles what is settled once per sweep
-        record = _trial(equipment, number)
+        record = trial(equipment, number)
         seconds.append(record.seconds["evaluate"] / 2)
         run.row(("the first curve, each α", "one α of all pairs")[number], seconds[-1], "s")
-    scored = equipment.foundation
-    assert isinstance(scored, PreparedCausalLm)
-    pairs = _pairs(run)
-    dtype = torch.float32 if run.toy else torch.bfloat16
-    peers = {"plain forward": plain_seconds, "HFLM": hflm_seconds}
-    for name, peer in peers.items():
-        try:
-            lm = new_lm(run.sizes, run.device).eval().to(dtype)
-            batch, theirs = peer(lm, scored.model.tokenizer, pairs, (2,) if run.toy else (16, 64, 128))
-        except ImportError:
-            print(f"{run.part}: no lm_eval here, so that only a plain forward stands beside", flush=True)
-            continue
-        called = f"{name}, {dtype}, batch {batch}".replace("torch.", "")
-        run.row("one α of all pairs", seconds[-1], "s", peer=called, theirs=theirs, target=5)
+    print(f"scored in {precision_of(record)}", flush=True)
+    pairs, dtype = _pairs(run), torch.float32 if run.toy else torch.bfloat16
+    with run.attempt("peers"):
+        lm = new_lm(run.sizes, run.device).eval().to(dtype)
+        peers: dict[str, Callable[[int], Any]] = {
+            "plain forward": lambda batch: by_plain_forward(lm, pairs, batch),
+            "HFLM": lambda batch: by_hflm(lm, foundation.model.tokenizer, pairs, batch),
+        }
+        if find_spec("lm_eval") is None:
+            del peers["HFLM"]
+            print("no lm_eval here: a plain forward stands in for its HFLM", flush=True)
+        for name, score in peers.items():
+            batch, theirs = best_seconds(score, (2,) if run.toy else (16, 64, 128))
+            called = f"{name}, {dtype}, batch {batch}".replace("torch.", "")
+            run.row("one α of all pairs", seconds[-1], "s", peer=called, theirs=theirs, target=5)
     with run.attempt("profile"):
-        theta = {name: tensor.to(run.device) for name, tensor in scored.theta_0.items()}
-        scorer = scored.scorer(None)
-        profile_work(run, "one model in fp32", lambda: scorer.score([theta], "val"), times=1)
+        profile_work(run, "a training of one step and its curve", counted(equipment, 2), times=1, warm=0)
 
 
 def checkpoint(run: Run) -> None:
@@ -124,23 +126,14 @@ def checkpoint(run: Run) -> None:
     equipment = _open(run, trained=run.sizes.text_batch, pairs=16, alphas=(0.0, 1.0))
     for number in range(3):
         began = time.perf_counter()
-        record = _trial(equipment, number)
+        record = trial(equipment, number)
         rest = time.perf_counter() - began - record.seconds["train"] - record.seconds["evaluate"]
         what = f"training {number + 1}: beyond training and scoring"
         run.row(what, rest, "s", **({"target": 1.0, "at_most": True} if number else {}))
         run.row(f"training {number + 1}: training of one step, with its start", record.seconds["train"], "s")
 
 
-def _trial(equipment: Equipment, number: int) -> Any:
-    recipe = recipe_of(equipment, learning_rate=1e-5 * (1 + number))
-    record = run_trial(TrialJob(name=f"{number:04d}-full", recipe=recipe), equipment, lambda *_: None)[-1]
-    if record.status != "ok":
-        raise RuntimeError(record.reason)
-    return record
-
-
 def _open(run: Run, *, trained: int, pairs: int, alphas: tuple[float, ...]) -> Equipment:
-    model = write_lm(run.folder / "lm", run.sizes, run.device)
     folder = run.folder / run.part
     folder.mkdir(parents=True, exist_ok=True)
     count = max(2, pairs // 8)  # four choices each, two tasks
@@ -156,7 +149,7 @@ def _open(run: Run, *, trained: int, pairs: int, alphas: tuple[float, ...]) -> E
     general = {**asked, "role": "generality", "group": "g", "val": texts("val 2", 2), "test": texts("test 2", 3)}
     recipe = {"learning_rate": 1e-5, "epochs": 1, "batch_size": run.sizes.text_batch, "weight_decay": 0.0}
     tree = {
-        "foundation": {"kind": "causal_lm", "model": str(model)},
+        "foundation": {"kind": "causal_lm", "model": str(lm_folder(run.folder))},
         "tasks": {"answers": answers, "special": special, "general": general},
         "recipe": {**recipe, "precision": run.precision},
         "curve": {"coarse": list(alphas), "refine": 0},
@@ -166,8 +159,6 @@ def _open(run: Run, *, trained: int, pairs: int, alphas: tuple[float, ...]) -> E
 
 def _pairs(run: Run) -> list[tuple[list[int], list[int]]]:
     """The pairs of both tasks' `val` as token ids of context and continuation, read from the same files."""
-    import json
-
     pairs = []
     for name in ("val", "val 2"):
         for line in (run.folder / run.part / f"{name}.jsonl").read_text().splitlines():

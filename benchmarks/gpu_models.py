@@ -50,13 +50,24 @@ TOY = Sizes(
 _CHOICES = 4
 
 
-def write_clip(folder: Path, sizes: Sizes, device: torch.device) -> Path:
-    """An open_clip folder, unless it is there; returns it."""
+def clip_folder(folder: Path) -> Path:
+    """Where the image-text model is."""
+    return folder / "clip"
+
+
+def lm_folder(folder: Path) -> Path:
+    """Where the language model is."""
+    return folder / "lm"
+
+
+def write_clip(folder: Path, sizes: Sizes, device: torch.device) -> None:
+    """An open_clip folder within this one, unless it is there."""
     from open_clip.model import CLIP
     from safetensors.torch import save_file
 
+    folder = clip_folder(folder)
     if (folder / "open_clip_config.json").exists():
-        return folder
+        return
     folder.mkdir(parents=True, exist_ok=True)
     config = {"embed_dim": sizes.embed, "vision_cfg": sizes.vision, "text_cfg": sizes.text}
     torch.manual_seed(0)
@@ -66,7 +77,6 @@ def write_clip(folder: Path, sizes: Sizes, device: torch.device) -> Path:
     save_file(state, folder / "open_clip_model.safetensors")
     files = {"model_cfg": config, "preprocess_cfg": {"size": sizes.vision["image_size"]}}
     (folder / "open_clip_config.json").write_text(json.dumps(files))
-    return folder
 
 
 def new_lm(sizes: Sizes, device: torch.device, attention: str = "sdpa") -> Any:
@@ -88,12 +98,13 @@ def new_lm(sizes: Sizes, device: torch.device, attention: str = "sdpa") -> Any:
         return AutoModelForCausalLM.from_config(config, attn_implementation=attention)  # type: ignore[no-untyped-call, unused-ignore]
 
 
-def write_lm(folder: Path, sizes: Sizes, device: torch.device) -> Path:
-    """A model of transformers in bf16 with a tokenizer of words, unless it is there; returns its folder."""
+def write_lm(folder: Path, sizes: Sizes, device: torch.device) -> None:
+    """A model of transformers in bf16 with a tokenizer of words within this folder, unless it is there."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
+    folder = lm_folder(folder)
     if (folder / "config.json").exists():
-        return folder
+        return
     words = {word: i for i, word in enumerate(("<s>", "<pad>", "</s>", "<unk>"))}
     words |= {f"w{i}": i for i in range(len(words), sizes.vocab)}
     new_lm(sizes, device).to(torch.bfloat16).save_pretrained(folder)
@@ -103,7 +114,6 @@ def write_lm(folder: Path, sizes: Sizes, device: torch.device) -> Path:
     special = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", **special}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    return folder
 
 
 def write_images(folder: Path, count: int, sizes: Sizes, seed: int) -> Path:

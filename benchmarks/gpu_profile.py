@@ -12,13 +12,13 @@ from torch.profiler import ProfilerActivity, profile
 _TOP = 8
 
 
-def profile_work(run: Run, what: str, work: Callable[[], Any], *, times: int = 2) -> None:
+def profile_work(run: Run, what: str, work: Callable[[], Any], *, times: int = 2, warm: int = 1) -> None:
     """Prints the top kernels and the figures of one repetition.
 
     The idle share compares the kernels' own time under the profiler with the time of the same work without it, since
     the profiler slows the host.
     """
-    plain_s = mean_seconds(work, times=times, warm=1)
+    plain_s = mean_seconds(work, times=times, warm=warm)
     on_gpu = torch.cuda.is_available()
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
     with profile(activities=activities) as found:
@@ -41,11 +41,11 @@ def profile_work(run: Run, what: str, work: Callable[[], Any], *, times: int = 2
     syncs = sum("Synchronize" in event.name for event in events)  # of which the one at the end is ours
     if on_gpu:
         on_device = [event.time_range for event in events if _is_kernel(event)]
-        busy = _union([(each.start, each.end) for each in on_device]) / 1e6 / times
+        busy = covered([(each.start, each.end) for each in on_device]) / 1e6 / times
         run.row(f"{what}: the GPU's idle share", max(0.0, 1 - busy / plain_s), "")
         copies = sum(event.name.startswith("Memcpy HtoD") for event in events) / times
-        run.row(f"{what}: copies to the device", copies, "per step")
-    run.row(f"{what}: synchronisations", max(0, syncs - 1) / times, "per step")
+        run.row(f"{what}: copies to the device", copies, "each time")
+    run.row(f"{what}: synchronisations", max(0, syncs - 1) / times, "each time")
 
 
 def _is_kernel(event: Any) -> bool:
@@ -54,7 +54,7 @@ def _is_kernel(event: Any) -> bool:
     return on_device and not getattr(event, "is_user_annotation", False)
 
 
-def _union(ranges: list[tuple[float, float]]) -> float:
+def covered(ranges: list[tuple[float, float]]) -> float:
     """The length covered by intervals that may overlap."""
     covered, until = 0.0, float("-inf")
     for start, end in sorted(ranges):

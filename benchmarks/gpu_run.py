@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from gpu_rows import Row, fail, tell
 from lm_peers import synchronise
 
 from rayforget.equipment import Equipment, EquipmentSpec
+from rayforget.pipeline import run_trial
+from rayforget.record.jobs import TrialJob
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest
 from rayforget.space.methods import plain_of
@@ -22,6 +25,7 @@ from rayforget.space.models import Space
 from rayforget.space.recipe import Recipe
 from rayforget.train.loop import train
 from rayforget.train.penalties.sources import FoundationSources
+from rayforget.values.records import CheckpointRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +91,30 @@ def recipe_of(equipment: Equipment, **changes: Any) -> Recipe:
     """The space's plain recipe with changes."""
     fixed = plain_of(equipment.space).recipe(seed=0).model_dump(mode="json")
     return Recipe.model_validate({**fixed, **changes})
+
+
+def trial(equipment: Equipment, number: int) -> CheckpointRecord:
+    """A whole training with its curve and its record, as a slot runs it; each number is another recipe.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    recipe = recipe_of(equipment, learning_rate=1e-5 * (1 + number))
+    record = run_trial(TrialJob(name=f"{number:04d}-full", recipe=recipe), equipment, lambda *_: None)[-1]
+    if record.status != "ok":
+        raise RuntimeError(record.reason)
+    return record
+
+
+def counted(equipment: Equipment, first: int) -> Callable[[], CheckpointRecord]:
+    """Trials from this number on."""
+    numbers = count(first)
+    return lambda: trial(equipment, next(numbers))
+
+
+def precision_of(record: CheckpointRecord) -> str:
+    """In which the record's models were scored."""
+    return str(record.provenance.get("evaluation_precision", "fp32"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
