@@ -8,7 +8,17 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from gpu_models import clip_folder, write_images
 from gpu_profile import profile_work
-from gpu_run import Run, counted, mean_seconds, open_equipment, precision_of, recipe_of, timed_training, trial
+from gpu_run import (
+    Run,
+    counted,
+    mean_seconds,
+    open_equipment,
+    precision_of,
+    recipe_of,
+    scoring_s,
+    timed_training,
+    trial,
+)
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -71,9 +81,9 @@ def clip_score(run: Run) -> None:
     for number in range(2):  # the first settles what is settled once per sweep
         record = trial(equipment, number)
         if number == 0:
-            run.row("the first curve", record.seconds["evaluate"], "s")
+            run.row("the first curve", scoring_s(record), "s")
     print(f"scored in {precision_of(record)}", flush=True)
-    models, seconds = len(_ALPHAS) - 1, record.seconds["evaluate"]
+    models, seconds = len(_ALPHAS) - 1, scoring_s(record)
     bare = _bare_forward(run, equipment)
     peer = "bare forward, bf16 weights"
     run.row("each model", models * images / seconds, "images/s", peer=peer, theirs=bare, target=0.9)

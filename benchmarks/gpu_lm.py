@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from gpu_models import lm_folder, new_lm, write_questions, write_training_texts
 from gpu_profile import profile_work
-from gpu_run import Run, Timed, counted, open_equipment, precision_of, recipe_of, timed_training, trial
+from gpu_run import Run, Timed, counted, open_equipment, precision_of, recipe_of, scoring_s, timed_training, trial
 from lm_peers import flat_attention, flattened, flops, padded, peak_tflops, rows_of, trainer_seconds
 from lm_scoring_peers import best_seconds, by_hflm, by_plain_forward
 
@@ -100,7 +100,7 @@ def lm_score(run: Run) -> None:
     seconds = []
     for number in range(2):  # the first settles what is settled once per sweep
         record = trial(equipment, number)
-        seconds.append(record.seconds["evaluate"] / 2)
+        seconds.append(scoring_s(record) / 2)
         run.row(("the first curve, each α", "one α of all pairs")[number], seconds[-1], "s")
     print(f"scored in {precision_of(record)}", flush=True)
     pairs, dtype = _pairs(run), torch.float32 if run.toy else torch.bfloat16

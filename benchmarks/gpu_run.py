@@ -106,6 +106,11 @@ def trial(equipment: Equipment, number: int) -> CheckpointRecord:
     return record
 
 
+def scoring_s(record: CheckpointRecord) -> float:
+    """Seconds that its curve took; records know milliseconds."""
+    return max(record.seconds["evaluate"], 1e-3)
+
+
 def counted(equipment: Equipment, first: int) -> Callable[[], CheckpointRecord]:
     """Trials from this number on."""
     numbers = count(first)

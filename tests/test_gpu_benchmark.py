@@ -13,7 +13,7 @@ import torch
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 PARTS = ("models", "clip_train", "clip_score", "lm_train", "lm_score", "checkpoint")
-NOT_THERE = ("ray", "mlflow", "optuna", "lm_eval", "datasets", "plotly", "matplotlib", "torchvision.datasets")
+NOT_THERE = ("ray", "mlflow", "optuna", "lm_eval", "datasets", "plotly", "matplotlib")
 
 
 @pytest.fixture(autouse=True)
