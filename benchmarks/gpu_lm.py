@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from gpu_models import lm_folder, new_lm, write_questions, write_training_texts
 from gpu_profile import profile_work
+from gpu_requests import ask_without_lm_eval
 from gpu_run import Run, Timed, counted, open_equipment, precision_of, recipe_of, scoring_s, timed_training, trial
 from lm_peers import flat_attention, flattened, flops, padded, peak_tflops, rows_of, trainer_seconds
 from lm_scoring_peers import best_seconds, by_hflm, by_plain_forward
@@ -134,6 +135,7 @@ def checkpoint(run: Run) -> None:
 
 
 def _open(run: Run, *, trained: int, pairs: int, alphas: tuple[float, ...]) -> Equipment:
+    ask_without_lm_eval()
     folder = run.folder / run.part
     folder.mkdir(parents=True, exist_ok=True)
     count = max(2, pairs // 8)  # four choices each, two tasks

@@ -150,8 +150,8 @@ def write_questions(path: Path, count: int, sizes: Sizes, seed: int) -> Path:
     rng = np.random.default_rng([1, seed])
     lines = []
     for _ in range(count):
-        stem = " ".join(_words(rng, rng.integers(20, 60) * sizes.positions // 1024 + 3, sizes))
-        choices = [" ".join(_words(rng, rng.integers(3, 20), sizes)) for _ in range(_CHOICES)]
+        stem = " ".join(_words(rng, int(rng.integers(20, 60)) * sizes.positions // 1024 + 3, sizes))
+        choices = [" ".join(_words(rng, int(rng.integers(3, 20)), sizes)) for _ in range(_CHOICES)]
         lines.append({"question": stem, "choices": choices, "answer": int(rng.integers(_CHOICES))})
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     return path

@@ -50,7 +50,7 @@ def profile_work(run: Run, what: str, work: Callable[[], Any], *, times: int = 2
 
 def _is_kernel(event: Any) -> bool:
     """Whether it is work of the device, and no range that somebody named."""
-    on_device = event.device_type == torch.autograd.DeviceType.CUDA
+    on_device = str(event.device_type).endswith("CUDA")
     return on_device and not getattr(event, "is_user_annotation", False)
 
 

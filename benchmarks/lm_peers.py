@@ -135,7 +135,7 @@ def _varlen(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: 
     causal = {"is_causal": True} if "is_causal" in known else {"window_size": (-1, 0)}
     starts = given["cu_seq_lens_q"], given["cu_seq_lens_k"]
     longest = given["max_length_q"], given["max_length_k"]
-    output: Any = varlen_attn(q, k, v, *starts, *longest, **causal)  # type: ignore[arg-type]
+    output: Any = varlen_attn(q, k, v, *starts, *longest, **causal)
     return output[None], None
 
 

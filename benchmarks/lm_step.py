@@ -107,7 +107,8 @@ def step_flops(args: argparse.Namespace, weights: int) -> float:
     """Floating-point operations that one step of full fine-tuning needs, on average over the steps."""
     positions = max(512, args.length)
     shape = {"vocab": args.vocab, "width": args.width, "layers": args.layers, "positions": positions}
-    return flops(sequences(args), weights=weights, **shape) / (SKIPPED + args.steps)
+    whole: float = flops(sequences(args), weights=weights, **shape)
+    return float(whole / (SKIPPED + args.steps))
 
 
 def trainable_copy(model: CausalLm, args: argparse.Namespace) -> Any:
