@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lm_peers import flops, padded, peak_tflops, rows_of, synchronise, trainer_seconds
 from torch import Tensor, nn
 from verdict import print_machine, print_target
 
@@ -45,8 +46,6 @@ LORA = LoraAdapter(rank=8)
 SKIPPED = 2
 """Steps before the timed ones."""
 FORWARDED = ("steps", "batch", "layers", "width", "vocab", "length", "checkpointing", "precision", "threads")
-PEAKS = {"B200": 2250.0, "H200": 989.0, "H100 PCIe": 756.0, "H100": 989.0, "A100": 312.0, "L40S": 362.0, "L4": 121.0}
-"""Part of torch.cuda.get_device_name() -> the maker's dense bf16 TFLOP/s."""
 
 
 def write_model(folder: Path, args: argparse.Namespace) -> None:
@@ -105,28 +104,11 @@ def recipe(variant: str, args: argparse.Namespace) -> Recipe:
 
 
 def step_flops(args: argparse.Namespace, weights: int) -> float:
-    """Floating-point operations that one step of full fine-tuning needs, on average over the steps.
-
-        6 N tokens + 6 vocabulary width targets + 6 layers width sum_i length_i^2
-
-    N counts the layers' weights; the output layer is needed only for the learnt tokens; the last term is attention's,
-    which only looks back. What gradient checkpointing computes twice is counted once, since it is needed once.
-    """
-    data = sequences(args)
-    lengths = np.diff(data.starts).astype(np.float64)
-    targets = float((lengths - data.first_targets).sum())
-    layers = float(weights - args.vocab * args.width - (max(512, args.length) + 2) * args.width)
-    attention = 6.0 * args.layers * args.width * float(np.square(lengths).sum())
-    total: float = 6 * layers * float(lengths.sum()) + 6 * args.vocab * args.width * targets + attention
-    return float(total / (SKIPPED + args.steps))
-
-
-def peak_tflops(args: argparse.Namespace) -> float | None:
-    """The option's value, else the GPU's if known."""
-    if args.peak_tflops is not None or not torch.cuda.is_available():
-        return args.peak_tflops  # type: ignore[no-any-return]
-    name = torch.cuda.get_device_name()
-    return next((peak for part, peak in PEAKS.items() if part in name), None)
+    """Floating-point operations that one step of full fine-tuning needs, on average over the steps."""
+    positions = max(512, args.length)
+    shape = {"vocab": args.vocab, "width": args.width, "layers": args.layers, "positions": positions}
+    whole: float = flops(sequences(args), weights=weights, **shape)
+    return float(whole / (SKIPPED + args.steps))
 
 
 def trainable_copy(model: CausalLm, args: argparse.Namespace) -> Any:
@@ -164,62 +146,10 @@ def teach_with_a_copy(model: CausalLm) -> None:
 
 def theirs(model: CausalLm, variant: str, args: argparse.Namespace) -> list[float]:
     """The same steps by transformers' Trainer."""
-    from transformers import Trainer as HfTrainer
-    from transformers import TrainerCallback, TrainingArguments
-
-    data = sequences(args)
     lm = trainable_copy(model, args)
     if variant.startswith("lora"):
         attach_lora(lm, LORA, seed=0, output=lm.get_output_embeddings())
-    rows = []
-    for i, first in enumerate(data.first_targets.tolist()):
-        tokens = data.tokens[data.starts[i] : data.starts[i + 1]].tolist()
-        rows.append({"input_ids": tokens, "labels": [-100] * first + tokens[first:]})
-
-    def collate(batch: list[dict[str, list[int]]]) -> dict[str, Tensor]:
-        longest = max(len(row["input_ids"]) for row in batch)
-        filled = {"input_ids": 1, "labels": -100}
-        found = {
-            key: torch.tensor([row[key] + [value] * (longest - len(row[key])) for row in batch])
-            for key, value in filled.items()
-        }
-        lengths = torch.tensor([len(row["input_ids"]) for row in batch])
-        return {**found, "attention_mask": (torch.arange(longest) < lengths[:, None]).long()}
-
-    seconds: list[float] = []
-
-    class Clock(TrainerCallback):  # type: ignore[misc, unused-ignore]
-        def on_step_begin(self, *_: Any, **__: Any) -> None:
-            self.started = time.perf_counter()
-
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            synchronise()
-            seconds.append(time.perf_counter() - self.started)
-
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
-            output_dir=folder,
-            per_device_train_batch_size=args.batch,
-            num_train_epochs=1,
-            learning_rate=1e-4,
-            lr_scheduler_type="cosine",
-            weight_decay=0.0,
-            bf16=args.precision == "bf16",
-            use_cpu=not torch.cuda.is_available(),
-            report_to="none",
-            logging_strategy="no",
-            save_strategy="no",
-            disable_tqdm=True,
-            remove_unused_columns=False,
-        )
-        HfTrainer(model=lm, args=arguments, train_dataset=rows, data_collator=collate, callbacks=[Clock()]).train()
-    return seconds
-
-
-def synchronise() -> None:
-    """Waits for a GPU, if there is one."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    return trainer_seconds(lm, rows_of(sequences(args)), padded, batch=args.batch, bf16=args.precision == "bf16")
 
 
 def timed(work: Any) -> float:
@@ -247,7 +177,7 @@ def run_one(args: argparse.Namespace) -> None:
         "before": before,
         "weights": weights,
         "tflops": step_flops(args, weights) / statistics.mean(seconds[SKIPPED:]) / 1e12,
-        "peak_tflops": peak_tflops(args),
+        "peak_tflops": peak_tflops() if args.peak_tflops is None else args.peak_tflops,
     }
     print(json.dumps(figures))
 
