@@ -64,12 +64,13 @@ def record_curve(
     """
     _refuse_non_finite(recipe, snapshot)
     ends = ends_of(recipe, snapshot.theta_1, equipment)
+    equipment.settle_precision(recipe, ends.theta_1)
     started = time.monotonic()
     curve = score_curve(
         ends,
         asked=alpha,
         frontier=frontier,
-        scorer=equipment.foundation.scorer(recipe),
+        scorer=equipment.scorer(recipe, "val"),
         equipment=equipment,
         seed=seed,
     )
@@ -86,7 +87,7 @@ def record_curve(
         theta_1_hash=state_hash(snapshot.theta_1),
         changed=tuple(sorted(ends.theta_1)),
         facts={**snapshot.facts, **curve.facts},
-        provenance=equipment.provenance,
+        provenance=equipment.scored_in("val"),
         finished=time.time(),
     )
 

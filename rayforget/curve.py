@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rayforget.distributed import from_rank_0, rank
 from rayforget.equipment import Equipment
-from rayforget.evaluate.finite import NotFinite, Scored, require_finite
+from rayforget.evaluate.finite import NotFinite, Scored, require_theta_1
 from rayforget.foundations.protocol import Scorer
 from rayforget.heartbeat import beat
 from rayforget.interpolate.adaptive import next_alphas
@@ -87,9 +87,7 @@ def score_curve(
     own = {Spot(asked)} - {_THETA_0} if asked is not None else set()
     certain = common | own | {spot for one in searches for spot in one.first}
     scored = score_spots(ends, sorted(certain, key=lambda spot: spot.order), scorer, "val", equipment)
-    require_finite(
-        scored[_THETA_1], "val", model="theta_1", advice="its weights diverged: lower learning_rate or raise a strength"
-    )
+    require_theta_1(scored[_THETA_1])
     scores = {_THETA_0: equipment.theta_0_scores("val")} | _finite(scored)
     budget = equipment.space.curve.refine
     while True:

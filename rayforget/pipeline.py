@@ -168,11 +168,11 @@ def score_test(job: TestJob, equipment: Equipment, heartbeat: Heartbeat) -> Test
 def _score_test(job: TestJob, equipment: Equipment) -> TestRecord:
     scored: dict[Spot, Scored]
     if job.trial == THETA_0:
-        scorer = equipment.foundation.scorer(None)
+        scorer = equipment.scorer(None, "test")
         theta_1_hash, scored = equipment.foundation.theta_0_hash, {Spot(0.0): equipment.theta_0_scores("test")}
     else:
         checkpoint = _load_checkpoint(job, equipment)
-        scorer = equipment.foundation.scorer(checkpoint.recipe)
+        scorer = equipment.scorer(checkpoint.recipe, "test")
         theta_1_hash = checkpoint.theta_1_hash
         scored = score_spots(checkpoint.ends, job.spots, scorer, "test", equipment)
     tests = TestRecord(
@@ -181,7 +181,7 @@ def _score_test(job: TestJob, equipment: Equipment) -> TestRecord:
         theta_1_hash=theta_1_hash,
         scores={spot: scores for spot, scores in scored.items() if not isinstance(scores, NotFinite)},
         facts=scorer.facts("test"),
-        provenance=equipment.provenance,
+        provenance=equipment.scored_in("test"),
         finished=time.time(),
     )
     if tests.scores:

@@ -22,6 +22,7 @@ from rayforget.space.foundation import place_of
 from rayforget.space.load import LoadedSpace
 from rayforget.tasks.check import check_data
 from rayforget.tasks.images.known_hashes import HashStore
+from rayforget.values.precision import planned
 from rayforget.values.scores import Score, Split
 
 Scored = Mapping[Split, Mapping[str, Score]]
@@ -55,6 +56,7 @@ def _score(loaded: LoadedSpace, splits: Sequence[Split]) -> tuple[str, Scored]:
     from rayforget.determinism import deterministic
     from rayforget.equipment import device_of
     from rayforget.evaluate.finite import require_finite
+    from rayforget.evaluate.precision import in_precision
     from rayforget.foundations.sharing import keep_own
 
     space = loaded.space
@@ -62,10 +64,12 @@ def _score(loaded: LoadedSpace, splits: Sequence[Split]) -> tuple[str, Scored]:
     device, kind = device_of(space.resources, 0), kind_of(space.foundation)
     model = kind.load(space.foundation, device, keep_own)
     foundation = kind.with_tasks(model, space.foundation, tasks, cache=cache_folder(space), resources=space.resources)
+    precisions = {"val": planned(space.resources.evaluation_precision), "test": space.resources.test_precision}
     scored: dict[Split, Mapping[str, Score]] = {}
     with deterministic(space.resources.deterministic):
         for split in splits:
-            (found,) = foundation.scorer(None).score([{}], split)
+            scorer = in_precision(foundation.scorer(None), precisions[split], device)
+            (found,) = scorer.score([{}], split)
             scored[split] = require_finite(found, split, model="the model", advice="are its weights intact?")
     return foundation.theta_0_hash, scored
 

@@ -10,11 +10,13 @@ from torch import Tensor
 from rayforget.determinism import deterministic
 from rayforget.errors import RecordError
 from rayforget.evaluate.finite import require_finite
+from rayforget.evaluate.precision import in_precision
 from rayforget.export.folder import read_again
 from rayforget.export.point import RecordedPoint
 from rayforget.foundations.protocol import Foundation
 from rayforget.space.foundation import FoundationConfig
 from rayforget.space.models import Space
+from rayforget.values.precision import precision_in
 from rayforget.values.scores import Score, Split
 
 Scores = Mapping[str, Score]
@@ -23,7 +25,7 @@ Scores = Mapping[str, Score]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredAgain:
-    """A folder's own scores; it is run as the sweep ran its models, in fp32."""
+    """A folder's own scores; it is run as the sweep ran its models, in the sweep's precision."""
 
     val: Scores
     test: Scores
@@ -58,7 +60,9 @@ def measure_again(
     for split, recorded in zip(splits, (point.val, point.test), strict=True):
         with deterministic(space.resources.deterministic):
             head = {name: tensor.to(device) for name, tensor in (extra or {}).items()}
-            (scored,) = foundation.scorer(point.recipe).score([head], split)
+            precision = precision_in(point.record.provenance) if split == "val" else space.resources.test_precision
+            scorer = in_precision(foundation.scorer(point.recipe), precision, device)
+            (scored,) = scorer.score([head], split)
         found[split] = require_finite(
             scored, split, model="the exported folder", advice="export it in a wider type (--dtype)"
         )
