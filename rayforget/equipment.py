@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from rayforget.alpha_models import AlphaModels, Ends
 from rayforget.changed_since import Start, runs_as
 from rayforget.determinism import ask_cublas, deterministic
 from rayforget.distributed import from_rank_0, on_rank_0, reason_of_any_rank
@@ -72,6 +73,8 @@ class Equipment:
     """Where penalties keep what they computed from data; None keeps nothing."""
     data: Mapping[str, str] = field(default_factory=dict)
     """`data_identity` of the tasks; what is not in it is not compared with the sweep's start."""
+    distrusted_paths: set[str] = field(default_factory=set)
+    """Paths whose models came out otherwise on the device than on the CPU."""
     precision: ScoringPrecision | None = None
     """In which models are scored on `val`; None while it is not settled."""
     _theta_0_scores: dict[Split, dict[str, Score]] = field(default_factory=dict)
@@ -131,6 +134,10 @@ class Equipment:
     def scorer(self, recipe: AnyRecipe | None, split: Split) -> Scorer:
         """Scores models with this recipe's head, in the sweep's precision on the split."""
         return in_precision(self.foundation.scorer(recipe), self.precision_of(split), self.device)
+
+    def models(self, ends: Ends) -> AlphaModels:
+        """Makes the models between two ends, on this rank's device."""
+        return AlphaModels(ends, self.device, distrusted=self.distrusted_paths)
 
     def precision_of(self, split: Split) -> ScoringPrecision:
         """The precision of scores on the split; on `val` fp32 until one is settled."""

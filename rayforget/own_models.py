@@ -176,7 +176,9 @@ def _greedy(models: Sequence[CheckpointRecord], equipment: Equipment) -> Sequenc
         theta_1 = _soup(kept, equipment)
         given = _given(GREEDY_SOUP, ["candidate"], theta_1, equipment)
         ends = ends_of(given, theta_1, equipment)
-        found = score_spots(ends, [_THETA_1], equipment.scorer(given, "val"), "val", equipment)[_THETA_1]
+        found = score_spots(equipment.models(ends), [_THETA_1], equipment.scorer(given, "val"), "val", equipment)[
+            _THETA_1
+        ]
         return float("-inf") if isinstance(found, NotFinite) else equipment.objectives(found)[0]
 
     return greedy(sorted(models, key=own, reverse=True), score)

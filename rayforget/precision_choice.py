@@ -21,7 +21,7 @@ from rayforget.frontier.points import THETA_0, TaskRole, aggregate
 from rayforget.record.retention import standard_errors
 from rayforget.record.sweep import Sweep
 from rayforget.space.parts import Resources
-from rayforget.values.precision import AUTO, FULL, REDUCED, ScoringPrecision, precision_in
+from rayforget.values.precision import FULL, REDUCED, ScoringPrecision, precision_in
 from rayforget.values.scores import Score
 
 ALLOWED = 0.1
@@ -156,7 +156,7 @@ def settled(resources: Resources, bound: ScoringPrecision | None, sweep: str) ->
         RecordError: the space asks for another precision than that of the sweep's scores.
     """
     asked = resources.evaluation_precision
-    if asked == AUTO:
+    if asked == "auto":
         return bound or (FULL if resources.gpus_per_worker == 0 else None)
     if bound not in (None, asked):
         raise RecordError(

@@ -50,7 +50,7 @@ def _print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
     check_cache(loaded)
     tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(loaded.space), writes=False))
     counts = count(loaded, tasks)
-    lines = [*_counted(counts), *_precision(loaded.space.resources)]
+    lines = [*_counted(counts), *precision_lines(loaded.space.resources)]
     broken: list[str] = []
     idle: dict[str, None] = {}
     if probe:
@@ -99,7 +99,7 @@ def _counted(counts: Counts) -> Iterator[Line]:
     yield "points", f"{_range(*counts.points)}; those that the report shows are scored on {tested}"
 
 
-def _precision(resources: Resources) -> Iterator[Line]:
+def precision_lines(resources: Resources) -> Iterator[Line]:
     """How models are run when they are scored; nothing where that is fp32 throughout, as on CPUs."""
     asked, on_test = resources.evaluation_precision, resources.test_precision
     if asked != AUTO:
