@@ -16,7 +16,6 @@ from rayforget.distributed import from_rank_0, on_rank_0, reason_of_any_rank
 from rayforget.errors import ExtensionError, RecordError, SpaceError
 from rayforget.evaluate.finite import NotFinite, Scored, require_finite
 from rayforget.evaluate.metric_trial import try_metrics
-from rayforget.evaluate.precision import in_precision
 from rayforget.extension_use import known_use
 from rayforget.foundations.prepare import prepare_foundation
 from rayforget.foundations.protocol import Foundation, Scorer, State
@@ -24,6 +23,7 @@ from rayforget.foundations.sharing import Share, keep_own
 from rayforget.frontier.points import THETA_0, TaskRole, generality, speciality, task_roles
 from rayforget.heartbeat import beat
 from rayforget.interpolate.paths.fit import try_paths
+from rayforget.precise import in_precision
 from rayforget.precision_choice import Choice, Measured, choose_precision, measured, precision_of_records, settled
 from rayforget.record.cache_folder import cache_folder
 from rayforget.record.fence import Fence
@@ -40,11 +40,11 @@ from rayforget.space.given_space import first_recipe
 from rayforget.space.methods import methods_of
 from rayforget.space.models import Space
 from rayforget.space.parts import Resources
+from rayforget.space.precision import CHOICE, FULL, ScoringPrecision, noted
 from rayforget.tasks.identity import data_identity
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.opening import open_tasks
 from rayforget.values.points import Point
-from rayforget.values.precision import CHOICE, FULL, ScoringPrecision, noted
 from rayforget.values.records import DATA, RUNS_AS, CheckpointRecord
 from rayforget.values.scores import Score, Split
 

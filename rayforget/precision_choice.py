@@ -21,7 +21,7 @@ from rayforget.frontier.points import THETA_0, TaskRole, aggregate
 from rayforget.record.retention import standard_errors
 from rayforget.record.sweep import Sweep
 from rayforget.space.parts import Resources
-from rayforget.values.precision import FULL, REDUCED, ScoringPrecision, precision_in
+from rayforget.space.precision import FULL, REDUCED, ScoringPrecision, precision_in
 from rayforget.values.scores import Score
 
 ALLOWED = 0.1

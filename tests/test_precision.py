@@ -16,15 +16,16 @@ from vector_equipment import VectorScorer, no_heartbeat, vector_equipment, vecto
 from rayforget.equipment import Equipment
 from rayforget.errors import RecordError, TrainingError
 from rayforget.evaluate.finite import NotFinite, Scored
-from rayforget.evaluate.precision import current_precision, exactly, finely, in_precision, run_in
+from rayforget.evaluate.precision import current_precision, exactly, finely, run_in
 from rayforget.foundations.protocol import State
 from rayforget.frontier.points import THETA_0, TaskRole
 from rayforget.pipeline import run_trial, score_test
+from rayforget.precise import in_precision
 from rayforget.precision_choice import Measured, choose_precision, deviation
 from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.report.words.precision import precision_words
+from rayforget.space.precision import CHOICE, PRECISION, ScoringPrecision, precision_in
 from rayforget.values.points import Spot
-from rayforget.values.precision import CHOICE, PRECISION, ScoringPrecision, precision_in
 from rayforget.values.scores import Score, Split
 
 CPU = torch.device("cpu")

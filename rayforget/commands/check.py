@@ -23,9 +23,9 @@ from rayforget.space.extension_places import naming_their_lines
 from rayforget.space.load import LoadedSpace
 from rayforget.space.notes import notes
 from rayforget.space.parts import Resources
+from rayforget.space.precision import AUTO, FULL, REDUCED
 from rayforget.tasks.check import check_data, data_remarks, skipped_rows
 from rayforget.tasks.images.known_hashes import HashStore
-from rayforget.values.precision import AUTO, FULL, REDUCED
 
 if TYPE_CHECKING:
     from rayforget.planning.probe import Probe

@@ -20,9 +20,9 @@ from rayforget.report.terminal.log import log_to
 from rayforget.report.words.numbers import format_measure
 from rayforget.space.foundation import place_of
 from rayforget.space.load import LoadedSpace
+from rayforget.space.precision import planned
 from rayforget.tasks.check import check_data
 from rayforget.tasks.images.known_hashes import HashStore
-from rayforget.values.precision import planned
 from rayforget.values.scores import Score, Split
 
 Scored = Mapping[Split, Mapping[str, Score]]
@@ -56,8 +56,8 @@ def _score(loaded: LoadedSpace, splits: Sequence[Split]) -> tuple[str, Scored]:
     from rayforget.determinism import deterministic
     from rayforget.equipment import device_of
     from rayforget.evaluate.finite import require_finite
-    from rayforget.evaluate.precision import in_precision
     from rayforget.foundations.sharing import keep_own
+    from rayforget.precise import in_precision
 
     space = loaded.space
     tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(space)))

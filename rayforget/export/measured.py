@@ -14,13 +14,13 @@ from torch import Tensor
 from rayforget.determinism import deterministic
 from rayforget.errors import RecordError
 from rayforget.evaluate.finite import require_finite
-from rayforget.evaluate.precision import in_precision
 from rayforget.export.folder import read_again
 from rayforget.export.point import RecordedPoint, by_split
 from rayforget.foundations.protocol import Foundation
+from rayforget.precise import in_precision
 from rayforget.space.foundation import FoundationConfig
 from rayforget.space.models import Space
-from rayforget.values.precision import precision_in
+from rayforget.space.precision import precision_in
 from rayforget.values.scores import Score, Split
 
 Scores = Mapping[str, Score]

@@ -31,13 +31,13 @@ from rayforget.planning.samples import BATCH, Samples, take_samples
 from rayforget.space.curve_paths import curve_paths
 from rayforget.space.load import LoadedSpace
 from rayforget.space.penalty import PENALTIES
+from rayforget.space.precision import planned
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.opening import Opened
 from rayforget.train.lora import is_of_adapter
 from rayforget.train.penalties.prepare import needs_of
 from rayforget.train.penalties.sources import FoundationSources
 from rayforget.train.trainer import Trainer
-from rayforget.values.precision import planned
 from rayforget.values.scores import CUT_ITEMS
 
 if TYPE_CHECKING:

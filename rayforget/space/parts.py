@@ -11,9 +11,9 @@ from rayforget.space.frozen import Frozen, FrozenDict, Name, Problem
 from rayforget.space.path_schema import WrittenPaths
 from rayforget.space.path_text import LERP
 from rayforget.space.paths import LocalPath, Place
+from rayforget.space.precision import Asked, ScoringPrecision
 from rayforget.space.searchable import Tree, constant_recipe, open_recipe
 from rayforget.space.tasks import Task
-from rayforget.values.precision import Asked, ScoringPrecision
 
 OpenTree = Annotated[FrozenDict[str, Any], Tree(open_recipe)]
 """A recipe's fields as constants or domains, as written."""

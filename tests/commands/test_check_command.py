@@ -8,6 +8,9 @@ import pytest
 from command_types import Run, Says
 from plugins.outsiders import write_package
 
+from rayforget.commands.check import precision_lines
+from rayforget.space.parts import Resources
+
 FULL = "  full: {}\n"
 
 

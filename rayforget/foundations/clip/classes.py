@@ -10,8 +10,8 @@ from rayforget.distributed import all_reduce_sum, rank, world_size
 from rayforget.evaluate.precision import current_precision
 from rayforget.foundations.clip.model import ClipModel
 from rayforget.foundations.clip.text import class_features, prompt_tokens
+from rayforget.space.precision import ScoringPrecision
 from rayforget.tasks.resolved import ResolvedTask
-from rayforget.values.precision import ScoringPrecision
 
 _Key = tuple[tuple[str, ...], tuple[str, ...]]
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rayforget.frontier.points import THETA_0
+from rayforget.space.precision import CHOICE, FULL
 from rayforget.values.brief import AnyCheckpoint
-from rayforget.values.precision import CHOICE, FULL
 
 
 def precision_words(records: Iterable[AnyCheckpoint]) -> str | None:
