@@ -1,6 +1,5 @@
 """What one worker keeps warm from trial to trial: theta_0, the decoded data, theta_0's scores, the open record."""
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -10,6 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from rayforget.alpha_models import AlphaModels, Ends
+from rayforget.card import card_of, grow_segments
 from rayforget.changed_since import Start, runs_as
 from rayforget.determinism import ask_cublas, deterministic
 from rayforget.distributed import from_rank_0, on_rank_0, reason_of_any_rank
@@ -23,13 +23,14 @@ from rayforget.foundations.sharing import Share, keep_own
 from rayforget.frontier.points import THETA_0, TaskRole, generality, speciality, task_roles
 from rayforget.heartbeat import beat
 from rayforget.interpolate.paths.fit import try_paths
+from rayforget.kernel_choice import settle_kernels
 from rayforget.precise import in_precision
 from rayforget.precision_choice import Choice, Measured, choose_precision, measured, precision_of_records, settled
 from rayforget.record.cache_folder import cache_folder
 from rayforget.record.fence import Fence
 from rayforget.record.provenance import code_version, provenance
 from rayforget.record.scores_cache import ScoresCache, ScoresKey
-from rayforget.record.space_of import lacking_here
+from rayforget.record.space_of import lacking_here, lacking_on_this_node
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.record.tensors_cache import TensorsCache
@@ -108,6 +109,8 @@ class Equipment:
         try_paths(paths, equipment.foundation.initial(recipe), equipment.foundation.layers(recipe))
         with deterministic(spec.space.resources.deterministic):
             equipment.settle_theta_0()
+        repeatable = spec.space.resources.deterministic
+        settle_kernels(equipment.foundation, sweep, card_of(device), device, repeatable=repeatable)
         return equipment
 
     @property
@@ -264,7 +267,7 @@ def _load_extensions(space: Space) -> CurvePaths:
         lacking = lacking_here(error) if isinstance(error, ValidationError) else str(error)
         if lacking is None:
             raise
-        raise SpaceError(f"node {platform.node()} lacks what the space names: {lacking}") from None
+        raise lacking_on_this_node(lacking) from None
 
 
 def device_of(resources: Resources, local_rank: int) -> torch.device:
@@ -275,6 +278,7 @@ def device_of(resources: Resources, local_rank: int) -> torch.device:
         raise SpaceError("resources.gpus_per_worker asks for GPUs, this machine shows none; set it to 0 for the CPU")
     if resources.deterministic:
         ask_cublas()
+    grow_segments()
     torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32; the recipe asks for bf16 and fp16
     # A Ray Train worker sees the GPUs of its slot on this node; under torchrun a rank sees all of them.
     return torch.device("cuda", local_rank % torch.cuda.device_count())
