@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from verdict import print_machine, print_target
 
+from rayforget.alpha_models import Ends
 from rayforget.builtin.pictures.world import COLORS, SHAPES, STYLES, draw
-from rayforget.curve import Ends, score_spots
+from rayforget.curve import score_spots
 from rayforget.equipment import Equipment
 from rayforget.evaluate.finite import require_finite
 from rayforget.foundations.clip.config import ClipFoundation
@@ -138,7 +139,9 @@ def one_pass(equipment: Equipment, theta_1: State, alphas: Sequence[float]) -> t
     began = time.perf_counter()
     theta_0 = equipment.foundation.theta_0
     ends = Ends(theta_0=theta_0, theta_1=changed_tensors(theta_0, theta_1), layers={})  # the lerp ignores layers
-    scored = score_spots(ends, [Spot(alpha) for alpha in alphas], equipment.foundation.scorer(None), "val", equipment)
+    scored = score_spots(
+        equipment.models(ends), [Spot(alpha) for alpha in alphas], equipment.foundation.scorer(None), "val", equipment
+    )
     seconds = time.perf_counter() - began
     scores = {
         spot.alpha: require_finite(found, "val", model=str(spot), advice="choose other alphas")

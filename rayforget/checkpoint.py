@@ -7,14 +7,14 @@ from typing import Any
 
 from torch import Tensor
 
-from rayforget.curve import Ends, Pairs, score_curve
-from rayforget.distributed import on_rank_0
+from rayforget.alpha_models import Ends
+from rayforget.curve import Pairs, score_curve
+from rayforget.distributed import on_rank_0, rank
 from rayforget.equipment import Equipment
 from rayforget.errors import TrainingError
 from rayforget.foundations.finite import not_finite
-from rayforget.interpolate.hashing import state_hash
 from rayforget.interpolate.lerp import changed_tensors
-from rayforget.record.weights import save_weights
+from rayforget.saving import Saving
 from rayforget.space.given import AnyRecipe
 from rayforget.space.penalty import PENALTIES
 from rayforget.space.recipe import Recipe
@@ -48,6 +48,8 @@ def record_curve(
 ) -> CheckpointRecord:
     """Scores the curves from theta_0 to a theta_1, and records them with the weights that changed.
 
+    Weights are hashed and written while the curves are scored; the record follows both at once.
+
     Args:
         name: the trial's.
         recipe: what theta_1 was made by.
@@ -64,15 +66,26 @@ def record_curve(
     """
     _refuse_non_finite(recipe, snapshot)
     ends = ends_of(recipe, snapshot.theta_1, equipment)
-    started = time.monotonic()
-    curve = score_curve(
-        ends,
-        asked=alpha,
-        frontier=frontier,
-        scorer=equipment.foundation.scorer(recipe),
-        equipment=equipment,
-        seed=seed,
+    saving = (
+        Saving(equipment.sweep, name, snapshot.step, theta_1=snapshot.theta_1, changed=ends.theta_1)
+        if rank() == 0
+        else None
     )
+    try:
+        equipment.settle_precision(recipe, ends.theta_1)
+        started = time.monotonic()
+        curve = score_curve(
+            ends,
+            asked=alpha,
+            frontier=frontier,
+            scorer=equipment.scorer(recipe, "val"),
+            equipment=equipment,
+            seed=seed,
+        )
+    except BaseException:
+        if saving is not None:
+            saving.drop()
+        raise
     evaluated = time.monotonic()
     record = CheckpointRecord(
         trial=name,
@@ -83,24 +96,23 @@ def record_curve(
         asked=dict(asked),
         points=curve.points,
         theta_0_hash=equipment.foundation.theta_0_hash,
-        theta_1_hash=state_hash(snapshot.theta_1),
         changed=tuple(sorted(ends.theta_1)),
         facts={**snapshot.facts, **curve.facts},
-        provenance=equipment.provenance,
+        provenance=equipment.scored_in("val"),
         finished=time.time(),
     )
 
-    def write() -> dict[str, float]:
-        if not equipment.sweep.has(name, snapshot.step):  # if it is recorded, its weights are another worker's
-            save_weights(equipment.sweep.store, name, snapshot.step, ends.theta_1)
-        saved = time.monotonic()
+    def write() -> tuple[str, dict[str, float]]:
+        assert saving is not None
+        theta_1_hash = saving.finish()
         took = {} if train_seconds is None else {"train": train_seconds}
-        took |= {"evaluate": evaluated - started, "save": saved - evaluated}
+        took |= {"evaluate": evaluated - started, "save": time.monotonic() - evaluated}
         seconds = {stage: round(value, 3) for stage, value in took.items()}
-        equipment.sweep.add(replace(record, seconds=seconds))
-        return seconds
+        equipment.sweep.add(replace(record, theta_1_hash=theta_1_hash, seconds=seconds))
+        return theta_1_hash, seconds
 
-    return replace(record, seconds=on_rank_0(write, equipment.device))
+    theta_1_hash, seconds = on_rank_0(write, equipment.device)
+    return replace(record, theta_1_hash=theta_1_hash, seconds=seconds)
 
 
 def _refuse_non_finite(recipe: AnyRecipe, snapshot: Snapshot) -> None:

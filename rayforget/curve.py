@@ -1,24 +1,22 @@
 """theta_0, theta_1 and a scorer -> curves along every path: the common grid, the asked alpha, the most promising."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
+from rayforget.alpha_models import AlphaModels, Ends
 from rayforget.distributed import from_rank_0, rank
 from rayforget.equipment import Equipment
-from rayforget.evaluate.finite import NotFinite, Scored, require_finite
-from rayforget.foundations.protocol import Scorer
+from rayforget.evaluate.finite import NotFinite, Scored, require_theta_1
+from rayforget.foundations.protocol import Scorer, State
 from rayforget.heartbeat import beat
 from rayforget.interpolate.adaptive import next_alphas
 from rayforget.interpolate.inner_search import Unit, best_of, draw, num_first
-from rayforget.interpolate.paths.path import open_path, theta_at
 from rayforget.space.curve_paths import CurvePaths, SearchedPath, curve_paths
 from rayforget.space.path_text import LERP
 from rayforget.space.seeds import derive_seed
-from rayforget.values.layers import Layer
 from rayforget.values.points import Point, Spot
 from rayforget.values.scores import Score, Split
 
@@ -26,18 +24,6 @@ _THETA_0, _THETA_1 = Spot(0.0), Spot(1.0)
 
 Pairs = Sequence[tuple[float, float]]
 """(speciality, generality) of each point."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ends:
-    """The two ends of a checkpoint's paths."""
-
-    theta_0: Mapping[str, Tensor]
-    """Holds at least the tensors of `theta_1`."""
-    theta_1: Mapping[str, Tensor]
-    """The tensors that differ from theta_0; on CPU in fp32."""
-    layers: Mapping[str, Layer]
-    """Where in the model each tensor lies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +72,9 @@ def score_curve(
     searches = [_Search(path, equipment, derive_seed(seed, "path", path.name)) for path in paths.searched]
     own = {Spot(asked)} - {_THETA_0} if asked is not None else set()
     certain = common | own | {spot for one in searches for spot in one.first}
-    scored = score_spots(ends, sorted(certain, key=lambda spot: spot.order), scorer, "val", equipment)
-    require_finite(
-        scored[_THETA_1], "val", model="theta_1", advice="its weights diverged: lower learning_rate or raise a strength"
-    )
+    models = equipment.models(ends)
+    scored = score_spots(models, sorted(certain, key=lambda spot: spot.order), scorer, "val", equipment)
+    require_theta_1(scored[_THETA_1])
     scores = {_THETA_0: equipment.theta_0_scores("val")} | _finite(scored)
     budget = equipment.space.curve.refine
     while True:
@@ -102,7 +87,7 @@ def score_curve(
         searches = []
         if not spots:
             break
-        found = score_spots(ends, spots, scorer, "val", equipment)
+        found = score_spots(models, spots, scorer, "val", equipment)
         scored |= found
         scores |= _finite(found)
         budget -= len(promising)
@@ -116,45 +101,40 @@ def score_curve(
 
 
 def score_spots(
-    ends: Ends, spots: Iterable[Spot], scorer: Scorer, split: Split, equipment: Equipment
+    models: AlphaModels, spots: Iterable[Spot], scorer: Scorer, split: Split, equipment: Equipment
 ) -> dict[Spot, Scored]:
     """Scores each spot's model, on whatever path, as many per pass as fit in memory and as the scorer gains from.
 
-    Models are made on the CPU whatever the device, so that a model rebuilt anywhere is, bit for bit, the one scored.
+    Every rank calls it. What it returns are the scores of models that a rebuild on any CPU gives bit for bit: those
+    that the device made otherwise are scored again.
 
     Args:
-        ends: the two ends of the paths.
+        models: makes the models of a checkpoint's paths.
         spots: in any order; the same on every rank.
         scorer: the scorer of the recipe's head.
         split: the split to score.
-        equipment: gives device and memory.
+        equipment: gives the memory.
     """
     spots = list(spots)
-    model_bytes = sum(tensor.numel() * tensor.element_size() for tensor in ends.theta_1.values())
-    resident = max(1, int(equipment.space.resources.resident_gib * 2**30) // max(1, model_bytes))
+    resident = max(1, int(equipment.space.resources.resident_gib * 2**30) // max(1, models.ends.nbytes))
     resident = min(resident, scorer.models_per_pass or resident)
     scores: dict[Spot, Scored] = {}
     for first in range(0, len(spots), resident):
         beat(f"evaluate {split}", first, len(spots))
-        scores |= _score_together(ends, spots[first : first + resident], scorer, split, equipment)
+        together = spots[first : first + resident]
+        scores |= _score_together(models.theta, together, scorer, split)
+    disproved = models.disproved()
+    for number, spot in enumerate(disproved):
+        beat(f"evaluate {split} again", number, len(disproved))
+        scores |= _score_together(models.from_cpu, [spot], scorer, split)
     return scores
 
 
 def _score_together(
-    ends: Ends, spots: Sequence[Spot], scorer: Scorer, split: Split, equipment: Equipment
+    make: Callable[[Spot], State], spots: Sequence[Spot], scorer: Scorer, split: Split
 ) -> dict[Spot, Scored]:
     """One pass; a function of its own, so that its models are gone before the next ones are made."""
-    thetas = [{name: tensor.to(equipment.device) for name, tensor in theta_of(ends, spot).items()} for spot in spots]
-    return dict(zip(spots, scorer.score(thetas, split), strict=True))
-
-
-def theta_of(ends: Ends, spot: Spot) -> dict[str, Tensor]:
-    """The tensors of the spot's model that differ from theta_0; the same bits whenever it is made.
-
-    Raises:
-        FoundationError: the path does not fit the model.
-    """
-    return theta_at(open_path(spot.path), ends.theta_0, ends.theta_1, spot.alpha, ends.layers)
+    return dict(zip(spots, scorer.score([make(spot) for spot in spots], split), strict=True))
 
 
 class _Search:

@@ -2,24 +2,30 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from pydantic import ValidationError
 
+from rayforget.alpha_models import AlphaModels, Ends
 from rayforget.card import card_of, grow_segments
+from rayforget.changed_since import Start, runs_as
 from rayforget.determinism import ask_cublas, deterministic
-from rayforget.distributed import on_rank_0, reason_of_any_rank
+from rayforget.distributed import from_rank_0, on_rank_0, reason_of_any_rank
 from rayforget.errors import ExtensionError, RecordError, SpaceError
-from rayforget.evaluate.finite import require_finite
+from rayforget.evaluate.finite import NotFinite, Scored, require_finite
 from rayforget.evaluate.metric_trial import try_metrics
 from rayforget.extension_use import known_use
 from rayforget.foundations.prepare import prepare_foundation
-from rayforget.foundations.protocol import Foundation, Scorer
+from rayforget.foundations.protocol import Foundation, Scorer, State
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.frontier.points import THETA_0, TaskRole, generality, speciality, task_roles
+from rayforget.heartbeat import beat
 from rayforget.interpolate.paths.fit import try_paths
 from rayforget.kernel_choice import settle_kernels
+from rayforget.precise import in_precision
+from rayforget.precision_choice import Choice, Measured, choose_precision, measured, precision_of_records, settled
 from rayforget.record.cache_folder import cache_folder
 from rayforget.record.fence import Fence
 from rayforget.record.provenance import code_version, provenance
@@ -30,19 +36,18 @@ from rayforget.record.sweep import Sweep
 from rayforget.record.tensors_cache import TensorsCache
 from rayforget.space.curve_paths import CurvePaths, curve_paths
 from rayforget.space.foundation import FOUNDATIONS
+from rayforget.space.given import AnyRecipe
 from rayforget.space.given_space import first_recipe
 from rayforget.space.methods import methods_of
 from rayforget.space.models import Space
 from rayforget.space.parts import Resources
+from rayforget.space.precision import CHOICE, FULL, ScoringPrecision, noted
 from rayforget.tasks.identity import data_identity
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.opening import open_tasks
 from rayforget.values.points import Point
-from rayforget.values.records import DATA, RUNS_AS, RUNS_WITH, CheckpointRecord
+from rayforget.values.records import DATA, RUNS_AS, CheckpointRecord
 from rayforget.values.scores import Score, Split
-
-_ROUNDING = 0.005
-"""Share of a task's items whose answers another machine may change by rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +74,10 @@ class Equipment:
     """Where penalties keep what they computed from data; None keeps nothing."""
     data: Mapping[str, str] = field(default_factory=dict)
     """`data_identity` of the tasks; what is not in it is not compared with the sweep's start."""
+    distrusted_paths: set[str] = field(default_factory=set)
+    """Paths whose models came out otherwise on the device than on the CPU."""
+    precision: ScoringPrecision | None = None
+    """In which models are scored on `val`; None while it is not settled."""
     _theta_0_scores: dict[Split, dict[str, Score]] = field(default_factory=dict)
 
     @classmethod
@@ -120,20 +129,69 @@ class Equipment:
         Every rank calls it: unknown scores are measured by all together.
         """
         if split not in self._theta_0_scores:
-            key = self._theta_0_key(split)
-            known = on_rank_0(lambda: self.scores_cache.get(key), self.device)
-            if known is None:
-                (scored,) = self.foundation.scorer(None).score([{}], split)
-                known = require_finite(scored, split, model="theta_0", advice="are the foundation's weights intact?")
-                self._remember(key, known)
-            self._theta_0_scores[split] = known
+            scored = self._theta_0_in(self.precision_of(split), split)
+            advice = "are the foundation's weights intact?"
+            self._theta_0_scores[split] = require_finite(scored, split, model="theta_0", advice=advice)
         return self._theta_0_scores[split]
 
-    def _remember(self, key: ScoresKey, scores: dict[str, Score]) -> None:
-        on_rank_0(lambda: self.scores_cache.put(key, scores), self.device)
+    def scorer(self, recipe: AnyRecipe | None, split: Split) -> Scorer:
+        """Scores models with this recipe's head, in the sweep's precision on the split."""
+        return in_precision(self.foundation.scorer(recipe), self.precision_of(split), self.device)
 
-    def _theta_0_key(self, split: Split) -> ScoresKey:
-        scorer = self.foundation.scorer(None)
+    def models(self, ends: Ends) -> AlphaModels:
+        """Makes the models between two ends, on this rank's device."""
+        return AlphaModels(ends, self.device, distrusted=self.distrusted_paths)
+
+    def precision_of(self, split: Split) -> ScoringPrecision:
+        """The precision of scores on the split; on `val` fp32 until one is settled."""
+        return self.space.resources.test_precision if split == "test" else self.precision or FULL
+
+    def settle_precision(self, recipe: AnyRecipe, theta_1: State) -> None:
+        """Chooses the precision of scores on `val`, once per sweep, if it is left open; every rank calls it.
+
+        It is written down with theta_0's record, of which the first writer wins: a slot that chose at the same time
+        takes what that one chose.
+
+        Args:
+            recipe: whose head scores theta_1.
+            theta_1: the first theta_1 that is there; its tensors that differ from theta_0.
+        """
+        if self.precision is not None:
+            return
+        self.precision = self._settled_precision()
+        if self.precision is None:
+            choice = self._choose_precision(recipe, {name: x.to(self.device) for name, x in theta_1.items()})
+            self.precision = choice.precision
+            chosen = self.theta_0_record({CHOICE: choice.facts})
+            on_rank_0(lambda: self.sweep.add(chosen), self.device)
+        if on_rank_0(self._recorded_theta_0, self.device) is not None:
+            self.settle_theta_0()
+
+    def _settled_precision(self) -> ScoringPrecision | None:
+        """What the space or the sweep's record says."""
+        bound = on_rank_0(lambda: precision_of_records(self.sweep), self.device)
+        return settled(self.space.resources, bound, self.sweep.info.name)
+
+    def _choose_precision(self, recipe: AnyRecipe, theta_1: State) -> Choice:
+        def measure(precision: ScoringPrecision) -> Measured:
+            beat(f"try {precision}")
+            scorer = in_precision(self.foundation.scorer(recipe), precision, self.device)
+            return measured(lambda: self._theta_0_in(precision, "val"), lambda: scorer.score([theta_1], "val")[0])
+
+        return from_rank_0(choose_precision(measure, self.roles), self.device)
+
+    def _theta_0_in(self, precision: ScoringPrecision, split: Split) -> Scored:
+        scorer = in_precision(self.foundation.scorer(None), precision, self.device)
+        key = self._theta_0_key(scorer, split)
+        known = on_rank_0(lambda: self.scores_cache.get(key), self.device)
+        if known is not None:
+            return known
+        (scored,) = scorer.score([{}], split)
+        if not isinstance(scored, NotFinite):
+            on_rank_0(lambda: self.scores_cache.put(key, scored), self.device)
+        return scored
+
+    def _theta_0_key(self, scorer: Scorer, split: Split) -> ScoresKey:
         return ScoresKey(
             weights_hash=self.foundation.theta_0_hash,
             items_hash=scorer.items_hash(split),
@@ -141,91 +199,38 @@ class Equipment:
             code_version=_code_of(self.space),
         )
 
+    def _recorded_theta_0(self) -> CheckpointRecord | None:
+        return self.sweep.record(THETA_0, 0) if self.sweep.has(THETA_0, 0) else None
+
     def settle_theta_0(self) -> None:
         """Measures theta_0 on `val` for the sweep's record, or checks it against the record; every rank calls it.
 
+        If the precision of scores is still to be chosen, theta_0 waits for that.
+
         Raises:
-            RecordError: the sweep was started with another model or other data.
+            RecordError: the sweep was started with another model or other data, or scores in another precision.
         """
-        recorded = on_rank_0(lambda: self.sweep.record(THETA_0, 0) if self.sweep.has(THETA_0, 0) else None, self.device)
+        recorded = on_rank_0(self._recorded_theta_0, self.device)
+        self.precision = self._settled_precision()
         if recorded is None:
-            measured = self.theta_0_record()
-            on_rank_0(lambda: self.sweep.add(measured), self.device)
+            if self.precision is not None:
+                fresh = self.theta_0_record()
+                on_rank_0(lambda: self.sweep.add(fresh), self.device)
             return
-        changed = reason_of_any_rank(self._what_changed_since(recorded), self.device)
-        changed = changed or self._runs_otherwise_than(recorded)
-        changed = changed or reason_of_any_rank(self._other_than_at_the_start(recorded), self.device)
+        start = Start(name=self.sweep.info.name, theta_0=recorded)
+        changed = reason_of_any_rank(start.what_changed(self.foundation), self.device)
+        changed = changed or start.runs_otherwise(self.foundation, lambda: self.theta_0_scores("val"))
+        changed = changed or reason_of_any_rank(start.other_data(self.foundation, self.data), self.device)
         if changed is not None:
             raise RecordError(changed)
         self._theta_0_scores["val"] = dict(recorded.points[0].scores)
 
-    def _what_changed_since(self, record: CheckpointRecord) -> str | None:
-        """Why this rank cannot continue the sweep of this theta_0 (another model, or other data); None if it can."""
-        if record.theta_0_hash != self.foundation.theta_0_hash:
-            return (
-                f"sweep {self.sweep.info.name} was started from a model with hash {record.theta_0_hash}, "
-                f"foundation.model has {self.foundation.theta_0_hash} now; restore it, or start another sweep"
-            )
-        items = {name: score.items_hash for name, score in record.points[0].scores.items()}
-        today = self.foundation.scorer(None).items_by_task("val")
-        changed = [name for name in sorted({*items, *today}) if items.get(name) != today.get(name)]
-        if not changed:
-            return None
-        return (
-            f"tasks.{changed[0]}.val does not hold the items that sweep {self.sweep.info.name} was started with, "
-            f"so scores on it would not compare (tasks that changed: {', '.join(changed)}); restore the data, or "
-            "start another sweep"
-        )
+    def scored_in(self, split: Split) -> dict[str, Any]:
+        """The provenance of a record with scores on the split."""
+        return {**self.provenance, **noted(self.precision_of(split))}
 
-    def _runs_otherwise_than(self, record: CheckpointRecord) -> str | None:
-        """Why weights without preprocessing of their own are run in another way than when the sweep was started.
-
-        A record of a version that did not write it down is compared by theta_0's answers. Every rank calls it.
-        """
-        today, then = (facts.get(RUNS_WITH) for facts in (self.foundation.scorer(None).facts("val"), record.facts))
-        if today is None or then == today:
-            return None
-        start = f"sweep {self.sweep.info.name} was started with weights that ran"
-        if then is not None:
-            return f"{start} with {then}, and now run with {today}; start another sweep, or use the versions of then"
-        for name, score in self.theta_0_scores("val").items():
-            recorded = record.points[0].scores[name].items
-            others, count = int((recorded != score.items).reshape(len(recorded), -1).any(axis=1).sum()), len(recorded)
-            if others > _ROUNDING * count:
-                return (
-                    f"{start} otherwise: theta_0 answers {others} of {count} items of tasks.{name}.val in another way "
-                    f"now, with {today}. Scores of both would not compare: start another sweep"
-                )
-        return None
-
-    def _other_than_at_the_start(self, record: CheckpointRecord) -> str | None:
-        """Why this rank's trainings or scores would not compare with the sweep's; facts that an older record lacks are
-        not compared."""
-        name = self.sweep.info.name
-        was = record.facts.get(RUNS_AS)
-        if was is not None and was != _runs_as(self.foundation.scorer(None)):
-            return (
-                f"the model of sweep {name} is run otherwise than when it was started: its weights are the same, its "
-                "configuration (activation, preprocessing, tokens) is not, so scores would not compare; restore its "
-                "files, or start another sweep"
-            )
-        known = record.facts.get(DATA, {})
-        changed = sorted(key for key in known.keys() & self.data.keys() if known[key] != self.data[key])
-        if not changed:
-            return None
-        trained = [key for key in changed if key.endswith(".train")]
-        what = (
-            f"{trained[0]} does not hold the items and labels"
-            if trained
-            else f"the classes or prompts of {changed[0]} (class names may come from folders) are not those"
-        )
-        return (
-            f"{what} that sweep {name} was started with, so its trainings and scores would not compare (what changed: "
-            f"{', '.join(changed)}); restore the data, or start another sweep"
-        )
-
-    def theta_0_record(self) -> CheckpointRecord:
-        """theta_0's own record; the same bytes whoever makes it."""
+    def theta_0_record(self, facts: Mapping[str, Any] = MappingProxyType({})) -> CheckpointRecord:
+        """theta_0's own record, with further facts; the same bytes whoever makes it with the same."""
         return CheckpointRecord(
             trial=THETA_0,
             step=0,
@@ -237,15 +242,12 @@ class Equipment:
             theta_1_hash=self.foundation.theta_0_hash,
             facts={
                 **self.foundation.scorer(None).facts("val"),
-                RUNS_AS: _runs_as(self.foundation.scorer(None)),
+                RUNS_AS: runs_as(self.foundation.scorer(None)),
                 **({DATA: dict(self.data)} if self.data else {}),
+                **facts,
             },
+            provenance=noted(self.precision_of("val")),
         )
-
-
-def _runs_as(scorer: Scorer) -> str:
-    """How weights are run; by the identity for another package's scorer that does not say it."""
-    return str(getattr(scorer, "runs_as", None) or scorer.identity)
 
 
 def _code_of(space: Space) -> str:

@@ -144,7 +144,9 @@ def _same_model(
 def _copy_of(record: CheckpointRecord, name: str, given: Given, equipment: Equipment) -> CheckpointRecord:
     """Equal weights have equal scores, so they are not made again."""
     recipe = given.model_dump(mode="json")
-    copy = replace(record, trial=name, recipe=recipe, seconds={}, provenance=equipment.provenance, finished=time.time())
+    copy = replace(
+        record, trial=name, recipe=recipe, seconds={}, provenance=equipment.scored_in("val"), finished=time.time()
+    )
     save_weights(equipment.sweep.store, name, STEP, load_weights(equipment.sweep.store, record.trial, record.step))
     equipment.sweep.add(copy)
     return copy
@@ -174,7 +176,9 @@ def _greedy(models: Sequence[CheckpointRecord], equipment: Equipment) -> Sequenc
         theta_1 = _soup(kept, equipment)
         given = _given(GREEDY_SOUP, ["candidate"], theta_1, equipment)
         ends = ends_of(given, theta_1, equipment)
-        found = score_spots(ends, [_THETA_1], equipment.foundation.scorer(given), "val", equipment)[_THETA_1]
+        found = score_spots(equipment.models(ends), [_THETA_1], equipment.scorer(given, "val"), "val", equipment)[
+            _THETA_1
+        ]
         return float("-inf") if isinstance(found, NotFinite) else equipment.objectives(found)[0]
 
     return greedy(sorted(models, key=own, reverse=True), score)

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from rayforget.alpha_models import Ends
 from rayforget.checkpoint import ends_of, objectives_of, record_curve
-from rayforget.curve import Ends, score_spots
+from rayforget.curve import score_spots
 from rayforget.determinism import deterministic
 from rayforget.distributed import on_rank_0, reason_of_any_rank, state_from_rank_0
 from rayforget.equipment import Equipment
@@ -168,20 +169,20 @@ def score_test(job: TestJob, equipment: Equipment, heartbeat: Heartbeat) -> Test
 def _score_test(job: TestJob, equipment: Equipment) -> TestRecord:
     scored: dict[Spot, Scored]
     if job.trial == THETA_0:
-        scorer = equipment.foundation.scorer(None)
+        scorer = equipment.scorer(None, "test")
         theta_1_hash, scored = equipment.foundation.theta_0_hash, {Spot(0.0): equipment.theta_0_scores("test")}
     else:
         checkpoint = _load_checkpoint(job, equipment)
-        scorer = equipment.foundation.scorer(checkpoint.recipe)
+        scorer = equipment.scorer(checkpoint.recipe, "test")
         theta_1_hash = checkpoint.theta_1_hash
-        scored = score_spots(checkpoint.ends, job.spots, scorer, "test", equipment)
+        scored = score_spots(equipment.models(checkpoint.ends), job.spots, scorer, "test", equipment)
     tests = TestRecord(
         trial=job.trial,
         step=job.step,
         theta_1_hash=theta_1_hash,
         scores={spot: scores for spot, scores in scored.items() if not isinstance(scores, NotFinite)},
         facts=scorer.facts("test"),
-        provenance=equipment.provenance,
+        provenance=equipment.scored_in("test"),
         finished=time.time(),
     )
     if tests.scores:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from vector_equipment import VectorScorer, vector_equipment
 
-import rayforget.curve
-from rayforget.curve import Ends, score_spots
+import rayforget.alpha_models
+from rayforget.alpha_models import Ends
+from rayforget.curve import score_spots
 from rayforget.evaluate.finite import Scored
 from rayforget.foundations.protocol import State
 from rayforget.heartbeat import heard_by
@@ -53,12 +54,12 @@ def test_models_of_a_pass_are_gone_before_the_next_are_made(
         most = max(most, len(alive))
         return made
 
-    monkeypatch.setattr(rayforget.curve, "theta_at", watched)
+    monkeypatch.setattr(rayforget.alpha_models, "theta_at", watched)
     scorer = Together(models_per_pass)
     equipment = vector_equipment(tmp_path, scorer=scorer, resources={"resident_gib": (28 * fitting + 1) * GIB})
     ends = Ends(theta_0={"q_proj.bias": torch.zeros(7)}, theta_1={"q_proj.bias": torch.ones(7)}, layers={})
     with heard_by(lambda stage, done, total: heard.append((stage, done, total))):
-        found = score_spots(ends, SPOTS, scorer, "val", equipment)
+        found = score_spots(equipment.models(ends), SPOTS, scorer, "val", equipment)
     assert tuple(found) == SPOTS
     assert scorer.asked == groups
     assert most == max(groups)

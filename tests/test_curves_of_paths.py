@@ -8,7 +8,8 @@ import torch
 from train.learners import VectorLearner
 from vector_equipment import no_heartbeat, vector_equipment, vector_recipe
 
-from rayforget.curve import Ends, score_curve, theta_of
+from rayforget.alpha_models import Ends, theta_of
+from rayforget.curve import score_curve
 from rayforget.errors import FoundationError
 from rayforget.foundations.protocol import State
 from rayforget.frontier.gather import gather

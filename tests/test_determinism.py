@@ -138,10 +138,8 @@ def test_the_record_says_whether_it_was_on(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_scores_of_theta_0_are_kept_apart(tmp_path: Path) -> None:
-    keys = {
-        vector_equipment(tmp_path, resources={"deterministic": on})._theta_0_key("val").name for on in (False, True)
-    }
-    assert len(keys) == 2
+    equipments = [vector_equipment(tmp_path, resources={"deterministic": on}) for on in (False, True)]
+    assert len({each._theta_0_key(each.scorer(None, "val"), "val").name for each in equipments}) == 2
 
 
 def test_cublas_is_told_unless_the_user_has(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ import torch.distributed as dist
 from ranks import run_ranks
 from vector_equipment import VectorScorer, no_heartbeat, vector_equipment, vector_recipe
 
-from rayforget.curve import Ends, score_curve
+from rayforget.alpha_models import Ends
+from rayforget.curve import score_curve
 from rayforget.distributed import all_reduce_sum, from_rank_0, on_rank_0, reason_of_any_rank, state_from_rank_0
 from rayforget.errors import RecordError, StorageError
 from rayforget.evaluate.finite import Scored

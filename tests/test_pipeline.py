@@ -13,7 +13,8 @@ import torch
 from train.learners import VectorLearner
 from vector_equipment import VectorScorer, no_heartbeat, objectives_of, vector_equipment, vector_recipe
 
-from rayforget.curve import Ends, score_curve
+from rayforget.alpha_models import Ends
+from rayforget.curve import score_curve
 from rayforget.equipment import Equipment
 from rayforget.errors import RecordError, StorageError, TaskError, TrainingError
 from rayforget.evaluate.finite import NotFinite, Scored

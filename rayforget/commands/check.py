@@ -22,6 +22,8 @@ from rayforget.report.words.remarks import broken_remark
 from rayforget.space.extension_places import naming_their_lines
 from rayforget.space.load import LoadedSpace
 from rayforget.space.notes import notes
+from rayforget.space.parts import Resources
+from rayforget.space.precision import AUTO, FULL, REDUCED
 from rayforget.tasks.check import check_data, data_remarks, skipped_rows
 from rayforget.tasks.images.known_hashes import HashStore
 
@@ -48,7 +50,7 @@ def _print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
     check_cache(loaded)
     tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(loaded.space), writes=False))
     counts = count(loaded, tasks)
-    lines = [*_counted(counts)]
+    lines = [*_counted(counts), *precision_lines(loaded.space.resources)]
     broken: list[str] = []
     idle: dict[str, None] = {}
     if probe:
@@ -95,6 +97,17 @@ def _counted(counts: Counts) -> Iterator[Line]:
     )
     tested = f"{counts.test_items} {counts.words.many} of test"
     yield "points", f"{_range(*counts.points)}; those that the report shows are scored on {tested}"
+
+
+def precision_lines(resources: Resources) -> Iterator[Line]:
+    """How models are run when they are scored; nothing where that is fp32 throughout, as on CPUs."""
+    asked, on_test = resources.evaluation_precision, resources.test_precision
+    if asked != AUTO:
+        if {asked, on_test} != {FULL}:
+            yield "precision", f"{asked} on val, {on_test} on test"
+    elif resources.gpus_per_worker or on_test != FULL:
+        chosen = f"chosen after the first training among {', '.join((FULL, *REDUCED))}"
+        yield "precision", f"{chosen if resources.gpus_per_worker else FULL} on val, {on_test} on test"
 
 
 def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Line]:

@@ -20,6 +20,7 @@ from rayforget.report.terminal.log import log_to
 from rayforget.report.words.numbers import format_measure
 from rayforget.space.foundation import place_of
 from rayforget.space.load import LoadedSpace
+from rayforget.space.precision import planned
 from rayforget.tasks.check import check_data
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.values.scores import Score, Split
@@ -56,16 +57,19 @@ def _score(loaded: LoadedSpace, splits: Sequence[Split]) -> tuple[str, Scored]:
     from rayforget.equipment import device_of
     from rayforget.evaluate.finite import require_finite
     from rayforget.foundations.sharing import keep_own
+    from rayforget.precise import in_precision
 
     space = loaded.space
     tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(space)))
     device, kind = device_of(space.resources, 0), kind_of(space.foundation)
     model = kind.load(space.foundation, device, keep_own)
     foundation = kind.with_tasks(model, space.foundation, tasks, cache=cache_folder(space), resources=space.resources)
+    precisions = {"val": planned(space.resources.evaluation_precision), "test": space.resources.test_precision}
     scored: dict[Split, Mapping[str, Score]] = {}
     with deterministic(space.resources.deterministic):
         for split in splits:
-            (found,) = foundation.scorer(None).score([{}], split)
+            scorer = in_precision(foundation.scorer(None), precisions[split], device)
+            (found,) = scorer.score([{}], split)
             scored[split] = require_finite(found, split, model="the model", advice="are its weights intact?")
     return foundation.theta_0_hash, scored
 

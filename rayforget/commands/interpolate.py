@@ -25,6 +25,7 @@ from rayforget.record.sweep import Sweep
 from rayforget.report.terminal.live import open_console
 from rayforget.report.terminal.log import log_to
 from rayforget.report.words.numbers import percent
+from rayforget.report.words.precision import precision_words
 from rayforget.space.foundation import place_of
 from rayforget.space.frozen import FrozenDict
 from rayforget.space.given_space import GivenSpace
@@ -154,7 +155,10 @@ def _score(space: GivenSpace, sweep: Sweep, console: Console) -> None:
         heartbeat("load the base and the data", 0, 0)
         equipment = Equipment.open(spec)
         record_models(space, equipment, heartbeat, lambda record: _tell(record, equipment.objectives, console))
-        points = gather(sweep.briefs(), equipment.roles).points
+        briefs = sweep.briefs()
+        if (chosen := precision_words(briefs)) is not None:
+            console.print(Text(f"  {chosen}"), soft_wrap=True)
+        points = gather(briefs, equipment.roles).points
         score_tests(wanted_tests(points, sweep.test_scores()), equipment, heartbeat)
 
 

@@ -36,6 +36,7 @@ from rayforget.report.mlflow.mirror_thread import mirror_thread
 from rayforget.report.present import mark_stale
 from rayforget.report.terminal.live import LiveView, Progress, open_console
 from rayforget.report.terminal.log import log_to
+from rayforget.report.words.precision import precision_words
 from rayforget.report.words.remarks import tried_again_notice
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.search.study import CurveStudy
@@ -189,7 +190,13 @@ def _work_through(agenda: Agenda, console: Console, *, address: str | None, verb
         ):
             on_interrupt(view.interrupt)
 
+            told = precision_words(agenda.briefs()) is not None
+
             def after(named: NamedJob) -> None:
+                nonlocal told
+                if not told and (chosen := precision_words(agenda.briefs())) is not None:
+                    view.tell(chosen)
+                    told = True
                 tidy_weights(sweep, agenda.leading, agenda.roles, space.storage.keep)
                 view.show(_progress(agenda, named, errors))
                 mirror.tell(agenda.briefs())

@@ -42,3 +42,9 @@ def require_finite(scored: Scored, split: Split, *, model: str, advice: str) -> 
     if isinstance(scored, NotFinite):
         raise TrainingError(f"{model} gives outputs that are not finite on {split} (items: {scored}); {advice}")
     return scored
+
+
+def require_theta_1(scored: Scored) -> dict[str, Score]:
+    """The scores of a fine-tuned model on `val`; raises TrainingError if there are none."""
+    advice = "its weights diverged: lower learning_rate or raise a strength"
+    return require_finite(scored, "val", model="theta_1", advice=advice)

@@ -17,8 +17,10 @@ from rayforget.evaluate.finite import require_finite
 from rayforget.export.folder import read_again
 from rayforget.export.point import RecordedPoint, by_split
 from rayforget.foundations.protocol import Foundation
+from rayforget.precise import in_precision
 from rayforget.space.foundation import FoundationConfig
 from rayforget.space.models import Space
+from rayforget.space.precision import precision_in
 from rayforget.values.scores import Score, Split
 
 Scores = Mapping[str, Score]
@@ -27,7 +29,7 @@ Scores = Mapping[str, Score]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredAgain:
-    """A folder's own scores; it is run as the sweep ran its models, in fp32."""
+    """A folder's own scores; it is run as the sweep ran its models, in the sweep's precision."""
 
     val: Scores
     test: Scores | None
@@ -67,7 +69,9 @@ def measure_again(
     for split, recorded in point.by_split.items():
         with deterministic(space.resources.deterministic):
             head = {name: tensor.to(device) for name, tensor in (extra or {}).items()}
-            (scored,) = foundation.scorer(point.recipe).score([head], split)
+            precision = precision_in(point.record.provenance) if split == "val" else space.resources.test_precision
+            scorer = in_precision(foundation.scorer(point.recipe), precision, device)
+            (scored,) = scorer.score([head], split)
         found[split] = require_finite(
             scored, split, model="the exported folder", advice="export it in a wider type (--dtype)"
         )

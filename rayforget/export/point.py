@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from rayforget.curve import Ends, theta_of
+from rayforget.alpha_models import Ends, theta_of
 from rayforget.errors import RecordError
 from rayforget.foundations.protocol import Foundation
 from rayforget.frontier.points import THETA_0, PointKey

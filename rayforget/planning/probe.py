@@ -20,6 +20,7 @@ from rayforget.determinism import ask_cublas, deterministic
 from rayforget.errors import BrokenExtensionError, FoundationError, SpaceError, TaskError, TrainingError
 from rayforget.evaluate.finite import require_finite
 from rayforget.evaluate.metric_trial import try_metrics
+from rayforget.evaluate.precision import run_in
 from rayforget.extension_use import naming_the_blamed
 from rayforget.foundations.fit import fitting_learner, fitting_scores, naming_the_foundation
 from rayforget.foundations.kind import kind_of
@@ -30,6 +31,7 @@ from rayforget.planning.samples import BATCH, Samples, take_samples
 from rayforget.space.curve_paths import curve_paths
 from rayforget.space.load import LoadedSpace
 from rayforget.space.penalty import PENALTIES
+from rayforget.space.precision import planned
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.opening import Opened
 from rayforget.train.lora import is_of_adapter
@@ -200,7 +202,8 @@ def _probe_recipe(
     if timed:
         step_s = min(_seconds(trainer.take_step) for _ in range(_STEPS)) * local_batch / batch
         theta_1 = changed_tensors(samples.many.initial(recipe), trainer.theta_1())
-        model_s, item_s = _time_scores(recipe, theta_1, samples, device)
+        with run_in(planned(resources.evaluation_precision), device):
+            model_s, item_s = _time_scores(recipe, theta_1, samples, device)
     trained_bytes = sum(_nbytes(p) for p in module.parameters() if p.requires_grad)
     return RecipeProbe(
         step_s=step_s,

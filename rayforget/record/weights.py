@@ -1,10 +1,12 @@
 """The tensors that a training changed <-> a safetensors file; theta_1 rebuilt from it is verified by its hash."""
 
+import json
 from collections.abc import Mapping
+from typing import BinaryIO
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor
 
 from rayforget.errors import RecordError
@@ -36,9 +38,29 @@ def save_weights(store: Store, trial: str, step: int, changed: Mapping[str, Tens
     for name, tensor in changed.items():
         if tensor.dtype != torch.float32:
             raise RecordError(f"weights of {trial}-{step}: {name} is {tensor.dtype}, expected torch.float32")
-    data = save({name: changed[name].detach().cpu().contiguous() for name in sorted(changed)})
-    store.write(weights_name(trial, step), data)
-    return len(data)
+    header, size = _header(changed)
+
+    def write(stream: BinaryIO) -> None:
+        stream.write(header)
+        for name in sorted(changed):
+            stream.write(changed[name].detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+
+    store.write_by(weights_name(trial, step), write)
+    return size
+
+
+def _header(tensors: Mapping[str, Tensor]) -> tuple[bytes, int]:
+    """The start of a safetensors file of these fp32 tensors by sorted name, and the whole file's size.
+
+    safetensors' own `save` gives the same bytes, after it has copied all tensors twice: 8 s at 1.3 billion weights.
+    """
+    entries, end = {}, 0
+    for name in sorted(tensors):
+        start, end = end, end + tensors[name].numel() * 4
+        entries[name] = {"dtype": "F32", "shape": list(tensors[name].shape), "data_offsets": [start, end]}
+    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, 8 + len(text) + end
 
 
 def load_weights(store: Store, trial: str, step: int) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from rayforget.space.frozen import Frozen, FrozenDict, Name, Problem
 from rayforget.space.path_schema import WrittenPaths
 from rayforget.space.path_text import LERP
 from rayforget.space.paths import LocalPath, Place
+from rayforget.space.precision import Asked, ScoringPrecision
 from rayforget.space.searchable import Tree, constant_recipe, open_recipe
 from rayforget.space.tasks import Task
 
@@ -110,9 +111,20 @@ class Resources(Frozen):
     operation without one ends the training with its name. On a CPU they always are."""
     resident_gib: PositiveFloat = 2.0
     """Memory for interpolated models that share one pass over a batch."""
+    evaluation_precision: Asked = "auto"
+    """How models are run when they are scored on `val`: fp32; tf32, fp32 with products rounded to TF32 (GPUs); bf16 or
+    fp16, autocast. auto is fp32 on CPUs. On GPUs it takes the fastest whose scores of theta_0 and of the first theta_1
+    differ from fp32's by less than a tenth of their standard errors, for the whole sweep."""
+    test_precision: ScoringPrecision = "fp32"
+    """Likewise on `test`."""
 
     def problems(self) -> Iterable[Problem]:
-        """Shares of several GPUs, which Ray does not give, and of one GPU by workers that NCCL must connect."""
+        """Shares of several GPUs, which Ray does not give, and of one GPU by workers that NCCL must connect; TF32 on
+        CPUs, which have none."""
+        for field in ("evaluation_precision", "test_precision"):
+            if getattr(self, field) == "tf32" and self.gpus_per_worker == 0:
+                text = "found tf32 with gpus_per_worker: 0; only GPUs have it: write fp32, or bf16, which CPUs have too"
+                yield Problem(at=(field,), text=text)
         if self.gpus_per_worker > 1 and self.gpus_per_worker % 1:
             text = f"found {self.gpus_per_worker}; above 1, Ray gives whole GPUs only: write a whole number"
             yield Problem(at=("gpus_per_worker",), text=text)

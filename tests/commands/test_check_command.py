@@ -8,6 +8,9 @@ import pytest
 from command_types import Run, Says
 from plugins.outsiders import write_package
 
+from rayforget.commands.check import precision_lines
+from rayforget.space.parts import Resources
+
 FULL = "  full: {}\n"
 
 
@@ -122,3 +125,23 @@ def test_the_probe_names_a_broken_image_that_it_came_upon(run: Run, tiny: Path) 
     assert code == 0, output
     for split in ("train", "val"):
         assert f"tasks.photo.{split}, of a few looked at: 1 broken image skipped: " in output
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        ({}, []),
+        ({"evaluation_precision": "fp32", "gpus_per_worker": 1}, []),
+        ({"evaluation_precision": "bf16"}, ["bf16 on val, fp32 on test"]),
+        ({"test_precision": "fp16"}, ["fp32 on val, fp16 on test"]),
+        (
+            {"gpus_per_worker": 1, "test_precision": "tf32"},
+            ["chosen after the first training among fp32, tf32, fp16, bf16 on val, tf32 on test"],
+        ),
+    ],
+)
+def test_the_precision_of_scores_is_shown_where_it_is_not_fp32_throughout(
+    resources: dict[str, object], expected: list[str]
+) -> None:
+    lines = precision_lines(Resources.model_validate(resources))
+    assert [text for about, text in lines if about == "precision"] == expected

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from rayforget.errors import RecordError
 from rayforget.interpolate.hashing import state_hash
@@ -57,6 +58,15 @@ def test_views_of_one_buffer_and_transposed_tensors_are_stored_by_value(store):
     save_weights(store, "t", 1, changed)
     for name, tensor in load_weights(store, "t", 1).items():
         assert torch.equal(tensor, changed[name])
+
+
+def test_the_file_has_the_bytes_of_safetensors_own(store, changed):
+    odd = {"q": torch.randn(3, 5), "scalar": torch.tensor(0.5), "none": torch.zeros(0, 4), 'ü"\\\n': torch.ones(7)}
+    for number, tensors in enumerate(({}, changed, odd)):
+        size = save_weights(store, "t", number, tensors)
+        written = store.read(weights_name("t", number))
+        assert written == save({name: tensors[name].detach() for name in sorted(tensors)})
+        assert len(written) == size
 
 
 def test_equal_weights_give_equal_bytes_in_any_order(store, changed):

@@ -7,20 +7,25 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rayforget.distributed import all_reduce_sum, rank, world_size
+from rayforget.evaluate.precision import current_precision
 from rayforget.foundations.clip.model import ClipModel
 from rayforget.foundations.clip.text import class_features, prompt_tokens
+from rayforget.space.precision import ScoringPrecision
 from rayforget.tasks.resolved import ResolvedTask
 
 _Key = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 class ClassVectors:
-    """Keeps token ids and theta_0's class vectors for every (class names, templates) asked for."""
+    """Keeps token ids and theta_0's class vectors for every (class names, templates) asked for.
+
+    Theta_0's vectors of a training and of a scoring in fp32 are the same; another precision has its own.
+    """
 
     def __init__(self, model: ClipModel) -> None:
         self._model = model
         self._tokens: dict[_Key, Tensor] = {}
-        self._of_theta_0: dict[_Key, Tensor] = {}
+        self._of_theta_0: dict[tuple[_Key, ScoringPrecision], Tensor] = {}
 
     def tokens(self, task: ResolvedTask) -> Int[Tensor, "c t l"]:
         """Token ids of every class in every template, on the CPU."""
@@ -32,7 +37,7 @@ class ClassVectors:
     @torch.no_grad()
     def of_theta_0(self, task: ResolvedTask) -> Float[Tensor, "c d"]:
         """The zero-shot classifier of theta_0, on the device; every rank computes all of it by itself."""
-        key = (task.class_names, task.templates)
+        key = ((task.class_names, task.templates), current_precision())
         if key not in self._of_theta_0:
             self._of_theta_0[key] = self._features(self.tokens(task), {})
         return self._of_theta_0[key]

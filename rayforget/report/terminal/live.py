@@ -107,6 +107,10 @@ class LiveView:
         """Prints a line that stays; may be called from another thread."""
         self._console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
+    def tell(self, text: str) -> None:
+        """Prints a line that stays."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def show(self, progress: Progress) -> None:
         """Takes the newest state."""
         self._progress = progress

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from rayforget.evaluate.precision import exactly
 from rayforget.foundations.causal_lm.head import CausalHead
 
 logger = logging.getLogger(__name__)
@@ -115,9 +116,10 @@ def _agrees(head: CausalHead, found: LastLayer) -> bool:
     mask = torch.ones(6, 6, dtype=torch.bool, device=device).tril().expand(2, 1, 6, 6)
     for extra in ({}, {"positions": positions, "mask": mask}):
         try:
-            whole: Tensor = head(tokens=tokens, **extra)
-            with found.only(columns):
-                few: Tensor = head(tokens=tokens, **extra)
+            with exactly(device):
+                whole: Tensor = head(tokens=tokens, **extra)
+                with found.only(columns):
+                    few: Tensor = head(tokens=tokens, **extra)
         except (AttributeError, IndexError, TypeError, ValueError, RuntimeError) as error:
             logger.debug("the last layer alone: %s", error)
             return False

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from rayforget.distributed import all_reduce_sum, rank, world_size
+from rayforget.evaluate.precision import finely
 from rayforget.foundations.causal_lm.head import causal_mask
 from rayforget.foundations.causal_lm.model import CausalLm
 from rayforget.foundations.causal_lm.scoring.last_layer import last_layer
@@ -83,7 +84,7 @@ def _answers(
         output: those of the output layer, under its own names, since the pieces need no others.
         batch: the rows to evaluate.
     """
-    features = _features(model, weights, batch)
+    features = _features(model, weights, batch).float()
     targets = batch.targets.to(model.device)
     log_p, hits = [], []
     maker: Any = model.head.output
@@ -91,7 +92,8 @@ def _answers(
     step = max(1, most // int(maker.out_features))
     for first in range(0, len(targets), step):
         wanted = targets[first : first + step, None]
-        logits: Tensor = functional_call(maker, output, features[first : first + step])
+        with finely(model.device):
+            logits: Tensor = functional_call(maker, output, features[first : first + step])
         log_p.append(logits.float().log_softmax(dim=-1).gather(1, wanted).squeeze(1))
         hits.append(logits.argmax(dim=-1) == wanted.squeeze(1))
     return torch.cat(log_p), torch.cat(hits)

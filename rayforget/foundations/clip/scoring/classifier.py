@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from rayforget.evaluate.precision import finely
 from rayforget.tasks.resolved import ResolvedTask
 
 Groups = tuple[tuple[int, ...], ...]
@@ -22,7 +23,8 @@ class Classifier:
 
     def logits(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n labels"]:
         """Per label the largest inner product of one of its vectors with the feature."""
-        logits = features @ self.vectors.T
+        with finely(features.device):
+            logits = features @ self.vectors.T
         return logits if self.groups is None else logits[:, self.groups].amax(dim=-1)
 
     def predict(self, features: Float[Tensor, "n d"]) -> Int[Tensor, " n"]:

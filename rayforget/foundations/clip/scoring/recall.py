@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from rayforget.evaluate.precision import finely
+
 _MAX_PRODUCTS = 2**24
 """Most inner products at a time: 64 MiB in fp32."""
 
@@ -34,7 +36,8 @@ def found_among_k(
     size = max(1, _MAX_PRODUCTS // len(candidates))
     found = []
     for start in range(0, len(queries), size):
-        products = queries[start : start + size] @ candidates.T
+        with finely(queries.device):
+            products = queries[start : start + size] @ candidates.T
         here = (of_pairs >= start) & (of_pairs < start + size)
         own = torch.zeros_like(products, dtype=torch.bool)
         own[of_pairs[here] - start, partners[here]] = True
