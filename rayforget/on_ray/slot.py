@@ -13,7 +13,8 @@ from ray.train.torch import TorchTrainer
 from rayforget.equipment import EquipmentSpec
 from rayforget.on_ray.answers import Reply
 from rayforget.on_ray.loopback import LoopbackConfig
-from rayforget.on_ray.mailbox import Pulse, RemoteMailbox
+from rayforget.on_ray.mailbox import Pulse, start_mailbox
+from rayforget.on_ray.ray_state import IN_MEMORY
 from rayforget.on_ray.worker import WorkerConfig, worker_loop
 
 logger = logging.getLogger(__name__)
@@ -28,8 +29,6 @@ class SlotSpec:
 
     name: str
     equipment: EquipmentSpec
-    storage_path: str
-    """Where Ray Train keeps its own state; shared by all nodes."""
     keeper: Any = None
     """Handle of a `ThetaKeeper`, if workers share theta_0."""
     local: bool = False
@@ -42,7 +41,7 @@ class Slot:
     def __init__(self, spec: SlotSpec) -> None:
         self._spec = spec
         self._resources = spec.equipment.space.resources
-        self._mailbox = RemoteMailbox.remote(self._resources.max_attempts)
+        self._mailbox = start_mailbox(self._resources.max_attempts)
         self._starts = 0
         self._error: BaseException | None = None
         self._thread = self._start()
@@ -82,7 +81,8 @@ class Slot:
             ),
             run_config=RunConfig(
                 name=f"{self._spec.name}-{uuid.uuid4().hex[:8]}",
-                storage_path=self._spec.storage_path,
+                storage_path="/ray",
+                storage_filesystem=IN_MEMORY,
                 failure_config=FailureConfig(max_failures=-1),
             ),
         )
