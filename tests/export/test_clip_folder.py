@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -14,11 +15,13 @@ from small_sweeps import Recorded, images_of
 from rayforget.errors import FoundationError, RecordError, StorageError
 from rayforget.export.folder import new_folder
 from rayforget.export.in_memory import load_point
-from rayforget.export.whole import Exported, export_point
+from rayforget.export.point_folder import Exported, export_point
 from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.exporter import _origin
+from rayforget.foundations.clip.scoring.scorer import ZeroShotScorer
 from rayforget.frontier.points import PointKey
 from rayforget.interpolate.hashing import state_hash
+from rayforget.values.scores import Split
 
 PLAIN, HEAD, TEXT = (PointKey(trial, 2, 0.5) for trial in ("0000-plain", "0001-head", "0002-text"))
 
@@ -85,6 +88,29 @@ def test_in_bf16_the_rounded_model_is_scored_again(pictures: Recorded, tmp_path:
     assert "## In bf16" in (tmp_path / "new" / "README.md").read_text()
 
 
+def test_a_point_that_is_not_scored_on_test_is_kept_off_it_in_bf16_too(
+    pictures: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = pictures.sweep.test_scores()
+    monkeypatch.setattr(type(pictures.sweep), "test_scores", lambda self: {k: own[k] for k in own if k != PLAIN})
+    splits, score = [], ZeroShotScorer.score
+
+    def noting(self: ZeroShotScorer, models: Any, split: Split) -> Any:
+        splits.append(split)
+        return score(self, models, split)
+
+    monkeypatch.setattr(ZeroShotScorer, "score", noting)
+    done = exported(pictures, PLAIN, tmp_path / "new", dtype="bf16")
+    assert done.facts.again is not None
+    assert (splits, done.facts.again.test) == (["val"], None)
+    assert done.facts.again.val.keys() == {"dots", "lines"}
+    card = (tmp_path / "new" / "README.md").read_text()
+    assert "This point was not scored on `test`." in card
+    compared = card.partition("## In bf16")[2].partition("## ")[0]
+    assert "| `dots` | val |" in compared
+    assert "| test |" not in compared
+
+
 @pytest.mark.slow
 def test_a_text_tower_is_exported_with_the_image_tower(pictures: Recorded) -> None:
     moved = load_point(pictures.sweep, pictures.space, TEXT).model.state_dict()
@@ -98,7 +124,7 @@ def test_a_text_tower_is_exported_with_the_image_tower(pictures: Recorded) -> No
 def test_what_cannot_be_exported_is_refused_before_anything_is_loaded(
     pictures: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rayforget.export.whole.open_sweep", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr("rayforget.export.point_folder.open_sweep", lambda *_: pytest.fail("loaded"))
     for key, why in (
         (HEAD._replace(trial="0009-l2"), r"has no training 0009-l2; it has: 0000-plain, 0001-head, 0002-text, theta_0"),
         (HEAD._replace(step=7), "0001-head was recorded at step 2, not at 7"),
@@ -136,7 +162,7 @@ def test_an_export_that_fails_leaves_nothing(
         (folder / "half").write_text("")
         raise FoundationError("no room")
 
-    monkeypatch.setattr("rayforget.export.whole.write_model", broken)
+    monkeypatch.setattr("rayforget.export.point_folder.write_model", broken)
     (tmp_path / "new").mkdir()
     with pytest.raises(FoundationError, match="no room"):
         exported(pictures, HEAD, tmp_path / "new")
