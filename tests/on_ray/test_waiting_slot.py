@@ -70,7 +70,12 @@ def test_a_wait_is_one_trial_and_ends_soon_when_there_is_work(tmp_path: Path) ->
                 search_alg=AgendaSearcher(shared), num_samples=-1, max_concurrent_trials=2, reuse_actors=True
             ),
             run_config=tune.RunConfig(
-                name="t", storage_path="/ray", storage_filesystem=IN_MEMORY, verbose=0, stop=EndOfWait(shared)
+                name="t",
+                storage_path="/ray",
+                storage_filesystem=IN_MEMORY,
+                verbose=0,
+                stop=EndOfWait(shared),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
         ).fit()
     assert not shared.errors
