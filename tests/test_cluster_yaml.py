@@ -13,6 +13,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 CLUSTER: dict[str, Any] = yaml.safe_load((ROOT / "cluster.yaml").read_text())
+OWN_MACHINES: dict[str, Any] = yaml.safe_load((ROOT / "cluster" / "own-machines.yaml").read_text())
 SSH = 22
 
 
@@ -58,6 +59,16 @@ def test_ray_itself_prepares_and_accepts_it() -> None:
     assert prepared["available_node_types"].keys() == CLUSTER["available_node_types"].keys()
 
 
+@pytest.mark.slow
+def test_ray_makes_of_own_machines_one_kind_of_node_with_all_workers_from_the_start() -> None:
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    prepared = prepare_config(copy.deepcopy(OWN_MACHINES))
+    validate_config(prepared)
+    (kind,) = prepared["available_node_types"].values()
+    assert kind["min_workers"] == kind["max_workers"] == len(OWN_MACHINES["provider"]["worker_ips"])
+
+
 def test_nothing_but_ssh_is_open_to_the_world() -> None:
     own = CLUSTER["provider"]["security_group"].get("IpPermissions", [])
     assert list(ingress([*rays_own_rules(), *own])) == [(SSH, SSH)]
@@ -82,7 +93,8 @@ def rays_own_rules() -> list[dict[str, Any]]:
 def test_dashboard_and_mlflow_listen_on_loopback() -> None:
     start = commands("head_start_ray_commands")
     assert "--dashboard-host=127.0.0.1" in start
-    assert "mlflow server --host 127.0.0.1" in start
+    assert "~/rayforget/cluster/mlflow.sh" in start
+    assert "mlflow server --host 127.0.0.1" in (ROOT / "cluster" / "mlflow.sh").read_text()
     assert "0.0.0.0" not in (ROOT / "cluster.yaml").read_text()
 
 
@@ -132,5 +144,52 @@ def test_every_command_is_valid_shell() -> None:
     import subprocess
 
     keys = [key for key in CLUSTER if key.endswith("_commands")]
-    for command in (command for key in keys for command in CLUSTER[key]):
+    for command in (command for config in (CLUSTER, OWN_MACHINES) for key in keys for command in config[key]):
         subprocess.run(["bash", "-n", "-c", command], check=True)
+
+
+def seconds_until_death(variables: dict[str, str]) -> tuple[float, float]:
+    """When Ray's server declares a silent node dead, by how the first question after the cut falls: it asks, waits for
+    its time-out, and asks again a period later, until so many questions are unanswered."""
+    period, timeout = (int(variables[f"RAY_health_check_{name}_ms"]) / 1000 for name in ("period", "timeout"))
+    questions = int(variables["RAY_health_check_failure_threshold"])
+    asked = questions * timeout + (questions - 1) * period
+    return asked, asked + period
+
+
+@pytest.mark.parametrize("config", [CLUSTER, OWN_MACHINES], ids=["aws", "own machines"])
+def test_a_lost_node_is_dead_after_25_to_40_s_and_a_link_down_for_20_s_is_none(config: dict[str, Any]) -> None:
+    words = " ".join(config["initialization_commands"]).split()
+    soonest, latest = seconds_until_death(dict(word.split("=", 1) for word in words if "=" in word))
+    tcp_is_back_s = 25.4  # after a cut of 20 s: TCP sends again 0.2 s after a loss, then at intervals twice as long
+    assert 25 <= soonest <= latest <= 40
+    assert soonest > tcp_is_back_s
+
+
+def test_mlflow_starts_no_processes_for_jobs_that_nobody_has() -> None:
+    assert "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false" in commands("initialization_commands").split()
+
+
+def test_own_machines_get_what_nodes_of_a_cloud_get_and_the_autoscaler_that_starts_them() -> None:
+    shared = ("file_mounts", "rsync_exclude", "setup_commands", "head_setup_commands", "worker_start_ray_commands")
+    assert {key: OWN_MACHINES[key] for key in shared} == {key: CLUSTER[key] for key in shared}
+    environment, more = (
+        [word for line in config["initialization_commands"] for word in line.split()]
+        for config in (CLUSTER, OWN_MACHINES)
+    )
+    assert [word for word in more if word != "RAY_enable_autoscaler_v2=0"] == environment
+    assert len(more) == len(environment) + 1
+    warning, *start = OWN_MACHINES["head_start_ray_commands"]
+    assert start == CLUSTER["head_start_ray_commands"]
+    assert "RAY_UP_enable_autoscaler_v2=0" in warning
+    assert OWN_MACHINES["min_workers"] == OWN_MACHINES["max_workers"] == len(OWN_MACHINES["provider"]["worker_ips"])
+
+
+@pytest.mark.parametrize(("newer", "said"), [("1", True), ("0", False), (None, False)])
+def test_the_newer_autoscaler_is_warned_of_on_own_machines_alone(newer: str | None, said: bool) -> None:
+    import subprocess
+
+    environment = {} if newer is None else {"RAY_enable_autoscaler_v2": newer}
+    command = OWN_MACHINES["head_start_ray_commands"][0]
+    found = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=True)
+    assert ("RAY_UP_enable_autoscaler_v2=0" in found.stdout) is said

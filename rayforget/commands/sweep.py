@@ -20,7 +20,7 @@ from rayforget.planning.cache_check import check_cache
 from rayforget.planning.foundation_check import check_foundation, check_gpus
 from rayforget.printable import one_line
 from rayforget.record.cache_folder import cache_folder
-from rayforget.record.command import command
+from rayforget.record.command import command, resuming
 from rayforget.record.creation import create_sweep
 from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
@@ -161,9 +161,9 @@ def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) ->
     # From here on a further Ctrl-C loses only the drawing.
     on_interrupt(default_int_handler)
     try:
-        return _close(agenda, console, finished)
+        return _close(agenda, console, finished, address)
     except KeyboardInterrupt:
-        return _cut_short(agenda, console, finished)
+        return _cut_short(agenda, console, finished, address)
 
 
 def _note_changed_extensions(sweep: Sweep, console: Console) -> None:
@@ -181,7 +181,7 @@ def _work_through(agenda: Agenda, console: Console, *, address: str | None, verb
 
     sweep, space = agenda.sweep, agenda.space
     errors = BaselineErrors(agenda.roles)
-    resume = command(f"sweep --resume {sweep.info.name}", space.storage.path)
+    resume = command(resuming(sweep.info.name, address), space.storage.path)
     try:
         with (
             last_words(f"the sweep's process died, or Ray did; what is finished is recorded; go on with: {resume}"),
@@ -219,7 +219,7 @@ def _under_way(agenda: Agenda) -> list[str]:
     return sorted(named.words for named in tuple(agenda.running.values()))
 
 
-def _close(agenda: Agenda, console: Console, finished: bool) -> int:
+def _close(agenda: Agenda, console: Console, finished: bool, address: str | None) -> int:
     sweep, space = agenda.sweep, agenda.space
     failures = agenda.failures()
     for trial, reason in failures.items():
@@ -234,16 +234,16 @@ def _close(agenda: Agenda, console: Console, finished: bool) -> int:
         console.print(text, style="red", soft_wrap=True, markup=False, highlight=False)
     if not finished:
         what = "halted" if agenda.halted else "interrupted"
-        resume = command(f"sweep --resume {sweep.info.name}", space.storage.path)
+        resume = command(resuming(sweep.info.name, address), space.storage.path)
         console.print(f"{what}; go on with: {resume}", soft_wrap=True, highlight=False)
         return 1 if agenda.halted else INTERRUPTED
     return 1 if not reported or (failures and len(failures) == agenda.finished_trainings()) else 0
 
 
-def _cut_short(agenda: Agenda, console: Console, finished: bool) -> int:
+def _cut_short(agenda: Agenda, console: Console, finished: bool, address: str | None) -> int:
     """Handles a Ctrl-C during the report: says how to get later what it would have shown."""
     name = agenda.sweep.info.name
-    words = f"frontier {name}" if finished else f"sweep --resume {name}"
+    words = f"frontier {name}" if finished else resuming(name, address)
     text = f"interrupted; go on with: {command(words, agenda.space.storage.path)}"
     console.print(text, soft_wrap=True, highlight=False)
     return INTERRUPTED

@@ -14,10 +14,10 @@ Node = Mapping[str, float]
 
 
 def slots_that_fit(nodes: Sequence[Node], resources: Resources) -> int:
-    """Slots whose workers fit on these nodes side by side; each slot's own process takes another 0.01 CPUs."""
+    """Slots whose workers fit on these nodes side by side; the slots' own processes take no CPUs."""
     workers = 0
     for node in nodes:
-        fits = (node.get("CPU", 0) - 0.01 * resources.slots) // resources.cpus_per_worker
+        fits = node.get("CPU", 0) // resources.cpus_per_worker
         if resources.gpus_per_worker:
             fits = min(fits, node.get("GPU", 0) // resources.gpus_per_worker)
         workers += max(0, int(fits))
@@ -35,12 +35,13 @@ def largest_cluster(config: Mapping[str, Any], resources: Resources) -> list[Nod
     workers: list[Node] = []
     for name, kind in config.get("available_node_types", {}).items():
         node: Node = kind.get("resources") or {}
+        limit = config.get("max_workers", 0)
         if name == config.get("head_node_type"):
             head.append(node)
-            continue
+            limit = 0  # unless the kind says otherwise, as that of all own machines does
         if not node:
-            node = {"CPU": resources.cpus_per_worker + 0.02 * resources.slots, "GPU": resources.gpus_per_worker}
-        workers += [node] * int(kind.get("max_workers", config.get("max_workers", 0)))
+            node = {"CPU": resources.cpus_per_worker, "GPU": resources.gpus_per_worker}
+        workers += [node] * int(kind.get("max_workers", limit))
     single = resources.model_copy(update={"workers_per_slot": 1})
     workers.sort(key=lambda node: -slots_that_fit([node], single))
     return head + workers[: int(config.get("max_workers", 2))]
@@ -73,7 +74,7 @@ def nodes_now() -> list[Node]:
 
 
 def cluster_nodes(resources: Resources) -> list[Node]:
-    """The nodes now, or all that the autoscaler may make, whichever are more.
+    """The nodes now and those that the autoscaler may add.
 
     Only clusters of `ray up` say how large they may become, and only on their head node.
     """
@@ -82,5 +83,11 @@ def cluster_nodes(resources: Resources) -> list[Node]:
     now, config = nodes_now(), BOOTSTRAP.expanduser()
     if not config.is_file():
         return now
-    later = largest_cluster(yaml.safe_load(config.read_text()), resources)
-    return later if len(later) > len(now) else now
+    return with_those_to_come(now, largest_cluster(yaml.safe_load(config.read_text()), resources), resources)
+
+
+def with_those_to_come(now: Sequence[Node], largest: Sequence[Node], resources: Resources) -> list[Node]:
+    """A cluster's nodes once it has grown to its largest, which knows how many there will be but not always what they
+    hold: those that are there tell it themselves."""
+    grown, written = [*now, *largest[len(now) :]], list(largest)
+    return max(grown, written, key=lambda nodes: slots_that_fit(nodes, resources))

@@ -13,6 +13,7 @@ from typing import Any
 import ray
 
 from rayforget.on_ray.answers import Failure, Reply, last_answer, shared_answer
+from rayforget.on_ray.placement import only_on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,4 +167,7 @@ class Mailbox:
         self._changed.notify_all()
 
 
-RemoteMailbox: Any = ray.remote(num_cpus=0)(Mailbox)
+def start_mailbox(max_attempts: int) -> Any:
+    """A mailbox on this process's node: the slot's own, which is the head."""
+    here = ray.get_runtime_context().get_node_id()
+    return ray.remote(Mailbox).options(**only_on(here)).remote(max_attempts)

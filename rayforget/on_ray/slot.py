@@ -13,8 +13,9 @@ from ray.train.torch import TorchTrainer
 from rayforget.equipment import EquipmentSpec
 from rayforget.on_ray.answers import Reply
 from rayforget.on_ray.loopback import LoopbackConfig
-from rayforget.on_ray.mailbox import Pulse, RemoteMailbox
+from rayforget.on_ray.mailbox import Pulse, start_mailbox
 from rayforget.on_ray.parcel import Parcel
+from rayforget.on_ray.ray_state import IN_MEMORY
 from rayforget.on_ray.worker import Job, WorkerConfig, worker_loop
 from rayforget.space.parts import Resources
 
@@ -32,8 +33,6 @@ class SlotSpec:
     equipment: Parcel[EquipmentSpec]
     resources: Resources
     """The space's, which the slot obeys without knowing the space."""
-    storage_path: str
-    """Where Ray Train keeps its own state; shared by all nodes."""
     keeper: Any = None
     """Handle of a `ThetaKeeper`, if workers share theta_0."""
     local: bool = False
@@ -46,7 +45,7 @@ class Slot:
     def __init__(self, spec: SlotSpec) -> None:
         self._spec = spec
         self._resources = spec.resources
-        self._mailbox = RemoteMailbox.remote(self._resources.max_attempts)
+        self._mailbox = start_mailbox(self._resources.max_attempts)
         self._starts = 0
         self._error: BaseException | None = None
         self._thread = self._start()
@@ -86,7 +85,8 @@ class Slot:
             ),
             run_config=RunConfig(
                 name=f"{self._spec.name}-{uuid.uuid4().hex[:8]}",
-                storage_path=self._spec.storage_path,
+                storage_path="/ray",
+                storage_filesystem=IN_MEMORY,
                 failure_config=FailureConfig(max_failures=-1),
             ),
         )

@@ -1,6 +1,7 @@
 """A loaded space and a sweep's record -> the sweep, run to its end by Ray Tune over warm slots."""
 
 import logging
+import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -67,10 +68,6 @@ def run_sweep(
             _tuner(shared, slots, local=address is None).fit()
         except Exception as error:  # any error ends the sweep, and what is recorded has to be reported
             _break_off(agenda, shared.errors[0] if shared.errors else error)
-    try:
-        agenda.sweep.store.delete("ray")
-    except OSError as error:
-        logger.warning("%s/ray could not be deleted, and is of no use: %s", agenda.sweep.store, error)
     return agenda.finished
 
 
@@ -79,6 +76,8 @@ def _tuner(shared: "SharedSearch", slots: int, *, local: bool) -> "Tuner":
     from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE
 
     from rayforget.on_ray.parcel import Parcel
+    from rayforget.on_ray.placement import ON_HEAD
+    from rayforget.on_ray.ray_state import IN_MEMORY
     from rayforget.on_ray.searcher import AgendaSearcher, EndOfWait
     from rayforget.on_ray.slot import SlotSpec
     from rayforget.on_ray.theta_keeper import start_keeper
@@ -88,18 +87,16 @@ def _tuner(shared: "SharedSearch", slots: int, *, local: bool) -> "Tuner":
     # them from the driver; a cluster's nodes have their own.
     ENV_VARS_TO_PROPAGATE.difference_update([name for name in ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")])
     space, name = shared.agenda.space, shared.agenda.sweep.info.name
-    state = _tune_folder(shared.agenda)
     fence = shared.agenda.sweep.store.fence
     spec = SlotSpec(
         name=f"slot-{name}",
         equipment=Parcel.of(EquipmentSpec(space=space, sweep_name=name, token=None if fence is None else fence.token)),
         resources=space.resources,
-        storage_path=state,
         keeper=start_keeper() if slots * space.resources.workers_per_slot > 1 else None,
         local=local,
     )
     return tune.Tuner(
-        tune.with_resources(tune.with_parameters(SlotTrainable, spec=spec), {"CPU": 0.01}),
+        tune.with_resources(tune.with_parameters(SlotTrainable, spec=spec), ON_HEAD),
         tune_config=tune.TuneConfig(
             search_alg=AgendaSearcher(shared),
             num_samples=-1,
@@ -108,8 +105,9 @@ def _tuner(shared: "SharedSearch", slots: int, *, local: bool) -> "Tuner":
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
         run_config=tune.RunConfig(
-            name="tune",
-            storage_path=state,
+            name=f"{name}-{uuid.uuid4().hex[:8]}",
+            storage_path="/ray",
+            storage_filesystem=IN_MEMORY,
             stop=EndOfWait(shared),
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
@@ -181,8 +179,3 @@ def _affordable_slots(resources: Resources, *, local: bool) -> int:
     if fitting < resources.slots:
         logger.warning("the cluster holds %d of %d slots; running with %d", fitting, resources.slots, fitting or 1)
     return min(resources.slots, max(1, fitting))
-
-
-def _tune_folder(agenda: Agenda) -> str:
-    """Ray's own state, kept beside the record and never read again."""
-    return agenda.sweep.store.within("ray").location

@@ -1,7 +1,7 @@
 """The actor that keeps theta_0's object for a sweep: found by its hash, brought by one worker, read by all.
 
-It lives beside the driver and owns what it keeps, so that a worker's death loses nothing. It imports no torch, so that
-its process stays small.
+It lives on the head and owns what it keeps, so that a worker's death loses nothing. If it dies itself, it starts anew
+and empty, and the next worker that asks brings the object again. It imports no torch, so that its process stays small.
 """
 
 import asyncio
@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from rayforget.on_ray.placement import head_node, only_on
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 """Name -> value."""
@@ -57,6 +58,7 @@ class ThetaKeeper:
 
 
 def start_keeper() -> Any:
-    """A keeper on this process's node; it ends when this process ends or drops the handle."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    return ray.remote(ThetaKeeper).options(num_cpus=0, scheduling_strategy=here).remote()
+    """A keeper on the head; it ends when this process ends or drops the handle."""
+    head = head_node(ray.nodes(), ray.get_runtime_context().get_node_id())  # type: ignore[no-untyped-call]
+    remote = ray.remote(ThetaKeeper).options(max_restarts=-1, max_task_retries=-1, **only_on(head))
+    return remote.remote()

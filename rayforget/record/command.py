@@ -27,3 +27,13 @@ def command(words: str, storage: str | Path | Store) -> str:
     if "://" not in place and Path(place).expanduser().absolute() == Path(DEFAULT_STORAGE).absolute():
         return f"{program()} {words}"
     return f"{program()} {words} --storage {shlex.quote(without_password(place))}"
+
+
+def resuming(name: str, address: str | None) -> str:
+    """The words, for `command`, that go on with a sweep where it ran.
+
+    Args:
+        name: the sweep's.
+        address: the Ray cluster's, as the sweep was given it; None for a sweep on this machine alone.
+    """
+    return f"sweep --resume {name}" + ("" if address is None else f" --address {shlex.quote(address)}")

@@ -56,15 +56,10 @@ def without_effect(space: "SpaceParts") -> Iterator[Problem]:
 
 
 def storage_problems(space: "SpaceParts") -> Iterator[Problem]:
-    """A storage path that is no file system, or that needs a cache beside it."""
+    """A storage path that is no file system."""
     if is_uri(space.storage.path) and not has_file_system(space.storage.path):
         text = f"found {space.storage.path}: there is no such file system; write a local folder, s3://BUCKET/... or gs://BUCKET/..."
         yield Problem(at=("storage", "path"), text=text)
-    elif is_uri(space.storage.path) and space.resources.cache is None:
-        text = (
-            f"is not set, and storage.path {space.storage.path} is no local folder; add `cache:`, a folder on each node"
-        )
-        yield Problem(at=("resources", "cache"), text=text)
 
 
 def _method_gaps(space: "SpaceParts") -> Iterator[Problem]:

@@ -98,7 +98,8 @@ class Resources(Frozen):
     checkpoint_every_s: PositiveFloat = 60
     """How often a training saves what it needs to go on after its workers died."""
     cache: LocalPath | None = None
-    """Folder on each node for decoded evaluation sets; null takes `cache` in the storage path."""
+    """Folder on each node for decoded evaluation sets; null takes `cache` in a local storage path, else
+    ~/.cache/rayforget of the node's user."""
     evaluation_batch: PositiveInt = 256
     """Images per forward pass of an evaluation."""
     evaluation_tokens: PositiveInt = 16384

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from rayforget.errors import SpaceError
-from rayforget.on_ray.cluster_size import largest_cluster, refuse_private_storage, slots_that_fit
+from rayforget.on_ray.cluster_size import largest_cluster, refuse_private_storage, slots_that_fit, with_those_to_come
 from rayforget.space.parts import Resources
 
 HEAD = {"CPU": 8.0}
@@ -25,10 +25,11 @@ def config(max_workers: int = 4, **kinds: dict[str, Any]) -> dict[str, Any]:
     [
         (Resources(slots=4, cpus_per_worker=2, gpus_per_worker=1), [HEAD], 0),
         (Resources(slots=4, cpus_per_worker=2, gpus_per_worker=1), [HEAD, GPU_NODE], 1),
-        (Resources(slots=4, cpus_per_worker=2, gpus_per_worker=0.25), [GPU_NODE], 1),
+        (Resources(slots=4, cpus_per_worker=2, gpus_per_worker=0.25), [GPU_NODE], 2),
         (Resources(slots=4, cpus_per_worker=0.5, gpus_per_worker=0.25), [GPU_NODE], 4),
-        (Resources(slots=2, cpus_per_worker=1), [HEAD], 7),
-        (Resources(slots=1, cpus_per_worker=2, workers_per_slot=2), [HEAD, GPU_NODE], 2),
+        (Resources(slots=2, cpus_per_worker=1), [HEAD], 8),
+        (Resources(slots=3, cpus_per_worker=1), [{"CPU": 1.0}] * 3, 3),
+        (Resources(slots=1, cpus_per_worker=2, workers_per_slot=2), [HEAD, GPU_NODE], 3),
         (Resources(), [], 0),
     ],
 )
@@ -54,6 +55,22 @@ def test_a_kind_of_unknown_resources_holds_one_worker_a_node() -> None:
     asked = Resources(slots=3, cpus_per_worker=2, gpus_per_worker=1)
     found = largest_cluster(config(3, gpu={"max_workers": 3, "resources": {}}), asked)
     assert slots_that_fit(found, asked) == 3
+
+
+def test_own_machines_are_head_and_workers_of_one_kind_and_hold_what_the_present_ones_say() -> None:
+    asked = Resources(slots=3, cpus_per_worker=1)
+    kinds = {"local.cluster.node": {"min_workers": 2, "max_workers": 2, "resources": {}}}
+    written = {"max_workers": 2, "head_node_type": "local.cluster.node", "available_node_types": kinds}
+    found = largest_cluster(written, asked)
+    assert len(found) == 3
+    assert slots_that_fit(with_those_to_come([{"CPU": 1.0}], found, asked), asked) == 3
+    assert slots_that_fit(with_those_to_come([{"CPU": 1.0}] * 3, found, asked), asked) == 3
+
+
+def test_a_cluster_that_has_grown_beyond_its_file_counts_as_it_is() -> None:
+    asked = Resources(slots=4, cpus_per_worker=2, gpus_per_worker=1)
+    now = [HEAD, *[GPU_NODE] * 3]
+    assert with_those_to_come(now, largest_cluster(config(2), asked), asked) == now
 
 
 def test_the_shipped_cluster_holds_the_four_slots_that_its_page_names() -> None:

@@ -63,7 +63,6 @@ def slot(session: None, space: Callable[..., Space]) -> Iterator[Callable[..., t
             name=f"slot-{time.time_ns()}",
             equipment=Parcel.of(EquipmentSpec(space=small, sweep_name="warm")),
             resources=small.resources,
-            storage_path=str(Path(small.storage.path) / "ray"),
             keeper=keeper,
             local=True,
         )
@@ -88,6 +87,23 @@ def test_the_third_job_of_a_warm_slot_is_the_first_of_a_fresh_one(slot: Any) -> 
     assert reply.error is None
     assert hashes(sweep, "3-again") == alone(space, "alone", job("3-again"))
     assert_they_listen_on_loopback_alone(1)
+
+
+def test_what_a_dead_keeper_kept_is_brought_again(session: None) -> None:
+    """One that is not restarted fails every worker that asks; here the next one brings the object anew."""
+    import ray
+    import torch
+
+    from rayforget.on_ray.shared_theta import share_through
+    from rayforget.on_ray.theta_keeper import start_keeper
+
+    keeper = start_keeper()
+    own = {"weight": torch.arange(3.0)}
+    first = share_through(keeper)("hash", own)
+    ray.kill(keeper, no_restart=False)
+    again = share_through(keeper)("hash", {"weight": own["weight"] + 1})  # what the next worker loaded
+    assert torch.equal(first["weight"], own["weight"])
+    assert torch.equal(again["weight"], own["weight"] + 1)
 
 
 def assert_they_hold_one_theta_0_among_them(warm: Any, theta_0_hash: str) -> None:

@@ -26,6 +26,8 @@ def test_a_wait_is_one_trial_and_ends_soon_when_there_is_work(tmp_path: Path) ->
 
         from rayforget.on_ray.answers import Reply
         from rayforget.on_ray.parcel import Parcel
+        from rayforget.on_ray.placement import ON_HEAD
+        from rayforget.on_ray.ray_state import IN_MEMORY
         from rayforget.on_ray.searcher import AgendaSearcher, EndOfWait, SharedSearch
         from rayforget.on_ray.trainable import SlotTrainable
 
@@ -63,11 +65,18 @@ def test_a_wait_is_one_trial_and_ends_soon_when_there_is_work(tmp_path: Path) ->
 
         shared = SharedSearch(agenda=plan, done=done)
         trials = tune.Tuner(
-            tune.with_resources(tune.with_parameters(WithoutWorkers, spec=None), {"CPU": 0.01}),
+            tune.with_resources(tune.with_parameters(WithoutWorkers, spec=None), ON_HEAD),
             tune_config=tune.TuneConfig(
                 search_alg=AgendaSearcher(shared), num_samples=-1, max_concurrent_trials=2, reuse_actors=True
             ),
-            run_config=tune.RunConfig(name="t", storage_path=str(tmp_path / "ray"), verbose=0, stop=EndOfWait(shared)),
+            run_config=tune.RunConfig(
+                name="t",
+                storage_path="/ray",
+                storage_filesystem=IN_MEMORY,
+                verbose=0,
+                stop=EndOfWait(shared),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            ),
         ).fit()
     assert not shared.errors
     assert plan.finished

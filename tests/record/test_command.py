@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rayforget.record.command import command
+from rayforget.record.command import command, resuming
 from rayforget.record.store import Store
 
 
@@ -31,3 +31,10 @@ def test_a_password_in_the_storage_is_not_told() -> None:
     told = command("rm x", "s3://KEY:SECRET@bucket/runs?region=a")
     assert told == "rayforget rm x --storage 's3://bucket/runs?region=a'"
     assert command("rm x", "hdfs://me@host/runs") == "rayforget rm x --storage hdfs://me@host/runs"
+
+
+def test_a_sweep_of_a_cluster_goes_on_there() -> None:
+    assert command(resuming("s", "http://far:8265"), "s3://b/runs").endswith(
+        " sweep --resume s --address http://far:8265 --storage s3://b/runs"
+    )
+    assert resuming("s", None) == "sweep --resume s"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from rayforget.record.cache_folder import cache_folder
 from rayforget.space.load import load_space
 from rayforget.space.models import Space
 
@@ -82,6 +83,17 @@ def test_local_paths_become_absolute(
     assert tasks["sketch"]["test"]["shards"] == "pipe:cat x.tar"
     assert str(space.resources.cache) == os.path.expanduser("~/cache")
     assert space.storage.path == "s3://bucket/runs"
+
+
+def test_a_remote_storage_needs_no_word_of_the_nodes_caches(
+    small_space: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody is asked
+    space = load_space(small_space(), ["storage.path=s3://bucket/runs"]).space
+    assert space.resources.cache is None
+    assert cache_folder(space) == tmp_path / "home" / ".cache" / "rayforget"
 
 
 def test_the_default_storage_lies_in_the_folder_of_reading(

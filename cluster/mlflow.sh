@@ -1,0 +1,24 @@
+#!/bin/sh
+# Keeps MLflow running on a cluster's head, on loopback: starts it again when it dies, and ends it with Ray (`ray stop`,
+# `ray down`). Not every head has systemd.
+#   cluster/mlflow.sh FOLDER [SECONDS]    FOLDER: its database, artifacts and log; SECONDS between two looks, 5 if not given
+# A second one of the same folder ends at once.
+set -u
+folder=$1 every=${2:-5}
+mkdir -p "$folder"
+exec 9> "$folder/lock"
+flock -n 9 || exit 0
+server=
+end() { [ -z "$server" ] || kill "$server" 2> /dev/null; exit 0; }
+trap end INT TERM
+ray_gone=0                              # looks in a row without Ray: it takes a moment to come up, or to be restarted
+while [ "$ray_gone" -lt 12 ]; do
+  if [ -z "$server" ] || ! kill -0 "$server" 2> /dev/null; then
+    mlflow server --host 127.0.0.1 --port 5000 --workers 1 --backend-store-uri "sqlite:///$folder/mlflow.db" \
+      --artifacts-destination "$folder/artifacts" >> "$folder/server.log" 2>&1 < /dev/null 9>&- &
+    server=$!
+  fi
+  sleep "$every"
+  if pgrep -x gcs_server > /dev/null; then ray_gone=0; else ray_gone=$((ray_gone + 1)); fi
+done
+end
