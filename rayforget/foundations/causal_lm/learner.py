@@ -53,6 +53,11 @@ class CausalLearner:
             self.facts = {**self.facts, "kernel": kernel}
 
     @property
+    def sizes_repeat(self) -> bool:
+        """Whether batches come in few sizes."""
+        return self._flat
+
+    @property
     def output(self) -> nn.Module:
         """The layer between features and logits."""
         return self.module.output
