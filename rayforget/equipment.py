@@ -1,6 +1,5 @@
 """What one worker keeps warm from trial to trial: theta_0, the decoded data, theta_0's scores, the open record."""
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +24,7 @@ from rayforget.record.cache_folder import cache_folder
 from rayforget.record.fence import Fence
 from rayforget.record.provenance import code_version, provenance
 from rayforget.record.scores_cache import ScoresCache, ScoresKey
-from rayforget.record.space_of import lacking_here
+from rayforget.record.space_of import lacking_here, lacking_on_this_node
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.record.tensors_cache import TensorsCache
@@ -266,7 +265,7 @@ def _load_extensions(space: Space) -> CurvePaths:
         lacking = lacking_here(error) if isinstance(error, ValidationError) else str(error)
         if lacking is None:
             raise
-        raise SpaceError(f"node {platform.node()} lacks what the space names: {lacking}") from None
+        raise lacking_on_this_node(lacking) from None
 
 
 def device_of(resources: Resources, local_rank: int) -> torch.device:
