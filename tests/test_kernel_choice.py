@@ -102,7 +102,7 @@ def test_recipes_in_half_precision_obey_and_fp32_keeps_dense_masks(
             (record,) = train(learner, _recipe(precision), seed=0, fractions=(1.0,))
             facts[precision, kernel] = (learner.sizes_repeat, record.facts.get("kernel"), record.facts.get("padding"))
     assert facts["fp32", None] == facts["fp32", "plain"] == (False, None, None)
-    assert facts["bf16", None] == (True, None, None)
+    assert facts["bf16", None] == (True, "dense", None)
     assert facts["bf16", "plain"][:2] == (True, "plain")
     assert 0 < facts["bf16", "plain"][2] < 1
 

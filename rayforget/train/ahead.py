@@ -55,7 +55,8 @@ class Ahead:
         self._learner: Any = learner
         self._parts, self._total_steps, self._device = parts, total_steps, learner.device
         threads = (_THREADS if self._device.type == "cuda" else 0) if threads is None else threads
-        self._threads = ThreadPoolExecutor(threads, "ahead") if threads and hasattr(learner, "raw") else None
+        makes = threads > 0 and hasattr(learner, "raw")
+        self._threads = ThreadPoolExecutor(threads, "ahead", self._settle) if makes else None
         copies = self._threads is not None and self._device.type == "cuda"
         self._stream: Any = torch.cuda.Stream(self._device) if copies else None  # type: ignore[no-untyped-call]
         self._held: dict[int, Future[list[Batch]]] = {}
@@ -81,6 +82,11 @@ class Ahead:
         if step + 1 in self._held and self._held[step + 1].done():
             self._copied[step + 1] = self._copy(self._held.pop(step + 1).result())
         return [self._learner.finished(batch) for batch in raw]
+
+    def _settle(self) -> None:
+        """Makes a thread pin memory for this training's GPU; it would take the first one."""
+        if self._device.type == "cuda":
+            torch.cuda.set_device(self._device)
 
     def _raw(self, step: int) -> list[Batch]:
         indices, generator = self._parts(step)

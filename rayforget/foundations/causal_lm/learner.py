@@ -60,10 +60,12 @@ class CausalLearner:
         self._flat = packing and kernel is not None
         self._longest = int(lengths.max())
         self.sizes_repeat: bool = self._flat or sizes_repeat
+        if self.sizes_repeat:
+            self.facts = {**self.facts, "kernel": kernel if self._flat else "dense"}
         if kernel is not None and self._flat:
             module.longest = self._longest
             use_boundaries(module.lm, kernel)
-            self.facts = {**self.facts, "kernel": kernel, "padding": round(padded_share(lengths, sequences), 4)}
+            self.facts = {**self.facts, "padding": round(padded_share(lengths, sequences), 4)}
 
     @property
     def output(self) -> nn.Module:
