@@ -166,7 +166,8 @@ def test_a_kernel_is_chosen_by_agreement_and_time_and_the_model_is_left_as_it_wa
     json.dumps(measured)
 
 
-def test_a_kernel_that_answers_otherwise_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_kernel_that_answers_otherwise_is_not_chosen(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
     from rayforget.foundations.causal_lm import boundaries
 
     right = boundaries._KERNELS["plain"]
@@ -175,10 +176,10 @@ def test_a_kernel_that_answers_otherwise_is_not_chosen(monkeypatch: pytest.Monke
         edges = asked["cu_seq_lens_q"]
         return right(*given, **{**asked, "cu_seq_lens_q": edges[[0, -1]]})
 
+    settings: Any = {"longest": 24, "dtype": dtype, "repeatable": False, "kernels": ("plain",)}
+    assert choose_kernel(head_of("opt"), **settings)[1]["plain"]["reason"] is None
     monkeypatch.setitem(boundaries._KERNELS, "plain", wrong)
-    chosen, measured = choose_kernel(
-        head_of("opt"), longest=24, dtype=torch.float32, repeatable=False, kernels=("plain",)
-    )
+    chosen, measured = choose_kernel(head_of("opt"), **settings)
     assert chosen is None
     assert "features differ" in measured["plain"]["reason"]
 
