@@ -56,8 +56,8 @@ class Ahead:
         self._parts, self._total_steps, self._device = parts, total_steps, learner.device
         threads = (_THREADS if self._device.type == "cuda" else 0) if threads is None else threads
         makes = threads > 0 and hasattr(learner, "raw")
-        self._threads = ThreadPoolExecutor(threads, "ahead", self._settle) if makes else None
-        copies = self._threads is not None and self._device.type == "cuda"
+        self._threads = ThreadPoolExecutor(threads, "ahead", _settle, (self._device,)) if makes else None
+        copies = makes and self._device.type == "cuda"
         self._stream: Any = torch.cuda.Stream(self._device) if copies else None  # type: ignore[no-untyped-call]
         self._held: dict[int, Future[list[Batch]]] = {}
         self._copied: dict[int, list[Batch]] = {}
@@ -83,11 +83,6 @@ class Ahead:
             self._copied[step + 1] = self._copy(self._held.pop(step + 1).result())
         return [self._learner.finished(batch) for batch in raw]
 
-    def _settle(self) -> None:
-        """Makes a thread pin memory for this training's GPU; it would take the first one."""
-        if self._device.type == "cuda":
-            torch.cuda.set_device(self._device)
-
     def _raw(self, step: int) -> list[Batch]:
         indices, generator = self._parts(step)
         made = [self._learner.raw(part, generator) for part in indices]
@@ -109,6 +104,13 @@ class Ahead:
         for batch in batches:
             for tensor in (*batch.inputs.values(), batch.targets):
                 tensor.record_stream(current)
+
+
+def _settle(device: torch.device) -> None:
+    """Makes a thread pin memory for this GPU; it would take the first one. Threads hold their function's arguments as
+    long as they live, so nothing of the training is among these."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
 
 
 def _pinned(batch: Batch) -> Batch:
