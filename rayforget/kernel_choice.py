@@ -19,7 +19,11 @@ from rayforget.record.sweep import Sweep
 
 _log = logging.getLogger(__name__)
 _KIND = "kernels"
-_EARLIER = "trainings of this sweep were recorded before kernels were chosen, with dense masks"
+_AS_BEFORE = {
+    "kernel": None,
+    "sizes_repeat": False,
+    "reason": "trainings of this sweep were recorded before kernels were chosen, with dense masks",
+}
 
 
 def settle_kernels(
@@ -49,7 +53,7 @@ def settle_kernels(
     def settle() -> dict[str, Any]:
         name = f"kernels/{_file_name(card['card'])}.json"
         if not sweep.store.exists(name):
-            chosen = {"kernel": None, "reason": _EARLIER} if _is_older(sweep) else choose(repeatable=repeatable)
+            chosen = _AS_BEFORE if _is_older(sweep) else choose(repeatable=repeatable)
             try:
                 sweep.store.write_once(name, seal(_KIND, {**card, "kernels": chosen}))
             except RecordError:

@@ -1,5 +1,6 @@
 """The kernels that trainings use on a card are chosen once for a sweep, and everybody obeys."""
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,16 @@ from vector_equipment import VectorFoundation, no_heartbeat, vector_equipment, v
 from rayforget.card import card_of, driver_in, leaves_allocator_to_us
 from rayforget.errors import RecordError
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
+from rayforget.foundations.causal_lm.learner import CausalLearner
 from rayforget.foundations.causal_lm.model import load_causal_lm
 from rayforget.foundations.causal_lm.prepared import with_tasks
 from rayforget.kernel_choice import settle_kernels
 from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
 from rayforget.space.recipe import Recipe
-from rayforget.space.text import Sequences
+from rayforget.space.text import InstructionTask, JsonLinesSource, Sequences
+from rayforget.tasks.text.resolve import resolve_text_tasks
+from rayforget.train.loop import train
 
 CPU = torch.device("cpu")
 CARD = {"card": "A card 5/80", "driver": "570.86.15", "torch": "2.15", "cuda": "13.2"}
@@ -85,19 +89,35 @@ def test_recipes_in_half_precision_obey_and_fp32_keeps_dense_masks(
 ) -> None:
     caplog.set_level(logging.ERROR)
     model = load_causal_lm(CausalLmFoundation(kind="causal_lm", model=str(save_lm(tmp_path, "opt"))), CPU)
-    foundation = with_tasks(model, Sequences(), {}, cache=tmp_path, batch_tokens=64)
+    foundation = with_tasks(model, Sequences(), _tasks(tmp_path), cache=tmp_path, batch_tokens=64)
     chosen = foundation.choose_kernels(repeatable=True)
     assert chosen["kernel"] is None  # flash attention runs on no CPU
     assert chosen["measured"]["dense"]["seconds"] > 0
-    foundation.use_kernels({"kernel": "plain"})
-    assert foundation._kernel_for(_recipe("bf16")) == foundation._kernel_for(_recipe("fp16")) == "plain"
-    assert foundation._kernel_for(_recipe("fp32")) is None
+    facts = {}
+    for precision in ("fp32", "bf16"):
+        for kernel in (None, "plain"):
+            foundation.use_kernels({"kernel": kernel, "sizes_repeat": True})
+            learner = foundation.learner(_recipe(precision))
+            assert isinstance(learner, CausalLearner)
+            (record,) = train(learner, _recipe(precision), seed=0, fractions=(1.0,))
+            facts[precision, kernel] = (learner.sizes_repeat, record.facts.get("kernel"), record.facts.get("padding"))
+    assert facts["fp32", None] == facts["fp32", "plain"] == (False, None, None)
+    assert facts["bf16", None] == (True, "dense", None)
+    assert facts["bf16", "plain"][:2] == (True, "plain")
+    assert 0 < facts["bf16", "plain"][2] < 1
 
 
 def _recipe(precision: str) -> Recipe:
     return Recipe.model_validate(
         {"method": "m", "learning_rate": 1e-3, "epochs": 1, "batch_size": 2, "seed": 0, "precision": precision}
     )
+
+
+def _tasks(tmp_path: Path) -> Any:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"instruction": "a " * n, "output": "dog"}) + "\n" for n in (1, 2, 3, 20)))
+    source = JsonLinesSource(kind="jsonl", path=path)
+    return resolve_text_tasks({"s": InstructionTask(kind="instruction", role="speciality", train=source)})
 
 
 def test_the_allocator_is_the_users_if_he_has_set_it() -> None:

@@ -49,7 +49,7 @@ device = device_of(SPACE.resources, {local_rank})
 {ranks}foundation = prepare_foundation(SPACE, cache=cache_folder(SPACE), device=device)
 if foundation.theta_0_hash != THETA_0:
     sys.exit(f"foundation.model has hash {{foundation.theta_0_hash}}, the training started from {{THETA_0}}")
-with deterministic(SPACE.resources.deterministic):
+{kernels}with deterministic(SPACE.resources.deterministic):
     snapshots = train(
         foundation.learner(RECIPE), RECIPE, seed=derive_seed(SPACE.search.seed, RECIPE.key, "train"),
         fractions=SPACE.curve.fractions, sharded=SPACE.resources.sharding == "fsdp",
@@ -101,6 +101,16 @@ def reproducing_script(space: Space, record: CheckpointRecord, sweep: str) -> st
         theta_0=record.theta_0_hash,
         theta_1=record.theta_1_hash,
         threads=threads,
+        kernels=_kernels(record),
         changed_from=CHANGED_FROM,
         **(_SEVERAL if workers > 1 else _ONE),
     )
+
+
+def _kernels(record: CheckpointRecord) -> str:
+    """A line that makes the foundation train with the kernels that the sweep chose on its card; none on a CPU."""
+    kernel = record.facts.get("kernel")
+    if kernel is None:
+        return ""
+    chosen = {"kernel": None if kernel == "dense" else kernel, "sizes_repeat": True}
+    return f"foundation.use_kernels({chosen!r})\n"

@@ -55,8 +55,10 @@ class Ahead:
         self._learner: Any = learner
         self._parts, self._total_steps, self._device = parts, total_steps, learner.device
         threads = (_THREADS if self._device.type == "cuda" else 0) if threads is None else threads
-        self._threads = ThreadPoolExecutor(threads, "ahead") if threads and hasattr(learner, "raw") else None
-        self._stream = torch.cuda.Stream(self._device) if self._device.type == "cuda" and self._threads else None  # type: ignore[no-untyped-call]
+        makes = threads > 0 and hasattr(learner, "raw")
+        self._threads = ThreadPoolExecutor(threads, "ahead", _settle, (self._device,)) if makes else None
+        copies = makes and self._device.type == "cuda"
+        self._stream: Any = torch.cuda.Stream(self._device) if copies else None  # type: ignore[no-untyped-call]
         self._held: dict[int, Future[list[Batch]]] = {}
         self._copied: dict[int, list[Batch]] = {}
 
@@ -102,6 +104,13 @@ class Ahead:
         for batch in batches:
             for tensor in (*batch.inputs.values(), batch.targets):
                 tensor.record_stream(current)
+
+
+def _settle(device: torch.device) -> None:
+    """Makes a thread pin memory for this GPU; it would take the first one. Threads hold their function's arguments as
+    long as they live, so nothing of the training is among these."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
 
 
 def _pinned(batch: Batch) -> Batch:

@@ -79,8 +79,6 @@ def train(
     Raises:
         TrainingError: on every rank alike, if a loss or a gradient is not finite.
     """
-    if recipe.compile:
-        _forget_compiled_code()
     trainer = Trainer(learner, recipe, seed=seed, sharded=sharded, sources=sources)
     if resume is not None and from_rank_0(_is_of(resume, trainer), trainer.device):
         trainer.load_state_dict(resume)
@@ -148,16 +146,6 @@ def _saves_now(trainer: Trainer, clock: _SaveClock, snapshot: bool, sharded: boo
 
 def _snapshot(trainer: Trainer, fraction: float) -> Snapshot:
     return Snapshot(step=trainer.step, fraction=fraction, theta_1=trainer.theta_1(), facts=trainer.facts())
-
-
-def _forget_compiled_code() -> None:
-    """Makes torch.compile start as in a fresh process, whatever was compiled in this one before.
-
-    Its caches hang on code objects, which all trainings share: after eight trainings (`recompile_limit`) it would
-    silently fall back to eager, and a size that differs from the previous training's would be compiled as dynamic, into
-    other kernels. The cache on disk stays, since its kernels are found by their graph.
-    """
-    torch.compiler.reset()
 
 
 def _deterministic_dropout(recipe: Recipe, device: torch.device) -> Any:

@@ -17,6 +17,7 @@ from rayforget.foundations.protocol import Batch, Learner
 from rayforget.space.recipe import LoraAdapter, Recipe
 from rayforget.space.seeds import derive_seed
 from rayforget.train.ahead import Ahead, parts_of
+from rayforget.train.compiled import compile_blocks, compiled
 from rayforget.train.lora import attach_lora, lora_factors, merged_weights, refuse_without_gradient
 from rayforget.train.lora_targets import saved_parts
 from rayforget.train.optimiser import adamw, clip_gradients, set_learning_rate
@@ -63,6 +64,8 @@ class Trainer:
         module = learner.module
         if recipe.adapter.kind == "lora":
             attach_lora(module, recipe.adapter, seed=derive_seed(seed, "lora"), output=learner.output)
+        sizes_repeat = getattr(learner, "sizes_repeat", True)
+        has_blocks = recipe.compile and compile_blocks(module, sizes_repeat=sizes_repeat)
         self._sharded = sharded and is_distributed()
         if self._sharded:
             shard(module, learner.device)
@@ -85,7 +88,8 @@ class Trainer:
         if world_size() > 1 and not self._sharded:
             self._ddp = DistributedDataParallel(module, forward_sync_buffers=False, gradient_as_bucket_view=True)
         wrapped: nn.Module = self._ddp or module
-        self._forward = torch.compile(wrapped) if recipe.compile else wrapped
+        whole = recipe.compile and not has_blocks
+        self._forward = compiled(wrapped, sizes_repeat=sizes_repeat) if whole else wrapped
 
     def take_step(self) -> None:
         """One optimiser step over `batch_size` items of all ranks together, then the proximal steps.

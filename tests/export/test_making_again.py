@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,17 @@ def test_a_script_is_short_and_is_python(name: str) -> None:
     assert len(script.splitlines()) <= 60
     assert "torchrun --nproc-per-node 2 again.py" in script
     assert "init_process_group" in script
+
+
+@pytest.mark.parametrize(("kernel", "chosen"), [("varlen", "'varlen'"), ("dense", "None")])
+def test_a_script_trains_with_the_kernels_that_the_sweep_chose(kernel: str, chosen: str) -> None:
+    space = load_space(GOLDEN / "language.yaml").space
+    record = record_of(methods_of(space)[-1].recipe(seed=0))
+    plain = reproducing_script(space, record, "s")
+    told = reproducing_script(space, replace(record, facts={"kernel": kernel}), "s")
+    (line,) = set(told.splitlines()) - set(plain.splitlines())
+    assert line == f"foundation.use_kernels({{'kernel': {chosen}, 'sizes_repeat': True}})"
+    compile(told, "again.py", "exec")
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """A step's batches are the same whoever makes them, and whenever."""
 
+import gc
 import threading
+import weakref
 from itertools import chain
 from typing import Any
 
@@ -69,6 +71,20 @@ def test_threads_make_them_ahead_and_none_twice() -> None:
 def test_a_learner_that_makes_only_whole_batches_makes_them_in_the_trainings_own_thread() -> None:
     assert_same(batches(2, learner=VectorLearner()), batches(0, learner=VectorLearner()))
     assert_same(batches(2, learner=VectorLearner()), batches(2))
+
+
+def test_a_training_that_is_dropped_leaves_neither_its_data_nor_its_threads() -> None:
+    learner = Raw()
+    made = Ahead(learner, parts_of(learner, RECIPE, 5), total_steps=STEPS, threads=2)
+    made.of(0)
+    left, threads = weakref.ref(learner), [each for each in threading.enumerate() if each.name.startswith("ahead")]
+    assert threads
+    del made, learner
+    for thread in threads:
+        thread.join(timeout=10)
+    gc.collect()
+    assert left() is None
+    assert not any(thread.is_alive() for thread in threads)
 
 
 def test_an_error_of_a_thread_is_the_steps() -> None:

@@ -11,16 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rayforget.foundations.causal_lm.rows import Rows
+from rayforget.foundations.causal_lm.rows import Rows, eighth_up
 
 _LEAST = 64
 """Shortest row, in tokens; all longer ones are then multiples of 8."""
-
-
-def eighth_up(count: int) -> int:
-    """The smallest of the numbers 2^k (8 + j) / 8, 0 <= j < 8, that is at least `count`; up to 8 the count itself."""
-    step = 1 << max(0, (count - 1).bit_length() - 4) if count > 1 else 1
-    return -(-count // step) * step
 
 
 def flat_row(
@@ -69,3 +63,15 @@ def _most_fillings(longest: int, length: int) -> int:
     """Fillings that a row of this length can need."""
     shortest = 0 if length <= _LEAST else length - length // 8
     return -(-(length - shortest) // longest)
+
+
+def padded_share(lengths: Sequence[int] | NDArray[np.int64], sequences: int) -> float:
+    """Share of a flat row's tokens that only fill it up, in the mean over an epoch's batches.
+
+    Args:
+        lengths: tokens of every training sequence.
+        sequences: sequences of a batch.
+    """
+    whole = np.resize(np.random.default_rng(0).permutation(lengths), -(-len(lengths) // sequences) * sequences)
+    taken: list[int] = whole.reshape(-1, sequences).sum(axis=1).tolist()
+    return 1 - sum(taken) / sum(eighth_up(max(each, _LEAST)) for each in taken)

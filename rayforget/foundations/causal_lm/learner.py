@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 
 from rayforget.errors import FoundationError
 from rayforget.foundations.causal_lm.boundaries import Kernel, use_boundaries
-from rayforget.foundations.causal_lm.flat import flat_row
+from rayforget.foundations.causal_lm.flat import flat_row, padded_share
 from rayforget.foundations.causal_lm.head import CausalHead
 from rayforget.foundations.causal_lm.model import PREFIX, CausalLm
 from rayforget.foundations.causal_lm.rotary import refuse_both_sides
@@ -23,7 +23,15 @@ class CausalLearner:
     """A language model set up for one recipe (implements `Learner`)."""
 
     def __init__(
-        self, model: CausalLm, module: CausalHead, train: TrainingSet, *, packing: bool, kernel: Kernel | None = None
+        self,
+        model: CausalLm,
+        module: CausalHead,
+        train: TrainingSet,
+        *,
+        packing: bool,
+        kernel: Kernel | None = None,
+        sizes_repeat: bool = False,
+        sequences: int = 1,
     ) -> None:
         """Sets up `module` to be trained on the sequences, in place.
 
@@ -34,6 +42,8 @@ class CausalLearner:
             packing: whether to put several sequences into a row if they fit.
             kernel: packs each batch into a single row, and attends within its sequences by this kernel; None packs rows
                 with dense masks.
+            sizes_repeat: fills rows with dense masks up, too, so that their sizes come again.
+            sequences: in a batch; the facts then say how much fills flat rows up.
         """
         refuse_both_sides(np.diff(train.starts), model.switch)
         self.module: CausalHead = module
@@ -46,11 +56,16 @@ class CausalLearner:
             **broken_rows(train.broken),
         }
         self._model, self._train, self._packing = model, train, packing
+        lengths = np.diff(train.starts)
         self._flat = packing and kernel is not None
+        self._longest = int(lengths.max())
+        self.sizes_repeat: bool = self._flat or sizes_repeat
+        if self.sizes_repeat:
+            self.facts = {**self.facts, "kernel": kernel if self._flat else "dense"}
         if kernel is not None and self._flat:
-            module.longest = int(np.diff(train.starts).max())
+            module.longest = self._longest
             use_boundaries(module.lm, kernel)
-            self.facts = {**self.facts, "kernel": kernel}
+            self.facts = {**self.facts, "padding": round(padded_share(lengths, sequences), 4)}
 
     @property
     def output(self) -> nn.Module:
@@ -68,9 +83,10 @@ class CausalLearner:
         first = train.first_targets[indices.numpy()].tolist()
         filler = self._model.pad_token
         if self._flat:
-            rows = flat_row(sequences, first, longest=self.module.longest, filler=filler)
+            rows = flat_row(sequences, first, longest=self._longest, filler=filler)
         else:
-            rows = training_rows(sequences, first, packing=self._packing, filler=filler)
+            up_to = self._longest if self.sizes_repeat else None
+            rows = training_rows(sequences, first, packing=self._packing, filler=filler, repeat_up_to=up_to)
         return as_batch(rows, self._model)
 
     def finished(self, raw: Batch) -> Batch:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rayforget.distributed import world_size
 from rayforget.errors import FoundationError
 from rayforget.foundations.causal_lm.answers import AnswerLearner
 from rayforget.foundations.causal_lm.boundaries import Kernel
@@ -144,6 +145,7 @@ class PreparedCausalLm:
         self.theta_0_hash: str = model.theta_0_hash
         self._train, self._packing = remember(train), packing
         self._kernel: Kernel | None = None
+        self._sizes_repeat = False
         self._requests, self._splits = requests, splits
         self._scorer = LanguageScorer(model, requests, batch_tokens=batch_tokens)
 
@@ -185,8 +187,16 @@ class PreparedCausalLm:
         module = CausalHead(lm, self.model.head.own).train()
         if data is None:
             packing = self._packing and self.model.keeps_apart
-            train, kernel = self.training_set(), self._kernel_for(recipe)
-            return CausalLearner(self.model, module, train, packing=packing, kernel=kernel)
+            half = recipe.precision != "fp32"  # fp32 recipes keep to dense masks
+            return CausalLearner(
+                self.model,
+                module,
+                self.training_set(),
+                packing=packing,
+                kernel=self._kernel if half else None,
+                sizes_repeat=self._sizes_repeat and half,
+                sequences=max(1, recipe.batch_size // recipe.accumulation // world_size()),
+            )
         name, split = data
         if split not in self._splits.get(name, ()):
             raise FoundationError(f"there is no task {name!r} with {split}; there are: {self._listed()}")
@@ -198,17 +208,14 @@ class PreparedCausalLm:
     def choose_kernels(self, *, repeatable: bool) -> dict[str, Any]:
         """Measures on the model's device how packed sequences attend fastest in half precision; JSON values."""
         if not self._packing or not self.model.keeps_apart:
-            return {"kernel": None, "reason": "sequences are not packed"}
+            return {"kernel": None, "sizes_repeat": True, "reason": "sequences are not packed"}
         longest = min(self.model.train_length, _MEASURED_LENGTH)
         kernel, measured = choose_kernel(self.model.head, longest=longest, dtype=torch.bfloat16, repeatable=repeatable)
-        return {"kernel": kernel, "measured": measured}
+        return {"kernel": kernel, "sizes_repeat": True, "measured": measured}
 
     def use_kernels(self, chosen: Mapping[str, Any]) -> None:
-        """Obeys what `choose_kernels` returned, here or on another worker; fp32 recipes keep dense masks."""
-        self._kernel = chosen["kernel"]
-
-    def _kernel_for(self, recipe: Recipe) -> Kernel | None:
-        return None if recipe.precision == "fp32" else self._kernel
+        """Obeys what `choose_kernels` returned, here or on another worker; fp32 recipes keep to dense masks."""
+        self._kernel, self._sizes_repeat = chosen["kernel"], chosen["sizes_repeat"]
 
     def _listed(self) -> str:
         return ", ".join(f"{name} ({', '.join(splits)})" for name, splits in self._splits.items())

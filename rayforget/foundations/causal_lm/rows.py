@@ -28,6 +28,12 @@ class Rows:
     """Token ids, in the order of the sequences."""
 
 
+def eighth_up(count: int) -> int:
+    """The smallest of the numbers 2^k (8 + j) / 8, 0 <= j < 8, that is at least `count`; up to 8 the count itself."""
+    step = 1 << max(0, (count - 1).bit_length() - 4) if count > 1 else 1
+    return -(-count // step) * step
+
+
 def place(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     """Groups sequences into rows: first-fit decreasing (Johnson 1973), at most 11/9 of the fewest rows plus one.
 
@@ -52,7 +58,12 @@ def place(lengths: Sequence[int], capacity: int) -> list[list[int]]:
 
 
 def training_rows(
-    sequences: Sequence[NDArray[np.int32]], first_targets: Sequence[int], *, packing: bool, filler: int
+    sequences: Sequence[NDArray[np.int32]],
+    first_targets: Sequence[int],
+    *,
+    packing: bool,
+    filler: int,
+    repeat_up_to: int | None = None,
 ) -> Rows:
     """Rows as long as the longest sequence.
 
@@ -62,13 +73,19 @@ def training_rows(
             it.
         packing: whether to put several sequences into a row if they fit.
         filler: token id after the last sequence of a row.
+        repeat_up_to: tokens of the longest sequence that may ever come, for sizes that come again: packed rows are this
+            long, have a mask, and are as many as the next eighth of an octave; others have a length of these, or this.
     """
     lengths = [len(sequence) for sequence in sequences]
     longest = max(lengths)
+    if repeat_up_to is not None:
+        longest = repeat_up_to if packing else min(eighth_up(longest), repeat_up_to)
     rows = place(lengths, longest) if packing else [[number] for number in range(len(sequences))]
-    tokens = np.full((len(rows), longest), filler, dtype=np.int64)
-    positions = np.zeros((len(rows), longest), dtype=np.int64)
-    owners = np.full((len(rows), longest), -1, dtype=np.int64)
+    repeats = packing and repeat_up_to is not None
+    num_rows = eighth_up(len(rows)) if repeats else len(rows)
+    tokens = np.full((num_rows, longest), filler, dtype=np.int64)
+    positions = np.zeros((num_rows, longest), dtype=np.int64)
+    owners = np.full((num_rows, longest), -1, dtype=np.int64)
     starts = np.zeros(len(sequences), dtype=np.int64)
     for row, numbers in enumerate(rows):
         column = 0
@@ -84,7 +101,7 @@ def training_rows(
         for start, first, length in zip(starts.tolist(), first_targets, lengths, strict=True)
     ]
     targets = np.concatenate(predicted)
-    shared = any(len(numbers) > 1 for numbers in rows)
+    shared = repeats or any(len(numbers) > 1 for numbers in rows)
     sequence_of = torch.from_numpy(owners)
     return Rows(
         tokens=torch.from_numpy(tokens),

@@ -110,7 +110,8 @@ class ClipLearner:
         pixels, chosen = self._train.pixels, indices.numpy()
         if self.device.type != "cuda":
             return torch.from_numpy(pixels[chosen])
-        pinned = torch.empty(len(chosen), *pixels.shape[1:], dtype=torch.uint8, pin_memory=True)
+        with torch.cuda.device(self.device):
+            pinned = torch.empty(len(chosen), *pixels.shape[1:], dtype=torch.uint8, pin_memory=True)
         np.take(pixels, chosen, axis=0, out=pinned.numpy(), mode="clip")  # any other mode makes a copy first
         return pinned
 

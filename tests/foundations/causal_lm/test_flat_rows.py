@@ -14,11 +14,11 @@ from tiny_lm import VOCABULARY, save_lm
 
 from rayforget.foundations.causal_lm.boundaries import boundary_arguments, use_boundaries
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
-from rayforget.foundations.causal_lm.flat import eighth_up, flat_row
+from rayforget.foundations.causal_lm.flat import flat_row, padded_share
 from rayforget.foundations.causal_lm.head import CausalHead
 from rayforget.foundations.causal_lm.kernels import choose_kernel
 from rayforget.foundations.causal_lm.model import load_causal_lm
-from rayforget.foundations.causal_lm.rows import Rows, training_rows
+from rayforget.foundations.causal_lm.rows import Rows, eighth_up, training_rows
 
 LENGTHS = [5, 1, 12, 2, 7]
 
@@ -166,7 +166,8 @@ def test_a_kernel_is_chosen_by_agreement_and_time_and_the_model_is_left_as_it_wa
     json.dumps(measured)
 
 
-def test_a_kernel_that_answers_otherwise_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_kernel_that_answers_otherwise_is_not_chosen(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
     from rayforget.foundations.causal_lm import boundaries
 
     right = boundaries._KERNELS["plain"]
@@ -175,10 +176,10 @@ def test_a_kernel_that_answers_otherwise_is_not_chosen(monkeypatch: pytest.Monke
         edges = asked["cu_seq_lens_q"]
         return right(*given, **{**asked, "cu_seq_lens_q": edges[[0, -1]]})
 
+    settings: Any = {"longest": 24, "dtype": dtype, "repeatable": False, "kernels": ("plain",)}
+    assert choose_kernel(head_of("opt"), **settings)[1]["plain"]["reason"] is None
     monkeypatch.setitem(boundaries._KERNELS, "plain", wrong)
-    chosen, measured = choose_kernel(
-        head_of("opt"), longest=24, dtype=torch.float32, repeatable=False, kernels=("plain",)
-    )
+    chosen, measured = choose_kernel(head_of("opt"), **settings)
     assert chosen is None
     assert "features differ" in measured["plain"]["reason"]
 
@@ -216,6 +217,7 @@ def test_an_epoch_of_real_lengths_has_few_shapes_and_little_padding() -> None:
         assert len(shapes) <= 8 * np.log2(max(map(sum, batches)) / min(map(sum, batches)) + 1) + 2
         shares.append(1 - sum(map(sum, batches)) / sum(row.tokens.shape[1] for row in flat))
         assert shares[-1] <= 0.10
+        assert padded_share(lengths, batch_size) == pytest.approx(shares[-1], abs=0.01)
     assert np.mean(shares) <= 0.08
 
 
@@ -266,3 +268,29 @@ def test_flash_attention_is_asked_for_what_the_plain_equation_computes(
         expected, _ = _KERNELS["plain"](module, q, k, v.bfloat16(), None, **given)
     assert found.shape == (1, 16, 4, 8)
     torch.testing.assert_close(found.float(), expected.float(), atol=0.03, rtol=0.03)
+
+
+def test_rows_with_dense_masks_can_have_few_sizes_too_and_mean_the_same() -> None:
+    head = head_of("llama")
+    rng = np.random.default_rng(1)
+    sizes, before = set(), set()
+    for number in range(40):
+        sequences = sequences_of(rng.integers(2, 31, 12).tolist(), seed=number)
+        rows, plain = (
+            training_rows(sequences, [1] * 12, packing=True, filler=1, repeat_up_to=up_to) for up_to in (31, None)
+        )
+        sizes.add(tuple(rows.tokens.shape))
+        before.add(tuple(plain.tokens.shape))
+        assert rows.tokens.shape[1] == 31  # the longest sequence ever
+        assert rows.targets.tolist() == plain.targets.tolist()
+        if number < 3:
+            with torch.no_grad():
+                found, expected = (
+                    head(tokens=each.tokens, positions=each.positions, mask=each.mask, sources=each.sources)
+                    for each in (rows, plain)
+                )
+            torch.testing.assert_close(found, expected, atol=2e-5, rtol=2e-5)
+    assert len(sizes) <= 6 < len(before)
+    alone = training_rows(sequences, [1] * 12, packing=False, filler=1, repeat_up_to=40)
+    assert alone.mask is None
+    assert alone.tokens.shape == (12, eighth_up(max(map(len, sequences))))
