@@ -57,12 +57,15 @@ def print_picking(picking: Picking, storage: str, console: Console) -> None:
         if choice.costs:
             lines += [Text(), _limits_head(), _limits_table(picking), Text()]
         lines += [Text(line) for line in choices.costs(summary, choice)]
-        lines.append(Text(_weights_words(picking, point, storage)))
+        console.print(Group(*lines))
+        lines = []
+        console.print(Text(_weights_words(picking, point, storage)), soft_wrap=True)  # a command to copy
     else:
         lines.append(Text(choices.why(summary, choice), style="yellow"))
     if (better := choices.elsewhere(summary, choice)) is not None:
         lines.append(Text(better))
-    console.print(Group(*lines))
+    if lines:
+        console.print(Group(*lines))
 
 
 def _limits_head() -> Text:

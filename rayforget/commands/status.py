@@ -30,7 +30,8 @@ def print_status(storage: str, name: str) -> None:
         f"{len(standing.unfinished)} unfinished, {standing.total - _handed_out(standing)} not begun",
         f"{standing.num_points} points; test scores for {standing.reported - len(standing.untested)} of "
         f"{standing.reported} that the report wants now",
-        f"weights of {len(weights)} checkpoints kept, {sum(weights.values()) / 2**20:.1f} MiB",
+        f"weights of {len(weights)} checkpoint{'' if len(weights) == 1 else 's'} kept, "
+        f"{sum(weights.values()) / 2**20:.1f} MiB",
         f"recovered {recovered.replace('val*', 'val (optimistic)')}",
     ]
     if lacking is not None:

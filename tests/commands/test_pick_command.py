@@ -49,6 +49,18 @@ def test_pick_says_why_what_else_and_what_the_limit_costs(
     assert says(case, "pick", "small", *arguments) == 0
 
 
+def test_the_command_to_copy_is_one_line_on_a_narrow_terminal(
+    run: Run, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = run("pick", "small")[1].splitlines()
+    point = lines[2].split()[0]
+    assert any(
+        line.endswith(f"rayforget export small FOLDER --point {point}") or f"trial small {point}" in line
+        for line in lines
+    )
+
+
 def test_pick_says_what_would_do_where_nothing_qualifies(says: Says, small: Path) -> None:
     assert says("pick: nothing qualifies", "pick", "small", "--max-forgetting", "-9", "--keep", "sketch:-9") == 3
 

@@ -1,7 +1,9 @@
 """An exported CLIP is the scored one: to the bit, by open_clip's own loading and forward pass."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,13 +13,17 @@ import torch
 from by_library import score_images
 from safetensors.torch import load_file
 from small_sweeps import Recorded, images_of
+from tiny_clip import fused_clip, save_clip
+from tiny_lm import VOCABULARY
+from tiny_lm import tokenizer as byte_pairs
 
 from rayforget.errors import FoundationError, RecordError, StorageError
 from rayforget.export.folder import new_folder
 from rayforget.export.in_memory import load_point
-from rayforget.export.whole import Exported, export_point
+from rayforget.export.point_folder import Exported, export_point
 from rayforget.foundations.clip.config import ClipFoundation
-from rayforget.foundations.clip.exporter import _origin
+from rayforget.foundations.clip.exporter import ClipExporter, _origin
+from rayforget.foundations.clip.model import load_clip
 from rayforget.foundations.clip.scoring.scorer import ZeroShotScorer
 from rayforget.frontier.points import PointKey
 from rayforget.interpolate.hashing import state_hash
@@ -124,7 +130,7 @@ def test_a_text_tower_is_exported_with_the_image_tower(pictures: Recorded) -> No
 def test_what_cannot_be_exported_is_refused_before_anything_is_loaded(
     pictures: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rayforget.export.whole.open_sweep", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr("rayforget.export.point_folder.open_sweep", lambda *_: pytest.fail("loaded"))
     for key, why in (
         (HEAD._replace(trial="0009-l2"), r"has no training 0009-l2; it has: 0000-plain, 0001-head, 0002-text, theta_0"),
         (HEAD._replace(step=7), "0001-head was recorded at step 2, not at 7"),
@@ -162,7 +168,7 @@ def test_an_export_that_fails_leaves_nothing(
         (folder / "half").write_text("")
         raise FoundationError("no room")
 
-    monkeypatch.setattr("rayforget.export.whole.write_model", broken)
+    monkeypatch.setattr("rayforget.export.point_folder.write_model", broken)
     (tmp_path / "new").mkdir()
     with pytest.raises(FoundationError, match="no room"):
         exported(pictures, HEAD, tmp_path / "new")
@@ -185,6 +191,44 @@ def test_a_file_of_weights_is_not_called_by_its_architectures_model() -> None:
     for model, told in (("builtin", "builtin"), ("ViT-B-32", "ViT-B-32"), ("local-dir:/mine/clip", "clip")):
         spec = ClipFoundation(kind="clip", model=model, pretrained="/mine/w.pt")
         assert _origin(spec) == (f"w.pt (weights for {told})", None, None)
+
+
+def test_a_model_with_a_tokenizer_of_its_own_is_loaded_again_with_it(tmp_path: Path) -> None:
+    """As SigLIP's are, with a bias of the logits."""
+    text = {"context_length": 8, "vocab_size": VOCABULARY, "width": 16, "heads": 2, "layers": 1}
+    text |= {"no_causal_mask": True, "proj_bias": True, "pool_type": "last"}
+    named = {"hf_tokenizer_name": "nobody/has-it", "tokenizer_kwargs": {"clean": "canonicalize"}}
+    (tmp_path / "mine").mkdir()
+    byte_pairs().save(str(tmp_path / "mine" / "tokenizer.json"))
+    special = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<pad>", "eos_token": "</s>"}
+    (tmp_path / "mine" / "tokenizer_config.json").write_text(json.dumps(special))
+    spec = save_clip(tmp_path / "mine", text={**text, **named}, custom_text=True, init_logit_bias=-10)
+    model = load_clip(spec, torch.device("cpu"))
+    exporter = ClipExporter(SimpleNamespace(model=model), spec)  # type: ignore[arg-type]
+    (tmp_path / "new").mkdir()
+    again = exporter.save(model.theta_0, tmp_path / "new", torch.float32)
+    assert load_clip(again, torch.device("cpu")).theta_0_hash == model.theta_0_hash
+    told = ["A photo, of a Dog!", "the cat"]
+    made = [(fused_clip(each), open_clip.get_tokenizer(each.model)) for each in (spec, again)]
+    features = [clip.encode_text(tokenizer(told)) for clip, tokenizer in made]
+    assert torch.equal(*features)
+    assert not torch.equal(made[0][1](told[0]), made[0][1](told[1]))
+
+
+def test_a_tokenizer_that_a_folder_would_not_get_is_refused_and_the_point_is_there_in_memory(tmp_path: Path) -> None:
+    """open_clip chooses some by the model's name."""
+    spec = save_clip(tmp_path / "mine")
+    model = load_clip(spec, torch.device("cpu"))
+
+    def other(texts: list[str]) -> torch.Tensor:
+        return model.tokenizer(texts).flip(0)
+
+    named = SimpleNamespace(model=replace(model, tokenizer=other))
+    exporter = ClipExporter(named, spec)  # type: ignore[arg-type]
+    (tmp_path / "new").mkdir()
+    with pytest.raises(FoundationError, match=r"another one for a folder.*rayforget.open_sweep\(NAME\).load\(POINT\)"):
+        exporter.save(model.theta_0, tmp_path / "new", torch.float32)
+    assert exporter.model(model.theta_0).tokenizer is other
 
 
 def test_an_empty_folder_is_written_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

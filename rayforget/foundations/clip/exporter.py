@@ -82,17 +82,16 @@ class ClipExporter:
         from open_clip.transform import PreprocessCfg, image_transform_v2
 
         with TemporaryDirectory() as place, quiet_open_clip(), nobody_asked(trusted=self._spec.trust_remote_code):
-            self._write_settings(Path(place))
+            self._write_config(Path(place))
             with torch.random.fork_rng(devices=[]):  # new weights are drawn, and then replaced
                 clip: nn.Module = open_clip.create_model(
                     f"{LOCAL_FOLDER}{place}", load_weights=False, pretrained_text=False
                 )
-            tokenizer = open_clip.get_tokenizer(f"{LOCAL_FOLDER}{place}")
         clip.load_state_dict(self._state(theta), strict=True)
         settings: dict[str, Any] = clip.visual.preprocess_cfg  # type: ignore[assignment, union-attr]
         return LibraryModel(
             model=clip.eval(),
-            tokenizer=tokenizer,
+            tokenizer=self._model.tokenizer,
             preprocess=image_transform_v2(PreprocessCfg(**settings), is_train=False),
             aside=self.aside(theta),
         )
@@ -127,11 +126,14 @@ class ClipExporter:
             found[name] = (tensor if known is None else known).detach().cpu().clone()
         return found
 
+    def _write_config(self, folder: Path) -> None:
+        (folder / CONFIG).write_text(json.dumps(dict(self._model.config), indent=2) + "\n", encoding="utf-8")
+
     def _write_settings(self, folder: Path) -> None:
         """The configuration, and the tokenizer if it is not open_clip's own; both are read again and compared."""
         import open_clip
 
-        (folder / CONFIG).write_text(json.dumps(dict(self._model.config), indent=2) + "\n", encoding="utf-8")
+        self._write_config(folder)
         tokenizer: Any = self._model.tokenizer
         if self._model.config["model_cfg"]["text_cfg"].get("hf_tokenizer_name"):
             tokenizer.save_pretrained(str(folder))
@@ -140,7 +142,7 @@ class ClipExporter:
         if not torch.equal(again(_PROBE), tokenizer(_PROBE)):
             raise FoundationError(
                 f"open_clip chooses the tokenizer of {self._spec.model} by that name, and another one for a folder: it "
-                "cannot be exported as one; use the point in memory (docs/export.md)"
+                "cannot be exported as one; take the point in memory: rayforget.open_sweep(NAME).load(POINT)"
             )
 
 

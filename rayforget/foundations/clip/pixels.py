@@ -72,7 +72,13 @@ def _cut_in_two(preprocess_cfg: Mapping[str, Any]) -> tuple[list[Any], Any]:
     from open_clip.transform import MaybeToTensor, PreprocessCfg, image_transform_v2
     from torchvision.transforms import Normalize
 
-    *before, to_tensor, normalise = image_transform_v2(PreprocessCfg(**preprocess_cfg), is_train=False).transforms
+    try:
+        *before, to_tensor, normalise = image_transform_v2(PreprocessCfg(**preprocess_cfg), is_train=False).transforms
+    except (AssertionError, TypeError, ValueError) as error:
+        raise FoundationError(
+            f"open_clip has no such preprocessing: {dict(preprocess_cfg)} ({type(error).__name__}: {error}); mend "
+            "preprocess_cfg in open_clip_config.json (its interpolation is bicubic or bilinear)"
+        ) from error
     if not isinstance(to_tensor, MaybeToTensor) or not isinstance(normalise, Normalize):
         raise FoundationError(
             f"open_clip's evaluation transform ends in {to_tensor}, {normalise}; expected ToTensor and Normalize: "

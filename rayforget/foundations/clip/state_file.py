@@ -47,6 +47,12 @@ def read_into(clip: nn.Module, path: Path) -> None:
         clip.load_state_dict(found)
         _say_unread(path, tensors.keys() - {prefix + name for name in own})
         return
+    for name, tensor in own.items():
+        there = tensors.get(prefix + name)
+        if name.endswith("positional_embedding") and there is not None and there.shape != tensor.shape:
+            told = "%s: %s is of %d positions and the model has %d: open_clip resizes it, so that it is none that was "
+            told += "trained; name the architecture of the file's own size under foundation.model, if there is one"
+            logger.warning(told, path, name, len(there), len(tensor))
     load_checkpoint(clip, str(path))
 
 

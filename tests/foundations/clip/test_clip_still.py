@@ -12,6 +12,7 @@ from torch import nn
 
 from rayforget.errors import FoundationError
 from rayforget.foundations.clip.model import load_clip
+from rayforget.foundations.clip.pixels import ClipDecoder
 
 CPU = torch.device("cpu")
 DROPS = {"timm_model_name": "test_convnext", "timm_pool": "", "timm_proj": "linear", "timm_drop_path": 0.5}
@@ -63,3 +64,17 @@ def test_faults_of_weights_are_told_by_their_cause(tmp_path: Path) -> None:
     torch.jit.save(torch.jit.script(nn.Linear(2, 2)), pickled)
     with pytest.raises(FoundationError, match="TorchScript archive"):
         load_clip(spec, CPU)
+
+
+def test_a_file_whose_positions_are_resized_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spec = save_clip(tmp_path, vision=VIT, text=TEXT)
+    tensors = load_file(tmp_path / "open_clip_model.safetensors")
+    file = tmp_path / "larger.pt"
+    torch.save({**tensors, "visual.positional_embedding": torch.randn(17, VIT["width"])}, file)
+    load_clip(spec.model_copy(update={"pretrained": str(file)}), CPU)
+    assert "visual.positional_embedding is of 17 positions and the model has 10" in caplog.text
+
+
+def test_a_preprocessing_that_open_clip_lacks_is_told() -> None:
+    with pytest.raises(FoundationError, match=r"no such preprocessing: .*lanczos"):
+        ClipDecoder({"size": 24, "interpolation": "lanczos"})
