@@ -33,6 +33,7 @@ from rayforget.distributed import all_reduce_sum, rank, world_size
 from rayforget.errors import FoundationError, TaskError
 from rayforget.evaluate.finite import NotFinite, Scored
 from rayforget.evaluate.pixel_stream import num_items, pixel_batches
+from rayforget.evaluate.pixels_ahead import on_device
 from rayforget.foundations.clip.classes import ClassVectors
 from rayforget.foundations.clip.model import ClipModel
 from rayforget.foundations.clip.named import answering
@@ -232,10 +233,10 @@ class ZeroShotScorer:
             for at, name in enumerate(self.tasks)
             if thetas and self._needs_all(name)
         }
-        for batch in pixel_batches(sets, self._batch_size, rank=rank(), world_size=world_size()):
+        read = pixel_batches(sets, self._batch_size, rank=rank(), world_size=world_size())
+        for batch in on_device(read, self._model.device):
             beat("score images", batch.first, total)
-            images = self._model.normalisation(batch.pixels.to(self._model.device))
-            labels = batch.labels.to(self._model.device)
+            images, labels = self._model.normalisation(batch.pixels), batch.labels
             for model, (row, visual, of_tasks, finite) in enumerate(
                 zip(results, weights, classifiers, sound, strict=True)
             ):
