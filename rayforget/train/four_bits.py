@@ -54,7 +54,7 @@ class _In4Bits(nn.Module):
         device = x.device.type
         if torch.is_autocast_enabled(device):
             x = x.to(torch.get_autocast_dtype(device))
-        found = cast(Tensor, _Product.apply(x, self))  # type: ignore[no-untyped-call]
+        found = cast(Tensor, _Product.apply(x, self))
         bias = cast(Tensor | None, self.bias)
         return found if bias is None else found + bias.to(found.dtype)
 
@@ -69,7 +69,7 @@ class _Product(torch.autograd.Function):
         return x @ weight if layer.stored_transposed else F.linear(x, weight)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         weight = ctx.layer.weight.to(gradient.dtype)
         return gradient @ (weight.T if ctx.layer.stored_transposed else weight), None
 
@@ -86,7 +86,7 @@ def put_in_4_bits(module: nn.Module, names: list[str], device: torch.device) -> 
         weight = part.weight.detach()
         packed, absmax = _quantised(weight.to(device, torch.float32))
         del part.weight
-        part.__class__ = _in_4_bits(type(part))
+        part.__class__ = _in_4_bits(cast(Any, type(part)))
         part.stored_transposed = not isinstance(part, nn.Linear)  # transformers' Conv1D
         part.full = weight.to("cpu", torch.float32)
         part.register_buffer("packed", packed, persistent=False)

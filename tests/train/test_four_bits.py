@@ -204,7 +204,7 @@ def test_what_4_bits_cannot_be_joined_with_is_refused(changed: dict[str, Any], m
 
 
 def test_sharding_is_refused() -> None:
-    with pytest.raises(ValidationError, match="found nf4 with resources.sharding: fsdp"):
+    with pytest.raises(ValidationError, match=r"found nf4 with resources\.sharding: fsdp"):
         vector_space(
             methods={"q": {"adapter": {"kind": "lora", "rank": 2, "base": "nf4"}}},
             resources={"sharding": "fsdp", "workers_per_slot": 2},
