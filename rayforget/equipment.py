@@ -1,6 +1,5 @@
 """What one worker keeps warm from trial to trial: theta_0, the decoded data, theta_0's scores, the open record."""
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from rayforget.card import card_of, grow_segments
 from rayforget.determinism import ask_cublas, deterministic
 from rayforget.distributed import on_rank_0, reason_of_any_rank
 from rayforget.errors import ExtensionError, RecordError, SpaceError
@@ -19,11 +19,12 @@ from rayforget.foundations.protocol import Foundation, Scorer
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.frontier.points import THETA_0, TaskRole, generality, speciality, task_roles
 from rayforget.interpolate.paths.fit import try_paths
+from rayforget.kernel_choice import settle_kernels
 from rayforget.record.cache_folder import cache_folder
 from rayforget.record.fence import Fence
 from rayforget.record.provenance import code_version, provenance
 from rayforget.record.scores_cache import ScoresCache, ScoresKey
-from rayforget.record.space_of import lacking_here
+from rayforget.record.space_of import lacking_here, lacking_on_this_node
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.record.tensors_cache import TensorsCache
@@ -99,6 +100,8 @@ class Equipment:
         try_paths(paths, equipment.foundation.initial(recipe), equipment.foundation.layers(recipe))
         with deterministic(spec.space.resources.deterministic):
             equipment.settle_theta_0()
+        repeatable = spec.space.resources.deterministic
+        settle_kernels(equipment.foundation, sweep, card_of(device), device, repeatable=repeatable)
         return equipment
 
     @property
@@ -262,7 +265,7 @@ def _load_extensions(space: Space) -> CurvePaths:
         lacking = lacking_here(error) if isinstance(error, ValidationError) else str(error)
         if lacking is None:
             raise
-        raise SpaceError(f"node {platform.node()} lacks what the space names: {lacking}") from None
+        raise lacking_on_this_node(lacking) from None
 
 
 def device_of(resources: Resources, local_rank: int) -> torch.device:
@@ -273,6 +276,7 @@ def device_of(resources: Resources, local_rank: int) -> torch.device:
         raise SpaceError("resources.gpus_per_worker asks for GPUs, this machine shows none; set it to 0 for the CPU")
     if resources.deterministic:
         ask_cublas()
+    grow_segments()
     torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32; the recipe asks for bf16 and fp16
     # A Ray Train worker sees the GPUs of its slot on this node; under torchrun a rank sees all of them.
     return torch.device("cuda", local_rank % torch.cuda.device_count())

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.text import Text
 
 from rayforget.export.card import ADAPTER
-from rayforget.export.facts import Scores
-from rayforget.export.measured import differences
+from rayforget.export.measured import MeasuredAgain, differences
+from rayforget.export.point import RecordedPoint
 from rayforget.export.push import check_name, push_folder, refuse_local_base
 from rayforget.export.whole import Dtype, Exported, export_point
 from rayforget.frontier.points import parse_key
@@ -60,9 +60,7 @@ def _say(console: Console, done: Exported) -> None:
     else:
         text = f"{folder}: weights rounded to {facts.dtype}, hash {facts.hash}"
         console.print(Text(text), soft_wrap=True)
-        _say_differing(console, facts.dtype, facts.again.val, facts.point.val, "val")
-        if facts.point.test is not None:
-            _say_differing(console, facts.dtype, facts.again.test, facts.point.test, "test")
+        _say_differing(console, facts.dtype, facts.again, facts.point)
     if facts.aside is not None:
         text = f"{facts.aside.file}: the recipe's trained classifier, which {facts.words.library} cannot hold"
         console.print(Text(text), soft_wrap=True)
@@ -72,11 +70,15 @@ def _say(console: Console, done: Exported) -> None:
             f"is {facts.adapted.largest:.1e} of the largest change"
         )
         console.print(Text(text), soft_wrap=True)
-        _say_differing(console, "the adapter", facts.adapted.again.val, facts.point.val, "val")
+        _say_differing(console, "the adapter", facts.adapted.again, facts.point)
     loading = facts.words.loading.replace("FOLDER", str(folder))
     console.print(Text(loading.rstrip()), soft_wrap=True)
 
 
-def _say_differing(console: Console, what: str, found: Scores, recorded: Scores, split: str) -> None:
-    words = ", ".join(f"{task} {how}" for task, how in differences(found, recorded).items())
-    console.print(Text(f"{split}, items with another result in {what}: {words}"), soft_wrap=True)
+def _say_differing(console: Console, what: str, again: MeasuredAgain, point: RecordedPoint) -> None:
+    for split, scores in again.by_split.items():
+        words = ", ".join(f"{task} {how}" for task, how in differences(scores, point.by_split[split]).items())
+        console.print(Text(f"{split}, items with another result in {what}: {words}"), soft_wrap=True)
+    if again.test is None:
+        text = "test: not scored, since the report keeps this point off it, so that test chooses nothing"
+        console.print(Text(text), soft_wrap=True)

@@ -10,7 +10,7 @@ from rayforget.record.standing import Standing
 from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.terminal.live import open_console
-from rayforget.report.words.numbers import stale_notice
+from rayforget.report.words.numbers import stale_notice, trainings_word
 from rayforget.report.words.remarks import tried_again_notice
 
 
@@ -26,7 +26,7 @@ def print_status(storage: str, name: str) -> None:
     weights = sweep.kept_weights()
     lines = [
         f"space {sweep.info.space_name}, started {date(sweep.info.created)}; {last_record(standing)}",
-        f"{len(standing.done)} of {standing.total} trainings done, {len(standing.failed)} failed, "
+        f"{len(standing.done)} of {standing.total} {trainings_word(standing)} done, {len(standing.failed)} failed, "
         f"{len(standing.unfinished)} unfinished, {standing.total - _handed_out(standing)} not begun",
         f"{standing.num_points} points; test scores for {standing.reported - len(standing.untested)} of "
         f"{standing.reported} that the report wants now",

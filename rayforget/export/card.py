@@ -1,6 +1,5 @@
 """Facts of an exported model -> its card: README.md as the hub reads it."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -22,7 +21,6 @@ from rayforget.record.command import command
 from rayforget.report.words.numbers import describe_change, name_point
 from rayforget.space.given import Given
 from rayforget.space.path_text import LERP
-from rayforget.values.scores import Split
 
 PICTURE = "frontier.png"
 ADAPTER = "adapter"
@@ -40,7 +38,6 @@ def _front_matter(facts: CardFacts) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
     words, name = facts.words, facts.sweep.info.space_name
-    splits: Mapping[Split, Any] = {"val": facts.point.val, "test": facts.point.test}
     results = [
         EvalResult(
             task_type=words.pipeline,
@@ -52,8 +49,7 @@ def _front_matter(facts: CardFacts) -> str:
             metric_value=round(scores[role.name].value, 6),
             metric_args={"standard_error": round(standard_error(scores[role.name]), 6)},
         )
-        for split, scores in splits.items()
-        if scores is not None
+        for split, scores in facts.point.by_split.items()
         for role in facts.summary.roles
     ]
     data = ModelCardData(
@@ -117,21 +113,20 @@ def _scores(facts: CardFacts) -> str:
 
 def _again(facts: CardFacts) -> str:
     assert facts.again is not None
-    found: dict[Split, Any] = {"val": facts.again.val, "test": facts.again.test}
     return (
         f"## In {facts.dtype}\n\nThe weights were scored in fp32 and are stored here in {facts.dtype}. The folder was "
-        f"scored again, with the rounded weights and everything else as before:\n\n{differing_table(found, facts)}"
+        "scored again, with the rounded weights and everything else as before:\n\n"
+        f"{differing_table(facts.again, facts)}"
     )
 
 
 def _adapter(facts: CardFacts, adapted: Adapted) -> str:
-    found: dict[Split, Any] = {"val": adapted.again.val, "test": adapted.again.test}
     return (
         f"## The adapter\n\n`{ADAPTER}/` holds the same model as a {facts.words.adapter_library} adapter of rank "
         f"{adapted.rank} and scale {adapted.scale:g} (α times the recipe's) to the foundation. Its factors are a "
         "singular value decomposition of what the training changed, cut at the recipe's rank, since the record keeps "
         f"merged weights. The largest difference of a weight is {adapted.largest:.1e} of the largest change:\n\n"
-        f"{differing_table(found, facts)}"
+        f"{differing_table(adapted.again, facts)}"
     )
 
 

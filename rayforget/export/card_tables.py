@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rayforget.export.facts import CardFacts, Scores
-from rayforget.export.measured import differences
+from rayforget.export.measured import MeasuredAgain, differences
 from rayforget.export.one_recipe import without_defaults
 from rayforget.frontier.summary import Measure
 from rayforget.printable import one_line
@@ -83,14 +83,12 @@ def standard_error(score: Score) -> float:
     return math.sqrt(score.scored.variances()[0])
 
 
-def differing_table(found: Mapping[Split, Scores], facts: CardFacts) -> str:
+def differing_table(again: MeasuredAgain, facts: CardFacts) -> str:
     """How many items another form of the model answers in another way."""
-    recorded = {"val": facts.point.val, "test": facts.point.test}
+    recorded = facts.point.by_split
     rows = []
-    for split, scores in found.items():
-        own = recorded[split]
-        if own is not None:
-            rows += [(f"`{task}`", split, words) for task, words in differences(scores, own).items()]
+    for split, scores in again.by_split.items():
+        rows += [(f"`{task}`", split, words) for task, words in differences(scores, recorded[split]).items()]
     return table(("task", "split", "items with another result"), rows, left=2)
 
 

@@ -1,4 +1,8 @@
-"""A folder that was written -> its scores on `val` and `test`, on the items on which the point was scored."""
+"""A folder that was written -> its scores, on the splits and items on which the point was scored.
+
+A point that the report keeps off `test` is kept off it here too: if whatever is exported were scored there, `test`
+would come to choose.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +15,7 @@ from rayforget.determinism import deterministic
 from rayforget.errors import RecordError
 from rayforget.evaluate.finite import require_finite
 from rayforget.export.folder import read_again
-from rayforget.export.point import RecordedPoint
+from rayforget.export.point import RecordedPoint, by_split
 from rayforget.foundations.protocol import Foundation
 from rayforget.space.foundation import FoundationConfig
 from rayforget.space.models import Space
@@ -26,7 +30,13 @@ class MeasuredAgain:
     """A folder's own scores; it is run as the sweep ran its models, in fp32."""
 
     val: Scores
-    test: Scores
+    test: Scores | None
+    """None if the point was not scored there."""
+
+    @property
+    def by_split(self) -> dict[Split, Scores]:
+        """The splits that were scored."""
+        return by_split(self.val, self.test)
 
 
 def measure_again(
@@ -37,7 +47,7 @@ def measure_again(
     read: Foundation | None = None,
     extra: Mapping[str, Tensor] | None = None,
 ) -> MeasuredAgain:
-    """Scores a folder with the recipe's head.
+    """Scores a folder with the recipe's head, on `test` only if the point was scored there.
 
     Args:
         space: the sweep's.
@@ -53,22 +63,21 @@ def measure_again(
     wanted = space.resources.gpus_per_worker > 0 and torch.cuda.device_count() > 0
     device = torch.device("cuda", 0) if wanted else torch.device("cpu")
     foundation = read if read is not None and not wanted else read_again(space, spec, device)
-    found = {}
-    splits: tuple[Split, Split] = ("val", "test")
-    for split, recorded in zip(splits, (point.val, point.test), strict=True):
+    found: dict[Split, Scores] = {}
+    for split, recorded in point.by_split.items():
         with deterministic(space.resources.deterministic):
             head = {name: tensor.to(device) for name, tensor in (extra or {}).items()}
             (scored,) = foundation.scorer(point.recipe).score([head], split)
         found[split] = require_finite(
             scored, split, model="the exported folder", advice="export it in a wider type (--dtype)"
         )
-        for task, score in (recorded or {}).items():
+        for task, score in recorded.items():
             if found[split][task].items_hash != score.items_hash:
                 raise RecordError(
                     f"tasks.{task}.{split} does not hold the items that the point was scored on; restore the data, so "
                     "that both scores compare"
                 )
-    return MeasuredAgain(val=found["val"], test=found["test"])
+    return MeasuredAgain(val=found["val"], test=found.get("test"))
 
 
 def differences(found: Scores, recorded: Scores) -> dict[str, str]:

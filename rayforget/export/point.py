@@ -17,7 +17,7 @@ from rayforget.space.given import AnyRecipe, recipe_of
 from rayforget.space.path_text import LERP
 from rayforget.values.points import Point, Spot
 from rayforget.values.records import CheckpointRecord
-from rayforget.values.scores import Score
+from rayforget.values.scores import Score, Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,11 @@ class RecordedPoint:
     """The latest on `test`; None if it was not scored there."""
 
     @property
+    def by_split(self) -> dict[Split, Mapping[str, Score]]:
+        """The splits on which it was scored."""
+        return by_split(self.val, self.test)
+
+    @property
     def recipe(self) -> AnyRecipe | None:
         """None for theta_0."""
         return recipe_of(self.record.recipe) if self.record.recipe else None
@@ -46,6 +51,11 @@ class PointWeights:
     """The model that was scored."""
     theta_0: Mapping[str, Tensor]
     """The start of its training."""
+
+
+def by_split(val: Mapping[str, Score], test: Mapping[str, Score] | None) -> dict[Split, Mapping[str, Score]]:
+    """Split -> task -> score, without `test` if nothing was scored there."""
+    return {"val": val} if test is None else {"val": val, "test": test}
 
 
 def recorded_point(sweep: Sweep, key: PointKey) -> RecordedPoint:

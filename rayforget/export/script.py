@@ -3,6 +3,7 @@
 from typing import Any
 
 from rayforget.export.one_recipe import space_of_recipe, without_defaults
+from rayforget.interpolate.hashing import CHANGED_FROM
 from rayforget.record.weights import weights_name
 from rayforget.space.models import Space
 from rayforget.space.recipe import Recipe
@@ -59,7 +60,8 @@ if (found := state_hash(theta_1)) != THETA_1:
     sys.exit(f"theta_1 has hash {{found}}, recorded was {{THETA_1}}: another machine, other versions or other data")
 print(f"theta_1 has the recorded hash {{found}}")
 if len(sys.argv) > 1{first}:
-    save_file(changed_tensors(foundation.initial(RECIPE), theta_1), sys.argv[1])
+    changed = changed_tensors(foundation.initial(RECIPE), theta_1)
+    save_file(changed, sys.argv[1], metadata={{"{changed_from}": THETA_0}})
 '''
 _ONE = {"imports": "", "local_rank": "0", "ranks": "", "first": ""}
 _SEVERAL = {
@@ -99,5 +101,6 @@ def reproducing_script(space: Space, record: CheckpointRecord, sweep: str) -> st
         theta_0=record.theta_0_hash,
         theta_1=record.theta_1_hash,
         threads=threads,
+        changed_from=CHANGED_FROM,
         **(_SEVERAL if workers > 1 else _ONE),
     )

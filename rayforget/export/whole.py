@@ -7,7 +7,7 @@ from typing import Literal
 
 from rayforget.errors import FoundationError, RecordError
 from rayforget.export.card import ADAPTER, PICTURE, write_card
-from rayforget.export.facts import Adapted, CardFacts, Scores, measures_of, theta_0_scores
+from rayforget.export.facts import Adapted, CardFacts, measures_of, theta_0_scores
 from rayforget.export.folder import DTYPES, WrittenModel, new_folder, read_again, write_model
 from rayforget.export.low_rank import low_rank_change
 from rayforget.export.measured import MeasuredAgain, measure_again
@@ -19,7 +19,6 @@ from rayforget.record.sweep import Sweep
 from rayforget.report.png.picture import draw_frontier
 from rayforget.space.models import Space
 from rayforget.space.recipe import LoraAdapter, Recipe
-from rayforget.values.scores import Split
 
 Dtype = Literal["fp32", "bf16", "fp16"]
 
@@ -128,10 +127,6 @@ def _facts(
     adapted: Adapted | None,
 ) -> CardFacts:
     theta_0 = theta_0_scores(opened.sweep)
-    own: dict[Split, Scores] = {"val": point.val}
-    if point.test is not None:
-        own["test"] = point.test
-    after: dict[Split, Scores] = {} if again is None else {"val": again.val, "test": again.test}
     return CardFacts(
         space=opened.space,
         sweep=opened.sweep,
@@ -143,8 +138,8 @@ def _facts(
         words=opened.exporter.words,
         aside=written.aside,
         theta_0=theta_0,
-        measures=measures_of(summary, theta_0, own),
+        measures=measures_of(summary, theta_0, point.by_split),
         again=again,
-        measures_again=measures_of(summary, theta_0, after),
+        measures_again={} if again is None else measures_of(summary, theta_0, again.by_split),
         adapted=adapted,
     )

@@ -1,4 +1,4 @@
-"""A foundation's tensors -> an error if some of them are not finite: nothing could be learnt from such a start."""
+"""A model's tensors -> an error if some of them are not finite: nothing can be learnt from such a start."""
 
 import torch
 
@@ -10,16 +10,16 @@ def refuse_non_finite(theta_0: State, name: str) -> None:
     """Refuses NaN and infinite weights.
 
     Args:
-        theta_0: the foundation's tensors.
-        name: the foundation, for the message.
+        theta_0: the model's tensors.
+        name: its file, folder or name, for the message.
 
     Raises:
         FoundationError: names the first tensors with such values, and how many values.
     """
     if listed := not_finite(theta_0):
         raise FoundationError(
-            f"{name}: the pretrained weights themselves are not finite (NaN or infinite): {listed}; no learning rate "
-            "mends that: download or convert the model again"
+            f"{name} holds weights that are not finite (NaN or infinite): {listed}; such a model can neither be "
+            "trained nor scored nor mixed with another: download, convert or save it again"
         )
 
 

@@ -31,6 +31,11 @@ class Batch:
     targets: Tensor
     """Class indices, shape (num_targets,), long: one per image, or one per answer token."""
 
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> "Batch":
+        """The same on a device."""
+        inputs = {name: tensor.to(device, non_blocking=non_blocking) for name, tensor in self.inputs.items()}
+        return Batch(inputs=inputs, targets=self.targets.to(device, non_blocking=non_blocking))
+
 
 class Learner(Protocol):
     """A foundation set up for one recipe: a module at theta_0 and its training batches."""
@@ -78,6 +83,10 @@ class Learner(Protocol):
         """The items at these indices (shape (n,), long, on the CPU), augmented with the CPU `generator`, on the
         device."""
         ...
+
+    # A learner may also have `raw(indices, generator) -> Batch`, which any thread may call and which leaves all global
+    # generators alone, and `finished(raw) -> Batch`, with batch(i, g) = finished(raw(i, g) on the device): on a GPU its
+    # batches are then made ahead (`rayforget.train.ahead`).
 
     def canonical(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The module's own parameter and buffer names -> all names of `Foundation.initial(recipe)`, values unchanged.

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+CHANGED_FROM = "changed_from"
+"""Key in the metadata of a safetensors file that holds only what a training changed: the hash of its theta_0."""
+
 
 def state_hash(state: Mapping[str, Tensor]) -> str:
     """SHA-256 (first 32 hex digits) over names (sorted), shapes, types and bytes of all tensors.

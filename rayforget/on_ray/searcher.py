@@ -14,6 +14,7 @@ from typing import Any
 from ray.tune import Stopper
 from ray.tune.search import Searcher
 
+from rayforget.on_ray.parcel import Parcel
 from rayforget.on_ray.trainable import IDLE, OBJECTIVES
 from rayforget.search.agenda import Agenda, NamedJob, Next
 
@@ -87,7 +88,7 @@ class AgendaSearcher(Searcher):
             case NamedJob():
                 shared.jobs[trial_id] = upcoming
                 shared.warm = max(shared.warm, len(shared.jobs))
-                return {"job": upcoming.job}
+                return {"job": Parcel.of(upcoming.job)}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing: a job has only its last result, and a wait has none."""

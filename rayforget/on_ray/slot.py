@@ -14,7 +14,9 @@ from rayforget.equipment import EquipmentSpec
 from rayforget.on_ray.answers import Reply
 from rayforget.on_ray.loopback import LoopbackConfig
 from rayforget.on_ray.mailbox import Pulse, RemoteMailbox
-from rayforget.on_ray.worker import WorkerConfig, worker_loop
+from rayforget.on_ray.parcel import Parcel
+from rayforget.on_ray.worker import Job, WorkerConfig, worker_loop
+from rayforget.space.parts import Resources
 
 logger = logging.getLogger(__name__)
 _POLL_S = 5.0
@@ -27,7 +29,9 @@ class SlotSpec:
     """Where and with what a slot's worker group runs."""
 
     name: str
-    equipment: EquipmentSpec
+    equipment: Parcel[EquipmentSpec]
+    resources: Resources
+    """The space's, which the slot obeys without knowing the space."""
     storage_path: str
     """Where Ray Train keeps its own state; shared by all nodes."""
     keeper: Any = None
@@ -41,13 +45,13 @@ class Slot:
 
     def __init__(self, spec: SlotSpec) -> None:
         self._spec = spec
-        self._resources = spec.equipment.space.resources
+        self._resources = spec.resources
         self._mailbox = RemoteMailbox.remote(self._resources.max_attempts)
         self._starts = 0
         self._error: BaseException | None = None
         self._thread = self._start()
 
-    def run(self, job: Any) -> Reply:
+    def run(self, job: Parcel[Job]) -> Reply:
         """Does one job; blocks until it is answered. Never raises for failures of the job."""
         number = ray.get(self._mailbox.post.remote(job))
         while True:

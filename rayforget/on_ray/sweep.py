@@ -78,6 +78,7 @@ def _tuner(shared: "SharedSearch", slots: int, *, local: bool) -> "Tuner":
     from ray import tune
     from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE
 
+    from rayforget.on_ray.parcel import Parcel
     from rayforget.on_ray.searcher import AgendaSearcher, EndOfWait
     from rayforget.on_ray.slot import SlotSpec
     from rayforget.on_ray.theta_keeper import start_keeper
@@ -91,7 +92,8 @@ def _tuner(shared: "SharedSearch", slots: int, *, local: bool) -> "Tuner":
     fence = shared.agenda.sweep.store.fence
     spec = SlotSpec(
         name=f"slot-{name}",
-        equipment=EquipmentSpec(space=space, sweep_name=name, token=None if fence is None else fence.token),
+        equipment=Parcel.of(EquipmentSpec(space=space, sweep_name=name, token=None if fence is None else fence.token)),
+        resources=space.resources,
         storage_path=state,
         keeper=start_keeper() if slots * space.resources.workers_per_slot > 1 else None,
         local=local,

@@ -13,16 +13,21 @@ from ray.train.collective import broadcast_from_rank_zero
 
 from rayforget.distributed import any_rank
 from rayforget.equipment import Equipment, EquipmentSpec
-from rayforget.errors import RecordError, TaskError
+from rayforget.errors import RecordError, SpaceError, TaskError
 from rayforget.extension_use import in_a_line
 from rayforget.foundations.sharing import keep_own
 from rayforget.heartbeat import Heartbeat, heard_by
 from rayforget.on_ray.answers import Failure, Reply
+from rayforget.on_ray.parcel import Parcel
 from rayforget.on_ray.shared_theta import share_through
 from rayforget.pipeline import run_trial, score_tests
 from rayforget.record.jobs import TestJob, TrialJob
 
 logger = logging.getLogger(__name__)
+
+Job = TrialJob | tuple[TestJob, ...]
+"""A training, or points to score on `test`."""
+
 _BEAT_EVERY_S = 0.5
 _PASSING = (torch.AcceleratorError, torch.OutOfMemoryError, torch.distributed.DistError, MemoryError)
 """Errors of a device, of memory and of the ranks' connections."""
@@ -33,7 +38,7 @@ class WorkerConfig:
     """What a worker needs to know; sent to it once."""
 
     mailbox: Any
-    equipment: EquipmentSpec
+    equipment: Parcel[EquipmentSpec]
     keeper: Any = None
     """Handle of a `ThetaKeeper`; None keeps theta_0 in the worker's own memory."""
 
@@ -44,8 +49,6 @@ def worker_loop(config: dict[str, WorkerConfig]) -> None:
     context = get_context()
     mailbox, rank = worker.mailbox, context.get_world_rank()
     ray.get(mailbox.join.remote(rank, ray.get_runtime_context().current_actor))
-    threads = max(1, int(worker.equipment.space.resources.cpus_per_worker))
-    torch.set_num_threads(threads)
     equipment = _set_up(worker, mailbox, rank, context.get_local_rank())
     while True:
         taken = broadcast_from_rank_zero(ray.get(mailbox.take.remote()) if rank == 0 else None)
@@ -59,7 +62,9 @@ def _set_up(worker: WorkerConfig, mailbox: Any, rank: int, local_rank: int) -> E
     share = keep_own if worker.keeper is None else share_through(worker.keeper)
     try:
         with heard_by(_heartbeat(None, mailbox)):
-            equipment = Equipment.open(worker.equipment, local_rank=local_rank, share=share)
+            spec = worker.equipment.unpacked()
+            torch.set_num_threads(max(1, int(spec.space.resources.cpus_per_worker)))
+            equipment = Equipment.open(spec, local_rank=local_rank, share=share)
             any_rank(
                 False, equipment.device
             )  # none takes a job before all are set up, so a failed set-up never saw one
@@ -71,9 +76,9 @@ def _set_up(worker: WorkerConfig, mailbox: Any, rank: int, local_rank: int) -> E
 
 def _do(number: int, attempt: int, mailbox: Any, rank: int, num_ranks: int, equipment: Equipment) -> None:
     """Does one job and answers it; restarts the group after a failure that may have broken ranks or device."""
-    job = ray.get(mailbox.job.remote(number))
+    job: Parcel[Job] = ray.get(mailbox.job.remote(number))
     try:
-        value = run_job(job, equipment, _heartbeat(number, mailbox))
+        value = run_job(job.unpacked(), equipment, _heartbeat(number, mailbox))
     except Exception as error:
         failure = failure_of(error, rank, num_ranks)
         logger.warning("job %d failed: %s", number, failure.reason)
@@ -85,7 +90,7 @@ def _do(number: int, attempt: int, mailbox: Any, rank: int, num_ranks: int, equi
         ray.get(mailbox.answer.remote(number, Reply(value=value)))
 
 
-def run_job(job: TrialJob | tuple[TestJob, ...], equipment: Equipment, heartbeat: Heartbeat) -> Any:
+def run_job(job: Job, equipment: Equipment, heartbeat: Heartbeat) -> Any:
     """The steps at which a training was recorded, or the number of points scored on `test`."""
     if isinstance(job, TrialJob):
         return [record.step for record in run_trial(job, equipment, heartbeat)]
@@ -98,7 +103,7 @@ def failure_of(error: Exception, rank: int, num_ranks: int) -> Failure:
     The survivor of a dead peer gets a plain RuntimeError from gloo, so with several ranks a plain one tells nothing
     about the job, whatever its text.
     """
-    refused = isinstance(error, TaskError | RecordError | OSError)
+    refused = isinstance(error, TaskError | RecordError | SpaceError | OSError)
     if refused:
         logger.info("rank %d: %s", rank, error, exc_info=error)
     return Failure(

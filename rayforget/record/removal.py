@@ -16,6 +16,7 @@ _OWN = re.compile(
     | budget/([0-9]+)?
     | (points/({_TRIAL}-[0-9]+\.json)?)
     | ((test|failed)/({_TRIAL}-[0-9]+-[0-9a-f]{{12}}\.json)?)
+    | (kernels/([A-Za-z0-9-]+\.json)?)
     | (asked/([0-9]+-[^/]+\.json)?)
     | (weights/({_TRIAL}-[0-9]+\.safetensors)?)
     | (resume/({_TRIAL}/(state(-[0-9]+)?\.(pt|json))?)?)

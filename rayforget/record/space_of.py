@@ -1,5 +1,6 @@
 """A recorded sweep -> the space that it was started with, methods and tasks in the order of the space's file."""
 
+import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,6 +54,11 @@ def lacking_here(error: ValidationError) -> str | None:
         if details["loc"][:2] == ("curve", "paths") or details["loc"][-1:] == ("metric",):
             return details["msg"]
     return None
+
+
+def lacking_on_this_node(what: str) -> SpaceError:
+    """The error of a worker whose node lacks an extension, in one line."""
+    return SpaceError(f"node {platform.node()} lacks what the space names: {' '.join(what.split())}")
 
 
 def with_trainings(space: Space, trainings: int) -> Space:

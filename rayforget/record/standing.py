@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class Standing:
     """A sweep's progress, from its record alone."""
 
+    given: bool
+    """Whether models that were given, and their soups, take the place of trainings."""
     total: int
     """Trainings of the whole sweep, including the baselines."""
     done: tuple[str, ...]
@@ -91,6 +93,12 @@ def trainings_of(sweep: "Sweep") -> int:
     return max([first, *sweep.budgets()]) + seeds
 
 
+def are_given(sweep: "Sweep") -> bool:
+    """Whether the sweep scores models that were given and trains none."""
+    with _reading_space(sweep):
+        return "models" in json.loads(sweep.space_json())
+
+
 def _budget_and_seeds(sweep: "Sweep") -> tuple[int, int]:
     """The budget that the sweep was started with, and the number of the baselines' seeds."""
     with _reading_space(sweep):
@@ -131,6 +139,7 @@ def standing_of(sweep: "Sweep", records: Sequence[AnyCheckpoint], gathered: Gath
     tested = {PointKey(record.trial, record.step, *spot) for record in tests for spot in record.scores}
     wanted = [gathered.points[i].key for i in points_to_report(gathered.points)]
     standing = Standing(
+        given=are_given(sweep),
         total=trainings_of(sweep),
         done=tuple(sorted(done)),
         failed=dict(sorted(failed.items())),

@@ -17,6 +17,7 @@ from rayforget.foundations.protocol import Batch, Learner
 from rayforget.space.recipe import LoraAdapter, Recipe
 from rayforget.space.seeds import derive_seed
 from rayforget.train.adapters_in_use import refuse_without_gradient
+from rayforget.train.ahead import Ahead, parts_of
 from rayforget.train.lora import attach_lora, lora_factors, merged_weights
 from rayforget.train.lora_targets import saved_parts
 from rayforget.train.optimiser import adamw, clip_gradients, set_learning_rate
@@ -24,7 +25,7 @@ from rayforget.train.penalties.hooks import Hooks, Sources, Training
 from rayforget.train.penalties.moving import all_finite, move, movers
 from rayforget.train.penalties.prepare import idle_hooks, needs_of, not_finite_pulls, prepare_hooks, pulled, try_keeping
 from rayforget.train.pieces import loss_in_pieces, piece_size
-from rayforget.train.schedule import learning_rate_factor, num_steps, step_indices
+from rayforget.train.schedule import learning_rate_factor, num_steps
 from rayforget.train.sharding import gathered, load_whole, shard, sharded_optimiser, whole_optimiser
 from rayforget.train.teacher import start_values
 
@@ -80,6 +81,7 @@ class Trainer:
             faster=[lora.b for lora in self._factors],
             ratio=recipe.adapter.loraplus_lr_ratio if recipe.adapter.kind == "lora" else 1.0,
         )
+        self._batches = Ahead(learner, parts_of(learner, recipe, seed), total_steps=self.total_steps)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
         self._ddp: DistributedDataParallel | None = None
         if world_size() > 1 and not self._sharded:
@@ -130,16 +132,8 @@ class Trainer:
         return loss
 
     def _micro_batches(self) -> list[Batch]:
-        indices = step_indices(
-            self.step,
-            num_items=self.learner.num_items,
-            batch_size=self.recipe.batch_size,
-            seed=derive_seed(self.seed, "order"),
-        )
-        mine = torch.from_numpy(indices[rank() :: world_size()])
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, "augment", str(self.step), str(rank())))
         seed_global_generators(derive_seed(self.seed, "dropout", str(self.step), str(rank())))
-        return [self.learner.batch(part, generator) for part in mine.chunk(self.recipe.accumulation)]
+        return self._batches.of(self.step)
 
     def _gradients(self) -> Tensor:
         """Computes the gradients of the mean loss; returns that mean over all ranks' targets, a scalar in fp64.

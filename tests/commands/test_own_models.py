@@ -112,13 +112,13 @@ def test_it_is_a_sweep_to_every_other_command_and_a_resume_makes_what_is_missing
     assert "uniform_soup" in said
     code, said = run("status", "mine")
     assert code == 0
-    assert "4 of 4 trainings done" in said
+    assert "4 of 4 models done" in said
     assert "finished; look at it" in said
     assert " 4 " in run("list")[1]
     before = {name: record(sweep, name) for name in (*TUNED, *SOUPS)}
     for place in ("points/0003-greedy_soup-000000.json", "points/0001-both-000000.json", "test"):
         sweep.store.delete(place)
-    assert "2 of 4 trainings done" in run("status", "mine")[1]
+    assert "2 of 4 models done" in run("status", "mine")[1]
     code, said = run("sweep", "--resume", "mine", "--trials", "8")
     assert code == 2
     assert said == (

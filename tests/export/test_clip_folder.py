@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -17,8 +18,10 @@ from rayforget.export.in_memory import load_point
 from rayforget.export.whole import Exported, export_point
 from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.exporter import _origin
+from rayforget.foundations.clip.scoring.scorer import ZeroShotScorer
 from rayforget.frontier.points import PointKey
 from rayforget.interpolate.hashing import state_hash
+from rayforget.values.scores import Split
 
 PLAIN, HEAD, TEXT = (PointKey(trial, 2, 0.5) for trial in ("0000-plain", "0001-head", "0002-text"))
 
@@ -83,6 +86,29 @@ def test_in_bf16_the_rounded_model_is_scored_again(pictures: Recorded, tmp_path:
         found = score_images(str(tmp_path / "new"), images_of(pictures, split))  # in fp32, as the sweep scored
         assert {name: score.items.tolist() for name, score in again.items()} == found
     assert "## In bf16" in (tmp_path / "new" / "README.md").read_text()
+
+
+def test_a_point_that_is_not_scored_on_test_is_kept_off_it_in_bf16_too(
+    pictures: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = pictures.sweep.test_scores()
+    monkeypatch.setattr(type(pictures.sweep), "test_scores", lambda self: {k: own[k] for k in own if k != PLAIN})
+    splits, score = [], ZeroShotScorer.score
+
+    def noting(self: ZeroShotScorer, models: Any, split: Split) -> Any:
+        splits.append(split)
+        return score(self, models, split)
+
+    monkeypatch.setattr(ZeroShotScorer, "score", noting)
+    done = exported(pictures, PLAIN, tmp_path / "new", dtype="bf16")
+    assert done.facts.again is not None
+    assert (splits, done.facts.again.test) == (["val"], None)
+    assert done.facts.again.val.keys() == {"dots", "lines"}
+    card = (tmp_path / "new" / "README.md").read_text()
+    assert "This point was not scored on `test`." in card
+    compared = card.partition("## In bf16")[2].partition("## ")[0]
+    assert "| `dots` | val |" in compared
+    assert "| test |" not in compared
 
 
 @pytest.mark.slow

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from small_sweeps import Recorded
 
 from rayforget.errors import RecordError
 from rayforget.export.one_recipe import space_file
 from rayforget.export.script import reproducing_script
+from rayforget.foundations.clip.kind import ClipKind
+from rayforget.foundations.clip.model import load_clip
 from rayforget.frontier.points import PointKey
+from rayforget.interpolate.hashing import state_hash
 from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
 from rayforget.space.load import load_space
@@ -98,6 +102,9 @@ def test_a_script_makes_the_recorded_weights_in_a_fresh_process(pictures: Record
     kept, made = load_weights(pictures.sweep.store, record.trial, record.step), load_file(weights)
     assert kept.keys() == made.keys()
     assert all((tensor == made[name]).all() for name, tensor in kept.items())
+    kind, base = ClipKind(), load_clip(pictures.space.foundation, torch.device("cpu")).theta_0
+    tuned = kind.weights(kind.tuned(str(weights), pictures.space.foundation), base)  # as `interpolate` takes it
+    assert state_hash(tuned) == state_hash({**base, **{name: made[name] for name in made if name in base}})
 
 
 @pytest.mark.slow

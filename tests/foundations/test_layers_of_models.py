@@ -148,6 +148,8 @@ def test_a_buffer_is_in_its_modules_layer_though_it_follows_all_parameters() -> 
             "model.per_layer_projection_norm.weight",
             "model.norm.weight",
         ),
+        ("xlm", {"n_layers": 2}, "transformer.layer_norm_emb.weight", "pred_layer.proj.bias"),
+        ("lfm2", {"num_hidden_layers": 2}, "model.embed_tokens.weight", "model.embedding_norm.weight"),
         ("git", {"num_hidden_layers": 2}, "git.embeddings.LayerNorm.weight", "output.weight"),
     ],
 )
@@ -166,3 +168,54 @@ def test_an_image_towers_last_convolution_is_in_its_last_layer() -> None:
     assert found
     assert {layer.depth for layer in found} == {1.0}
     assert layers["visual.trunk.stem.0.conv_kxk.0.conv.weight"].depth == 0.0
+
+
+def timm_layers(model: str) -> Mapping[str, Layer]:
+    import timm
+
+    with torch.device("meta"):
+        trunk = timm.create_model(model, num_classes=0)
+    return tower_layers(f"visual.trunk.{name}" for name, _ in trunk.named_parameters())
+
+
+@pytest.mark.parametrize(
+    ("model", "first", "blocks", "last"),
+    [
+        ("regnety_002", "stem.conv.weight", ["s1.b1", "s2.b1", "s3.b1", "s3.b2", "s3.b3", "s3.b4", "s4.b1"], None),
+        (
+            "densenet121",
+            "features.conv0.weight",
+            [f"features.denseblock1.denselayer{i + 1}" for i in range(6)],
+            "norm5",
+        ),
+        (
+            "dpn68",
+            "features.conv1_1.conv.weight",
+            ["features.conv2_1", "features.conv2_2", "features.conv2_3"],
+            "ac.bn",
+        ),
+        ("legacy_xception", "conv1.weight", [f"block{i + 1}" for i in range(12)], "bn4"),
+    ],
+)
+def test_blocks_may_be_numbered_in_their_words(model: str, first: str, blocks: list[str], last: str | None) -> None:
+    layers = timm_layers(model)
+    assert layers[f"visual.trunk.{first}"].depth == 0.0
+    for index, block in enumerate(blocks):
+        found = {layer.index for name, layer in layers.items() if name.startswith(f"visual.trunk.{block}.")}
+        assert found == {index + 1}, block
+    if last is not None:
+        assert {layer.depth for name, layer in layers.items() if f"{last}." in name} == {1.0}
+
+
+def test_what_lies_between_two_blocks_is_with_the_one_before_it() -> None:
+    layers = timm_layers("densenet121")
+    for number, blocks_before in ((1, 6), (2, 6 + 12), (3, 6 + 12 + 24)):
+        parts = [layer for name, layer in layers.items() if f".transition{number}." in name]
+        assert parts
+        assert {layer.index for layer in parts} == {blocks_before}
+    assert {layer.count for layer in layers.values()} == {1 + 6 + 12 + 24 + 16 + 1}
+
+
+def test_stacks_of_one_part_for_each_block_are_the_blocks_together() -> None:
+    layers = causal_layers(causal_names("xlm", n_layers=2))
+    assert {name.split(".")[1] for name in at(layers, 2)} == {"attentions", "ffns", "layer_norm1", "layer_norm2"}

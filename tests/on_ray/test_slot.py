@@ -25,6 +25,7 @@ from on_ray.slots import (
 from plugins.outsiders import install
 
 from rayforget.equipment import Equipment, EquipmentSpec
+from rayforget.on_ray.answers import Reply
 from rayforget.on_ray.session import ray_session
 from rayforget.pipeline import run_trial
 from rayforget.record.sweep import Sweep
@@ -44,26 +45,29 @@ def session() -> Iterator[None]:
 
 @pytest.fixture
 def slot(session: None, space: Callable[..., Space]) -> Iterator[Callable[..., tuple[Any, Sweep, Space]]]:
+    from rayforget.on_ray.parcel import Parcel
     from rayforget.on_ray.slot import Slot, SlotSpec
     from rayforget.on_ray.theta_keeper import start_keeper
 
-    started = []
+    class PackingSlot(Slot):
+        def run(self, job: Any) -> Reply:
+            return super().run(Parcel.of(job))
+
+    started: list[PackingSlot] = []
     keeper = start_keeper()  # every test compares with a model in its process's own memory
 
-    def start(methods: dict[str, Any] | None = None, **resources: Any) -> tuple[Any, Sweep, Space]:
-        small = space(
-            resources={"cpus_per_worker": 1, "checkpoint_every_s": 0.2, **resources},
-            **({} if methods is None else {"methods": methods}),
-        )
+    def start(changed: dict[str, Any] | None = None, **resources: Any) -> tuple[Any, Sweep, Space]:
+        small = space(resources={"cpus_per_worker": 1, "checkpoint_every_s": 0.2, **resources}, **(changed or {}))
         sweep = new_sweep(small, "warm")
         spec = SlotSpec(
             name=f"slot-{time.time_ns()}",
-            equipment=EquipmentSpec(space=small, sweep_name="warm"),
+            equipment=Parcel.of(EquipmentSpec(space=small, sweep_name="warm")),
+            resources=small.resources,
             storage_path=str(Path(small.storage.path) / "ray"),
             keeper=keeper,
             local=True,
         )
-        started.append(Slot(spec))
+        started.append(PackingSlot(spec))
         return started[-1], sweep, small
 
     yield start
@@ -230,15 +234,41 @@ def test_two_workers_train_what_one_trains_share_theta_0_and_outlive_what_kills_
 KD = {"kind": "kd", "strength": 0.5}
 
 
+HUBER = {"kind": "huber", "width": 1e-3, "strength": 1}
+PIXELS = {
+    "foundation": {"kind": "pixels", "model": "random", "classes": 3},
+    "recipe": {"learning_rate": 1e-3, "epochs": 1, "batch_size": 8},
+    "methods": {"full": {}},
+}
+
+
+@pytest.mark.parametrize(
+    ("package", "changed", "trained", "lacking"),
+    [
+        (
+            "huber",
+            {"methods": {"bent": {"penalties": [HUBER]}}},
+            {"penalties": [HUBER]},
+            'penalties.0.kind: found "huber"; known here: ewc, kd, l1',
+        ),
+        ("pixels", PIXELS, {}, "there is no foundation 'pixels' here (there are: clip, causal_lm); a package"),
+    ],
+)
 def test_a_node_that_lacks_a_package_says_so_in_one_line(
-    slot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    slot: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    package: str,
+    changed: dict[str, Any],
+    trained: dict[str, Any],
+    lacking: str,
 ) -> None:
     (tmp_path / "site").mkdir()
-    install("huber", tmp_path / "site")
+    install(package, tmp_path / "site")
     monkeypatch.syspath_prepend(tmp_path / "site")  # here alone: the workers were given the path as it was
-    warm, _, _ = slot(methods={"bent": {"penalties": [{"kind": "huber", "width": 1e-3, "strength": 1}]}})
-    reply = warm.run(job("0-plain"))
+    warm, _, _ = slot(changed)
+    reply = warm.run(job("0-plain", **trained))
     assert reply.refused
     assert reply.error.startswith("a worker could not be set up: SpaceError: node ")
-    assert 'lacks what the space names: penalties.0.kind: found "huber"; known here: ewc, kd, l1' in reply.error
+    assert f"lacks what the space names: {lacking}" in reply.error
     assert len(reply.error.splitlines()) == 1

@@ -25,6 +25,7 @@ def test_a_wait_is_one_trial_and_ends_soon_when_there_is_work(tmp_path: Path) ->
         from ray import tune
 
         from rayforget.on_ray.answers import Reply
+        from rayforget.on_ray.parcel import Parcel
         from rayforget.on_ray.searcher import AgendaSearcher, EndOfWait, SharedSearch
         from rayforget.on_ray.trainable import SlotTrainable
 
@@ -34,12 +35,12 @@ def test_a_wait_is_one_trial_and_ends_soon_when_there_is_work(tmp_path: Path) ->
             The first two trainings wait for each other; otherwise one slot would do all while the other one starts.
             """
 
-            def run(self, job: Any) -> Reply:
+            def run(self, job: Parcel[Any]) -> Reply:
                 import os
                 import time
 
                 start = time.time()
-                name = getattr(job, "name", "test")
+                name = getattr(job.unpacked(), "name", "test")
                 (tmp_path / f"began {name}").touch()
                 while name < "0002" and len(list(tmp_path.glob("began *"))) < 2:
                     time.sleep(0.05)

@@ -3,6 +3,7 @@
 A sweep of it is in `test_sweep_of_outsiders.py`.
 """
 
+import platform
 from pathlib import Path
 
 import pytest
@@ -58,12 +59,14 @@ def test_it_is_planned_in_its_own_words_from_real_steps(folder: Path) -> None:
 
 def test_a_space_of_it_travels_to_those_that_have_the_package_and_says_what_the_others_lack(folder: Path) -> None:
     install("pixels", folder / "site")
-    code = "import pickle, pathlib; from rayforget.space.load import load_space"
-    dump = "pathlib.Path('sent').write_bytes(pickle.dumps(load_space(pathlib.Path('space.yaml')).space))"
-    load = "import pickle, pathlib; print(pickle.loads(pathlib.Path('sent').read_bytes()).foundation.classes)"
-    assert python(folder, "-c", f"{code}; {dump}").returncode == 0
-    assert python(folder, "-c", load).stdout == "20\n"
-    done = python(folder, "-c", load, site=False)
-    assert done.returncode == 1
+    code = "import pickle; from pathlib import Path; from rayforget.space.load import load_space"
+    pack = "from rayforget.on_ray.parcel import Parcel; parcel = Parcel.of(load_space(Path('space.yaml')).space)"
+    unpack = "import pickle; from pathlib import Path; parcel = pickle.loads(Path('sent').read_bytes())"
+    there = python(folder, "-c", f"{code}; {pack}; Path('sent').write_bytes(pickle.dumps(parcel))")
+    assert there.returncode == 0, there.stderr
+    assert python(folder, "-c", f"{unpack}; print(parcel.unpacked().foundation.classes)").stdout == "20\n"
+    done = python(folder, "-c", f"{unpack}; print('arrived'); parcel.unpacked()", site=False)
+    assert (done.returncode, done.stdout) == (1, "arrived\n")
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("rayforget.errors.ExtensionError: there is no foundation 'pixels' here")
+    assert last.startswith(f"rayforget.errors.SpaceError: node {platform.node()} lacks what the space names: ")
+    assert "there is no foundation 'pixels' here (there are: clip, causal_lm); a package that brings it" in last

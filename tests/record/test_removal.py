@@ -41,7 +41,8 @@ def fill(sweep: Sweep, make_record) -> None:
     for step in (1, 2, 3):
         save_resume(sweep.resume_folder(TRIAL), {"step": step}, Owner(sweep="one", trial=TRIAL, recipe=recipe.key))
     others = [weights_name(TRIAL, 80), "report/frontier.png", "report/frontier.html", "report/frontier.json"]
-    for name in (*others, "ray/tune/0a1b2/params.pkl", "ray/tune/x", f"resume/{TRIAL}/state.pt", "ray/.x/y"):
+    others += ["kernels/A-5.json", "ray/tune/0a1b2/params.pkl", "ray/tune/x", f"resume/{TRIAL}/state.pt", "ray/.x/y"]
+    for name in others:
         sweep.store.write(name, b"?")
 
 

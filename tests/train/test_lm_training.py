@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from tiny_lm import save_lm
 
+from rayforget.foundations.causal_lm.boundaries import Kernel
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.head import CausalHead
 from rayforget.foundations.causal_lm.learner import CausalLearner
@@ -44,9 +45,9 @@ def training_set_of(num_items: int = 13, seed: int = 0) -> TrainingSet:
     )
 
 
-def learner_of(model: CausalLm, *, packing: bool = True) -> CausalLearner:
+def learner_of(model: CausalLm, *, packing: bool = True, kernel: Kernel | None = None) -> CausalLearner:
     lm = copy.deepcopy(model.head.lm).requires_grad_(True)
-    return CausalLearner(model, CausalHead(lm).train(), training_set_of(), packing=packing)
+    return CausalLearner(model, CausalHead(lm).train(), training_set_of(), packing=packing, kernel=kernel)
 
 
 def recipe_of(**settings: Any) -> Recipe:
@@ -96,16 +97,30 @@ def test_the_loss_is_the_mean_over_answer_tokens_and_no_others(model: CausalLm) 
     assert snapshot.facts["cut_sequences"] == 3
 
 
-def losses(model: CausalLm, *, packing: bool = True, **settings: Any) -> list[float]:
+def losses(model: CausalLm, *, packing: bool = True, kernel: Kernel | None = None, **settings: Any) -> list[float]:
     """Losses of all steps. Weights do not compare: if a gradient is 0 except for rounding, Adam moves it by its
     sign."""
     fractions = tuple(step / 6 for step in range(1, 7))
-    snapshots = train(learner_of(model, packing=packing), recipe_of(**settings), seed=1, fractions=fractions)
+    learner = learner_of(model, packing=packing, kernel=kernel)
+    snapshots = train(learner, recipe_of(**settings), seed=1, fractions=fractions)
     return [snapshot.facts["loss"] for snapshot in snapshots]
 
 
 def test_packing_changes_rounding_alone(model: CausalLm) -> None:
     assert losses(model, packing=True) == pytest.approx(losses(model, packing=False), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"accumulation": 2},
+        {"adapter": LORA},
+        {"penalties": (Distillation(kind="kd", strength=0.5),)},
+        {"adapter": LORA, "penalties": (Distillation(kind="kd", strength=0.5),)},
+    ],
+)
+def test_one_flat_row_with_boundaries_changes_rounding_alone(model: CausalLm, settings: dict[str, Any]) -> None:
+    assert losses(model, kernel="plain", **settings) == pytest.approx(losses(model, **settings), rel=1e-4)
 
 
 @pytest.mark.parametrize("settings", [{"accumulation": 2}, {"gradient_checkpointing": True}])

@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 
 from rayforget.errors import FoundationError
 from rayforget.foundations.causal_lm.head import CausalHead
-from rayforget.foundations.causal_lm.learner import on_device, own_names
+from rayforget.foundations.causal_lm.learner import as_batch, own_names
 from rayforget.foundations.causal_lm.model import CausalLm
 from rayforget.foundations.causal_lm.rotary import refuse_both_sides
 from rayforget.foundations.causal_lm.rows import Rows
@@ -64,7 +64,7 @@ class AnswerLearner:
     def batch(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:
         """The answers of these documents; involves no randomness."""
         pairs = [pair for index in indices.tolist() for pair in range(*self._right[index])]
-        return on_device(answer_rows(self._pairs, pairs, filler=self._model.pad_token), self._model)
+        return as_batch(answer_rows(self._pairs, pairs, filler=self._model.pad_token), self._model).to(self.device)
 
     def canonical(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """All names of theta_0; see `own_names`."""

@@ -7,14 +7,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from rayforget.foundations.causal_lm.boundaries import boundary_arguments
 from rayforget.foundations.causal_lm.own_head import OwnHead, base_of
 
 
 class CausalHead(nn.Module):
     """Two calls of one forward: the logits of all tokens are never needed at once, so they are made piece by piece.
 
-        forward(tokens=, positions=, mask=, sources=) -> features (num_sources, d)
-        forward(features=)                            -> logits (num_features, vocabulary)
+        forward(tokens=, positions=, mask= or boundaries=, sources=) -> features (num_sources, d)
+        forward(features=)                                           -> logits (num_features, vocabulary)
 
     Both go through forward, since `torch.func.functional_call` swaps the module's weights only there.
     """
@@ -28,6 +29,8 @@ class CausalHead(nn.Module):
         """
         super().__init__()
         self.lm, self.own = lm, own
+        self.longest = 0
+        """Tokens of the longest sequence within boundaries, in any batch."""
         known = inspect.signature(base_of(lm).forward).parameters
         takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
         self._unknown = frozenset() if takes_all else {"position_ids", "attention_mask", "use_cache"} - known.keys()
@@ -46,6 +49,7 @@ class CausalHead(nn.Module):
         tokens: Int[Tensor, "r l"] | None = None,
         positions: Int[Tensor, "r l"] | None = None,
         mask: Bool[Tensor, "r 1 l l"] | None = None,
+        boundaries: Int[Tensor, " n"] | None = None,
         sources: Int[Tensor, " t"] | None = None,
         features: Float[Tensor, "t d"] | None = None,
     ) -> Tensor:
@@ -55,6 +59,8 @@ class CausalHead(nn.Module):
             tokens: rows, padded on the right with any token.
             positions: each token's position in its own sequence.
             mask: which tokens (rows of the matrix) see which (columns); None: each sees itself and all before it.
+            boundaries: where the sequences of a flat row start, for a model that attends within them
+                (`use_boundaries`); given without a mask.
             sources: flat indices row * l + column of the tokens whose features are returned; None: all.
             features: returned by an earlier call; given alone.
         """
@@ -65,6 +71,8 @@ class CausalHead(nn.Module):
             mask = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, torch.finfo(torch.float32).min)
         asked = {"position_ids": positions, "attention_mask": mask, "use_cache": False}
         taken = {name: value for name, value in asked.items() if name not in self._unknown}
+        if boundaries is not None:
+            taken |= boundary_arguments(boundaries, self.longest)
         hidden: Tensor = base_of(self.lm)(input_ids=tokens, **taken).last_hidden_state
         return hidden.flatten(0, 1) if sources is None else hidden.flatten(0, 1).index_select(0, sources)
 

@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from rayforget.foundations.layers import tower_layers
 from rayforget.values.layers import Layer
 
-_NO_TEXT = re.compile(r"(^|\.)((vision|image|audio|speech)_(tower|encoder|model|backbone)|visual)\.")
+_NO_TEXT = re.compile(
+    r"(^|\.)((vision|image|audio|speech)_(tower|encoder|model|backbone)|visual"
+    r"|multi_modal_projector|visual_projection)\."
+)
 """Towers within a model that also sees or hears; no text passes them."""
 
 

@@ -9,6 +9,8 @@ from jaxtyping import Int
 from torch import Generator, Tensor, nn
 
 from rayforget.errors import FoundationError
+from rayforget.foundations.causal_lm.boundaries import Kernel, use_boundaries
+from rayforget.foundations.causal_lm.flat import flat_row
 from rayforget.foundations.causal_lm.head import CausalHead
 from rayforget.foundations.causal_lm.model import PREFIX, CausalLm
 from rayforget.foundations.causal_lm.rotary import refuse_both_sides
@@ -20,7 +22,9 @@ from rayforget.tasks.text.types import TrainingSet, broken_rows
 class CausalLearner:
     """A language model set up for one recipe (implements `Learner`)."""
 
-    def __init__(self, model: CausalLm, module: CausalHead, train: TrainingSet, *, packing: bool) -> None:
+    def __init__(
+        self, model: CausalLm, module: CausalHead, train: TrainingSet, *, packing: bool, kernel: Kernel | None = None
+    ) -> None:
         """Sets up `module` to be trained on the sequences, in place.
 
         Args:
@@ -28,6 +32,8 @@ class CausalLearner:
             module: fresh, at theta_0; on the model's device, or on the CPU to be sharded.
             train: the training sequences.
             packing: whether to put several sequences into a row if they fit.
+            kernel: packs each batch into a single row, and attends within its sequences by this kernel; None packs rows
+                with dense masks.
         """
         refuse_both_sides(np.diff(train.starts), model.switch)
         self.module: CausalHead = module
@@ -40,6 +46,11 @@ class CausalLearner:
             **broken_rows(train.broken),
         }
         self._model, self._train, self._packing = model, train, packing
+        self._flat = packing and kernel is not None
+        if kernel is not None and self._flat:
+            module.longest = int(np.diff(train.starts).max())
+            use_boundaries(module.lm, kernel)
+            self.facts = {**self.facts, "kernel": kernel}
 
     @property
     def output(self) -> nn.Module:
@@ -48,11 +59,23 @@ class CausalLearner:
 
     def batch(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:
         """The sequences at these indices, in rows; involves no randomness."""
+        return self.finished(self.raw(indices, generator).to(self.device))
+
+    def raw(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:
+        """The batch on the CPU."""
         train = self._train
         sequences = [train.tokens[train.starts[i] : train.starts[i + 1]] for i in indices.tolist()]
         first = train.first_targets[indices.numpy()].tolist()
-        rows = training_rows(sequences, first, packing=self._packing, filler=self._model.pad_token)
-        return on_device(rows, self._model)
+        filler = self._model.pad_token
+        if self._flat:
+            rows = flat_row(sequences, first, longest=self.module.longest, filler=filler)
+        else:
+            rows = training_rows(sequences, first, packing=self._packing, filler=filler)
+        return as_batch(rows, self._model)
+
+    def finished(self, raw: Batch) -> Batch:
+        """What `raw` gave, unchanged."""
+        return raw
 
     def canonical(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """All names of theta_0; see `own_names`."""
@@ -70,12 +93,13 @@ def own_names(model: CausalLm, weights: Mapping[str, Tensor]) -> dict[str, Tenso
     return {name: weights[f"{PREFIX}{name}"] for name in model.theta_0}
 
 
-def on_device(rows: Rows, model: CausalLm) -> Batch:
+def as_batch(rows: Rows, model: CausalLm) -> Batch:
     """Rows as `CausalHead` takes them; a model that is asked for one sequence per row counts its positions itself."""
     inputs = {"tokens": rows.tokens, "sources": rows.sources}
     if model.keeps_apart:
         inputs["positions"] = rows.positions
     if rows.mask is not None:
         inputs["mask"] = rows.mask
-    on = {name: tensor.to(model.device) for name, tensor in inputs.items()}
-    return Batch(inputs=on, targets=rows.targets.to(model.device))
+    if rows.boundaries is not None:
+        inputs["boundaries"] = rows.boundaries
+    return Batch(inputs=inputs, targets=rows.targets)

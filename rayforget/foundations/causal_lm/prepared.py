@@ -12,8 +12,10 @@ from torch import nn
 
 from rayforget.errors import FoundationError
 from rayforget.foundations.causal_lm.answers import AnswerLearner
+from rayforget.foundations.causal_lm.boundaries import Kernel
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.head import CausalHead
+from rayforget.foundations.causal_lm.kernels import choose_kernel
 from rayforget.foundations.causal_lm.layers import causal_layers
 from rayforget.foundations.causal_lm.learner import CausalLearner
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
@@ -33,6 +35,9 @@ from rayforget.tasks.text.training import training_set
 from rayforget.tasks.text.types import TaskRequests, TrainingSet
 from rayforget.values.layers import Layer
 from rayforget.values.scores import Split
+
+_MEASURED_LENGTH = 1024
+"""Longest sequence, in tokens, with which kernels are measured."""
 
 
 def prepare_causal_lm(
@@ -138,6 +143,7 @@ class PreparedCausalLm:
         self.theta_0: State = model.theta_0
         self.theta_0_hash: str = model.theta_0_hash
         self._train, self._packing = remember(train), packing
+        self._kernel: Kernel | None = None
         self._requests, self._splits = requests, splits
         self._scorer = LanguageScorer(model, requests, batch_tokens=batch_tokens)
 
@@ -179,7 +185,8 @@ class PreparedCausalLm:
         module = CausalHead(lm, self.model.head.own).train()
         if data is None:
             packing = self._packing and self.model.keeps_apart
-            return CausalLearner(self.model, module, self.training_set(), packing=packing)
+            train, kernel = self.training_set(), self._kernel_for(recipe)
+            return CausalLearner(self.model, module, train, packing=packing, kernel=kernel)
         name, split = data
         if split not in self._splits.get(name, ()):
             raise FoundationError(f"there is no task {name!r} with {split}; there are: {self._listed()}")
@@ -187,6 +194,21 @@ class PreparedCausalLm:
             return CausalLearner(self.model, module, self._train(name), packing=False)
         with at_key(f"tasks.{name}"):
             return AnswerLearner(self.model, module, self._requests[name](split))
+
+    def choose_kernels(self, *, repeatable: bool) -> dict[str, Any]:
+        """Measures on the model's device how packed sequences attend fastest in half precision; JSON values."""
+        if not self._packing or not self.model.keeps_apart:
+            return {"kernel": None, "reason": "sequences are not packed"}
+        longest = min(self.model.train_length, _MEASURED_LENGTH)
+        kernel, measured = choose_kernel(self.model.head, longest=longest, dtype=torch.bfloat16, repeatable=repeatable)
+        return {"kernel": kernel, "measured": measured}
+
+    def use_kernels(self, chosen: Mapping[str, Any]) -> None:
+        """Obeys what `choose_kernels` returned, here or on another worker; fp32 recipes keep dense masks."""
+        self._kernel = chosen["kernel"]
+
+    def _kernel_for(self, recipe: Recipe) -> Kernel | None:
+        return None if recipe.precision == "fp32" else self._kernel
 
     def _listed(self) -> str:
         return ", ".join(f"{name} ({', '.join(splits)})" for name, splits in self._splits.items())

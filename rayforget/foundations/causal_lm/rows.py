@@ -19,7 +19,9 @@ class Rows:
     tokens: Int[Tensor, "r l"]
     positions: Int[Tensor, "r l"]
     mask: Bool[Tensor, "r 1 l l"] | None
-    """None if every row is one sequence, padded on the right: attention is then plainly causal."""
+    """None if every row is one sequence, padded on the right, where attention is plainly causal, or has boundaries."""
+    boundaries: Int[Tensor, " n"] | None = None
+    """Where the sequences of a single row start, and its length last; int32. None if the rows are no flat one."""
     sources: Int[Tensor, " t"]
     """Flat indices of the tokens that predict the targets."""
     targets: Int[Tensor, " t"]

@@ -75,11 +75,16 @@ class ClipKind(Kind[ClipFoundation, "ClipModel"]):
         return "text" if any(map(is_text_name, changed)) else "frozen"
 
     def weights(self, spec: ClipFoundation, base: "State") -> "State":
-        """Compares a file of weights before open_clip reads it, which would fit positions of another size."""
-        from rayforget.foundations.clip.state_file import refuse_unlike_file
+        """Compares a file of weights before open_clip reads it, which would fit positions of another size.
+
+        A file of one tower, or of what a training changed of this base, has the base's other tensors.
+        """
+        from rayforget.foundations.clip.state_file import completed_by
 
         if spec.pretrained is not None and is_weights_file(spec.pretrained):
-            refuse_unlike_file(Path(spec.pretrained), base)
+            whole = completed_by(base, Path(spec.pretrained))
+            if whole is not None:
+                return whole
         return super().weights(spec, base)
 
     def unlike(self, spec: ClipFoundation, base: ClipFoundation) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int, UInt8
 from torch import Generator, Tensor, nn
 
 from rayforget.errors import FoundationError
@@ -14,7 +15,7 @@ from rayforget.foundations.clip.attention import fused_names
 from rayforget.foundations.clip.heads import ImageHead, PairHead, TextHead
 from rayforget.foundations.clip.model import ClipModel
 from rayforget.foundations.protocol import Batch, State
-from rayforget.tasks.images.augment import Augmentation, augment
+from rayforget.tasks.images.augment import Augmentation, augmented, draws
 from rayforget.tasks.images.pixels import PixelSet, broken_facts
 from rayforget.tasks.resolved import ResolvedTask
 
@@ -59,12 +60,23 @@ class ClipLearner:
 
         Every call draws a template, so ranks and micro-batches differ in it.
         """
-        chosen = indices.numpy()
-        inputs = {"images": self._images(indices, generator)}
+        return self.finished(self.raw(indices, generator).to(self.device))
+
+    def raw(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:
+        """The pixels at these indices and all that is random about the batch, on the CPU."""
+        inputs = {"pixels": self._pixels(indices)}
+        if self._augmentation is not None:
+            inputs["draws"] = draws(len(indices), self._augmentation, generator)
         if self._tokens is not None:
-            inputs["tokens"] = self._tokens[:, self._template(indices, generator)]
-        targets = torch.from_numpy(self._train.labels[chosen]).to(self._model.device)
-        return Batch(inputs=inputs, targets=targets)
+            inputs["template"] = torch.tensor([self._template(indices, generator)])
+        return Batch(inputs=inputs, targets=torch.from_numpy(self._train.labels[indices.numpy()]))
+
+    def finished(self, raw: Batch) -> Batch:
+        """The batch of what `raw` gave, which lies on the device: augmented and normalised there."""
+        inputs = {"images": self._images(raw)}
+        if self._tokens is not None:
+            inputs["tokens"] = self._tokens.index_select(1, raw.inputs["template"])[:, 0]
+        return Batch(inputs=inputs, targets=raw.targets)
 
     @property
     def data_hash(self) -> str:
@@ -93,12 +105,21 @@ class ClipLearner:
             )
         return {name: fused.get(name, tensor) for name, tensor in self._initial.items()}
 
-    def _images(self, indices: Int[Tensor, " n"], generator: Generator) -> Tensor:
-        """The images at these indices as the model takes them, augmented."""
-        pixels = torch.from_numpy(self._train.pixels[indices.numpy()])
+    def _pixels(self, indices: Int[Tensor, " n"]) -> UInt8[Tensor, "n 3 h w"]:
+        """Decoded pixels, in memory that a GPU copies from by itself if that is where they go."""
+        pixels, chosen = self._train.pixels, indices.numpy()
+        if self.device.type != "cuda":
+            return torch.from_numpy(pixels[chosen])
+        pinned = torch.empty(len(chosen), *pixels.shape[1:], dtype=torch.uint8, pin_memory=True)
+        np.take(pixels, chosen, axis=0, out=pinned.numpy(), mode="clip")  # any other mode makes a copy first
+        return pinned
+
+    def _images(self, raw: Batch) -> Float[Tensor, "n 3 h w"]:
+        """The raw batch's images as the model takes them, augmented."""
+        pixels = raw.inputs["pixels"]
         if self._augmentation is not None:
-            pixels = augment(pixels, self._augmentation, generator)
-        return self._model.normalisation(pixels.to(self._model.device))
+            pixels = augmented(pixels, self._augmentation, raw.inputs["draws"])
+        return self._model.normalisation(pixels)
 
     def _template(self, indices: Tensor, generator: Generator) -> int:
         assert self._tokens is not None

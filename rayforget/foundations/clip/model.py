@@ -26,7 +26,6 @@ from rayforget.foundations.protocol import State
 from rayforget.foundations.randomness import still
 from rayforget.foundations.sharing import Share, keep_own, point_at
 from rayforget.interpolate.hashing import state_hash
-from rayforget.space.paths import is_weights_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +117,8 @@ def load_clip(spec: ClipFoundation, device: torch.device, share: Share = keep_ow
     clip.eval()
     still(clip)
     loaded = _state_of(clip)
-    refuse_non_finite({name: x for name, x in loaded.items() if not name.startswith(CAPTIONS)}, source.name)
+    answering = {name: tensor for name, tensor in loaded.items() if not name.startswith(CAPTIONS)}
+    refuse_non_finite(answering, source.file or source.name)
     theta_0_hash = state_hash(loaded)
     theta_0 = share(theta_0_hash, loaded)
     swapped = swap_attention(clip)
@@ -148,7 +148,7 @@ def _create(source: ClipSource) -> nn.Module:
     """open_clip's model with the weights of its tag or folder, or of a file."""
     import open_clip
 
-    file = source.pretrained if source.pretrained is not None and is_weights_file(source.pretrained) else None
+    file = source.file
     clip: nn.Module = open_clip.create_model(
         source.name,
         None if file is not None else source.pretrained,

@@ -12,3 +12,14 @@ _NOT_TEXT = (VISUAL, "logit_scale", "logit_bias", CAPTIONS, HEAD)
 def is_text_name(name: str) -> bool:
     """Whether a name belongs to the text tower; CoCa's captioning decoder does not."""
     return not name.startswith(_NOT_TEXT)
+
+
+IMAGE_TOWER, TEXT_TOWER = "image tower", "text tower"
+TOWERS = (IMAGE_TOWER, TEXT_TOWER)
+
+
+def part_of(name: str) -> str:
+    """The tower that a name belongs to, in words; of a name beside both towers its first word."""
+    if name.startswith(VISUAL):
+        return IMAGE_TOWER
+    return TEXT_TOWER if is_text_name(name) else name.partition(".")[0]

@@ -51,15 +51,20 @@ class PairLearner(ClipLearner):
         self._texts, self._captions = texts.to(model.device), captions
         self._starts = np.searchsorted(captions.images, np.arange(self.num_items + 1))
 
-    def batch(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:
-        """The images at these indices, each with one of its texts, drawn here; every rank has as many."""
-        images = self._images(indices, generator)
+    def raw(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:
+        """The pixels at these indices, each with one of its texts, drawn here; every rank has as many."""
+        images = super().raw(indices, generator).inputs
         drawn = torch.rand(len(indices), generator=generator).numpy()
         first, after = self._starts[indices.numpy()], self._starts[indices.numpy() + 1]
         pairs = first + np.minimum((drawn * (after - first)).astype(np.int64), after - first - 1)
-        tokens = self._texts[torch.from_numpy(self._captions.owned[pairs])]
-        places = torch.arange(len(indices), device=self.device) + rank() * len(indices)
-        return Batch(inputs={"images": images, "tokens": tokens}, targets=torch.cat([places, places]))
+        places = torch.arange(len(indices)) + rank() * len(indices)
+        texts = torch.from_numpy(self._captions.owned[pairs])
+        return Batch(inputs={**images, "texts": texts}, targets=torch.cat([places, places]))
+
+    def finished(self, raw: Batch) -> Batch:
+        """The images, augmented and normalised, with the tokens of their texts."""
+        tokens = self._texts[raw.inputs["texts"]]
+        return Batch(inputs={"images": self._images(raw), "tokens": tokens}, targets=raw.targets)
 
     @property
     def data_hash(self) -> str:

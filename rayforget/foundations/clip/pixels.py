@@ -5,6 +5,7 @@ divides by 255, which the second part does here. Images come to it in RGB (`task
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,15 @@ class Normalisation:
 
     def __call__(self, pixels: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """A new tensor on the device of `pixels`."""
-        mean, std = (torch.tensor(values, device=pixels.device).view(1, 3, 1, 1) for values in (self.mean, self.std))
+        mean, std = _constants(self.mean, self.std, pixels.device)
         return pixels.to(torch.float32).div_(255).sub_(mean).div_(std)
+
+
+@lru_cache(maxsize=8)
+def _constants(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Both as tensors of shape (1, 3, 1, 1); made once, since a copy from Python's numbers waits for the device."""
+    first, second = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (mean, std))
+    return first, second
 
 
 def _cut_in_two(preprocess_cfg: Mapping[str, Any]) -> tuple[list[Any], Any]:

@@ -35,6 +35,11 @@ class ClipSource:
     runs_with: str | None = None
     """Activation and preprocessing of a file of weights, which brings none of its own, in words."""
 
+    @property
+    def file(self) -> str | None:
+        """The file of weights; None for a tag, or a model that brings its own."""
+        return self.pretrained if self.pretrained is not None and is_weights_file(self.pretrained) else None
+
 
 def is_whole(model: str) -> bool:
     """Whether a model's name stands for a folder, which says how its weights are run."""

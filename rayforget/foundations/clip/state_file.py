@@ -9,13 +9,17 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError
+import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rayforget.errors import FoundationError
 from rayforget.foundations.alike import refuse_unlike
+from rayforget.foundations.clip.names import TOWERS, part_of
+from rayforget.foundations.finite import refuse_non_finite
 from rayforget.foundations.pickles import pickled_tensors
+from rayforget.interpolate.hashing import CHANGED_FROM, state_hash
 
 logger = logging.getLogger(__name__)
 _LEAST_KNOWN = 0.25
@@ -41,33 +45,81 @@ def read_into(clip: nn.Module, path: Path) -> None:
     found = {name: _as(tensors[prefix + name], tensor) for name, tensor in own.items() if prefix + name in tensors}
     if found.keys() == own.keys() and all(found[name].shape == own[name].shape for name in own):
         clip.load_state_dict(found)
-        if others := sorted(tensors.keys() - {prefix + name for name in own}):
-            logger.warning("%s: the model has no place for %s; they are not read", path, ", ".join(others[:5]))
+        _say_unread(path, tensors.keys() - {prefix + name for name in own})
         return
     load_checkpoint(clip, str(path))
 
 
-def refuse_unlike_file(path: Path, base: Mapping[str, Tensor]) -> None:
-    """Refuses a file whose names are the base's and whose tensors are not of its architecture.
+def completed_by(base: Mapping[str, Tensor], path: Path) -> dict[str, Tensor] | None:
+    """The model of a file that holds a part of one, with the base's tensors for all that it lacks; None of a whole one.
+
+    Such a file holds one tower, whole, or says of what it lacks that it is as in this base (`CHANGED_FROM`). A file of
+    another format, which open_clip may know, is not a part either.
+
+    Args:
+        base: a model's tensors, on the CPU in fp32.
+        path: the file.
 
     Raises:
-        FoundationError: see `refuse_unlike`; or the file cannot be read without running code.
+        FoundationError: the file's names are the base's and its tensors are not of its architecture (see
+            `refuse_unlike`), or are not finite; or it cannot be read without running code.
     """
     if path.suffix in _ARRAYS:
-        return
+        return None
     tensors = _read(path)
-    prefix = wrapper_of(tensors, base)
+    start = _changed_from(path)
+    prefix = wrapper_of(tensors, base) if start is None else ""
     if prefix is None:
-        return
+        return None
+    found = _own_tensors(tensors, prefix, base)
+    lacking = base.keys() - found.keys()
+    if start is not None and lacking and start != (own := state_hash(base)) and not _is_one_tower(lacking, base):
+        raise FoundationError(
+            f"{path} holds what a training changed of a model with hash {start}, and the base has hash {own}; give the "
+            "base that it was tuned from"
+        )
+    if not lacking or (start is None and not _is_one_tower(lacking, base)):
+        refuse_unlike(found, base, str(path))
+        return None
+    whole = {**base, **{name: tensor.to(torch.float32) for name, tensor in found.items()}}
+    refuse_unlike(whole, base, str(path))
+    refuse_non_finite(found, str(path))
+    kept = "; ".join(f"{part} ({count})" for part, count in sorted(Counter(map(part_of, lacking)).items()))
+    _say_unread(path, tensors.keys() - {prefix + name for name in found})
+    logger.warning("%s holds %d of %d tensors; these are the base's: %s", path, len(found), len(base), kept)
+    return whole
+
+
+def _say_unread(path: Path, names: Collection[str]) -> None:
+    if names:
+        logger.warning("%s: the model has no place for %s; they are not read", path, ", ".join(sorted(names)[:5]))
+
+
+def _changed_from(path: Path) -> str | None:
+    """The hash of the model from which a training began, if the file says that it holds what that changed."""
+    if path.suffix != ".safetensors":
+        return None
+    with safe_open(path, "pt") as file:
+        return (file.metadata() or {}).get(CHANGED_FROM)
+
+
+def _is_one_tower(lacking: Collection[str], base: Collection[str]) -> bool:
+    """Whether, of two towers, one is there in full and nothing of the other."""
+    towers = [{name for name in base if part_of(name) == tower} for tower in TOWERS]
+    lost = [names & set(lacking) for names in towers]
+    return any(lost[own] == set() and lost[1 - own] == towers[1 - own] for own in (0, 1))
+
+
+def _own_tensors(tensors: Mapping[str, Tensor], prefix: str, base: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What of a file is a part of the model, or would be one of another architecture; a head beside it is not."""
     own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     towers = {name.partition(".")[0] for name in base}
-    found = {
+    return {
         name: _as(tensor, base[name]) if name in base else tensor
         for name, tensor in own.items()
         if name in base
         or (tensor.is_floating_point() and name.partition(".")[0] in towers and not name.endswith(_COUNTERS))
     }
-    refuse_unlike(found, base, str(path))
 
 
 def wrapper_of(tensors: Collection[str], own: Collection[str]) -> str | None:

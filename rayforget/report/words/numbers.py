@@ -96,6 +96,11 @@ def name_alpha(point: FrontierPoint) -> str:
     return f"α = {point.alpha:g}" + ("" if point.path == LERP else f" of {point.path}")
 
 
+def trainings_word(standing: Standing) -> str:
+    """What a sweep is made of: `trainings`, or the `models` that it was given, with their soups."""
+    return "models" if standing.given else "trainings"
+
+
 def stale_notice(standing: Standing) -> str | None:
     """The first words of a report while an earlier one is stale; None if none is."""
     if not standing.report_is_stale:
@@ -103,9 +108,9 @@ def stale_notice(standing: Standing) -> str | None:
     ended = len(standing.done) + len(standing.failed)
     if standing.records_lost:
         return (
-            f"Stale: records were deleted after a first report, {ended} of {standing.total} trainings are recorded to "
-            "their end; resume the sweep, it makes the missing ones again; until then the scores on test are the first "
-            "report's."
+            f"Stale: records were deleted after a first report, {ended} of {standing.total} "
+            f"{trainings_word(standing)} are recorded to their end; resume the sweep, it makes the missing ones again; "
+            "until then the scores on test are the first report's."
         )
     cause = "failed trainings are tried again" if standing.tried_again else "more trainings were asked for"
     return (

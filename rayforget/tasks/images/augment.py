@@ -20,22 +20,40 @@ MIN_AREA = 0.9
 def augment(images: UInt8[Tensor, "n 3 h w"], kind: Augmentation, generator: Generator) -> UInt8[Tensor, "n 3 h w"]:
     """The augmented batch; all randomness comes from `generator`, so equal states give equal batches.
 
-    none: returns the images and draws nothing. flip: mirrors each left to right with probability 1/2. crop: flips, then
-        resizes a window of 90-100 % of the area to the full size.
-
     Args:
         images: uint8, on any device.
         kind: the recipe's augmentation.
         generator: on the CPU, wherever the images are.
     """
+    return augmented(images, kind, draws(len(images), kind, generator).to(images.device))
+
+
+def draws(num_images: int, kind: Augmentation, generator: Generator) -> Tensor:
+    """All that is random about a batch, on the CPU: for `flip` whether to mirror, (n,); for `crop` maps (n, 2, 3)."""
+    match kind:
+        case "none":
+            return torch.empty(num_images, 0)
+        case "flip":
+            return torch.rand(num_images, generator=generator) < 0.5
+        case "crop":
+            return _windows(num_images, generator)
+        case _:
+            assert_never(kind)
+
+
+def augmented(images: UInt8[Tensor, "n 3 h w"], kind: Augmentation, drawn: Tensor) -> UInt8[Tensor, "n 3 h w"]:
+    """The batch augmented as `draws` decided; both on one device.
+
+    none: returns the images. flip: mirrors each left to right with probability 1/2. crop: flips, then resizes a window
+        of 90-100 % of the area to the full size.
+    """
     match kind:
         case "none":
             return images
         case "flip":
-            mirrored = torch.rand(len(images), generator=generator) < 0.5
-            return torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(-1), images)
+            return torch.where(drawn[:, None, None, None], images.flip(-1), images)
         case "crop":
-            return _crop(images, _windows(len(images), generator).to(images.device))
+            return _crop(images, drawn)
         case _:
             assert_never(kind)
 

@@ -15,6 +15,7 @@ from rayforget.interpolate.lerp import changed_tensors
 from rayforget.space.data import FolderSource, ZeroShotTask
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.resolve import resolve_tasks
+from rayforget.train.ahead import Ahead, parts_of
 
 CPU = torch.device("cpu")
 HEADS = ("frozen", "trained", "text")
@@ -94,6 +95,24 @@ def test_name_that_the_module_does_not_have_is_refused(prepared):
     learner = prepared.learner(recipe())
     with pytest.raises(FoundationError, match=r"no such tensors in the model: visual\.nothing"):
         learner.canonical({**learner.module.state_dict(), "visual.nothing": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("fields", [{"head": "text"}, {"head": "text", "objective": "contrastive"}, {}])
+@pytest.mark.parametrize("augmentation", ["none", "flip", "crop"])
+def test_batches_made_ahead_are_the_same_and_pixels_travel_as_bytes(prepared, fields, augmentation):
+    settings = recipe(**fields, augmentation=augmentation, epochs=2)
+    learner = prepared.learner(settings)
+    pixels = learner._train.pixels[0].nbytes
+    first = None
+    for threads in (0, 2):
+        made = Ahead(learner, parts_of(learner, settings, 3), total_steps=3, threads=threads)
+        steps = [made.of(step)[0] for step in range(3)]
+        first = steps if threads == 0 else first
+    for own, other in zip(steps, first, strict=True):
+        assert torch.equal(own.targets, other.targets)
+        assert all(torch.equal(tensor, other.inputs[name]) for name, tensor in own.inputs.items())
+    raw = learner.raw(torch.arange(4), torch.Generator())
+    assert sum(tensor.nbytes for tensor in (*raw.inputs.values(), raw.targets)) <= 4 * (pixels + 6 * 4 + 8 + 8 + 8)
 
 
 @pytest.mark.parametrize("head", HEADS)

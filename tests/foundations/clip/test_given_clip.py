@@ -16,8 +16,10 @@ from rayforget.errors import FoundationError
 from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.kind import ClipKind
 from rayforget.foundations.clip.model import load_clip
+from rayforget.foundations.clip.names import part_of
 from rayforget.foundations.clip.state_file import wrapper_of
 from rayforget.foundations.protocol import State
+from rayforget.interpolate.hashing import CHANGED_FROM, state_hash
 
 CPU = torch.device("cpu")
 FEW_WORDS = {**TEXT, "vocab_size": 64}
@@ -119,6 +121,61 @@ def test_another_architecture_is_told_by_names_and_shapes_in_one_message(tmp_pat
         KIND.weights(KIND.tuned(str(file), base), theta(base))
     with pytest.raises(FoundationError, match=r"12 tensors missing: visual.transformer.resblocks.2"):
         KIND.weights(base, theta(wide))
+
+
+@pytest.mark.parametrize(("tower", "prefix"), [("image tower", "module."), ("text tower", "")])
+def test_a_file_of_one_tower_has_the_rest_of_the_base(
+    tower: str,
+    prefix: str,
+    base: ClipFoundation,
+    tuned: dict[str, Tensor],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    start, file = theta(base), tmp_path / "tower.pt"
+    own = {name: tensor.half() for name, tensor in tuned.items() if part_of(name) == tower}
+    torch.save({"state_dict": {prefix + name: tensor for name, tensor in own.items()}}, file)
+    found = KIND.weights(KIND.tuned(str(file), base), start)
+    assert found.keys() == start.keys()
+    for name, tensor in found.items():
+        assert torch.equal(tensor, own[name].float() if part_of(name) == tower else start[name])
+    (other,) = {"image tower", "text tower"} - {tower}
+    count = sum(part_of(name) == other for name in start)
+    kept = sorted([f"{other} ({count})", "logit_scale (1)"])
+    assert f"holds {len(own)} of {len(start)} tensors; these are the base's: {'; '.join(kept)}" in caplog.text
+
+
+def test_a_file_that_lacks_a_part_of_a_tower_is_refused_unless_it_is_a_change_of_this_base(
+    base: ClipFoundation, tuned: dict[str, Tensor], tmp_path: Path
+) -> None:
+    start, file = theta(base), tmp_path / "w.safetensors"
+    for lost in ("logit_scale", "visual.proj", "token_embedding.weight"):
+        save_file({name: tensor for name, tensor in tuned.items() if name != lost}, file)
+        with pytest.raises(FoundationError, match=f"1 tensor missing: {lost}; give the base"):
+            KIND.weights(KIND.tuned(str(file), base), start)
+    image = {name: tensor for name, tensor in tuned.items() if part_of(name) == "image tower"}
+    save_file({name: tensor for name, tensor in image.items() if name != "visual.proj"}, file)
+    with pytest.raises(FoundationError, match=r"tensors missing: .*; give the base"):
+        KIND.weights(KIND.tuned(str(file), base), start)
+    changed = {"visual.proj": tuned["visual.proj"]}
+    save_file(changed, file, metadata={CHANGED_FROM: state_hash(start)})
+    found = KIND.weights(KIND.tuned(str(file), base), start)
+    assert state_hash(found) == state_hash({**start, **changed})
+    save_file(changed, file, metadata={CHANGED_FROM: state_hash(tuned)})
+    with pytest.raises(FoundationError, match=r"changed of a model with hash \w+, and the base has hash \w+; give"):
+        KIND.weights(KIND.tuned(str(file), base), start)
+
+
+def test_weights_that_are_not_finite_are_told_of_their_file(
+    base: ClipFoundation, tuned: dict[str, Tensor], tmp_path: Path
+) -> None:
+    tuned["visual.proj"][0, :2] = torch.tensor([float("nan"), float("inf")])
+    image = {name: tensor for name, tensor in tuned.items() if part_of(name) == "image tower"}
+    file = tmp_path / "w.safetensors"
+    for tensors in (tuned, image):
+        save_file(tensors, file)
+        with pytest.raises(FoundationError, match=rf"^{file} holds weights that are not finite .*: visual.proj \(2 of"):
+            KIND.weights(KIND.tuned(str(file), base), theta(base))
 
 
 def test_a_pickled_model_is_refused_with_the_way_out(tmp_path: Path, base: ClipFoundation) -> None:
