@@ -144,7 +144,7 @@ class Results:
             SpaceError, RecordError, FoundationError, TaskError: as `load`.
             StorageError: the folder holds something, or cannot be written.
         """
-        from rayforget.export.whole import export_point
+        from rayforget.export.point_folder import export_point
 
         space, key = space_here(self._sweep, self._storage), _key_of(point)
         summary = self._report.summary

@@ -154,13 +154,18 @@ def test_the_commands_say_it_in_one_line(
         ["list", "--storage", str(tmp_path / FAKE)],
         ["check", str(tmp_path / f"{FAKE}.yaml")],
         ["frontier", "s", "--storage", f"s9://{FAKE}"],
+        [FAKE],
+        ["list", FAKE],
+        ["list", f"--{FAKE}"],
+        ["sweep", "--trials", FAKE],
+        ["list", f"{FAKE}\u202e\u2028"],
     ):
         monkeypatch.setattr("sys.argv", ["rayforget", *words])
         with pytest.raises(SystemExit):
             cli.main()
         found = capsys.readouterr()
         text = (found.out + found.err).removesuffix("\n")
-        assert "\x1b" not in text
+        assert OBEYED.search(text.replace("\n", "")) is None, text
         assert not any(line.startswith("sweep done") for line in text.split("\n")), text
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rayforget.cli import choosing, handing_over, looking, own_models, running
+from rayforget.cli.mistyped import MISTYPED, tell
 from rayforget.quiet import be_quiet
 
 app = typer.Typer(
@@ -67,9 +68,15 @@ def main() -> None:
     try:
         try:
             with naming_the_blamed():
-                app()
+                code = app(standalone_mode=False)
         finally:
             sys.stdout.flush()
+        sys.exit(code or 0)
+    except MISTYPED as error:
+        sys.exit(tell(error))
+    except typer.Abort:
+        print("Aborted!", file=sys.stderr)
+        sys.exit(1)
     except RayforgetError as error:
         from rayforget.printable import printable
 

@@ -8,8 +8,8 @@ from rich.text import Text
 from rayforget.export.card import ADAPTER
 from rayforget.export.measured import MeasuredAgain, differences
 from rayforget.export.point import RecordedPoint
+from rayforget.export.point_folder import Dtype, Exported, export_point
 from rayforget.export.push import check_name, push_folder, refuse_local_base
-from rayforget.export.whole import Dtype, Exported, export_point
 from rayforget.frontier.points import parse_key
 from rayforget.record.space_of import space_here
 from rayforget.record.store import Store

@@ -12,6 +12,8 @@ MOST_LAYERS = 10_000
 """No model has a tenth of it; each layer takes memory before a weight is read."""
 _LAYERS = re.compile(r"(layers?|depths?|blocks|experts)$")
 _DEEPEST = 5
+_POINTER = b"version https://git-lfs"
+"""How a file of Git LFS begins that was cloned without its contents."""
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def _layers(config: Mapping[str, Any], *, depth: int) -> Iterator[tuple[str, int
 
 
 def refuse_empty(weights: Iterable[Path]) -> None:
-    """Refuses empty files of weights, as an interrupted copy leaves them.
+    """Refuses empty files of weights, as an interrupted copy leaves them, and Git LFS's pointers to such files.
 
     Raises:
         FoundationError: the message names one.
@@ -51,3 +53,8 @@ def refuse_empty(weights: Iterable[Path]) -> None:
     for path in sorted(weights):
         if not path.is_file() or not path.stat().st_size:
             raise FoundationError(f"{path} holds no bytes; copy or download the model's weights again")
+        with path.open("rb") as file:
+            if file.read(len(_POINTER)) == _POINTER:
+                raise FoundationError(
+                    f"{path} is Git LFS's pointer to the weights instead of the weights; fetch them: git lfs pull"
+                )

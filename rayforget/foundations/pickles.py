@@ -35,10 +35,11 @@ def pickled_tensors(path: Path) -> dict[str, Tensor]:
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
             break
-    tensors = {str(name): value for name, value in found.items() if isinstance(value, Tensor)} if found else {}
+    named = found if isinstance(found, Mapping) else {}
+    tensors = {str(name): value for name, value in named.items() if isinstance(value, Tensor)}
     if not tensors:
         raise FoundationError(
-            f"{path} holds {type(found).__name__} without tensors; expected a dict of tensors by name"
+            f"{path} holds {type(found).__name__} without tensors by name; expected a dict of tensors by name"
         )
     return tensors
 

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 _RATE = re.compile(r"(^|_)(\w*dropout\w*|\w*pdrop|layer_?drop|drop_?path\w*|drop_?prob|drop_?rate|patch_drop\w*)$")
+_SHARE = re.compile(r"drop|stochastic_depth", re.IGNORECASE)
+"""Other names of such rates; a number that is no share of 1 is then something else."""
 _NOISE = re.compile(r"jitter|noise")
 """Some routers also use such a number to decide, in evaluation too: it is left if answers depend on it."""
 
@@ -20,7 +22,7 @@ def zero_rates(config: Any) -> None:
     """Sets every dropout rate in a configuration of transformers to 0, in those nested in it too."""
     for each in _configs(config):
         for name, value in list(vars(each).items()):
-            if _is_number(value) and _RATE.search(name):
+            if _is_rate(name, value):
                 setattr(each, name, type(value)(0))
 
 
@@ -40,7 +42,7 @@ def still(module: nn.Module, answer: Callable[[], Tensor] | None = None) -> None
     owners = [*module.modules(), *(each for config in held.values() for each in _configs(config))]
     for owner in owners:
         for name, value in list(vars(owner).items()):
-            if _is_number(value) and _RATE.search(name):
+            if _is_rate(name, value):
                 setattr(owner, name, type(value)(0))
     if answer is not None:
         for name in sorted({name for owner in owners for name, value in vars(owner).items() if _is_noise(name, value)}):
@@ -65,8 +67,10 @@ def _configs(config: Any) -> Iterator[Any]:
             yield from _configs(value)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+def _is_rate(name: str, value: object) -> bool:
+    if isinstance(value, float) and 0 < value <= 1 and _SHARE.search(name):
+        return True
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0 and bool(_RATE.search(name))
 
 
 def _is_noise(name: str, value: object) -> bool:

@@ -208,7 +208,7 @@ def _probe_recipe(
     return RecipeProbe(
         step_s=step_s,
         trained_bytes=trained_bytes,
-        kept_bytes=_kept_bytes(recipe, trained_bytes),
+        kept_bytes=kept_bytes(recipe, trained_bytes),
         module_bytes=sum(_nbytes(tensor) for tensor in (*module.parameters(), *module.buffers(), *in_full.values())),
         checkpoint_bytes=sum(_nbytes(p) for name, p in parameters.items() if _is_saved(name, p)),
         model_s=model_s,
@@ -249,7 +249,7 @@ def _has_lora(recipe: Recipe) -> bool:
     return recipe.adapter.kind == "lora"
 
 
-def _kept_bytes(recipe: Recipe, trained_bytes: int) -> int:
+def kept_bytes(recipe: Recipe, trained_bytes: int) -> int:
     """What its penalties keep besides gradients and moments: one theta_0 for all, and each one's own.
 
     A LoRA's teacher keeps the start of what is trained in full beside it; the factors, which are few, count too.

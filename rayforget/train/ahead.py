@@ -56,7 +56,7 @@ class Ahead:
         self._parts, self._total_steps, self._device = parts, total_steps, learner.device
         threads = (_THREADS if self._device.type == "cuda" else 0) if threads is None else threads
         self._threads = ThreadPoolExecutor(threads, "ahead") if threads and hasattr(learner, "raw") else None
-        self._stream = torch.cuda.Stream(self._device) if self._device.type == "cuda" and self._threads else None
+        self._stream = torch.cuda.Stream(self._device) if self._device.type == "cuda" and self._threads else None  # type: ignore[no-untyped-call]
         self._held: dict[int, Future[list[Batch]]] = {}
         self._copied: dict[int, list[Batch]] = {}
 

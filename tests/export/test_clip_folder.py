@@ -15,7 +15,7 @@ from small_sweeps import Recorded, images_of
 from rayforget.errors import FoundationError, RecordError, StorageError
 from rayforget.export.folder import new_folder
 from rayforget.export.in_memory import load_point
-from rayforget.export.whole import Exported, export_point
+from rayforget.export.point_folder import Exported, export_point
 from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.exporter import _origin
 from rayforget.foundations.clip.scoring.scorer import ZeroShotScorer
@@ -124,7 +124,7 @@ def test_a_text_tower_is_exported_with_the_image_tower(pictures: Recorded) -> No
 def test_what_cannot_be_exported_is_refused_before_anything_is_loaded(
     pictures: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rayforget.export.whole.open_sweep", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr("rayforget.export.point_folder.open_sweep", lambda *_: pytest.fail("loaded"))
     for key, why in (
         (HEAD._replace(trial="0009-l2"), r"has no training 0009-l2; it has: 0000-plain, 0001-head, 0002-text, theta_0"),
         (HEAD._replace(step=7), "0001-head was recorded at step 2, not at 7"),
@@ -162,7 +162,7 @@ def test_an_export_that_fails_leaves_nothing(
         (folder / "half").write_text("")
         raise FoundationError("no room")
 
-    monkeypatch.setattr("rayforget.export.whole.write_model", broken)
+    monkeypatch.setattr("rayforget.export.point_folder.write_model", broken)
     (tmp_path / "new").mkdir()
     with pytest.raises(FoundationError, match="no room"):
         exported(pictures, HEAD, tmp_path / "new")

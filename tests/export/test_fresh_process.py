@@ -11,7 +11,7 @@ import pytest
 from small_models import KINDS, folder_of
 from small_sweeps import Recorded, images_of, language_space, recorded
 
-from rayforget.export.whole import export_point
+from rayforget.export.point_folder import export_point
 from rayforget.frontier.points import THETA_0, PointKey
 from rayforget.space.path_text import LERP
 from rayforget.values.scores import Split

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 import rayforget
 from rayforget.errors import RecordError, SpaceError
 from rayforget.export.in_memory import load_point
-from rayforget.export.whole import export_point
+from rayforget.export.point_folder import export_point
 from rayforget.frontier.points import PointKey
 from rayforget.in_python import Results
 

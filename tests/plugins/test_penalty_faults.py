@@ -1,9 +1,12 @@
 """What another package's penalty does to the weights, the loss and the record is laid at its door, and no other's."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from plugins.faulty import PENALTY, Write, steps
 from plugins.outsiders import write_package
 from train.learners import VectorLearner
@@ -16,6 +19,7 @@ from rayforget.foundations.protocol import State
 from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
 from rayforget.space.registries import REGISTRIES
+from rayforget.train.loop import train
 from rayforget.values.scores import Split
 
 NAN_AT = "    def after_step(self, rate):\n        self.steps = getattr(self, 'steps', 0) + 1\n" + (
@@ -88,3 +92,47 @@ def test_a_penalty_without_any_effect_is_noted(write: Write) -> None:
     recipe = vector_recipe(penalties=[{"kind": kind, "strength": 1.0} for kind in (name, "l2", "kd")])
     (said,) = Trainer(VectorLearner(), recipe, seed=0).idle_penalties()
     assert said.startswith(f"penalty '{name}' of package box_of_{name} does nothing: its hooks TheHooks define none of")
+
+
+@pytest.mark.parametrize(("after_step", "told"), [("pass", True), ("[self.after_steps(r) for r in (rate,)]", False)])
+def test_a_method_beside_the_hook_it_looks_like_is_noted_unless_it_is_a_part_of_it(
+    write: Write, after_step: str, told: bool
+) -> None:
+    from rayforget.train.trainer import Trainer
+
+    methods = f"    def after_step(self, rate): {after_step}\n    def after_steps(self, rate): pass\n"
+    name = write("penalties", "ThePenalty", PENALTY + methods)
+    recipe = vector_recipe(penalties=[{"kind": name, "strength": 1.0}])
+    said = Trainer(VectorLearner(), recipe, seed=0).idle_penalties()
+    start = (
+        f"penalty '{name}' of package box_of_{name} has hooks TheHooks with after_steps beside after_step: rayforget"
+    )
+    assert [line.startswith(start) for line in said] == [True] * told
+
+
+COUNTING = """    def after_step(self, rate):
+        self.count = getattr(self, "count", 0) + 1
+        for name, weight in self.training.weights.items():
+            weight.lerp_(self.training.start[name], 0.1 * self.count / (self.count + 1))
+
+    def state_dict(self):
+        return {"count": self.count}
+
+    def load_state_dict(self, state):
+        self.count = state["count"]
+"""
+
+
+@pytest.mark.parametrize("restored", [True, False])
+def test_a_penaltys_own_state_goes_on_with_a_resumed_training(write: Write, restored: bool) -> None:
+    code = COUNTING if restored else COUNTING.replace('self.count = state["count"]', "pass")
+    recipe = vector_recipe(penalties=[{"kind": write("penalties", "ThePenalty", PENALTY + code), "strength": 1.0}])
+    saved: list[Any] = []
+
+    def trained(**how: Any) -> State:
+        (found,) = train(VectorLearner(), recipe, seed=3, fractions=(1.0,), **how)
+        return found.theta_1
+
+    whole = trained(save=lambda state: saved.append(copy.deepcopy(state)), save_every_s=0)
+    resumed = trained(resume=saved[len(saved) // 2])
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole) == restored

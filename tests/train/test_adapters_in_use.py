@@ -112,6 +112,36 @@ def test_stacked_experts_are_said_to_stay_as_they_are(caplog: pytest.LogCaptureF
     assert "1 stacks of experts are none (experts.up and so on, " in caplog.text
 
 
+class _Experts(nn.Module):
+    """Four experts; all tokens are sent to the third."""
+
+    def __init__(self, *, used: bool = True) -> None:
+        super().__init__()
+        self.used, self.called = used, nn.Linear(5, 7)
+        self.experts = nn.ModuleList(nn.ModuleDict({"up": nn.Linear(7, 7)}) for _ in range(4))
+
+    def forward(self, features: Tensor) -> Tensor:
+        hidden = self.called(features)
+        expert = self.experts[2]["up"]  # type: ignore[index]
+        return expert(hidden) if self.used else F.linear(hidden, expert.weight)  # type: ignore[no-any-return]
+
+
+def test_experts_to_which_no_token_was_sent_are_no_dead_adapters() -> None:
+    module = _Experts()
+    factors = attach_lora(module, LoraAdapter(rank=2), seed=0)
+    assert len(factors) == 5
+    module(torch.ones(3, 5)).sum().backward()
+    refuse_without_gradient(factors, CPU)
+
+
+def test_experts_none_of_which_is_called_are_dead_adapters() -> None:
+    module = _Experts(used=False)
+    factors = attach_lora(module, LoraAdapter(rank=2), seed=0)
+    module(torch.ones(3, 5)).sum().backward()
+    with pytest.raises(FoundationError, match=r"4 of 5 adapters .*: experts.0.up, .*; write adapter.targets: \[called"):
+        refuse_without_gradient(factors, CPU)
+
+
 def test_gpt2_s_transposed_layers_are_adapted_and_merged() -> None:
     from transformers import GPT2Config, GPT2LMHeadModel
 

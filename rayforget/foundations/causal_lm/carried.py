@@ -23,7 +23,7 @@ def model_folder(source: CausalSource) -> Path:
     return _folder(source.name, source, (CONFIG, *_MODEL))
 
 
-def carry(source: CausalSource, folder: Path, dtype: str) -> None:
+def carry(source: CausalSource, folder: Path, dtype: str, *, unties: bool = False) -> None:
     """Copies tokenizer, chat template, generation settings and code byte for byte, and config.json but for its type.
 
     What `folder` has and the source has not is deleted: the library writes settings of its own beside weights.
@@ -32,6 +32,8 @@ def carry(source: CausalSource, folder: Path, dtype: str) -> None:
         source: the foundation.
         folder: where the library has written the weights.
         dtype: `bfloat16` and the like.
+        unties: whether config.json says that the output layer shares the embedding's weights, and it does not: a file
+            or an adapter has brought another. Programs that believe it would drop the output layer.
     """
     own = model_folder(source)
     for name in (GENERATION, *(path.name for path in folder.glob("*.py"))):
@@ -41,6 +43,8 @@ def carry(source: CausalSource, folder: Path, dtype: str) -> None:
     config = {"dtype": dtype, **read_config(own / CONFIG)}
     if "torch_dtype" in config:
         del config["dtype"]
+    if unties:
+        config["tie_word_embeddings"] = False
     (folder / CONFIG).write_text(json.dumps(_of_type(config, dtype), indent=2) + "\n", encoding="utf-8")
 
 

@@ -87,7 +87,9 @@ class CausalExporter:
         lm = copy.copy(self._lm)  # saving notes the type in the model's own settings
         lm.config = copy.deepcopy(lm.config)
         lm.save_pretrained(folder, state_dict=self._state(theta, dtype), max_shard_size=SHARD)
-        carry(causal_source(self._spec), folder, str(dtype).removeprefix("torch."))
+        source = causal_source(self._spec)
+        unties = original_config(source).tie_word_embeddings and not self._is_tied()
+        carry(source, folder, str(dtype).removeprefix("torch."), unties=unties)
         return self._named(folder)
 
     def save_adapter(self, change: LowRankChange, folder: Path) -> CausalLmFoundation:
@@ -101,6 +103,10 @@ class CausalExporter:
         base = str(Path(source.name).absolute()) if source.is_folder else source.name
         write_adapter(self._lm, change, folder, base=base, revision=source.revision)
         return self._named(folder)
+
+    def _is_tied(self) -> bool:
+        output = self._lm.get_output_embeddings()
+        return getattr(output, "weight", None) is self._lm.get_input_embeddings().weight
 
     def _named(self, folder: Path) -> CausalLmFoundation:
         return self._spec.model_copy(update={"model": str(folder.absolute()), "revision": None, "adapter": None})

@@ -4,20 +4,30 @@ import logging
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from rayforget.errors import FoundationError
+from rayforget.foundations.causal_lm.merged_adapter import with_adapter
 from rayforget.foundations.causal_lm.source import CausalSource
 from rayforget.foundations.pickles import pickled_tensors, refusal
 from rayforget.foundations.randomness import zero_rates
 
 logger = logging.getLogger(__name__)
 
-_PREFIX = re.compile(r"^(?:_orig_mod\.|module\.|base_model\.model\.|_fsdp_wrapped_module\.|_forward_module\.)+")
-"""What torch.compile, DDP, peft, FSDP and DeepSpeed put before the names of what they wrap."""
+_INNER = r"(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)"
+_WRAPPERS = (
+    rf"^(?:(?:module|base_model\.model|{_INNER})\.)+",
+    r"(?<=^model\.)module\.",
+    r"(?<=^transformer\.)module\.",
+    *(rf"(?<=\.)(?:{_INNER}\.){times}" for times in ("+", "{1,8}", "{1,9}")),
+)
+"""What torch.compile, DDP, peft, FSDP and DeepSpeed put before the names of what they wrap, the whole model or its
+parts; transformers takes each pattern away once from a name."""
+_IS_ADAPTER = re.compile(r"\.lora_(?:A|B|embedding_A|embedding_B|magnitude_vector)\b")
 _ATTENTION = ("sdpa", "eager")
 """In the order of preference; not every architecture has torch's fused attention."""
 
@@ -41,7 +51,10 @@ def load_model(source: CausalSource) -> tuple[nn.Module, Any]:
         tokenizer = AutoTokenizer.from_pretrained(source.tokenizer, **own)
         lm = _load_weights(source, config, common)
         if source.adapter is not None:
-            lm = _merged(lm, source)
+            lm = with_adapter(lm, Path(source.adapter))
+            logger.warning(
+                "%s is an adapter: theta_0 is its base %s with the adapter merged", source.adapter, source.name
+            )
     except FoundationError:
         raise
     except Exception as error:
@@ -67,23 +80,40 @@ def _load_weights(source: CausalSource, config: Any, common: Mapping[str, Any]) 
     """Loads a second time if all that was missing is there under names with a wrapper's prefix."""
     lm, found = _attempt(source, config, common)
     missing, unexpected = set(found["missing_keys"]), set(found["unexpected_keys"])
-    prefixed = {name for name in unexpected if _PREFIX.match(name)}
-    if missing and prefixed:
-        prefixes = sorted({match[0] for name in prefixed if (match := _PREFIX.match(name))})
+    wrapped = {name: wrappers for name in unexpected if (wrappers := _wrappers(name))}
+    if missing and wrapped:
         logger.warning(
-            "%s: the names of %d of its tensors begin with %s, which is what a wrapper adds; read without it",
+            "%s: the names of %d of its tensors have %s, which is what a wrapper adds; read without it",
             source.name,
-            len(prefixed),
-            " or ".join(prefixes),
+            len(wrapped),
+            " or ".join(sorted(set(wrapped.values()))[:5]),
         )
         del lm
-        lm, found = _attempt(source, config, common, key_mapping={_PREFIX.pattern: ""})
+        lm, found = _attempt(source, config, common, key_mapping=dict.fromkeys(_WRAPPERS, ""))
+        _forget_wrappers(lm)
         missing, unexpected = set(found["missing_keys"]), set(found["unexpected_keys"])
+    if adapters := {name for name in unexpected if _IS_ADAPTER.search(name)}:
+        raise FoundationError(
+            f"{source.name}: beside the model's weights the files hold a LoRA adapter that is not merged into them "
+            f"({_listed(adapters)}); without it the model would answer as it did before: save it after "
+            "merge_and_unload(), or the adapter alone with save_pretrained"
+        )
     if missing:
         raise FoundationError(_incomplete(source, missing, unexpected))
     if unexpected:
         logger.warning("%s: the model has no place for %s; they are not read", source.name, _listed(unexpected))
     return lm
+
+
+def _wrappers(name: str) -> str:
+    """All that wrappers have added to a tensor's name."""
+    return "".join(found for pattern in _WRAPPERS[:4] for found in re.findall(pattern, name))
+
+
+def _forget_wrappers(lm: Any) -> None:
+    """Lets the model be saved under its own names: transformers would turn the patterns round, and write them."""
+    kept = [one for one in lm._weight_conversions if not set(one.source_patterns) & set(_WRAPPERS)]
+    lm._weight_conversions = kept
 
 
 def _attempt(
@@ -115,14 +145,6 @@ def _attempt(
                 raise
             logger.info("%s has no fused attention: %s is used", type(config).__name__, _ATTENTION[-1])
     raise AssertionError
-
-
-def _merged(lm: nn.Module, source: CausalSource) -> nn.Module:
-    from peft import PeftModel
-
-    merged: nn.Module = PeftModel.from_pretrained(lm, source.adapter).merge_and_unload()  # type: ignore[arg-type]
-    logger.warning("%s is an adapter: theta_0 is its base %s with the adapter merged", source.adapter, source.name)
-    return merged
 
 
 def _incomplete(source: CausalSource, missing: Collection[str], unexpected: Collection[str]) -> str:

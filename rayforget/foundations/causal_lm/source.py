@@ -114,7 +114,7 @@ def _with_base(spec: CausalLmFoundation, adapter: Path) -> CausalSource:
 
 
 def _with_adapter(source: CausalSource, adapter: Path) -> CausalSource:
-    if not any(adapter.glob("adapter_model.*")):
+    if not any((adapter / f"adapter_model.{ending}").is_file() for ending in ("safetensors", "bin")):
         raise FoundationError(f"{adapter} has {_ADAPTER} but no adapter_model.safetensors; copy the adapter again")
     tokenizer = str(adapter) if (adapter / "tokenizer_config.json").is_file() else source.tokenizer
     return replace(source, adapter=str(adapter), tokenizer=tokenizer)

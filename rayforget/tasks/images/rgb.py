@@ -11,7 +11,8 @@ from PIL import Image, ImageOps
 
 _AS_BEFORE = frozenset({"RGB", "L"})
 """Modes that give equal pixels whether they become RGB before resizing or after."""
-_BITS_PER_SAMPLE = 258
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _MIN_IS_WHITE = 258, 262, 0
+"""TIFF's tags, and the value that says that 0 is white: Pillow heeds it for 1 and 8 bits alone."""
 _ORIENTATION = 0x0112
 UPRIGHT = 1
 
@@ -23,6 +24,8 @@ def to_rgb(image: Image.Image) -> Image.Image | str:
     if _is_wide_grey(image):
         values = np.asarray(image).astype(np.float64)
         scaled = np.rint(values * (255 / _largest(image))).clip(0, 255).astype(np.uint8)
+        if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _MIN_IS_WHITE:
+            scaled = 255 - scaled
         return Image.fromarray(scaled).convert("RGB")
     if image.mode == "F" or image.mode.startswith("I"):
         what = "floats" if image.mode == "F" else "32-bit or signed integers"

@@ -21,17 +21,17 @@ _CHUNK = 2000
 def encode_texts(tokenizer: Any, texts: Sequence[str], *, prefix_token: int) -> list[list[int]]:
     """Token ids of each text after the tokenizer's beginning mark, which stands there once; no end mark.
 
-    A text that spells its beginning mark, or `prefix_token`, gets no other.
+    A text whose first token is already its beginning mark, or `prefix_token`, since it spells it, gets no other.
 
     Args:
         tokenizer: a tokenizer of transformers.
         texts: any texts.
         prefix_token: the beginning mark, else the end mark.
     """
-    marks, spelled = marks_before(tokenizer), tokenizer.decode(prefix_token)
+    marks = marks_before(tokenizer)
     return [
-        ids if text.startswith(spelled) or ids[: len(marks)] == marks else [*marks, *ids]
-        for text, ids in zip(texts, encode_bare(tokenizer, texts), strict=True)
+        ids if ids[:1] == [prefix_token] or ids[: len(marks)] == marks else [*marks, *ids]
+        for ids in encode_bare(tokenizer, texts)
     ]
 
 

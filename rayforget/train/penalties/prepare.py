@@ -12,6 +12,7 @@ import pickle
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -54,8 +55,10 @@ def prepare_hooks(penalties: "Sequence[PenaltyConfig]", training: Training) -> d
         hooks = given_by(penalty, "prepare", cast(Penalty, penalty).prepare(seen), Hooks)
         if (fault := arguments_fault(type(hooks), Hooks)) is not None:
             raise BrokenExtensionError(f"{PENALTIES.called(penalty.kind)} {fault}")
-        if (meant := _misspelt(hooks)) is not None:
-            raise _broken(penalty, f"has hooks {type(hooks).__name__} with {meant[0]}, which is no hook", meant[1])
+        for name, close in _nearly_hooks(hooks):
+            if not _has_own(hooks, close):
+                what = f"has hooks {type(hooks).__name__} with {name}, which is no hook"
+                raise _broken(penalty, what, f"did you mean {close}? If not, give it another name")
         if type(hooks).pull is not Hooks.pull and not hooks.pulls:
             raise _broken(
                 penalty,
@@ -68,7 +71,12 @@ def prepare_hooks(penalties: "Sequence[PenaltyConfig]", training: Training) -> d
 
 
 def idle_hooks(hooks_of: Mapping[str, Hooks]) -> list[str]:
-    """A sentence on each penalty whose hooks neither add to the loss or the gradients nor move weights."""
+    """A sentence on each penalty whose hooks, or one of whose methods that looks like a hook, have no effect."""
+    return [*_doing_nothing(hooks_of), *_uncalled(hooks_of)]
+
+
+def _doing_nothing(hooks_of: Mapping[str, Hooks]) -> list[str]:
+    """On each penalty whose hooks neither add to the loss or the gradients nor move weights."""
     return [
         f"{PENALTIES.called(kind)} does nothing: its hooks {type(hooks).__name__} define none of "
         f"{', '.join(name for name in _ACTING)}"
@@ -77,16 +85,36 @@ def idle_hooks(hooks_of: Mapping[str, Hooks]) -> list[str]:
     ]
 
 
-def _misspelt(hooks: Hooks) -> tuple[str, str] | None:
-    """A public method of the hooks that is no hook but is nearly called as one that they lack, and what to write."""
+def _uncalled(hooks_of: Mapping[str, Hooks]) -> list[str]:
+    """On each method that is nearly called as a hook which its class has too, and that no method of the
+    class mentions: rayforget calls only the hook. One that is mentioned is a part of it, under a name that fits."""
+    found = []
+    for kind, hooks in hooks_of.items():
+        own = (member for each in type(hooks).__mro__ for member in vars(each).values())
+        mentioned = {name for member in own if isinstance(member, FunctionType) for name in _mentions(member.__code__)}
+        found += [
+            f"{PENALTIES.called(kind)} has hooks {type(hooks).__name__} with {name} beside {close}: rayforget calls "
+            f"{close} alone, and nothing in the class calls {name}; take one of them out, or give it another name"
+            for name, close in _nearly_hooks(hooks)
+            if _has_own(hooks, close) and name not in mentioned
+        ]
+    return found
+
+
+def _mentions(code: CodeType) -> set[str]:
+    """The names of attributes in a function and in those within it."""
+    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    return {*code.co_names, *(name for each in inner for name in _mentions(each))}
+
+
+def _nearly_hooks(hooks: Hooks) -> Iterator[tuple[str, str]]:
+    """Public methods of the hooks that are no hooks but are nearly called as one, and that one."""
     known = [name for name in vars(Hooks) if not name.startswith("_")]
     for name in dir(type(hooks)):
         if name.startswith("_") or name in known or not callable(getattr(type(hooks), name)):
             continue
         for close in difflib.get_close_matches(name, known, n=1, cutoff=_CLOSE):
-            if not _has_own(hooks, close):
-                return name, f"did you mean {close}? If not, give it another name"
-    return None
+            yield name, close
 
 
 def _has_own(hooks: Hooks, name: str) -> bool:

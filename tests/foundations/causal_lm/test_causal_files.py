@@ -14,7 +14,10 @@ from torch import Tensor, nn
 
 from rayforget.errors import FoundationError
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
+from rayforget.foundations.causal_lm.exporter import CausalExporter
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
+from rayforget.foundations.causal_lm.prepared import with_tasks
+from rayforget.space.text import Sequences
 
 CPU = torch.device("cpu")
 
@@ -56,7 +59,34 @@ def test_names_that_a_wrapper_prefixed_are_read_without_it_and_a_note_says_so(
     _rewrite(folder, {prefix + name: tensor for name, tensor in _tensors(folder).items()})
     with caplog.at_level(logging.WARNING):
         assert _load(folder).theta_0_hash == expected
-    assert f"begin with {prefix}" in caplog.text
+    assert f"names of 21 of its tensors have {prefix}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("part", "wrapped"),
+    [
+        ("model.", "model.module."),
+        ("layers.0.", "layers.0._orig_mod."),
+        ("self_attn.", "_fsdp_wrapped_module._checkpoint_wrapped_module.self_attn."),
+        (".norm.", "._fsdp_wrapped_module.norm."),
+    ],
+)
+def test_wrappers_of_a_model_s_parts_are_read_over_and_never_saved(folder: Path, part: str, wrapped: str) -> None:
+    spec = CausalLmFoundation(kind="causal_lm", model=str(folder))
+    expected, names = _load(folder).theta_0_hash, _tensors(folder).keys()
+    _rewrite(folder, {name.replace(part, wrapped): tensor for name, tensor in _tensors(folder).items()})
+    model = _load(folder)
+    assert model.theta_0_hash == expected
+    foundation = with_tasks(model, Sequences(), {}, cache=folder, batch_tokens=64)
+    CausalExporter(foundation, spec).save(model.theta_0, folder / "out", torch.float32)
+    assert _tensors(folder / "out").keys() == names
+
+
+def test_an_adapter_beside_the_weights_that_is_not_merged_is_refused(folder: Path) -> None:
+    name = "model.layers.0.self_attn.q_proj.lora_A.default.weight"
+    _rewrite(folder, {**_tensors(folder), name: torch.ones(2, 32)})
+    with pytest.raises(FoundationError, match=rf"LoRA adapter that is not merged into them \({name}\)"):
+        _load(folder)
 
 
 def test_tensors_that_the_model_has_no_place_for_are_named(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -89,6 +119,22 @@ def test_what_torch_refuses_is_refused_with_its_reason_and_the_way_out(folder: P
             (folder / name).unlink()
 
 
+@pytest.mark.parametrize("value", [[torch.ones(2)], torch.ones(3)])
+def test_a_pickle_without_names_says_what_it_holds(folder: Path, value: Any) -> None:
+    (folder / "model.safetensors").unlink()
+    torch.save(value, folder / "model.pt")
+    with pytest.raises(FoundationError, match=rf"model.pt holds {type(value).__name__} without tensors by name"):
+        _load(folder)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "model.pt"])
+def test_a_pointer_of_git_lfs_is_called_one(folder: Path, name: str) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(FoundationError, match=f"{name} is Git LFS's pointer"):
+        _load(folder)
+
+
 def test_a_torchscript_archive_is_called_one(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     torch.jit.save(torch.jit.script(nn.Linear(2, 2)), folder / "pytorch_model.bin")
@@ -116,23 +162,6 @@ def test_a_file_of_weights_that_is_not_there_is_named(folder: Path) -> None:
     second.unlink()
     with pytest.raises(FoundationError, match=f"{second.name} is not there"):
         _load(folder)
-
-
-def test_an_adapter_s_folder_is_its_base_with_the_adapter_merged(folder: Path, tmp_path: Path) -> None:
-    from peft import LoraConfig, PeftModel, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    config = LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
-    get_peft_model(AutoModelForCausalLM.from_pretrained(folder), config).save_pretrained(tmp_path / "adapter")
-    base = AutoModelForCausalLM.from_pretrained(folder)
-    merged = PeftModel.from_pretrained(base, tmp_path / "adapter").merge_and_unload()
-    model = _load(tmp_path / "adapter")
-    assert model.theta_0_hash != _load(folder).theta_0_hash
-    for name, tensor in merged.named_parameters():
-        torch.testing.assert_close(model.theta_0[name], tensor.detach())
-    (folder / "config.json").unlink()
-    with pytest.raises(FoundationError, match=r"model has no config.json"):
-        _load(tmp_path / "adapter")
 
 
 def test_a_pad_token_that_is_none_pads_with_the_end(folder: Path) -> None:

@@ -1,4 +1,5 @@
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -39,6 +40,15 @@ def transparent() -> Image.Image:
     return image
 
 
+def white_is_zero(image: Image.Image) -> bytes:
+    """A TIFF whose photometric interpretation says that 0 is white."""
+    data = encoded(image, "TIFF")
+    tag = struct.pack("<HHL", 262, 3, 1)
+    assert data.count(tag) == 1
+    place = data.index(tag) + len(tag)
+    return data[:place] + struct.pack("<H", 0) + data[place + 2 :]
+
+
 @pytest.mark.parametrize(
     ("data", "expected", "changed"),
     [
@@ -47,6 +57,8 @@ def transparent() -> Image.Image:
         (encoded(grey([0, 128 * 257], np.uint16)), [(0,) * 3, (128,) * 3], True),
         (encoded(grey([300, 65535], np.uint16)), [(1,) * 3, (255,) * 3], True),
         (encoded(grey([257, 65535], np.uint16), "TIFF"), [(1,) * 3, (255,) * 3], True),
+        (white_is_zero(grey([0, 128 * 257], np.uint16)), [WHITE, (127,) * 3], True),
+        (white_is_zero(grey([0, 128], np.uint8)), [WHITE, (127,) * 3], False),
         (b"P5 2 1 65535\n\x01\x01\xff\xff", [(1,) * 3, (255,) * 3], True),
         (encoded(palette()), [RED, WHITE], True),
         (encoded(palette(), transparency=1), [RED, WHITE], True),

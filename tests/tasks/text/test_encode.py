@@ -60,11 +60,38 @@ def test_a_token_over_the_border_belongs_to_every_continuation_of_its_context():
 
 def test_a_tokenizer_that_marks_a_text_inside_is_refused():
     class Odd:
+        all_special_ids = (0,)
+
         def __call__(self, text, *, add_special_tokens, **_):
             return {"input_ids": [5, 0, 6] if add_special_tokens else [5, 6]}
 
     with pytest.raises(TaskError, match=r"makes \[5, 6\] of 'a', and \[5, 0, 6\] with its marks"):
         marks_before(Odd())
+
+
+@pytest.mark.parametrize("unknown", [None, "<s>"])
+def test_a_mark_is_found_where_the_alphabet_has_no_latin_letters(unknown):
+    """An unknown letter has no token, or that of <s> itself."""
+    from tokenizers import Tokenizer, models, processors
+    from transformers import PreTrainedTokenizerFast
+
+    made = Tokenizer(models.BPE(vocab={"<s>": 0, "</s>": 1, "好": 2, "你": 3}, merges=[], unk_token=unknown))
+    made.add_special_tokens(["<s>", "</s>"])
+    made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    tok = PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="</s>")
+    assert encode_texts(tok, ["你好"], prefix_token=0) == [[0, 3, 2]]
+
+
+def test_a_mark_that_is_spelled_in_letters_is_none():
+    from transformers import PreTrainedTokenizerFast
+
+    backend = tokenizer(bos=True).backend_tokenizer
+    tok = PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", split_special_tokens=True
+    )
+    letters = tok("<s>a cat", add_special_tokens=False)["input_ids"]
+    assert letters[0] != 0
+    assert encode_texts(tok, ["<s>a cat"], prefix_token=0) == [[0, *letters]]
 
 
 @pytest.mark.parametrize("bos", [False, True])
