@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from rayforget.distributed import all_reduce_sum
+from rayforget.distributed import all_reduce_sum, any_rank
 from rayforget.interpolate.fingerprint import fingerprint
 from rayforget.interpolate.paths.path import open_path, theta_at
 from rayforget.values.layers import Layer
@@ -64,7 +64,7 @@ class AlphaModels:
         distrusted: set[str] | None = None,
         there: Callable[[Spot], Theta] | None = None,
     ) -> None:
-        """Moves the ends to the device if they take at most half of its free memory.
+        """Moves the ends to the device if on every rank they take at most half of its free memory; every rank calls it.
 
         Args:
             ends: on the CPU.
@@ -74,7 +74,7 @@ class AlphaModels:
         """
         self.ends, self._device = ends, device
         self._distrusted = set() if distrusted is None else distrusted
-        if there is None and device.type != "cpu" and 2 * ends.nbytes <= _SHARE * _free_bytes(device):
+        if there is None and device.type != "cpu" and not any_rank(not _fit(ends, device), device):
             moved = _moved(ends, device)
             there = lambda spot: theta_of(moved, spot)  # noqa: E731
         self._there = there
@@ -120,6 +120,10 @@ def _moved(ends: Ends, device: torch.device) -> Ends:
 
 def _to(state: Mapping[str, Tensor], device: torch.device) -> Theta:
     return {name: tensor.to(device) for name, tensor in state.items()}
+
+
+def _fit(ends: Ends, device: torch.device) -> bool:
+    return 2 * ends.nbytes <= _SHARE * _free_bytes(device)
 
 
 def _free_bytes(device: torch.device) -> float:

@@ -8,10 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from rayforget.alpha_models import Ends
-from rayforget.curve import Pairs, score_curve
+from rayforget.curve import Pairs, ScoredCurve, score_curve, score_spots
 from rayforget.distributed import on_rank_0, rank
 from rayforget.equipment import Equipment
 from rayforget.errors import TrainingError
+from rayforget.evaluate.finite import require_finite
 from rayforget.foundations.finite import not_finite
 from rayforget.interpolate.lerp import changed_tensors
 from rayforget.saving import Saving
@@ -19,7 +20,8 @@ from rayforget.space.given import AnyRecipe
 from rayforget.space.penalty import PENALTIES
 from rayforget.space.recipe import Recipe
 from rayforget.train.loop import Snapshot
-from rayforget.values.records import CheckpointRecord
+from rayforget.values.points import Spot
+from rayforget.values.records import QLORA, CheckpointRecord
 
 
 def ends_of(recipe: AnyRecipe, theta_1: Mapping[str, Tensor], equipment: Equipment) -> Ends:
@@ -82,6 +84,7 @@ def record_curve(
             equipment=equipment,
             seed=seed,
         )
+        in_4_bits = _scores_in_4_bits(recipe, snapshot, curve, equipment)
     except BaseException:
         if saving is not None:
             saving.drop()
@@ -97,7 +100,7 @@ def record_curve(
         points=curve.points,
         theta_0_hash=equipment.foundation.theta_0_hash,
         changed=tuple(sorted(ends.theta_1)),
-        facts={**snapshot.facts, **curve.facts},
+        facts={**snapshot.facts, **curve.facts, **in_4_bits},
         provenance=equipment.scored_in("val"),
         finished=time.time(),
     )
@@ -113,6 +116,30 @@ def record_curve(
 
     theta_1_hash, seconds = on_rank_0(write, equipment.device)
     return replace(record, theta_1_hash=theta_1_hash, seconds=seconds)
+
+
+def _scores_in_4_bits(
+    recipe: AnyRecipe, snapshot: Snapshot, curve: ScoredCurve, equipment: Equipment
+) -> dict[str, Any]:
+    """QLoRA's other model: the adapter on the 4-bit base that it was trained on, beside the merged one (alpha = 1)."""
+    if snapshot.theta_1_in_4_bits is None:
+        return {}
+    ends = ends_of(recipe, snapshot.theta_1_in_4_bits, equipment)
+    theta_1 = Spot(1.0)
+    scored = score_spots(equipment.models(ends), [theta_1], equipment.scorer(recipe, "val"), "val", equipment)[theta_1]
+    scores = require_finite(scored, "val", model="the adapter on its 4-bit base", advice="lower learning_rate")
+    merged = next(point.scores for point in curve.points if point.spot == theta_1)
+    return {
+        QLORA: {
+            "base": str(equipment.space.foundation.model),
+            "merged": _named(equipment.objectives(merged)),
+            "on_4_bits": _named(equipment.objectives(scores)),
+        }
+    }
+
+
+def _named(objectives: tuple[float, float]) -> dict[str, float]:
+    return dict(zip(("speciality", "generality"), objectives, strict=True))
 
 
 def _refuse_non_finite(recipe: AnyRecipe, snapshot: Snapshot) -> None:

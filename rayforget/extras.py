@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from rayforget.errors import RayforgetError
 
-_EXTRAS = {"datasets": "datasets", "lm_eval": "language"}
+_EXTRAS = {"datasets": "datasets", "lm_eval": "language", "bitsandbytes": "qlora"}
 """Package -> the extra of pyproject.toml that installs it."""
 
 

@@ -11,6 +11,7 @@ from rayforget.record.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.terminal.live import open_console
 from rayforget.report.words.recipes import shorten_recipe
+from rayforget.report.words.remarks import in_4_bits_remarks
 from rayforget.space.given import Given, recipe_of
 from rayforget.space.models import Space
 from rayforget.space.paths import is_uri
@@ -41,6 +42,8 @@ def show_trial(storage: str, name: str, trial: str, step: int | None) -> None:
         weights = "weights kept" if (each.trial, each.step) in kept else "weights not kept"
         text = f"step {each.step} ({100 * each.fraction:g} %): {len(each.points)} points, {weights}, theta_1 "
         console.print(Text(f"{text}{each.theta_1_hash}"), soft_wrap=True)
+        for remark in in_4_bits_remarks([each]):
+            console.print(Text(f"  {remark}"), soft_wrap=True)
 
 
 def print_script(storage: str, name: str, trial: str, step: int | None) -> None:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from rayforget.errors import FoundationError, SpaceError
-from rayforget.extras import MissingExtraError
+from rayforget.extras import MissingExtraError, need
 from rayforget.foundations.kind import kind_of
 from rayforget.planning.counts import typical_recipes
 from rayforget.space.foundation import FoundationConfig
@@ -35,9 +35,12 @@ def check_foundation(loaded: LoadedSpace) -> None:
         raise SpaceError(f"{loaded.where(key)}: {about}{error}") from None
     for method in loaded.methods:
         try:
+            if any(recipe.in_4_bits for recipe in typical_recipes(method)):
+                need("bitsandbytes", "adapter.base: nf4")
             _check_targets(loaded.space.foundation, method)
-        except FoundationError as error:
-            place = loaded.where(f"methods.{method.name}.adapter.targets")
+        except (FoundationError, MissingExtraError) as error:
+            key = "targets" if isinstance(error, FoundationError) else "base"
+            place = loaded.where(f"methods.{method.name}.adapter.{key}")
             raise SpaceError(f"{place}: methods.{method.name}: {error}") from None
 
 

@@ -34,6 +34,7 @@ from rayforget.space.penalty import PENALTIES
 from rayforget.space.precision import planned
 from rayforget.space.recipe import Recipe
 from rayforget.tasks.opening import Opened
+from rayforget.train.four_bits import layers_in_4_bits
 from rayforget.train.lora import is_of_adapter
 from rayforget.train.penalties.prepare import needs_of
 from rayforget.train.penalties.sources import FoundationSources
@@ -204,13 +205,15 @@ def _probe_recipe(
         theta_1 = changed_tensors(samples.many.initial(recipe), trainer.theta_1())
         with run_in(planned(resources.evaluation_precision), device):
             model_s, item_s = _time_scores(recipe, theta_1, samples, device)
+    in_full = {f"{name}.weight": layer.full for name, layer in layers_in_4_bits(module)}  # what they are merged into
+    parameters = {**dict(module.named_parameters()), **in_full}
     trained_bytes = sum(_nbytes(p) for p in module.parameters() if p.requires_grad)
     return RecipeProbe(
         step_s=step_s,
         trained_bytes=trained_bytes,
         kept_bytes=kept_bytes(recipe, trained_bytes),
-        module_bytes=sum(_nbytes(tensor) for tensor in (*module.parameters(), *module.buffers())),
-        checkpoint_bytes=sum(_nbytes(p) for name, p in module.named_parameters() if _is_saved(name, p)),
+        module_bytes=sum(_nbytes(tensor) for tensor in (*module.parameters(), *module.buffers(), *in_full.values())),
+        checkpoint_bytes=sum(_nbytes(p) for name, p in parameters.items() if _is_saved(name, p)),
         model_s=model_s,
         item_s=item_s,
         broken=trainer.learner.facts.get("broken", {}),

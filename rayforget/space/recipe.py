@@ -35,7 +35,7 @@ def _sorted(names: tuple[str, ...]) -> tuple[str, ...]:
 class LoraAdapter(Later):
     """Low-rank adaptation: W = W0 + scale * B @ A, only A and B are trained (Hu et al. 2021)."""
 
-    later = ("use_rslora", "use_dora", "modules_to_save", "loraplus_lr_ratio")
+    later = ("use_rslora", "use_dora", "modules_to_save", "loraplus_lr_ratio", "base")
 
     kind: Literal["lora"] = "lora"
     rank: PositiveInt
@@ -59,8 +59,15 @@ class LoraAdapter(Later):
     """Names of layers that are trained in full beside the adapters (`[embed_tokens, lm_head]`, `[ln_post]`); they are
     part of theta_1. A layer is either adapted or trained in full."""
 
+    base: Literal["full", "nf4"] = "full"
+    """nf4: QLoRA (Dettmers et al. 2023); the adapter is trained on linear layers in 4 bits, and merged into the base
+    in full precision, from which alpha interpolates. Needs bitsandbytes: pip install 'rayforget[qlora]'."""
+
     def problems(self) -> Iterable[Problem]:
-        """Layers named twice."""
+        """Layers named twice; DoRA on a base in 4 bits, whose rows have other lengths than the one merged into."""
+        if self.base == "nf4" and self.use_dora:
+            text = "found nf4 with use_dora: true; the rows of a base in 4 bits have other lengths: write one of them"
+            yield Problem(at=("base",), text=text)
         for key, names in (("targets", self.targets or ()), ("modules_to_save", self.modules_to_save)):
             for name in repeated(names):
                 yield Problem(at=(key,), text=f"found {name} more than once; name each layer once")
@@ -142,6 +149,9 @@ class Recipe(Later):
                         f"trains none: write {penalty.instead_with_lora} or drop the adapter"
                     )
                     yield Problem(at=("penalties", penalty.kind), text=text)
+            if self.in_4_bits and self.compile:
+                text = "found true with adapter.base: nf4, which is not compiled; write compile: false, or base: full"
+                yield Problem(at=("compile",), text=text)
         if self.objective == "contrastive":
             yield from self._contrastive_problems()
         if self.batch_size % self.accumulation:
@@ -167,6 +177,11 @@ class Recipe(Later):
         if self.batch_size < 2:
             text = "found contrastive with batch_size: 1; the loss compares pairs with each other: write 2 or more"
             yield Problem(at=("objective",), text=text)
+
+    @property
+    def in_4_bits(self) -> bool:
+        """Whether an adapter is trained on a base in 4 bits."""
+        return self.adapter.kind == "lora" and self.adapter.base == "nf4"
 
     @property
     def key(self) -> str:

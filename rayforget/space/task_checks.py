@@ -1,7 +1,7 @@
 """Rules between a foundation, its tasks and its recipes: kinds that fit, something to learn and to score."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from rayforget.space.foundation import rules_of
 from rayforget.space.frozen import Problem
@@ -30,17 +30,26 @@ def recipe_misfits(space: "SpaceParts") -> Iterator[Problem]:
     """Settings of recipes that have no effect on the space's kind of foundation."""
     kind = space.foundation.kind
     without_effect = rules_of(kind).without_effect
-    trees = {("recipe",): space.recipe, ("plain", "set"): space.plain.set}
-    trees |= {("methods", name): tree for name, tree in space.methods.items()}
-    for at, tree in trees.items():
+    for at, tree in _recipe_trees(space).items():
         for key, why in without_effect.items():
             if key in tree:
                 text = f"has no effect with foundation.kind: {kind} ({why}): remove it"
                 yield Problem(at=(*at, key), text=text)
 
 
+def _recipe_trees(space: "SpaceParts") -> dict[tuple[str, ...], Mapping[str, Any]]:
+    trees: dict[tuple[str, ...], Mapping[str, Any]] = {("recipe",): space.recipe, ("plain", "set"): space.plain.set}
+    return trees | {("methods", name): tree for name, tree in space.methods.items()}
+
+
 def sharding_misfits(space: "SpaceParts") -> Iterator[Problem]:
-    """Sharding with only one worker."""
+    """Sharding with only one worker, or of a base in 4 bits."""
+    if space.resources.sharding == "fsdp":
+        for at, tree in _recipe_trees(space).items():
+            adapter = tree.get("adapter")
+            if isinstance(adapter, Mapping) and adapter.get("base", "full") != "full":
+                text = "found nf4 with resources.sharding: fsdp, which shares out weights in full precision alone"
+                yield Problem(at=(*at, "adapter", "base"), text=f"{text}: write sharding: none, or base: full")
     if space.resources.sharding == "fsdp" and space.resources.workers_per_slot == 1:
         text = "found fsdp with workers_per_slot: 1, which has nobody to share with: write none, or more workers"
         yield Problem(at=("resources", "sharding"), text=text)

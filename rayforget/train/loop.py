@@ -38,6 +38,8 @@ class Snapshot:
     fraction: float
     theta_1: Mapping[str, Tensor]
     """All canonical tensors, adapters merged, on the CPU in fp32."""
+    theta_1_in_4_bits: Mapping[str, Tensor] | None = None
+    """The same adapters merged into the 4-bit base that they were trained on (QLoRA); None without one."""
     facts: Mapping[str, Any]
     """Loss of the last step, skipped steps, seconds of training so far."""
 
@@ -145,7 +147,13 @@ def _saves_now(trainer: Trainer, clock: _SaveClock, snapshot: bool, sharded: boo
 
 
 def _snapshot(trainer: Trainer, fraction: float) -> Snapshot:
-    return Snapshot(step=trainer.step, fraction=fraction, theta_1=trainer.theta_1(), facts=trainer.facts())
+    return Snapshot(
+        step=trainer.step,
+        fraction=fraction,
+        theta_1=trainer.theta_1(),
+        theta_1_in_4_bits=trainer.theta_1(in_4_bits=True) if trainer.recipe.in_4_bits else None,
+        facts=trainer.facts(),
+    )
 
 
 def _deterministic_dropout(recipe: Recipe, device: torch.device) -> Any:

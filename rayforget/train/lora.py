@@ -6,33 +6,29 @@
 
 At step 0 the merged model is theta_0 to the bit, since B = 0. peft's lora_alpha is scale * rank, or scale with rsLoRA;
 the name appears only in this file. The merge runs on the CPU in fp32, so that equal factors give equal weights on every
-machine. DoRA's lengths are in `rayforget.train.dora`.
+machine. DoRA's lengths are in `rayforget.train.dora`, QLoRA's base in `rayforget.train.four_bits`.
 """
 
 import logging
-import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from types import MappingProxyType
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from rayforget.distributed import all_reduce_sum
-from rayforget.errors import FoundationError
 from rayforget.space.recipe import LoraAdapter
 from rayforget.train.dora import add_magnitudes, with_lengths
-from rayforget.train.lora_targets import find_targets, saved_parts
-from rayforget.train.sharding import own_share, whole
+from rayforget.train.four_bits import layers_in_4_bits, put_in_4_bits
+from rayforget.train.lora_targets import find_layers_for_4_bits, find_targets, saved_parts
+from rayforget.train.sharding import whole
 
 logger = logging.getLogger(__name__)
 
 _ADAPTER = "default"
-_EXPERT = re.compile(r"(experts?\.)\d+(?=\.|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +48,7 @@ class LoraFactors:
     magnitude: nn.Parameter | None = None
     """DoRA's lengths of the rows, shape (out,); None without DoRA."""
     base: nn.Parameter | None = None
-    """W0, frozen; None if only the factors are known."""
+    """W0, frozen; None if only the factors are known, or if it is in 4 bits."""
 
     @property
     def trained(self) -> tuple[nn.Parameter, ...]:
@@ -76,7 +72,12 @@ class LoraFactors:
 
 
 def attach_lora(
-    module: nn.Module, adapter: LoraAdapter, *, seed: int, output: nn.Module | None = None
+    module: nn.Module,
+    adapter: LoraAdapter,
+    *,
+    seed: int,
+    output: nn.Module | None = None,
+    device: torch.device | None = None,
 ) -> list[LoraFactors]:
     """Adds an adapter to every layer that `adapter.targets` names; the rest is frozen.
 
@@ -91,8 +92,10 @@ def attach_lora(
         adapter: the space's settings.
         seed: seed of A's random start.
         output: the layer between features and logits, if it is a part of its own.
+        device: where to train, if the module is not there yet; a base in 4 bits is packed before it goes there.
 
     Raises:
+        MissingExtraError: `adapter.base: nf4` without bitsandbytes.
         FoundationError: a name matches no layer (the message lists those that exist), or a layer that shares its
             weight with another, which would not get the adapter's change, or that cannot have DoRA's lengths.
     """
@@ -113,6 +116,11 @@ def attach_lora(
         target_modules=targets,
         bias="none",
     )
+    if adapter.base == "nf4":
+        names = find_layers_for_4_bits(module, adapter, output)
+        put_in_4_bits(module, names, device or next(module.parameters()).device)
+    if device is not None:
+        module.to(device)
     device = next(module.parameters()).device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -139,11 +147,16 @@ def lora_factors(module: nn.Module) -> list[LoraFactors]:
             scale=layer.scaling[_ADAPTER],
             transposed=bool(getattr(layer, "fan_in_fan_out", False)),
             magnitude=_magnitude(layer),
-            base=cast(nn.Parameter, layer.get_base_layer().weight),
+            base=_base(layer),
         )
         for name, layer in module.named_modules()
         if isinstance(layer, LoraLayer)
     ]
+
+
+def _base(layer: Any) -> nn.Parameter | None:
+    """W0; None if it is in 4 bits."""
+    return layer.get_base_layer()._parameters.get("weight")  # type: ignore[no-any-return]
 
 
 def _magnitude(layer: Any) -> nn.Parameter | None:
@@ -169,10 +182,16 @@ def adapters_off(module: nn.Module) -> Iterator[None]:
             layer._disable_adapters = False
 
 
-def merged_weights(module: nn.Module, factors: list[LoraFactors]) -> dict[str, Tensor]:
+def merged_weights(module: nn.Module, factors: list[LoraFactors], *, in_4_bits: bool = False) -> dict[str, Tensor]:
     """The module's parameters and buffers on the CPU in fp32, adapters merged, under its names without adapters.
 
     If the module is sharded, every rank must call it; every rank gets the whole.
+
+    Args:
+        module: with adapters, or without.
+        factors: its adapters.
+        in_4_bits: whether adapters are merged into a base in 4 bits as it was trained on, and not into that base in
+            full precision.
 
     Returns:
         name -> a tensor that shares no memory with the module.
@@ -182,6 +201,9 @@ def merged_weights(module: nn.Module, factors: list[LoraFactors]) -> dict[str, T
         for name, tensor in _named_tensors(module).items()
         if not is_of_adapter(name)
     }
+    for name, layer in layers_in_4_bits(module):
+        weight = layer.weight.to("cpu") if in_4_bits else layer.full.clone()
+        weights[f"{name}.weight".replace(".base_layer.", ".")] = weight
     for lora in factors:
         a, b, *lengths = (whole(factor.detach()).to("cpu", torch.float32) for factor in lora.trained)
         weights[lora.name].copy_(lora.merged(weights[lora.name], a, b, lengths[0] if lengths else None))
@@ -234,53 +256,3 @@ def _note_experts(module: nn.Module) -> None:
 @cache
 def _note(text: str) -> None:
     logger.warning("%s", text)
-
-
-def refuse_without_gradient(
-    factors: Sequence[LoraFactors], device: torch.device, saved: Mapping[str, nn.Module] = MappingProxyType({})
-) -> None:
-    """Refuses adapters that took no part in a step; call it on all ranks after the first backward.
-
-    B starts at 0 and A does not, so B has a gradient as soon as its layer's output matters. It has none if the model
-    reads the layer's weight instead of calling the layer, or does not use it at all. An expert to which no token of the
-    step was sent has none either: one of a layer's experts stands for all of them.
-
-    Args:
-        factors: the adapters.
-        device: the device on which ranks communicate.
-        saved: the layers that are trained in full beside them, by name.
-
-    Raises:
-        FoundationError: on every rank; names the layers.
-    """
-    lives = [_has_gradient(lora.b) for lora in factors]
-    lives += [any(_has_gradient(weight) for weight in part.parameters()) for part in saved.values()]
-    alive = (all_reduce_sum(torch.tensor(lives, dtype=torch.float64, device=device)) > 0).tolist()
-    adapted = [lora.name.removesuffix(".weight") for lora in factors]
-    used = {_kind(name) for name, is_alive in zip(adapted, alive, strict=False) if is_alive}
-    if idle := [name for name, is_alive in zip(saved, alive[len(factors) :], strict=True) if not is_alive]:
-        raise FoundationError(
-            f"adapter.modules_to_save takes in layers that the model does not use: {_listed(idle)}; take them out"
-        )
-    dead = [name for name, is_alive in zip(adapted, alive, strict=False) if not is_alive and _kind(name) not in used]
-    if not dead:
-        return
-    others = {name.rsplit(".", 1)[-1] for name in adapted} - {name.rsplit(".", 1)[-1] for name in dead}
-    advice = f"adapter.targets: [{', '.join(sorted(others))}], or " if others else ""
-    raise FoundationError(
-        f"adapter: {len(dead)} of {len(factors)} adapters have no effect, since the model reads these layers' weights "
-        f"itself or does not use them: {_listed(dead)}; write {advice}adapter: {{kind: full}}"
-    )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}"
-
-
-def _kind(name: str) -> str:
-    """A layer's name without the number of its expert."""
-    return _EXPERT.sub(r"\1", name)
-
-
-def _has_gradient(weight: nn.Parameter) -> bool:
-    return weight.grad is not None and bool(own_share(weight.grad).count_nonzero())

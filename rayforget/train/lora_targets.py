@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import cast
 
@@ -43,6 +44,16 @@ def find_targets(module: nn.Module, adapter: LoraAdapter, output: nn.Module | No
         )
     _check_not_shared(module, found)
     return found
+
+
+def find_layers_for_4_bits(module: nn.Module, adapter: LoraAdapter, output: nn.Module | None) -> list[str]:
+    """The names of the linear layers that a base in 4 bits holds so: adapted or not, but no output, head or shared one.
+
+    Arguments as of `find_targets`; call it before adapters are attached.
+    """
+    owners = Counter(id(getattr(part, "weight", None)) for _, part in module.named_modules())
+    names = _targets(module, adapter.model_copy(update={"targets": None}), output)
+    return [name for name in names if owners[id(module.get_submodule(name).weight)] == 1]
 
 
 def check_targets(module: nn.Module, adapter: LoraAdapter) -> None:

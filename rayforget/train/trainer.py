@@ -16,9 +16,10 @@ from rayforget.extension_use import blame
 from rayforget.foundations.protocol import Batch, Learner
 from rayforget.space.recipe import LoraAdapter, Recipe
 from rayforget.space.seeds import derive_seed
+from rayforget.train.adapters_in_use import refuse_without_gradient
 from rayforget.train.ahead import Ahead, parts_of
 from rayforget.train.compiled import compile_blocks, compiled
-from rayforget.train.lora import attach_lora, lora_factors, merged_weights, refuse_without_gradient
+from rayforget.train.lora import attach_lora, lora_factors, merged_weights
 from rayforget.train.lora_targets import saved_parts
 from rayforget.train.optimiser import adamw, clip_gradients, set_learning_rate
 from rayforget.train.penalties.hooks import Hooks, Sources, Training
@@ -56,14 +57,15 @@ class Trainer:
         """
         self.learner, self.recipe, self.seed = learner, recipe, seed
         self.total_steps = num_steps(num_items=learner.num_items, epochs=recipe.epochs, batch_size=recipe.batch_size)
-        self.step, self._resumed_from = 0, 0
-        self._skipped, self._skipped_in_a_row, self._loss = 0, 0, float("nan")
+        self.step, self._resumed_from, self._loss = 0, 0, float("nan")
+        self._skipped, self._skipped_in_a_row = 0, 0
         self._parts: list[Tensor] = []
         """The loss of the last piece of targets without penalties, and what each penalty added to it."""
 
         module = learner.module
         if recipe.adapter.kind == "lora":
-            attach_lora(module, recipe.adapter, seed=derive_seed(seed, "lora"), output=learner.output)
+            there = None if sharded else learner.device
+            attach_lora(module, recipe.adapter, seed=derive_seed(seed, "lora"), output=learner.output, device=there)
         sizes_repeat = getattr(learner, "sizes_repeat", True)
         has_blocks = recipe.compile and compile_blocks(module, sizes_repeat=sizes_repeat)
         self._sharded = sharded and is_distributed()
@@ -131,8 +133,7 @@ class Trainer:
                 "those out of adapter.targets that it does not simply call, or write adapter: {kind: full}"
             ) from error
         assert isinstance(self.recipe.adapter, LoraAdapter)
-        saved = saved_parts(self.learner.module, self.recipe.adapter)
-        refuse_without_gradient(self._factors, self.device, saved)
+        refuse_without_gradient(self._factors, self.device, saved_parts(self.learner.module, self.recipe.adapter))
         return loss
 
     def _micro_batches(self) -> list[Batch]:
@@ -234,9 +235,9 @@ class Trainer:
         )
         return prepare_hooks(penalties, training)
 
-    def theta_1(self) -> dict[str, Tensor]:
-        """The current weights, adapters merged, under canonical names, on the CPU in fp32."""
-        return self.learner.canonical(merged_weights(self.learner.module, self._factors))
+    def theta_1(self, *, in_4_bits: bool = False) -> dict[str, Tensor]:
+        """The current weights, adapters merged (see `merged_weights`), under canonical names, on the CPU in fp32."""
+        return self.learner.canonical(merged_weights(self.learner.module, self._factors, in_4_bits=in_4_bits))
 
     def facts(self) -> dict[str, Any]:
         """Facts on the training so far, for the record."""

@@ -13,6 +13,9 @@ RUNS_AS = "runs_as"
 """The fact of theta_0's record that identifies how any weights are run: `Scorer.runs_as`."""
 DATA = "data"
 """The fact of theta_0's record that identifies training sets, classes and prompts by the keys of the space."""
+QLORA = "qlora"
+"""The fact on an adapter that was trained on a base in 4 bits: the full-precision `base`, and speciality and generality
+on `val` when `merged` into it, and `on_4_bits`."""
 STATISTICS = "lerped_statistics"
 """The fact of a given model's record that counts the tensors of BatchNorm's statistics that differ from the base's."""
 

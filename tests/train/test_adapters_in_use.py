@@ -15,7 +15,8 @@ from rayforget.foundations.clip.heads import build_module
 from rayforget.foundations.clip.model import load_clip
 from rayforget.foundations.clip.text import class_features, prompt_tokens
 from rayforget.space.recipe import LoraAdapter, Recipe
-from rayforget.train.lora import attach_lora, merged_weights, refuse_without_gradient
+from rayforget.train.adapters_in_use import refuse_without_gradient
+from rayforget.train.lora import attach_lora, merged_weights
 from rayforget.train.trainer import Trainer
 
 CPU = torch.device("cpu")

@@ -174,7 +174,7 @@ class PreparedCausalLm:
                 split.
             TaskError: the texts cannot be read, or have no right answers.
         """
-        whole = data is not None or not self._sharded
+        whole = data is not None or not (self._sharded or recipe.in_4_bits)
         lm = copy.deepcopy(self.model.head.lm) if whole else copy_on_cpu(self.model.head.lm)
         lm.requires_grad_(False)
         for part in text_parts(lm):

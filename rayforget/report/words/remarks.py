@@ -6,14 +6,14 @@ from typing import Any
 from rayforget.printable import one_line
 from rayforget.record.command import command
 from rayforget.values.brief import AnyCheckpoint
-from rayforget.values.records import STATISTICS, TestRecord
+from rayforget.values.records import QLORA, STATISTICS, TestRecord
 
 _NUM_NAMED = 5
 
 
 def data_remarks(records: Iterable[AnyCheckpoint], tests: Iterable[TestRecord]) -> tuple[str, ...]:
     """One sentence per split with skipped broken images, one for cut training texts, one for lerped statistics, one per
-    training that failed after a checkpoint.
+    method on a base in 4 bits and per training that failed after a checkpoint.
 
     Args:
         records: a sweep's; theta_0's own is about `val`, the trainings' are about `train`.
@@ -31,6 +31,7 @@ def data_remarks(records: Iterable[AnyCheckpoint], tests: Iterable[TestRecord]) 
             remarks[broken_remark(f"tasks.{task}.{split}", names, what="row")] = None
     remarks |= dict.fromkeys(_cut(records))
     remarks |= dict.fromkeys(_half_failed(records))
+    remarks |= dict.fromkeys(in_4_bits_remarks(records))
     if lerped := dict.fromkeys(record.trial for record in records if record.facts.get(STATISTICS)):
         remarks[f"{', '.join(lerped)}: BatchNorm's statistics were tuned too, and are interpolated like weights"] = None
     return tuple(remarks)
@@ -51,6 +52,26 @@ def _cut(records: Sequence[AnyCheckpoint]) -> list[str]:
         if count:
             found.append(f"train: {count} text{' was' if count == 1 else 's were'} {verb}")
     return found
+
+
+def in_4_bits_remarks(records: Sequence[AnyCheckpoint]) -> list[str]:
+    """For each method trained on a base in 4 bits, what its adapters score there and merged, over all checkpoints."""
+    by_method: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for record in records:
+        if fact := record.facts.get(QLORA):
+            by_method.setdefault((str(record.recipe.get("method")), str(fact["base"])), []).append(fact)
+    return [
+        f"{one_line(method)} was trained on a 4-bit base. Merged into {one_line(base)} in full precision, as its "
+        f"points are: {_mean_of(facts, 'merged')}; on the 4-bit base: {_mean_of(facts, 'on_4_bits')} "
+        f"(val, mean of {len(facts)} checkpoint{'' if len(facts) == 1 else 's'})"
+        for (method, base), facts in by_method.items()
+    ]
+
+
+def _mean_of(facts: Sequence[Mapping[str, Any]], model: str) -> str:
+    """`speciality 43.1, generality 86.2`."""
+    means = {role: sum(fact[model][role] for fact in facts) / len(facts) for role in ("speciality", "generality")}
+    return ", ".join(f"{role} {100 * mean:.1f}" for role, mean in means.items())
 
 
 def _half_failed(records: Sequence[AnyCheckpoint]) -> list[str]:
