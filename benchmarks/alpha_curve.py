@@ -23,10 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from verdict import print_machine, print_target
 
-from rayforget.alpha_models import Ends
 from rayforget.builtin.pictures.world import COLORS, SHAPES, STYLES, draw
-from rayforget.curve import score_spots
-from rayforget.equipment import Equipment
 from rayforget.evaluate.finite import require_finite
 from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.prepared import PreparedClip, prepare_clip
@@ -34,11 +31,14 @@ from rayforget.foundations.clip.source import builtin_folder, clip_source
 from rayforget.foundations.protocol import State
 from rayforget.interpolate.lerp import changed_tensors
 from rayforget.record.scores_cache import ScoresCache
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest
-from rayforget.space.data import ZeroShotTask
 from rayforget.space.models import Space
+from rayforget.space.tasks.data import ZeroShotTask
 from rayforget.tasks.resolve import resolve_tasks
+from rayforget.trial.alpha_models import Ends
+from rayforget.trial.curve import score_spots
+from rayforget.trial.equipment import Equipment
 from rayforget.values.points import Spot
 
 TASK = "photos"

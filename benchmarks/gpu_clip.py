@@ -22,9 +22,9 @@ from gpu_run import (
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from rayforget.equipment import Equipment
 from rayforget.foundations.protocol import Learner
 from rayforget.train.trainer import Trainer
+from rayforget.trial.equipment import Equipment
 
 _BARE, _PLAIN = "bare loop, data on the device", "ours, none"
 _EWC = {"kind": "ewc", "strength": 1.0, "data": {"task": "others", "split": "val"}, "samples": 64}

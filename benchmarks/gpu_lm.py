@@ -15,12 +15,12 @@ from gpu_run import Run, Timed, counted, open_equipment, precision_of, recipe_of
 from lm_peers import flat_attention, flattened, flops, padded, peak_tflops, rows_of, trainer_seconds
 from lm_scoring_peers import best_seconds, by_hflm, by_plain_forward
 
-from rayforget.equipment import Equipment
 from rayforget.foundations.causal_lm.prepared import PreparedCausalLm
 from rayforget.space.recipe import LoraAdapter
 from rayforget.tasks.text.types import TrainingSet
 from rayforget.train.lora import attach_lora
 from rayforget.train.trainer import Trainer
+from rayforget.trial.equipment import Equipment
 
 _LORA = {"kind": "lora", "rank": 16}
 _PADDED, _FLAT = "Trainer, padded", "Trainer, flattened"

@@ -15,16 +15,16 @@ from gpu_models import Sizes
 from gpu_rows import Row, fail, tell
 from lm_peers import synchronise
 
-from rayforget.equipment import Equipment, EquipmentSpec
-from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest
 from rayforget.space.methods import plain_of
 from rayforget.space.models import Space
 from rayforget.space.recipe import Recipe
 from rayforget.train.loop import train
 from rayforget.train.penalties.sources import FoundationSources
+from rayforget.trial.equipment import Equipment, EquipmentSpec
+from rayforget.trial.pipeline import run_trial
 from rayforget.values.records import CheckpointRecord
 
 

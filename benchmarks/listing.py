@@ -20,9 +20,9 @@ from verdict import print_machine, print_target
 from rayforget.frontier.choose import points_to_report
 from rayforget.frontier.gather import gather
 from rayforget.frontier.points import task_roles
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
-from rayforget.space.load import load_space
+from rayforget.space.file.load import load_space
 from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Space
 from rayforget.space.shipped import quickstart

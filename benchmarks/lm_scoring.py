@@ -33,7 +33,7 @@ from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
 from rayforget.foundations.causal_lm.scoring.scorer import LanguageScorer
 from rayforget.interpolate.lerp import lerp
-from rayforget.space.text import JsonLinesSource, MultipleChoiceTask
+from rayforget.space.tasks.text import JsonLinesSource, MultipleChoiceTask
 from rayforget.tasks.text.requests import task_requests
 from rayforget.tasks.text.resolve import resolve_text_tasks
 

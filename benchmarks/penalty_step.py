@@ -23,8 +23,8 @@ from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.heads import ImageHead
 from rayforget.foundations.clip.prepared import prepare_clip
 from rayforget.foundations.protocol import Batch, Learner
-from rayforget.space.data import FolderSource, Source, WorldSource, ZeroShotTask
 from rayforget.space.recipe import Recipe
+from rayforget.space.tasks.data import FolderSource, Source, WorldSource, ZeroShotTask
 from rayforget.tasks.resolve import resolve_tasks
 from rayforget.train.penalties.hooks import Penalty
 from rayforget.train.penalties.l1 import L1Penalty

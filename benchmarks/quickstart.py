@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped, unused-ignore]
 from verdict import print_machine, print_target
 
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 
 LIMIT_S = 300.0

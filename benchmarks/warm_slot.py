@@ -21,12 +21,12 @@ from typing import Any
 
 from verdict import print_machine, print_target
 
-from rayforget.equipment import Equipment, EquipmentSpec
 from rayforget.record.jobs import TrialJob
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest
 from rayforget.space.methods import plain_of
 from rayforget.space.models import Space
+from rayforget.trial.equipment import Equipment, EquipmentSpec
 from rayforget.values.records import CheckpointRecord
 
 WARM, COLD = "warm", "cold"

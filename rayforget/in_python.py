@@ -14,18 +14,18 @@ from rayforget.frontier.recovered import Pair
 from rayforget.quiet import be_quiet
 from rayforget.record.command import DEFAULT_STORAGE
 from rayforget.record.space_of import space_here
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.picking import Picking, pick_from
 from rayforget.report.present import Report, read_report
-from rayforget.space.secrets import without_password
+from rayforget.space.file.secrets import without_password
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
     from rayforget.foundations.exporter import LibraryModel
-    from rayforget.space.load import LoadedSpace
+    from rayforget.space.file.load import LoadedSpace
 
 
 class Results:
@@ -204,7 +204,7 @@ def run_sweep(
     """
     be_quiet()
     from rayforget.commands.sweep import INTERRUPTED, start_sweep
-    from rayforget.extension_use import naming_the_blamed
+    from rayforget.extensions.use import naming_the_blamed
     from rayforget.record.names import unused_name
 
     with naming_the_blamed():
@@ -223,7 +223,7 @@ def run_sweep(
 
 
 def _loaded(space: str | Path | Mapping[str, Any] | None, options: tuple[str, ...]) -> "LoadedSpace":
-    from rayforget.space.load import load_space, load_text
+    from rayforget.space.file.load import load_space, load_text
     from rayforget.space.shipped import quickstart
 
     if isinstance(space, Mapping):

@@ -9,10 +9,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from rayforget.checkpoint import ends_of, objectives_of, record_curve
-from rayforget.curve import score_spots
 from rayforget.determinism import deterministic
-from rayforget.equipment import Equipment
 from rayforget.errors import FoundationError, TrainingError
 from rayforget.evaluate.finite import NotFinite
 from rayforget.foundations.kind import kind_of
@@ -27,6 +24,9 @@ from rayforget.space.given import GREEDY_SOUP, SOUPS, UNIFORM_SOUP, Given
 from rayforget.space.given_space import GivenSpace
 from rayforget.space.seeds import derive_seed
 from rayforget.train.loop import Snapshot
+from rayforget.trial.checkpoint import ends_of, objectives_of, record_curve
+from rayforget.trial.curve import score_spots
+from rayforget.trial.equipment import Equipment
 from rayforget.values.points import Spot
 from rayforget.values.records import STATISTICS, CheckpointRecord
 

@@ -12,7 +12,12 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-_IMPORTED_ONCE = ["open_clip", "transformers.models.opt.modeling_opt", "rayforget.pipeline", "torch.distributed.fsdp"]
+_IMPORTED_ONCE = [
+    "open_clip",
+    "transformers.models.opt.modeling_opt",
+    "rayforget.trial.pipeline",
+    "torch.distributed.fsdp",
+]
 
 
 def run_ranks(world_size: int, folder: Path, work: Callable[[Path], None]) -> None:

@@ -13,7 +13,7 @@ from rayforget.frontier.choose import points_to_report
 from rayforget.frontier.gather import gather
 from rayforget.frontier.points import PointKey, TaskRole
 from rayforget.record.envelope import open_sealed, seal
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.space.models import Space
 from rayforget.values.points import Point, Spot

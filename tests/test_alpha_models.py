@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from vector_equipment import VectorFoundation, VectorScorer, vector_equipment
 
-from rayforget.alpha_models import AlphaModels, Ends, theta_of
-from rayforget.curve import score_spots
 from rayforget.evaluate.finite import Scored
 from rayforget.foundations.protocol import State
 from rayforget.interpolate.fingerprint import fingerprint
 from rayforget.interpolate.hashing import state_hash
+from rayforget.trial.alpha_models import AlphaModels, Ends, theta_of
+from rayforget.trial.curve import score_spots
 from rayforget.values.points import Spot
 from rayforget.values.scores import Split
 

@@ -14,12 +14,12 @@ import yaml
 from export.small_sweeps import NAME, clip_space, language_space
 from tiny_lm import save_lm
 
-from rayforget.equipment import Equipment, EquipmentSpec
 from rayforget.errors import RecordError
 from rayforget.record.objects import encode_checkpoint
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
-from rayforget.space.load import load_space
+from rayforget.space.file.load import load_space
+from rayforget.trial.equipment import Equipment, EquipmentSpec
 
 Open = Callable[[], Equipment]
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from vector_equipment import VectorScorer, vector_equipment
 
-import rayforget.alpha_models
-from rayforget.alpha_models import Ends
-from rayforget.curve import score_spots
+import rayforget.trial.alpha_models
 from rayforget.evaluate.finite import Scored
 from rayforget.foundations.protocol import State
 from rayforget.heartbeat import heard_by
 from rayforget.interpolate.paths.path import Path, theta_at
+from rayforget.trial.alpha_models import Ends
+from rayforget.trial.curve import score_spots
 from rayforget.values.layers import Layer
 from rayforget.values.points import Spot
 from rayforget.values.scores import Split
@@ -54,7 +54,7 @@ def test_models_of_a_pass_are_gone_before_the_next_are_made(
         most = max(most, len(alive))
         return made
 
-    monkeypatch.setattr(rayforget.alpha_models, "theta_at", watched)
+    monkeypatch.setattr(rayforget.trial.alpha_models, "theta_at", watched)
     scorer = Together(models_per_pass)
     equipment = vector_equipment(tmp_path, scorer=scorer, resources={"resident_gib": (28 * fitting + 1) * GIB})
     ends = Ends(theta_0={"q_proj.bias": torch.zeros(7)}, theta_1={"q_proj.bias": torch.ones(7)}, layers={})

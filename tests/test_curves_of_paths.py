@@ -8,16 +8,16 @@ import torch
 from train.learners import VectorLearner
 from vector_equipment import no_heartbeat, vector_equipment, vector_recipe
 
-from rayforget.alpha_models import Ends, theta_of
-from rayforget.curve import score_curve
 from rayforget.errors import FoundationError
 from rayforget.foundations.protocol import State
 from rayforget.frontier.gather import gather
 from rayforget.interpolate.hashing import state_hash
-from rayforget.pipeline import run_trial, score_tests
 from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.record.weights import load_theta_1
 from rayforget.space.path_text import LERP, path_name
+from rayforget.trial.alpha_models import Ends, theta_of
+from rayforget.trial.curve import score_curve
+from rayforget.trial.pipeline import run_trial, score_tests
 from rayforget.values.layers import Layer
 from rayforget.values.points import Spot
 from rayforget.values.records import CheckpointRecord

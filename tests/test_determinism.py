@@ -9,16 +9,16 @@ import torch
 from train.learners import VectorLearner
 from vector_equipment import VectorFoundation, VectorScorer, no_heartbeat, vector_equipment, vector_recipe, vector_space
 
-from rayforget import equipment as equipment_module
 from rayforget.determinism import deterministic
-from rayforget.equipment import Equipment, EquipmentSpec, device_of
 from rayforget.errors import TrainingError
 from rayforget.evaluate.finite import Scored
 from rayforget.foundations.protocol import State
-from rayforget.pipeline import run_trial, score_test
 from rayforget.record.jobs import TestJob, TrialJob
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
+from rayforget.trial import equipment as equipment_module
+from rayforget.trial.equipment import Equipment, EquipmentSpec, device_of
+from rayforget.trial.pipeline import run_trial, score_test
 from rayforget.values.points import Spot
 from rayforget.values.scores import Split
 

@@ -11,20 +11,20 @@ import torch.distributed as dist
 from ranks import run_ranks
 from vector_equipment import VectorScorer, no_heartbeat, vector_equipment, vector_recipe
 
-from rayforget.alpha_models import Ends
-from rayforget.curve import score_curve
 from rayforget.distributed import all_reduce_sum, from_rank_0, on_rank_0, reason_of_any_rank, state_from_rank_0
 from rayforget.errors import RecordError, StorageError
 from rayforget.evaluate.finite import Scored
 from rayforget.foundations.protocol import State
 from rayforget.interpolate.hashing import state_hash
-from rayforget.pipeline import run_trial, score_tests
 from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.record.resume import Owner, save_resume
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.weights import save_weights
 from rayforget.space.seeds import derive_seed
 from rayforget.train.trainer import Trainer
+from rayforget.trial.alpha_models import Ends
+from rayforget.trial.curve import score_curve
+from rayforget.trial.pipeline import run_trial, score_tests
 from rayforget.values.points import Spot
 from rayforget.values.records import CheckpointRecord
 from rayforget.values.scores import Score, Split

@@ -25,7 +25,7 @@ from rayforget.frontier.on_demand import ScoresOnDemand, items_of, with_items
 from rayforget.frontier.points import THETA_0
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.jobs import TrialJob
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.present import mirror_sweep, present
 from rayforget.search.agenda import Agenda, NamedJob

@@ -8,8 +8,8 @@ import pytest
 from plugins.outsiders import write_package as install
 
 from rayforget.errors import ExtensionError
-from rayforget.extension_use import used_extensions
-from rayforget.extensions import Registry, refusing_claims
+from rayforget.extensions.registry import Registry, refusing_claims
+from rayforget.extensions.use import used_extensions
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from test_layers import import_without
 
-from rayforget import extras
 from rayforget.errors import SpaceError
-from rayforget.extras import MissingExtraError, need
+from rayforget.extensions import extras
+from rayforget.extensions.extras import MissingExtraError, need
 from rayforget.planning.foundation_check import check_foundation
-from rayforget.space.load import load_space
+from rayforget.space.file.load import load_space
 from rayforget.space.shipped import quickstart
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,7 +48,7 @@ def test_image_sweeps_need_no_extra() -> None:
     code = (
         "import sys; sys.modules.update(datasets=None, lm_eval=None)\n"
         "import torch\nfrom pathlib import Path\nfrom tempfile import mkdtemp\n"
-        "from rayforget.space.load import load_space\nfrom rayforget.tasks.check import check_data\n"
+        "from rayforget.space.file.load import load_space\nfrom rayforget.tasks.check import check_data\n"
         "from rayforget.foundations.prepare import prepare_foundation\n"
         f"loaded = load_space(Path({str(quickstart())!r}))\n"
         "check_data(loaded, contents=False)\n"

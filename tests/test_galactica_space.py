@@ -7,15 +7,15 @@ import pytest
 import torch
 from tiny_lm import save_lm
 
-from rayforget.equipment import Equipment, EquipmentSpec
-from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest
-from rayforget.space.lm_eval import LmEvalTask
-from rayforget.space.load import LoadedSpace, load_space
+from rayforget.space.file.load import LoadedSpace, load_space
 from rayforget.space.methods import methods_of
+from rayforget.space.tasks.lm_eval import LmEvalTask
 from rayforget.tasks.check import check_data
+from rayforget.trial.equipment import Equipment, EquipmentSpec
+from rayforget.trial.pipeline import run_trial
 
 SPACE = Path(__file__).parent.parent / "search_spaces" / "galactica_medical.yaml"
 

@@ -22,11 +22,11 @@ from rayforget import cli
 from rayforget.errors import FoundationError, RayforgetError, RecordError, SpaceError, TaskError
 from rayforget.foundations.model_folder import read_config
 from rayforget.record.objects import decode_checkpoint, encode_checkpoint
-from rayforget.record.store import Store
-from rayforget.space.document import read_document
-from rayforget.space.load import load_space
+from rayforget.record.storage.store import Store
+from rayforget.space.file.document import read_document
+from rayforget.space.file.load import load_space
 from rayforget.space.shipped import quickstart
-from rayforget.space.text import CsvSource, JsonLinesSource, ParquetSource, PlainTextTask, TextDatasetSource
+from rayforget.space.tasks.text import CsvSource, JsonLinesSource, ParquetSource, PlainTextTask, TextDatasetSource
 from rayforget.tasks.hub_split import load_split
 from rayforget.tasks.images.shards import ShardImages, expand_shards
 from rayforget.tasks.text import rows, text_files
@@ -86,7 +86,7 @@ def test_a_hostile_space_is_refused_in_one_line(tmp_path: Path, text: str, says:
 
 def test_aliases_are_counted_as_they_are_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nine to the tenth values would fill the memory before anything is refused."""
-    monkeypatch.setattr("rayforget.space.document.MOST_CHARACTERS", 100_000)
+    monkeypatch.setattr("rayforget.space.file.document.MOST_CHARACTERS", 100_000)
     for text in (bomb("[%s]", ","), bomb("{k: [%s]}", ",")):
         assert "aliases (*name) that amount to more than" in refusal(partial(read_document, text, "s.yaml"), SpaceError)
 

@@ -26,24 +26,24 @@ from rayforget.errors import (
     TaskError,
     TrainingError,
 )
-from rayforget.extension_use import in_a_line
+from rayforget.extensions.use import in_a_line
 from rayforget.foundations.model_folder import read_config
 from rayforget.frontier.gather import gather
-from rayforget.pipeline import failed_record
 from rayforget.record.jobs import TrialJob
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.terminal.live import open_console
 from rayforget.report.terminal.log import log_to
-from rayforget.space.data import FolderSource, ZeroShotTask
-from rayforget.space.load import load_space
+from rayforget.space.file.load import load_space
 from rayforget.space.recipe import Recipe
 from rayforget.space.shipped import quickstart
+from rayforget.space.tasks.data import FolderSource, ZeroShotTask
 from rayforget.tasks.images.folder import FolderImages
 from rayforget.tasks.images.remarks import image_remarks
 from rayforget.tasks.images.shards import ShardImages
 from rayforget.tasks.resolve import resolve_tasks
 from rayforget.tasks.text.rows import json_lines
+from rayforget.trial.pipeline import failed_record
 
 OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 FAKE = "x\nsweep done: recovered 1.00\x1b[2K\r"

@@ -16,13 +16,13 @@ from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.learner import CausalLearner
 from rayforget.foundations.causal_lm.model import load_causal_lm
 from rayforget.foundations.causal_lm.prepared import with_tasks
-from rayforget.kernel_choice import settle_kernels
-from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
 from rayforget.space.recipe import Recipe
-from rayforget.space.text import InstructionTask, JsonLinesSource, Sequences
+from rayforget.space.tasks.text import InstructionTask, JsonLinesSource, Sequences
 from rayforget.tasks.text.resolve import resolve_text_tasks
 from rayforget.train.loop import train
+from rayforget.trial.kernel_choice import settle_kernels
+from rayforget.trial.pipeline import run_trial
 
 CPU = torch.device("cpu")
 CARD = {"card": "A card 5/80", "driver": "570.86.15", "torch": "2.15", "cuda": "13.2"}

@@ -150,7 +150,7 @@ def test_no_part_of_a_family_is_imported_by_another_family() -> None:
 
 
 def module_of(path: Path) -> str:
-    """The file's module, e.g. `rayforget.space.load`; for an `__init__.py` its package."""
+    """The file's module, e.g. `rayforget.space.file.load`; for an `__init__.py` its package."""
     parts = path.relative_to(ROOT.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 

@@ -12,13 +12,13 @@ from vector_equipment import no_heartbeat, objectives_of, vector_equipment, vect
 
 from rayforget.errors import RecordError
 from rayforget.evaluate.finite import NotFinite
-from rayforget.pipeline import _owner, _state_to_resume, run_trial, score_tests
 from rayforget.record.jobs import TestJob
 from rayforget.record.resume import Owner, newest_resume, save_resume
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.record.weights import load_theta_1
 from rayforget.train.loop import train
+from rayforget.trial.pipeline import _owner, _state_to_resume, run_trial, score_tests
 from rayforget.values.points import Spot
 
 

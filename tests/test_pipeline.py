@@ -13,17 +13,17 @@ import torch
 from train.learners import VectorLearner
 from vector_equipment import VectorScorer, no_heartbeat, objectives_of, vector_equipment, vector_recipe
 
-from rayforget.alpha_models import Ends
-from rayforget.curve import score_curve
-from rayforget.equipment import Equipment
 from rayforget.errors import RecordError, StorageError, TaskError, TrainingError
 from rayforget.evaluate.finite import NotFinite, Scored
 from rayforget.foundations.protocol import State
 from rayforget.frontier.gather import gather
-from rayforget.pipeline import run_trial, score_test, score_tests
 from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.record.weights import weights_name
 from rayforget.space.recipe import Recipe
+from rayforget.trial.alpha_models import Ends
+from rayforget.trial.curve import score_curve
+from rayforget.trial.equipment import Equipment
+from rayforget.trial.pipeline import run_trial, score_test, score_tests
 from rayforget.values.points import Spot
 from rayforget.values.records import CheckpointRecord
 from rayforget.values.scores import Score, Split

@@ -13,18 +13,18 @@ from pydantic import ValidationError
 from torch import Tensor
 from vector_equipment import VectorScorer, no_heartbeat, vector_equipment, vector_recipe, vector_space
 
-from rayforget.equipment import Equipment
 from rayforget.errors import RecordError, TrainingError
 from rayforget.evaluate.finite import NotFinite, Scored
 from rayforget.evaluate.precision import current_precision, exactly, finely, run_in
 from rayforget.foundations.protocol import State
 from rayforget.frontier.points import THETA_0, TaskRole
-from rayforget.pipeline import run_trial, score_test
-from rayforget.precise import in_precision
-from rayforget.precision_choice import Measured, choose_precision, deviation
 from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.report.words.precision import precision_words
 from rayforget.space.precision import CHOICE, PRECISION, ScoringPrecision, precision_in
+from rayforget.trial.equipment import Equipment
+from rayforget.trial.pipeline import run_trial, score_test
+from rayforget.trial.precise import in_precision
+from rayforget.trial.precision_choice import Measured, choose_precision, deviation
 from rayforget.values.points import Spot
 from rayforget.values.scores import Score, Split
 

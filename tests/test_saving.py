@@ -9,18 +9,18 @@ import pytest
 from torch import Tensor
 from vector_equipment import VectorScorer, no_heartbeat, vector_equipment, vector_recipe, vector_space
 
-import rayforget.saving
-from rayforget.equipment import Equipment
+import rayforget.trial.saving
 from rayforget.errors import StorageError
 from rayforget.evaluate.finite import NotFinite, Scored
 from rayforget.foundations.protocol import State
 from rayforget.interpolate.hashing import state_hash
-from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
 from rayforget.record.weights import load_theta_1, save_weights, weights_name
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.search.study import CurveStudy
 from rayforget.space.methods import methods_of
+from rayforget.trial.equipment import Equipment
+from rayforget.trial.pipeline import run_trial
 from rayforget.values.scores import Split
 
 JOB = TrialJob(name="0001-full", recipe=vector_recipe())
@@ -50,7 +50,7 @@ def test_weights_are_written_while_the_curve_is_scored(tmp_path: Path, monkeypat
         written.set()
         return size
 
-    monkeypatch.setattr(rayforget.saving, "save_weights", save)
+    monkeypatch.setattr(rayforget.trial.saving, "save_weights", save)
     equipment = vector_equipment(tmp_path, scorer=Waiting(written))
     (record,) = run_trial(JOB, equipment, no_heartbeat)
     theta_1 = load_theta_1(equipment.sweep.store, record, equipment.foundation.theta_0)
@@ -63,7 +63,7 @@ def test_weights_that_cannot_be_written_leave_no_record(tmp_path: Path, monkeypa
         raise StorageError("the disk is full")
 
     with monkeypatch.context() as broken:
-        broken.setattr(rayforget.saving, "save_weights", refuse)
+        broken.setattr(rayforget.trial.saving, "save_weights", refuse)
         with pytest.raises(StorageError, match="the disk is full"):
             run_trial(JOB, vector_equipment(tmp_path), no_heartbeat)
     assert vector_equipment(tmp_path).sweep.trials() == {}
@@ -86,8 +86,8 @@ def test_weights_of_a_recorded_checkpoint_are_another_workers_and_stay(tmp_path:
     name = weights_name(JOB.name, record.step)
     before = equipment.sweep.store.read(name)
     other = {key: tensor + 1 for key, tensor in equipment.foundation.theta_0.items()}
-    for end in (rayforget.saving.Saving.finish, rayforget.saving.Saving.drop):
-        end(rayforget.saving.Saving(equipment.sweep, JOB.name, record.step, theta_1=other, changed=other))
+    for end in (rayforget.trial.saving.Saving.finish, rayforget.trial.saving.Saving.drop):
+        end(rayforget.trial.saving.Saving(equipment.sweep, JOB.name, record.step, theta_1=other, changed=other))
         assert equipment.sweep.store.read(name) == before
 
 

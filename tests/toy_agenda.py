@@ -9,7 +9,7 @@ import numpy as np
 
 from rayforget.record.jobs import TrialJob
 from rayforget.record.space_of import space_here
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.search.study import CurveStudy

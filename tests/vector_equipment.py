@@ -10,16 +10,16 @@ from torch import Tensor
 from torch.func import functional_call
 from train.learners import VectorLearner
 
-from rayforget.equipment import Equipment
 from rayforget.evaluate.finite import NotFinite, Scored
 from rayforget.foundations.layers import tower_layers
 from rayforget.foundations.protocol import State, TaskSplit
 from rayforget.interpolate.hashing import state_hash
 from rayforget.record.scores_cache import ScoresCache
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.space.models import Space
 from rayforget.space.recipe import Recipe
+from rayforget.trial.equipment import Equipment
 from rayforget.values.layers import Layer
 from rayforget.values.scores import Score, Split
 

@@ -63,7 +63,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter shows ?
             stream.reconfigure(errors="replace")
     from rayforget.errors import RayforgetError
-    from rayforget.extension_use import naming_the_blamed
+    from rayforget.extensions.use import naming_the_blamed
 
     try:
         try:
@@ -92,7 +92,7 @@ def main() -> None:
         print(f"the system refused ({type(error).__name__}: {reason}); mend that and try again", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
-        from rayforget.malformed_package import malformed_package
+        from rayforget.extensions.malformed import malformed_package
         from rayforget.printable import one_line
 
         if (text := malformed_package(error)) is None:

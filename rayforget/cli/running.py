@@ -28,7 +28,7 @@ def sweep(
 ) -> None:
     """Fine-tune in many ways, walk from each result back to the pretrained model, and show the frontier."""
     from rayforget.commands.sweep import resume_sweep, start_sweep
-    from rayforget.space.load import load_space
+    from rayforget.space.file.load import load_space
 
     if address is not None and address.startswith(("http://", "https://")):
         from rayforget.on_ray.submit import submit_sweep
@@ -62,7 +62,7 @@ def check(
 ) -> None:
     """Check a space file and its data, and print what running it would take; starts and writes nothing."""
     from rayforget.commands.check import print_plan
-    from rayforget.space.load import load_space
+    from rayforget.space.file.load import load_space
 
     print_plan(load_space(path_of(space), overrides(set_, trials)), probe=probe)
 
@@ -71,6 +71,6 @@ def schema() -> None:
     """Print the JSON Schema of space files, for editors."""
     import json
 
-    from rayforget.space.schema import json_schema
+    from rayforget.space.file.schema import json_schema
 
     print(json.dumps(json_schema(), indent=2))

@@ -19,9 +19,9 @@ from rayforget.record.cache_folder import cache_folder
 from rayforget.report.terminal.live import open_console
 from rayforget.report.words.numbers import format_duration
 from rayforget.report.words.remarks import broken_remark
-from rayforget.space.extension_places import naming_their_lines
-from rayforget.space.load import LoadedSpace
-from rayforget.space.notes import notes
+from rayforget.space.file.extension_places import naming_their_lines
+from rayforget.space.file.load import LoadedSpace
+from rayforget.space.file.notes import notes
 from rayforget.space.parts import Resources
 from rayforget.space.precision import AUTO, FULL, REDUCED
 from rayforget.tasks.check import check_data, data_remarks, skipped_rows

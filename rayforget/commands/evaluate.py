@@ -18,8 +18,8 @@ from rayforget.record.retention import standard_errors
 from rayforget.report.terminal.live import open_console
 from rayforget.report.terminal.log import log_to
 from rayforget.report.words.numbers import format_measure
+from rayforget.space.file.load import LoadedSpace
 from rayforget.space.foundation import place_of
-from rayforget.space.load import LoadedSpace
 from rayforget.space.precision import planned
 from rayforget.tasks.check import check_data
 from rayforget.tasks.images.known_hashes import HashStore
@@ -54,10 +54,10 @@ def evaluate_model(loaded: LoadedSpace, splits: Sequence[Split], *, as_json: boo
 
 def _score(loaded: LoadedSpace, splits: Sequence[Split]) -> tuple[str, Scored]:
     from rayforget.determinism import deterministic
-    from rayforget.equipment import device_of
     from rayforget.evaluate.finite import require_finite
     from rayforget.foundations.sharing import keep_own
-    from rayforget.precise import in_precision
+    from rayforget.trial.equipment import device_of
+    from rayforget.trial.precise import in_precision
 
     space = loaded.space
     tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(space)))

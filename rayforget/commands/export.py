@@ -12,7 +12,7 @@ from rayforget.export.point_folder import Dtype, Exported, export_point
 from rayforget.export.push import check_name, push_folder, refuse_local_base
 from rayforget.frontier.points import parse_key
 from rayforget.record.space_of import space_here
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.picking import picked_key
 from rayforget.report.present import read_report

@@ -5,7 +5,7 @@ from pathlib import Path
 from rayforget.metrics.registry import METRICS
 from rayforget.record.packages import changed_extensions
 from rayforget.record.space_of import space_here
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.present import present
 from rayforget.report.terminal.live import open_console

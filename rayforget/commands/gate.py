@@ -9,7 +9,7 @@ from rayforget.frontier.gate import Verdict, judge, judge_all
 from rayforget.frontier.limits import Limits
 from rayforget.frontier.paired import Reached
 from rayforget.record.space_of import space_here
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.picking import Picking, not_on_test, pick_from
 from rayforget.report.picking_json import floor_json, picking_json, reached_json

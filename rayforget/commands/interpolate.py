@@ -9,7 +9,7 @@ from rich.text import Text
 
 from rayforget.commands.reporting import report_on
 from rayforget.errors import FoundationError, SpaceError
-from rayforget.extras import MissingExtraError
+from rayforget.extensions.extras import MissingExtraError
 from rayforget.foundations.kind import kind_of
 from rayforget.foundations.revisions import pin_foundation
 from rayforget.heartbeat import Heartbeat
@@ -18,18 +18,18 @@ from rayforget.planning.foundation_check import check_foundation, check_gpus
 from rayforget.record.cache_folder import cache_folder
 from rayforget.record.command import command
 from rayforget.record.creation import create_sweep
-from rayforget.record.driver_lock import sole_driver
 from rayforget.record.removal import remove_sweep
-from rayforget.record.store import Store
+from rayforget.record.storage.driver_lock import sole_driver
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.terminal.live import open_console
 from rayforget.report.terminal.log import log_to
 from rayforget.report.words.numbers import percent
 from rayforget.report.words.precision import precision_words
+from rayforget.space.file.load import LoadedSpace
 from rayforget.space.foundation import place_of
 from rayforget.space.frozen import FrozenDict
 from rayforget.space.given_space import GivenSpace
-from rayforget.space.load import LoadedSpace
 from rayforget.space.models import Space
 from rayforget.tasks.check import check_data, check_tasks
 from rayforget.tasks.images.known_hashes import HashStore
@@ -142,11 +142,11 @@ def _introduce(space: GivenSpace, sweep: Sweep, console: Console) -> None:
 
 def _score(space: GivenSpace, sweep: Sweep, console: Console) -> None:
     """Records and tests whatever is missing."""
-    from rayforget.equipment import Equipment, EquipmentSpec
     from rayforget.frontier.gather import gather
     from rayforget.own_models import record_models
-    from rayforget.pipeline import score_tests
     from rayforget.record.wanted_tests import wanted_tests
+    from rayforget.trial.equipment import Equipment, EquipmentSpec
+    from rayforget.trial.pipeline import score_tests
 
     sweep.clean(finished=set())
     fence = sweep.store.fence

@@ -9,7 +9,7 @@ from rayforget.errors import RecordError
 from rayforget.printable import one_line
 from rayforget.record.command import program
 from rayforget.record.names import sweep_names
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.terminal.live import open_console
 

@@ -12,7 +12,7 @@ from rayforget.frontier.limits import Limits
 from rayforget.frontier.points import FrontierPoint
 from rayforget.record.command import command
 from rayforget.record.space_of import space_here
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.picking import Picking, pick_from
 from rayforget.report.picking_json import picking_json

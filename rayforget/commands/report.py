@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rayforget.record.space_of import space_here
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.out_folder import check_out, write_out
 from rayforget.report.present import PAGE, read_report

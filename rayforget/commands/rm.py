@@ -3,7 +3,7 @@
 from rich.text import Text
 
 from rayforget.record import removal
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.report.terminal.live import open_console
 
 _NUM_NAMED = 10

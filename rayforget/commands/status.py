@@ -7,7 +7,7 @@ from rayforget.record.command import command
 from rayforget.record.named_in import named_in
 from rayforget.record.second_tries import may_be_tried_again
 from rayforget.record.standing import Standing
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.terminal.live import open_console
 from rayforget.report.words.numbers import stale_notice, trainings_word

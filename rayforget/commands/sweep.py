@@ -22,7 +22,6 @@ from rayforget.printable import one_line
 from rayforget.record.cache_folder import cache_folder
 from rayforget.record.command import command, resuming
 from rayforget.record.creation import create_sweep
-from rayforget.record.driver_lock import sole_driver
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.jobs import TrialJob
 from rayforget.record.named_in import named_in
@@ -30,7 +29,8 @@ from rayforget.record.packages import changed_extensions
 from rayforget.record.second_tries import may_be_tried_again, set_aside_failures
 from rayforget.record.space_of import space_here, with_trainings
 from rayforget.record.standing import is_finished
-from rayforget.record.store import Store
+from rayforget.record.storage.driver_lock import sole_driver
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.mlflow.mirror_thread import mirror_thread
 from rayforget.report.present import mark_stale
@@ -40,9 +40,9 @@ from rayforget.report.words.precision import precision_words
 from rayforget.report.words.remarks import tried_again_notice
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.search.study import CurveStudy
-from rayforget.space.extension_places import naming_their_lines
+from rayforget.space.file.extension_places import naming_their_lines
+from rayforget.space.file.load import LoadedSpace
 from rayforget.space.given_space import GivenSpace
-from rayforget.space.load import LoadedSpace
 from rayforget.space.methods import methods_of
 from rayforget.space.models import Space
 from rayforget.space.paths import is_uri

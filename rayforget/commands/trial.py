@@ -7,7 +7,7 @@ from rich.text import Text
 from rayforget.errors import RecordError
 from rayforget.frontier.points import THETA_0, PointKey, parse_key
 from rayforget.record.space_of import space_here, space_of
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.terminal.live import open_console
 from rayforget.report.words.recipes import shorten_recipe

@@ -1,7 +1,7 @@
 """`rayforget ui NAME`: MLflow's UI on a sweep's store."""
 
 from rayforget.record.space_of import space_here
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.mlflow.ui import run_ui
 from rayforget.report.terminal.live import open_console

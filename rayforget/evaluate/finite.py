@@ -2,7 +2,7 @@
 
 A scorer never turns such an output into a result. It returns `NotFinite` in place of all the model's scores, on every
 rank alike, and the caller decides: theta_0 and theta_1 must have scores (`require_finite`), any other alpha is dropped
-from its curve (`rayforget.curve`).
+from its curve (`rayforget.trial.curve`).
 """
 
 from collections.abc import Mapping

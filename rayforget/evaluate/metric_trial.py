@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from rayforget.errors import BrokenExtensionError, ExtensionError, TaskError
-from rayforget.extension_use import naming_the_blamed
+from rayforget.extensions.use import naming_the_blamed
 from rayforget.metrics.metric import Floats, Metric
 from rayforget.metrics.registry import METRICS
 from rayforget.metrics.scored_items import ScoredItems
-from rayforget.space.data import ZeroShotTask
-from rayforget.space.tasks import Task
+from rayforget.space.tasks.any_task import Task
+from rayforget.space.tasks.data import ZeroShotTask
 
 Require = Callable[[object, str, str], None]
 """(whether it holds, what was found, what was expected) -> raises if it does not hold."""

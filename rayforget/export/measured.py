@@ -17,10 +17,10 @@ from rayforget.evaluate.finite import require_finite
 from rayforget.export.folder import read_again
 from rayforget.export.point import RecordedPoint, by_split
 from rayforget.foundations.protocol import Foundation
-from rayforget.precise import in_precision
 from rayforget.space.foundation import FoundationConfig
 from rayforget.space.models import Space
 from rayforget.space.precision import precision_in
+from rayforget.trial.precise import in_precision
 from rayforget.values.scores import Score, Split
 
 Scores = Mapping[str, Score]

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from rayforget.alpha_models import Ends, theta_of
 from rayforget.errors import RecordError
 from rayforget.foundations.protocol import Foundation
 from rayforget.frontier.points import THETA_0, PointKey
@@ -15,6 +14,7 @@ from rayforget.record.sweep import Sweep
 from rayforget.record.weights import load_theta_1, weights_name
 from rayforget.space.given import AnyRecipe, recipe_of
 from rayforget.space.path_text import LERP
+from rayforget.trial.alpha_models import Ends, theta_of
 from rayforget.values.points import Point, Spot
 from rayforget.values.records import CheckpointRecord
 from rayforget.values.scores import Score, Split

@@ -27,7 +27,7 @@ import torch
 from safetensors.torch import save_file
 
 from rayforget.determinism import deterministic
-from rayforget.equipment import device_of
+from rayforget.trial.equipment import device_of
 from rayforget.foundations.prepare import prepare_foundation
 from rayforget.interpolate.hashing import state_hash
 from rayforget.interpolate.lerp import changed_tensors

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from rayforget.errors import BrokenExtensionError, RayforgetError
 from rayforget.evaluate.finite import NotFinite
-from rayforget.extension_use import blame
+from rayforget.extensions.use import blame
 from rayforget.foundations.protocol import Batch, Foundation, Learner, Scorer
 from rayforget.space.foundation import FOUNDATIONS, FoundationConfig
 from rayforget.space.recipe import Recipe

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from rayforget.extensions import Registry, no_arguments_fault
+from rayforget.extensions.registry import Registry, no_arguments_fault
 
 if TYPE_CHECKING:
     from rayforget.metrics.metric import Metric

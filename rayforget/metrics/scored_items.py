@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from rayforget.extension_use import naming_the_blamed
+from rayforget.extensions.use import naming_the_blamed
 from rayforget.metrics.accuracy import Accuracy
 from rayforget.metrics.metric import Classes, Floats, Metric
 

@@ -10,7 +10,6 @@ import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
-from rayforget.equipment import EquipmentSpec
 from rayforget.on_ray.answers import Reply
 from rayforget.on_ray.loopback import LoopbackConfig
 from rayforget.on_ray.mailbox import Pulse, start_mailbox
@@ -18,6 +17,7 @@ from rayforget.on_ray.parcel import Parcel
 from rayforget.on_ray.ray_state import IN_MEMORY
 from rayforget.on_ray.worker import Job, WorkerConfig, worker_loop
 from rayforget.space.parts import Resources
+from rayforget.trial.equipment import EquipmentSpec
 
 logger = logging.getLogger(__name__)
 _POLL_S = 5.0

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from rayforget.errors import RayforgetError, SpaceError
 from rayforget.on_ray.session import prepare_environment, without_ray_address
 from rayforget.printable import printable
-from rayforget.space.elsewhere import KEYS_IN_STORAGE, check_elsewhere, variables_for
-from rayforget.space.load import load_space
+from rayforget.space.file.elsewhere import KEYS_IN_STORAGE, check_elsewhere, variables_for
+from rayforget.space.file.load import load_space
+from rayforget.space.file.secrets import has_written_secret
 from rayforget.space.paths import is_uri
-from rayforget.space.secrets import has_written_secret
 from rayforget.space.shipped import quickstart
 
 if TYPE_CHECKING:

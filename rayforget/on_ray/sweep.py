@@ -5,15 +5,15 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from rayforget.equipment import EquipmentSpec
 from rayforget.errors import SpaceError
-from rayforget.extension_use import blame
+from rayforget.extensions.use import blame
 from rayforget.on_ray.cluster_size import cluster_nodes, nodes_now, slots_that_fit
 from rayforget.on_ray.session import prepare_environment, ray_session
-from rayforget.pipeline import failed_record
 from rayforget.record.jobs import TrialJob
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.space.parts import Resources
+from rayforget.trial.equipment import EquipmentSpec
+from rayforget.trial.pipeline import failed_record
 
 if TYPE_CHECKING:
     from ray.tune import Tuner

@@ -12,16 +12,16 @@ from ray.train import get_context
 from ray.train.collective import broadcast_from_rank_zero
 
 from rayforget.distributed import any_rank
-from rayforget.equipment import Equipment, EquipmentSpec
 from rayforget.errors import RecordError, SpaceError, TaskError
-from rayforget.extension_use import in_a_line
+from rayforget.extensions.use import in_a_line
 from rayforget.foundations.sharing import keep_own
 from rayforget.heartbeat import Heartbeat, heard_by
 from rayforget.on_ray.answers import Failure, Reply
 from rayforget.on_ray.parcel import Parcel
 from rayforget.on_ray.shared_theta import share_through
-from rayforget.pipeline import run_trial, score_tests
 from rayforget.record.jobs import TestJob, TrialJob
+from rayforget.trial.equipment import Equipment, EquipmentSpec
+from rayforget.trial.pipeline import run_trial, score_tests
 
 logger = logging.getLogger(__name__)
 

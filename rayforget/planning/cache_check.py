@@ -3,7 +3,7 @@
 import os
 
 from rayforget.errors import SpaceError
-from rayforget.space.load import LoadedSpace
+from rayforget.space.file.load import LoadedSpace
 
 
 def check_cache(loaded: LoadedSpace) -> None:

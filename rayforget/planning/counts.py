@@ -6,8 +6,8 @@ from itertools import product
 
 from rayforget.space.curve_paths import curve_paths
 from rayforget.space.domains import ChoiceDomain, Domain, Scalar
+from rayforget.space.file.load import LoadedSpace
 from rayforget.space.foundation import ItemWords, rules_of
-from rayforget.space.load import LoadedSpace
 from rayforget.space.method import Method
 from rayforget.space.penalty import PenaltyConfig
 from rayforget.space.recipe import Recipe

@@ -6,11 +6,11 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from rayforget.errors import FoundationError, SpaceError
-from rayforget.extras import MissingExtraError, need
+from rayforget.extensions.extras import MissingExtraError, need
 from rayforget.foundations.kind import kind_of
 from rayforget.planning.counts import typical_recipes
+from rayforget.space.file.load import LoadedSpace
 from rayforget.space.foundation import FoundationConfig
-from rayforget.space.load import LoadedSpace
 from rayforget.space.method import Method
 from rayforget.space.parts import Resources
 from rayforget.space.recipe import LoraAdapter, Recipe

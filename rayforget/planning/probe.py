@@ -21,7 +21,7 @@ from rayforget.errors import BrokenExtensionError, FoundationError, SpaceError, 
 from rayforget.evaluate.finite import require_finite
 from rayforget.evaluate.metric_trial import try_metrics
 from rayforget.evaluate.precision import run_in
-from rayforget.extension_use import naming_the_blamed
+from rayforget.extensions.use import naming_the_blamed
 from rayforget.foundations.fit import fitting_learner, fitting_scores, naming_the_foundation
 from rayforget.foundations.kind import kind_of
 from rayforget.interpolate.lerp import changed_tensors
@@ -29,7 +29,7 @@ from rayforget.interpolate.paths.fit import try_paths
 from rayforget.planning.counts import Counts, MethodCount, typical_recipes
 from rayforget.planning.samples import BATCH, Samples, take_samples
 from rayforget.space.curve_paths import curve_paths
-from rayforget.space.load import LoadedSpace
+from rayforget.space.file.load import LoadedSpace
 from rayforget.space.penalty import PENALTIES
 from rayforget.space.precision import planned
 from rayforget.space.recipe import Recipe

@@ -11,8 +11,8 @@ from rayforget.foundations.fit import fitting_foundation
 from rayforget.foundations.kind import kind_of
 from rayforget.foundations.protocol import Foundation
 from rayforget.foundations.sharing import keep_own
+from rayforget.space.file.load import LoadedSpace
 from rayforget.space.foundation import FoundationConfig
-from rayforget.space.load import LoadedSpace
 from rayforget.tasks.opening import Opened
 
 BATCH = 64

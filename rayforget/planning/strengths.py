@@ -1,7 +1,7 @@
 """Penalty strengths of a space -> warnings if a whole domain freezes the model, or does nothing."""
 
 from rayforget.planning.counts import Counts, MethodCount, extremes, penalty_bounds
-from rayforget.space.load import LoadedSpace
+from rayforget.space.file.load import LoadedSpace
 from rayforget.space.penalty import PenaltyConfig, Span, UsefulStrengths, given_by
 from rayforget.train.schedule import learning_rate_sum
 

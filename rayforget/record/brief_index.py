@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rayforget.record.provenance import code_version
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.values.brief import CheckpointBrief
 from rayforget.values.points import Point
 from rayforget.values.scores import ScoreBrief

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.space.models import Space
 
 

@@ -4,8 +4,8 @@ import os
 import shlex
 from pathlib import Path
 
-from rayforget.record.store import Store
-from rayforget.space.secrets import without_password
+from rayforget.record.storage.store import Store
+from rayforget.space.file.secrets import without_password
 
 DEFAULT_STORAGE = "runs"
 """The default of `--storage`."""

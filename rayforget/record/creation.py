@@ -4,7 +4,7 @@ import time
 
 from rayforget.record.names import unused_name
 from rayforget.record.provenance import provenance
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.space.models import Space
 from rayforget.space.paths import is_uri

@@ -6,7 +6,7 @@ from typing import Any
 
 from rayforget.record.envelope import open_sealed, seal
 from rayforget.record.names import check_place
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.space.recipe import Recipe
 from rayforget.values.points import Spot
 

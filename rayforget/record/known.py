@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 
 T = TypeVar("T")
 _READERS = 16

@@ -2,8 +2,8 @@
 
 from rayforget.errors import RecordError, SpaceError
 from rayforget.record.sweep import Sweep
-from rayforget.space.document import read_document
-from rayforget.space.extension_places import place_of_fault
+from rayforget.space.file.document import read_document
+from rayforget.space.file.extension_places import place_of_fault
 
 
 def named_in(sweep: Sweep, fault: str) -> str:

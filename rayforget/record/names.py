@@ -5,7 +5,7 @@ from datetime import datetime
 
 from rayforget.errors import RecordError
 from rayforget.record.command import command
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LONGEST_NAME = 150

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rayforget.extension_use import used_extensions, used_sources
+from rayforget.extensions.use import used_extensions, used_sources
 from rayforget.space.registries import REGISTRIES
 
 

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from rayforget.extension_use import used_extensions, used_sources
+from rayforget.extensions.use import used_extensions, used_sources
 
 _ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = (

@@ -5,10 +5,10 @@ import re
 
 from rayforget.errors import RecordError, StorageError
 from rayforget.record.brief_index import BriefIndex
-from rayforget.record.driver_lock import sole_driver
 from rayforget.record.envelope import open_sealed
 from rayforget.record.names import check_name, no_sweep
-from rayforget.record.store import Store
+from rayforget.record.storage.driver_lock import sole_driver
+from rayforget.record.storage.store import Store
 
 _TRIAL = r"[^/.][^/]*"
 _OWN = re.compile(

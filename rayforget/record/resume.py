@@ -14,7 +14,7 @@ import torch
 from rayforget.errors import RecordError, StorageError
 from rayforget.heartbeat import beat
 from rayforget.record.envelope import open_sealed, seal
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from rayforget.errors import RecordError, StorageError
 from rayforget.record.envelope import canonical_json
 from rayforget.record.objects import decode_scores, encode_scores
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.values.scores import Score
 
 _log = logging.getLogger(__name__)

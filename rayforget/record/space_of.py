@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from rayforget.errors import RecordError, SpaceError, StorageError
 from rayforget.record.packages import missing_packages
 from rayforget.record.sweep import Sweep
-from rayforget.space.document import read_document
+from rayforget.space.file.document import read_document
 from rayforget.space.frozen import FrozenDict
 from rayforget.space.given_space import space_from
 from rayforget.space.models import Space

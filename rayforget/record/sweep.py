@@ -15,7 +15,7 @@ from rayforget.record.envelope import canonical_json, open_sealed, seal
 from rayforget.record.known import Known
 from rayforget.record.names import check_name, check_new_name, check_place, file_key, no_sweep, split_key
 from rayforget.record.objects import decode_checkpoint, decode_test, encode_checkpoint, encode_test
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.tested import of_recorded_weights
 from rayforget.values.brief import CheckpointBrief, brief_of
 from rayforget.values.records import CheckpointRecord, TestRecord

@@ -11,7 +11,7 @@ from torch import Tensor
 from rayforget.errors import StorageError
 from rayforget.interpolate.hashing import state_hash
 from rayforget.record.envelope import canonical_json
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 
 _log = logging.getLogger(__name__)
 _HASH = 32

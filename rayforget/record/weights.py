@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rayforget.errors import RecordError
 from rayforget.interpolate.hashing import state_hash
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.values.records import CheckpointRecord
 
 

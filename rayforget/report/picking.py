@@ -10,7 +10,7 @@ from rayforget.frontier.pick import Choice, pick_point
 from rayforget.frontier.points import FrontierPoint, PointKey
 from rayforget.frontier.summary import Summary
 from rayforget.record.command import command
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.present import Report
 from rayforget.report.words import choices

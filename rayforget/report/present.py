@@ -204,7 +204,7 @@ def mirror_sweep(
         report: the sweep's current report, if one was already made.
         register: whether the picked point becomes the `champion` in MLflow's registry.
     """
-    from rayforget.record.store import Store
+    from rayforget.record.storage.store import Store
     from rayforget.report.mlflow.data_used import data_used
     from rayforget.report.mlflow.mirror import mirror
     from rayforget.report.mlflow.mirror_plan import FRONTIER_TABLE, SweepView

@@ -11,7 +11,7 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from rayforget.errors import ExtensionError
-from rayforget.extensions import Registry
+from rayforget.extensions.registry import Registry
 from rayforget.space.frozen import Frozen, Problem, invalid
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from rayforget.extension_use import naming_the_blamed
+from rayforget.extensions.use import naming_the_blamed
 from rayforget.space.domains import ChoiceDomain, IntDomain, Scalar
 from rayforget.space.frozen import Problem
 from rayforget.space.method import Method
@@ -13,11 +13,11 @@ from rayforget.space.methods import PLAIN, baseline, methods_of, overlaid, plain
 from rayforget.space.paths import has_file_system, is_uri
 from rayforget.space.penalty import PenaltyConfig, given_by
 from rayforget.space.recipe import Recipe, repeated
-from rayforget.space.task_checks import recipe_misfits, sharding_misfits, task_problems
+from rayforget.space.tasks.checks import recipe_misfits, sharding_misfits, task_problems
 
 if TYPE_CHECKING:
     from rayforget.space.parts import SpaceParts
-    from rayforget.space.tasks import Task
+    from rayforget.space.tasks.any_task import Task
 
 _RESERVED = {PLAIN: "the baseline", "all": "all methods together", "theta_0": "the pretrained model"}
 _REQUIRED = [

@@ -20,9 +20,9 @@ from typing import Any
 from pydantic import PositiveInt, ValidationError
 
 from rayforget.errors import ExtensionError
-from rayforget.extensions import Registry
+from rayforget.extensions.registry import Registry
 from rayforget.space.domains import ChoiceDomain, Domain, FloatDomain, IntDomain, Scalar
-from rayforget.space.expected import found_and_expected
+from rayforget.space.file.expected import found_and_expected
 from rayforget.space.frozen import Frozen, Problem, invalid, thaw
 from rayforget.space.path_text import LERP, path_text
 

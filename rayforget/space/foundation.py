@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Protocol, TypeVar
 
-from rayforget.extensions import Registry, kind_fault, no_arguments_fault
+from rayforget.extensions.registry import Registry, kind_fault, no_arguments_fault
 from rayforget.space.by_kind import ByKind
 from rayforget.space.frozen import Frozen, Problem
-from rayforget.space.tasks import Task
+from rayforget.space.tasks.any_task import Task
 
 
 class FoundationConfig(Frozen):

@@ -16,17 +16,17 @@ from pydantic import NonNegativeInt, ValidationError
 
 from rayforget.errors import FoundationError, SpaceError
 from rayforget.space.checks import storage_problems
-from rayforget.space.document import Document, read_document, read_file
+from rayforget.space.file.document import Document, read_document, read_file
+from rayforget.space.file.load import LoadedSpace, checked
+from rayforget.space.file.overrides import override
+from rayforget.space.file.variables import interpolate
 from rayforget.space.foundation import Foundation, FoundationConfig, place_of, rules_of
 from rayforget.space.frozen import Frozen, FrozenDict, Name, Problem
 from rayforget.space.given import SOUPS, AnyRecipe, Given
-from rayforget.space.load import LoadedSpace, checked
 from rayforget.space.methods import PLAIN, plain_of
 from rayforget.space.models import Space
-from rayforget.space.overrides import override
 from rayforget.space.parts import OpenTree, Plain, Search
-from rayforget.space.task_checks import task_problems
-from rayforget.space.variables import interpolate
+from rayforget.space.tasks.checks import task_problems
 
 _NOT_USED = ("recipe", "methods", "plain", "search")
 _LONGEST_NAME = 20

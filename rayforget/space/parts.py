@@ -13,7 +13,7 @@ from rayforget.space.path_text import LERP
 from rayforget.space.paths import LocalPath, Place
 from rayforget.space.precision import Asked, ScoringPrecision
 from rayforget.space.searchable import Tree, constant_recipe, open_recipe
-from rayforget.space.tasks import Task
+from rayforget.space.tasks.any_task import Task
 
 OpenTree = Annotated[FrozenDict[str, Any], Tree(open_recipe)]
 """A recipe's fields as constants or domains, as written."""

@@ -11,7 +11,7 @@ from typing import ClassVar, TypeVar
 from pydantic import NonNegativeFloat
 
 from rayforget.errors import BrokenExtensionError
-from rayforget.extensions import Registry, kind_fault
+from rayforget.extensions.registry import Registry, kind_fault
 from rayforget.space.frozen import Frozen, Problem
 
 T = TypeVar("T")

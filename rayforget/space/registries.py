@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rayforget.extensions import Registry
+from rayforget.extensions.registry import Registry
 from rayforget.metrics.registry import METRICS
 from rayforget.space.curve_paths import PATHS
 from rayforget.space.foundation import FOUNDATIONS

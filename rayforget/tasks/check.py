@@ -1,7 +1,7 @@
 """A loaded space -> its tasks, proven readable: labels, class names, prompts, and splits that share no item."""
 
 from rayforget.errors import SpaceError, TaskError
-from rayforget.space.load import LoadedSpace
+from rayforget.space.file.load import LoadedSpace
 from rayforget.space.models import Space
 from rayforget.tasks import overlaps
 from rayforget.tasks.images.known_hashes import HashStore

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rayforget.errors import TaskError
-from rayforget.extras import need
+from rayforget.extensions.extras import need
 
 SCRIPT_ADVICE = (
     "the data set is a script, which `datasets` 4 and later do not run: take its Parquet copy where the hub has one "

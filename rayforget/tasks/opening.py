@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from rayforget.space.data import ZeroShotTask
-from rayforget.space.retrieval import RetrievalTask
-from rayforget.space.tasks import Task, image_tasks
+from rayforget.space.tasks.any_task import Task, image_tasks
+from rayforget.space.tasks.data import ZeroShotTask
+from rayforget.space.tasks.retrieval import RetrievalTask
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.resolve import resolve_tasks
 from rayforget.tasks.resolve_retrieval import resolve_retrieval

@@ -9,8 +9,8 @@ from operator import attrgetter
 
 from rayforget.errors import TaskError
 from rayforget.metrics.registry import METRICS
-from rayforget.space.data import FolderSource, Source, ZeroShotTask
-from rayforget.space.image_splits import Declared, sources_of
+from rayforget.space.tasks.data import FolderSource, Source, ZeroShotTask
+from rayforget.space.tasks.image_splits import Declared, sources_of
 from rayforget.tasks.images.candidates import only_present
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.labelled import LabelledImages, label_by_name, plain_name

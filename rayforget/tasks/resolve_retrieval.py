@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from rayforget.space.retrieval import RetrievalTask
+from rayforget.space.tasks.retrieval import RetrievalTask
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.labelled import LabelledImages
 from rayforget.tasks.images.opening import open_source

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
-from rayforget.space.data import Role
+from rayforget.space.tasks.data import Role
 from rayforget.tasks.images.cut import in_val
 from rayforget.tasks.images.labelled import LabelledImages
 from rayforget.tasks.keys import at_key

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from rayforget.space.data import Cut, ImageTask, Source
-from rayforget.space.image_splits import Declared, sources_of
+from rayforget.space.tasks.data import Cut, ImageTask, Source
+from rayforget.space.tasks.image_splits import Declared, sources_of
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.labelled import LabelledImages
 from rayforget.tasks.images.opening import broken_limit, reading_of

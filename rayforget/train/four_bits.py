@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from rayforget.extras import need
+from rayforget.extensions.extras import need
 
 _BLOCK = 64
 

@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from rayforget.determinism import seed_global_generators
 from rayforget.distributed import all_reduce_sum, is_distributed, rank, world_size
 from rayforget.errors import FoundationError, TrainingError
-from rayforget.extension_use import blame
+from rayforget.extensions.use import blame
 from rayforget.foundations.protocol import Batch, Learner
 from rayforget.space.recipe import LoraAdapter, Recipe
 from rayforget.space.seeds import derive_seed

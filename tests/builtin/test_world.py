@@ -11,7 +11,7 @@ from PIL import Image
 
 from rayforget.builtin.pictures.world import COLORED_STYLES, COLORS, COUNTS, SHAPES, SIZE, STYLES, WorldImages, draw
 from rayforget.errors import TaskError
-from rayforget.space.data import WorldSource
+from rayforget.space.tasks.data import WorldSource
 
 
 def world(**changes: Any) -> WorldImages:

@@ -11,7 +11,7 @@ from rayforget.cli import main
 from rayforget.foundations.kind import kind_of
 from rayforget.metrics.find import metric_of
 from rayforget.record.space_of import space_of
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.space.curve_paths import curve_paths
 from rayforget.space.foundation import rules_of

@@ -73,9 +73,9 @@ def test_a_mistake_is_one_message_on_standard_error_and_exit_code_2(
 def test_an_error_of_the_system_is_one_line_and_a_closed_pipe_none() -> None:
     done = python(
         "import sys; sys.argv = ['rayforget', 'schema']\n"
-        "import rayforget.cli, rayforget.space.schema\n"
+        "import rayforget.cli, rayforget.space.file.schema\n"
         "def fail(): raise error\n"
-        "rayforget.space.schema.json_schema = fail\n"
+        "rayforget.space.file.schema.json_schema = fail\n"
         "for error in PermissionError(13, 'Permission denied', 'x'), BrokenPipeError():\n"
         "    try: rayforget.cli.main()\n"
         "    except SystemExit as end: print('exit code', end.code, file=sys.stderr)\n"

@@ -8,7 +8,7 @@ from command_types import Run, Says
 
 from rayforget.record.jobs import TrialJob, save_asked
 from rayforget.record.standing import trainings_of
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.space.recipe import Recipe
 

@@ -9,7 +9,7 @@ from peft import LoraConfig, get_peft_model
 from tiny_lm import save_lm
 from transformers import AutoModelForCausalLM
 
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 
 SPACE = """\

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rayforget.interpolate.hashing import state_hash
 from rayforget.interpolate.lerp import lerp
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.record.weights import load_weights
 from rayforget.values.records import CheckpointRecord

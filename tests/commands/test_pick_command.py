@@ -10,7 +10,7 @@ from command_types import Run, Says
 from synthetic_sweep import add_tests, make_records, make_space, make_sweep, untested
 
 from rayforget.frontier.points import PointKey, parse_key
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 
 SMALL: dict[str, Any] = {"trials": 7, "fractions": (1.0,), "scale": 0.1}

@@ -11,17 +11,17 @@ from PIL import Image
 from tiny_clip import save_clip
 from tiny_lm import TEXT
 
-from rayforget.equipment import Equipment, EquipmentSpec
 from rayforget.frontier.points import THETA_0
 from rayforget.frontier.summary import Summary
-from rayforget.pipeline import run_trial, score_tests
 from rayforget.record.jobs import TestJob, TrialJob
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.report.present import read_report
-from rayforget.space.load import load_space
+from rayforget.space.file.load import load_space
 from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Space
+from rayforget.trial.equipment import Equipment, EquipmentSpec
+from rayforget.trial.pipeline import run_trial, score_tests
 from rayforget.values.points import Spot
 
 NAME = "small"

@@ -16,7 +16,7 @@ from rayforget.foundations.causal_lm.model import load_causal_lm
 from rayforget.foundations.causal_lm.prepared import with_tasks
 from rayforget.interpolate.hashing import state_hash
 from rayforget.space.recipe import LoraAdapter
-from rayforget.space.text import Sequences
+from rayforget.space.tasks.text import Sequences
 
 CPU = torch.device("cpu")
 TOKENS = torch.arange(4, 20)[None]

@@ -17,12 +17,12 @@ from rayforget.foundations.clip.kind import ClipKind
 from rayforget.foundations.clip.model import load_clip
 from rayforget.frontier.points import PointKey
 from rayforget.interpolate.hashing import state_hash
-from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
-from rayforget.space.load import load_space
+from rayforget.space.file.load import load_space
 from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Space
 from rayforget.space.recipe import Recipe
+from rayforget.trial.pipeline import run_trial
 from rayforget.values.points import Spot
 from rayforget.values.records import CheckpointRecord
 
@@ -123,9 +123,9 @@ def test_a_script_makes_the_recorded_weights_in_a_fresh_process(pictures: Record
 def test_a_space_file_trains_the_recorded_weights(pictures: Recorded, tmp_path: Path) -> None:
     from small_sweeps import NAME
 
-    from rayforget.equipment import Equipment, EquipmentSpec
-    from rayforget.record.store import Store
+    from rayforget.record.storage.store import Store
     from rayforget.record.sweep import Sweep, SweepInfo
+    from rayforget.trial.equipment import Equipment, EquipmentSpec
 
     record = pictures.sweep.record("0001-head", 2)
     again = reread(space_file(pictures.space, record, NAME), tmp_path)

@@ -18,11 +18,11 @@ from rayforget.foundations.causal_lm.prepared import prepare_causal_lm
 from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.prepared import prepare_clip
 from rayforget.foundations.protocol import Foundation
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.tensors_cache import TensorsCache
-from rayforget.space.data import FolderSource, ZeroShotTask
 from rayforget.space.recipe import Recipe
-from rayforget.space.text import JsonLinesSource, PlainTextTask, Sequences
+from rayforget.space.tasks.data import FolderSource, ZeroShotTask
+from rayforget.space.tasks.text import JsonLinesSource, PlainTextTask, Sequences
 from rayforget.tasks.resolve import resolve_tasks
 from rayforget.tasks.text.resolve import resolve_text_tasks
 from rayforget.train.fisher import fisher_information

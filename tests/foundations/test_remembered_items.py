@@ -11,7 +11,7 @@ import torch
 from tiny_clip import save_clip
 
 from rayforget.foundations.prepare import prepare_foundation
-from rayforget.space.load import LoadedSpace, load_space
+from rayforget.space.file.load import LoadedSpace, load_space
 from rayforget.tasks.check import check_data
 from rayforget.tasks.images.known_hashes import HashStore
 

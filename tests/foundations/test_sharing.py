@@ -103,7 +103,7 @@ from test_clip_prepared import CPU, folder, recipe
 from tiny_clip import TEMPLATES, save_clip
 from rayforget.foundations.clip.prepared import prepare_clip
 from rayforget.interpolate.lerp import changed_tensors, lerp
-from rayforget.space.data import ZeroShotTask
+from rayforget.space.tasks.data import ZeroShotTask
 from rayforget.tasks.resolve import resolve_tasks
 from rayforget.train.loop import train
 

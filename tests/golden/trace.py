@@ -13,13 +13,13 @@ from pathlib import Path
 
 import torch
 
-from rayforget.equipment import Equipment, EquipmentSpec
-from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
-from rayforget.space.load import load_space
+from rayforget.space.file.load import load_space
 from rayforget.space.methods import methods_of
+from rayforget.trial.equipment import Equipment, EquipmentSpec
+from rayforget.trial.pipeline import run_trial
 from rayforget.values.records import CheckpointRecord
 from rayforget.values.scores import Score
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import psutil
 
-from rayforget.equipment import Equipment, EquipmentSpec
-from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.record.weights import load_theta_1
 from rayforget.space.models import Space
 from rayforget.space.recipe import Recipe
+from rayforget.trial.equipment import Equipment, EquipmentSpec
+from rayforget.trial.pipeline import run_trial
 from rayforget.values.records import CheckpointRecord
 
 

@@ -24,13 +24,13 @@ from on_ray.slots import (
 )
 from plugins.outsiders import install
 
-from rayforget.equipment import Equipment, EquipmentSpec
 from rayforget.on_ray.answers import Reply
 from rayforget.on_ray.session import ray_session
-from rayforget.pipeline import run_trial
 from rayforget.record.sweep import Sweep
 from rayforget.space.models import Space
 from rayforget.space.parts import Resources
+from rayforget.trial.equipment import Equipment, EquipmentSpec
+from rayforget.trial.pipeline import run_trial
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from rayforget.cli import app
 from rayforget.errors import SpaceError
 from rayforget.planning.cache_check import check_cache
-from rayforget.space.load import load_space
+from rayforget.space.file.load import load_space
 
 
 def space_with(folder: Path, cache: Path) -> Path:

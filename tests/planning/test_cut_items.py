@@ -9,7 +9,7 @@ from rayforget.commands.check import _probed
 from rayforget.planning.counts import count
 from rayforget.planning.probe import Probe, RecipeProbe
 from rayforget.planning.samples import take_samples
-from rayforget.space.load import LoadedSpace, load_space
+from rayforget.space.file.load import LoadedSpace, load_space
 from rayforget.tasks.check import check_data
 from rayforget.tasks.opening import Opened
 from rayforget.values.scores import CUT_ITEMS

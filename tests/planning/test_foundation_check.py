@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from rayforget.cli import app
 from rayforget.errors import SpaceError
 from rayforget.planning.foundation_check import check_foundation, check_gpus
-from rayforget.space.load import load_space
+from rayforget.space.file.load import load_space
 from rayforget.space.parts import Resources
 from rayforget.space.shipped import quickstart
 
@@ -164,7 +164,7 @@ def test_gpus_that_are_not_there_are_told(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_quickstart_is_checked_without_torch() -> None:
     code = (
-        "import sys; from pathlib import Path; from rayforget.space.load import load_space; "
+        "import sys; from pathlib import Path; from rayforget.space.file.load import load_space; "
         "from rayforget.planning.foundation_check import check_foundation; "
         f"check_foundation(load_space(Path({str(quickstart())!r}))); assert 'torch' not in sys.modules"
     )

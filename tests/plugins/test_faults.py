@@ -12,13 +12,13 @@ from vector_equipment import no_heartbeat, vector_equipment, vector_recipe
 
 from rayforget.cli import main
 from rayforget.errors import BrokenExtensionError, ExtensionError, SpaceError, TrainingError
-from rayforget.extension_use import blame
+from rayforget.extensions.use import blame
 from rayforget.interpolate.paths.fit import try_paths
-from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
 from rayforget.space.curve_paths import CurvePaths
 from rayforget.space.registries import REGISTRIES
 from rayforget.train.loop import train
+from rayforget.trial.pipeline import run_trial
 from rayforget.values.layers import Layer
 
 PATH = """

@@ -59,7 +59,7 @@ def test_it_is_planned_in_its_own_words_from_real_steps(folder: Path) -> None:
 
 def test_a_space_of_it_travels_to_those_that_have_the_package_and_says_what_the_others_lack(folder: Path) -> None:
     install("pixels", folder / "site")
-    code = "import pickle; from pathlib import Path; from rayforget.space.load import load_space"
+    code = "import pickle; from pathlib import Path; from rayforget.space.file.load import load_space"
     pack = "from rayforget.on_ray.parcel import Parcel; parcel = Parcel.of(load_space(Path('space.yaml')).space)"
     unpack = "import pickle; from pathlib import Path; parcel = pickle.loads(Path('sent').read_bytes())"
     there = python(folder, "-c", f"{code}; {pack}; Path('sent').write_bytes(pickle.dumps(parcel))")

@@ -9,8 +9,8 @@ from plugins.outsiders import install, write_package
 from rayforget.errors import TaskError
 from rayforget.evaluate.metric_trial import try_metric, try_metrics
 from rayforget.metrics.registry import METRICS
-from rayforget.space.retrieval import RetrievalTask
-from rayforget.space.tasks import Task
+from rayforget.space.tasks.any_task import Task
+from rayforget.space.tasks.retrieval import RetrievalTask
 from rayforget.values.scores import Score
 
 _numbers = itertools.count()

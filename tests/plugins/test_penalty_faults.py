@@ -14,12 +14,12 @@ from vector_equipment import VectorScorer, no_heartbeat, vector_equipment, vecto
 
 from rayforget.errors import TrainingError
 from rayforget.evaluate.finite import Scored
-from rayforget.extension_use import blame
+from rayforget.extensions.use import blame
 from rayforget.foundations.protocol import State
-from rayforget.pipeline import run_trial
 from rayforget.record.jobs import TrialJob
 from rayforget.space.registries import REGISTRIES
 from rayforget.train.loop import train
+from rayforget.trial.pipeline import run_trial
 from rayforget.values.scores import Split
 
 NAN_AT = "    def after_step(self, rate):\n        self.steps = getattr(self, 'steps', 0) + 1\n" + (

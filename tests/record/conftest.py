@@ -9,8 +9,8 @@ import pytest
 from obstore.store import MemoryStore
 from s3_server import ENVIRONMENT, Door, make_bucket, s3_server
 
-from rayforget.record.remote_folder import RemoteFolder
-from rayforget.record.store import Store
+from rayforget.record.storage.remote_folder import RemoteFolder
+from rayforget.record.storage.store import Store
 from rayforget.values.points import Point
 from rayforget.values.records import CheckpointRecord
 from rayforget.values.scores import Score

@@ -12,7 +12,7 @@ from rayforget.commands.list import print_sweeps
 from rayforget.errors import RecordError
 from rayforget.record.brief_index import BriefIndex
 from rayforget.record.removal import remove_sweep
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.values.brief import CheckpointBrief
 
@@ -28,7 +28,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         return read(store, name)
 
     monkeypatch.setattr(Store, "read", counted)
-    monkeypatch.setattr("rayforget.record.local_folder._RACY_NS", 0)  # the records were made this very second
+    monkeypatch.setattr("rayforget.record.storage.local_folder._RACY_NS", 0)  # the records were made this very second
     return counts
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rayforget.record.command import command, resuming
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 
 
 def test_who_came_by_uv_run_is_told_to_do_so_again(monkeypatch: pytest.MonkeyPatch) -> None:

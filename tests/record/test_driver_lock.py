@@ -11,17 +11,17 @@ from dataclasses import replace
 import pytest
 
 from rayforget.errors import RecordError, TakenOverError
-from rayforget.record.driver_lock import sole_driver
-from rayforget.record.fence import Fence
-from rayforget.record.lease import LEASE_FILE, Lease, decode_lease, encode_lease
-from rayforget.record.owner import _started, lives, this_process
-from rayforget.record.store import Store
+from rayforget.record.storage.driver_lock import sole_driver
+from rayforget.record.storage.fence import Fence
+from rayforget.record.storage.lease import LEASE_FILE, Lease, decode_lease, encode_lease
+from rayforget.record.storage.owner import _started, lives, this_process
+from rayforget.record.storage.store import Store
 
 HOLD = """
 import sys, time
 from rayforget.errors import RecordError
-from rayforget.record.driver_lock import sole_driver
-from rayforget.record.store import Store
+from rayforget.record.storage.driver_lock import sole_driver
+from rayforget.record.storage.store import Store
 sweep = Store.open(sys.argv[1]).within("tiny")
 start, lease_s = float(sys.argv[2]), float(sys.argv[3])
 time.sleep(max(0, start - time.time()))
@@ -107,7 +107,7 @@ def test_each_owner_has_a_greater_number_than_the_one_before(location):
 
 
 def test_who_was_taken_over_writes_nothing_more_and_nor_do_its_workers(location, monkeypatch):
-    monkeypatch.setattr("rayforget.record.fence._TRUST_S", 0.0)
+    monkeypatch.setattr("rayforget.record.storage.fence._TRUST_S", 0.0)
     sweep = sweep_at(location)
     with sole_driver(sweep):
         worker = sweep_at(location)
@@ -130,7 +130,7 @@ def test_who_was_taken_over_writes_nothing_more_and_nor_do_its_workers(location,
 
 
 def test_a_sweep_that_was_deleted_is_not_written_into(location, monkeypatch):
-    monkeypatch.setattr("rayforget.record.fence._TRUST_S", 0.0)
+    monkeypatch.setattr("rayforget.record.storage.fence._TRUST_S", 0.0)
     sweep = sweep_at(location)
     with sole_driver(sweep):
         Store.open(location).delete("tiny")
@@ -169,7 +169,7 @@ def test_a_driver_elsewhere_that_gives_a_sign_of_life_keeps_its_sweep(s3, s3_uri
     def renew(_: float) -> None:
         s3.write(LEASE_FILE, encode_lease(replace(lease, until=time.time() + 60.5)))
 
-    monkeypatch.setattr("rayforget.record.remote_lease.time.sleep", renew)
+    monkeypatch.setattr("rayforget.record.storage.remote_lease.time.sleep", renew)
     other = Store.open(s3_uri)
     with pytest.raises(RecordError, match=r"is driven by process .* on far"), sole_driver(other):
         pass

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from rayforget.errors import StorageError
-from rayforget.record.patience import Patience, is_passing, storage_error
-from rayforget.record.store import Store
+from rayforget.record.storage.patience import Patience, is_passing, storage_error
+from rayforget.record.storage.store import Store
 
 
 def test_a_disk_that_refuses_in_the_middle_of_torchs_writing_is_a_storage_error(tmp_path):

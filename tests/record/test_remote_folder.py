@@ -12,8 +12,8 @@ from pyarrow import fs
 
 from rayforget.errors import RecordError, StorageError
 from rayforget.heartbeat import heard_by
-from rayforget.record import remote_folder
-from rayforget.record.store import Store
+from rayforget.record.storage import remote_folder
+from rayforget.record.storage.store import Store
 
 PART = 5 * 2**20
 """S3's smallest part."""
@@ -26,7 +26,7 @@ def small_parts(monkeypatch) -> None:
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch) -> None:
-    monkeypatch.setattr("rayforget.record.patience._FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr("rayforget.record.storage.patience._FIRST_WAIT_S", 0.02)
 
 
 @pytest.fixture

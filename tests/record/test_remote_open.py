@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from rayforget.errors import RecordError
-from rayforget.record.aws_profile import profile_credentials
-from rayforget.record.store import Store
+from rayforget.record.storage.aws_profile import profile_credentials
+from rayforget.record.storage.store import Store
 
 
 @pytest.fixture

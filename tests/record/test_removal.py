@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from rayforget.errors import RecordError, StorageError
-from rayforget.record.driver_lock import sole_driver
 from rayforget.record.jobs import TrialJob, save_asked
 from rayforget.record.names import sweep_names
 from rayforget.record.removal import remove_sweep
 from rayforget.record.resume import Owner, save_resume
-from rayforget.record.store import Store
+from rayforget.record.storage.driver_lock import sole_driver
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.record.weights import weights_name
 from rayforget.space.recipe import Recipe

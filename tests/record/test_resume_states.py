@@ -9,9 +9,9 @@ import torch
 
 from rayforget.errors import RecordError
 from rayforget.record.envelope import seal
-from rayforget.record.local_folder import LocalFolder
 from rayforget.record.resume import Owner, load_resume, newest_resume, save_resume
-from rayforget.record.store import Store
+from rayforget.record.storage.local_folder import LocalFolder
+from rayforget.record.storage.store import Store
 
 OWNER = Owner(sweep="one", trial="0-l2", recipe="a1b2")
 

@@ -7,7 +7,7 @@ import pytest
 
 from rayforget.errors import StorageError
 from rayforget.record.scores_cache import ScoresCache, ScoresKey
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 
 KEY = ScoresKey(weights_hash="w", items_hash="i", classifier="zero-shot", code_version="c")
 

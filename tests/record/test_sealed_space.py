@@ -10,7 +10,7 @@ from rayforget.errors import RecordError
 from rayforget.record.envelope import open_sealed, seal
 from rayforget.record.space_of import space_of
 from rayforget.record.standing import roles_of, trainings_of
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, space_digest
 
 

@@ -10,7 +10,6 @@ import pytest
 from plugins.outsiders import write_package
 from toy_agenda import do_job, resumed, started, toy_space, work_off
 
-from rayforget.pipeline import failed_record
 from rayforget.record.jobs import TrialJob
 from rayforget.record.packages import changed_extensions, missing_packages
 from rayforget.record.provenance import extension_facts
@@ -18,6 +17,7 @@ from rayforget.record.second_tries import may_be_tried_again, set_aside_failures
 from rayforget.record.standing import standing_of
 from rayforget.report.words.numbers import stale_notice
 from rayforget.search.agenda import Agenda, NamedJob
+from rayforget.trial.pipeline import failed_record
 
 CODE = """
 from typing import Literal
@@ -42,7 +42,7 @@ def write(site: Path, name: str, version: str = "1.0", more: str = "") -> None:
 
 def read_anew(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a new process would: the path's installed packages are looked up again."""
-    from rayforget.extensions import _installed
+    from rayforget.extensions.registry import _installed
 
     _installed.cache_clear()
     monkeypatch.syspath_prepend(site)
@@ -165,7 +165,7 @@ def test_other_versions_are_told_from_and_to_and_missing_packages_by_name_and_ve
 
 
 def test_what_changed_in_a_package_is_told_once_with_all_that_it_brings(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rayforget import extension_use
+    from rayforget.extensions import use as extension_use
 
     monkeypatch.setattr(extension_use, "_used", {})
     of_package = {"called": "", "package": "box_of_bow", "version": "2", "module": "plugins.outsiders"}

@@ -13,8 +13,8 @@ import pytest
 from obstore.store import MemoryStore
 
 from rayforget.errors import RecordError, StorageError
-from rayforget.record.remote_folder import RemoteFolder
-from rayforget.record.store import Store
+from rayforget.record.storage.remote_folder import RemoteFolder
+from rayforget.record.storage.store import Store
 
 
 @pytest.fixture(params=["local", "memory", "s3"])
@@ -193,7 +193,7 @@ def test_a_disk_without_hard_links_is_written_all_the_same(tmp_path, monkeypatch
 
 def test_a_writer_killed_at_any_moment_leaves_only_whole_files(tmp_path):
     script = (
-        "import sys\nfrom rayforget.record.store import Store\n"
+        "import sys\nfrom rayforget.record.storage.store import Store\n"
         "store = Store.open(sys.argv[1])\nprint('go', flush=True)\n"
         "for n in range(100000): store.write_once(f'{n:06d}', bytes([n % 251]) * 300_000)\n"
     )

@@ -8,7 +8,7 @@ from rayforget.errors import RecordError, StorageError
 from rayforget.frontier.points import PointKey
 from rayforget.record.jobs import load_asked
 from rayforget.record.names import sweep_names, unused_name
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest
 from rayforget.values.points import Spot
 from rayforget.values.records import TestRecord

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.tensors_cache import TensorsCache
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import save
 
 from rayforget.errors import RecordError
 from rayforget.interpolate.hashing import state_hash
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.weights import load_theta_1, load_weights, save_weights, weights_name
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mirrored import make_view
 
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.report.mlflow.mirror import mirror
 from rayforget.report.mlflow.tracking import Tracking, find_tracking
 

@@ -13,7 +13,7 @@ from mirrored import contents, make_view
 from synthetic_sweep import ROLES
 
 from rayforget.frontier.gather import gather
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.report.mlflow.mirror import mirror
 from rayforget.report.mlflow.mirror_plan import FRONTIER_TABLE
 from rayforget.report.mlflow.saved_view import points_filter
@@ -209,7 +209,7 @@ def test_a_server_that_is_down_is_reported_soon_and_without_its_password(tmp_pat
 def test_telemetry_is_off_and_nothing_is_written_beside_the_storage(tmp_path):
     script = (
         "import os, sys\nfor name in ('CI', 'PYTEST_CURRENT_TEST'): os.environ.pop(name, None)\n"
-        "from mirrored import make_view\nfrom rayforget.record.store import Store\n"
+        "from mirrored import make_view\nfrom rayforget.record.storage.store import Store\n"
         "from rayforget.report.mlflow.mirror import mirror\n"
         "from rayforget.report.mlflow.tracking import find_tracking\n"
         "mirror(make_view(), find_tracking(None, Store.open('storage')))\n"

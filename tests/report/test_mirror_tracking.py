@@ -6,8 +6,8 @@ import sys
 import pytest
 from obstore.store import MemoryStore
 
-from rayforget.record.remote_folder import RemoteFolder
-from rayforget.record.store import Store
+from rayforget.record.storage.remote_folder import RemoteFolder
+from rayforget.record.storage.store import Store
 from rayforget.report.mlflow.tracking import MirrorError, Tracking, find_tracking, without_secrets
 
 

@@ -22,7 +22,7 @@ from browser import open_browser
 from synthetic_sweep import add_tests, make_records, make_space, make_sweep, untested
 
 from rayforget.record.space_of import space_here
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.mlflow.mirror_names import sweep_filter
 from rayforget.report.mlflow.shown_points import COLORS, MAX_POINTS, shown_points

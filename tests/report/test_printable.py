@@ -44,7 +44,7 @@ def test_an_errors_text_only_shows(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     def fail(*_: object) -> None:
         raise SpaceError(ODD)
 
-    monkeypatch.setattr("rayforget.space.load.load_space", fail)
+    monkeypatch.setattr("rayforget.space.file.load.load_space", fail)
     monkeypatch.setattr("sys.argv", ["rayforget", "check"])
     with pytest.raises(SystemExit):
         cli.main()

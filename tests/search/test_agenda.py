@@ -11,7 +11,7 @@ import pytest
 from rayforget.frontier.gather import gather
 from rayforget.frontier.points import PointKey
 from rayforget.record.jobs import TrialJob
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.search.agenda import Agenda, NamedJob, Next
 from rayforget.search.study import CurveStudy

@@ -10,7 +10,7 @@ from toy_agenda import METHODS, add_theta_0, resumed, score_tests, started, toy_
 from rayforget.record.envelope import open_sealed, seal
 from rayforget.record.jobs import TrialJob, load_asked
 from rayforget.record.space_of import with_trainings
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.search.agenda import Agenda, NamedJob, Next
 
 Jobs = dict[str, TrialJob]

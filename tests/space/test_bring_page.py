@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rayforget.space.load import load_space
+from rayforget.space.file.load import load_space
 
 PAGE = (Path(__file__).parents[2] / "docs" / "bring.md").read_text()
 EXAMPLES = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]

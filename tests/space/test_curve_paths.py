@@ -9,10 +9,10 @@ import pytest
 
 from rayforget.space.curve_paths import curve_paths
 from rayforget.space.domains import ChoiceDomain, FloatDomain
-from rayforget.space.load import load_space
+from rayforget.space.file.load import load_space
+from rayforget.space.file.schema import json_schema
 from rayforget.space.models import Space
 from rayforget.space.parts import Curve
-from rayforget.space.schema import json_schema
 
 
 def test_without_a_word_it_is_the_lerp_alone() -> None:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from rayforget.errors import SpaceError
-from rayforget.space.document import At, read_document, read_yaml
+from rayforget.space.file.document import At, read_document, read_yaml
 
 SCALARS: dict[str, Any] = {
     "1e-3": 0.001,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from rayforget.errors import SpaceError
-from rayforget.space.elsewhere import Variables, check_elsewhere, local_places, variables_for
-from rayforget.space.load import load_space
+from rayforget.space.file.elsewhere import Variables, check_elsewhere, local_places, variables_for
+from rayforget.space.file.load import load_space
 
 FAR = ["storage.path=s3://bucket/runs", "resources.cache=/mnt/cache"]
 SHARDS = "    val: {kind: webdataset, shards: '/data/val-{00..02}.tar'}"

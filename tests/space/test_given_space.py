@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from rayforget.errors import SpaceError
+from rayforget.space.file.load import load_space
 from rayforget.space.given import Given, recipe_of
 from rayforget.space.given_space import GivenSpace, first_recipe, load_given, space_from
-from rayforget.space.load import load_space
 from rayforget.space.models import Space
 from rayforget.space.recipe import Recipe
 from rayforget.space.shipped import quickstart

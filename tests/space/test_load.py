@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from rayforget.record.cache_folder import cache_folder
-from rayforget.space.load import load_space
+from rayforget.space.file.load import load_space
 from rayforget.space.models import Space
 
 
@@ -124,8 +124,9 @@ def test_a_file_of_weights_stays_the_same_file_in_another_folder(
 
 def test_reading_a_space_needs_neither_torch_nor_ray_nor_optuna(small_space: Callable[..., Path]) -> None:
     code = (
-        "import sys; from pathlib import Path; from rayforget.space.load import load_space;"
-        "import rayforget.space.notes, rayforget.space.schema, rayforget.space.shipped, rayforget.space.seeds;"
+        "import sys; from pathlib import Path; from rayforget.space.file.load import load_space;"
+        "import rayforget.space.file.notes, rayforget.space.file.schema;"
+        "import rayforget.space.shipped, rayforget.space.seeds;"
         f"load_space(Path({str(small_space())!r}));"
         "sys.exit(', '.join({'torch', 'ray', 'optuna', 'numpy', 'open_clip'} & sys.modules.keys()) or None)"
     )

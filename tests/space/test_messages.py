@@ -7,9 +7,9 @@ import golden_text
 import pytest
 
 from rayforget.errors import SpaceError
-from rayforget.space.elsewhere import check_elsewhere
-from rayforget.space.load import load_space
-from rayforget.space.notes import notes
+from rayforget.space.file.elsewhere import check_elsewhere
+from rayforget.space.file.load import load_space
+from rayforget.space.file.notes import notes
 
 CHANGE = re.compile(r" *(\d*)\|(.*)")
 

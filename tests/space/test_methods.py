@@ -8,7 +8,7 @@ import pytest
 
 from rayforget.errors import SpaceError
 from rayforget.space.domains import ChoiceDomain, FloatDomain, IntDomain
-from rayforget.space.load import LoadedSpace, load_space
+from rayforget.space.file.load import LoadedSpace, load_space
 from rayforget.space.recipe import Recipe
 
 

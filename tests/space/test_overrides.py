@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rayforget.space.domains import ChoiceDomain
-from rayforget.space.load import load_space
+from rayforget.space.file.load import load_space
 
 
 def test_a_value_replaces_the_files(small_space: Callable[..., Path]) -> None:

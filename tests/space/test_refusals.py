@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rayforget.errors import SpaceError
-from rayforget.space.load import load_space
+from rayforget.space.file.load import load_space
 
 
 def test_a_nest_deeper_than_the_reader_goes_is_one_message(tmp_path: Path) -> None:

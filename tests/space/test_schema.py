@@ -9,9 +9,9 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 from plugins.outsiders import install, write_package
 
-from rayforget.space.document import read_yaml
+from rayforget.space.file.document import read_yaml
+from rayforget.space.file.schema import json_schema
 from rayforget.space.recipe import Recipe
-from rayforget.space.schema import json_schema
 from rayforget.space.shipped import shipped, shipped_names
 
 

@@ -3,10 +3,10 @@
 import pytest
 
 from rayforget.errors import SpaceError
-from rayforget.space.document import read_document
-from rayforget.space.overrides import override
-from rayforget.space.secrets import has_written_secret, may_hold_secret, secret_variables, sounds_secret
-from rayforget.space.variables import interpolate
+from rayforget.space.file.document import read_document
+from rayforget.space.file.overrides import override
+from rayforget.space.file.secrets import has_written_secret, may_hold_secret, secret_variables, sounds_secret
+from rayforget.space.file.variables import interpolate
 
 
 @pytest.mark.parametrize(

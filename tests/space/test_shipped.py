@@ -6,8 +6,8 @@ import pytest
 
 from rayforget.errors import SpaceError
 from rayforget.space import shipped as module
-from rayforget.space.load import load_space
-from rayforget.space.notes import notes
+from rayforget.space.file.load import load_space
+from rayforget.space.file.notes import notes
 from rayforget.space.shipped import quickstart, shipped, shipped_names
 
 

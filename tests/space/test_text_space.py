@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rayforget.frontier.points import task_roles
-from rayforget.space.elsewhere import check_elsewhere
-from rayforget.space.load import load_space
+from rayforget.space.file.elsewhere import check_elsewhere
+from rayforget.space.file.load import load_space
 
 
 def test_a_small_space_passes_and_counts_only_what_is_scored(text_space: Callable[..., Path]) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from rayforget.errors import SpaceError
-from rayforget.space.document import read_document
-from rayforget.space.variables import fill, interpolate
+from rayforget.space.file.document import read_document
+from rayforget.space.file.variables import fill, interpolate
 
 ENVIRONMENT = {"HOME": "/home/me", "EMPTY": "", "both": "outside"}
 

@@ -6,7 +6,7 @@ import pytest
 
 from rayforget.errors import SpaceError
 from rayforget.planning.counts import count
-from rayforget.space.load import LoadedSpace, load_space
+from rayforget.space.file.load import LoadedSpace, load_space
 from rayforget.tasks.check import check_data, check_tasks
 
 TEXTS = """\

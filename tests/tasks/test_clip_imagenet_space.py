@@ -7,7 +7,7 @@ from pathlib import Path
 import datasets
 import pytest
 
-from rayforget.space.load import load_space
+from rayforget.space.file.load import load_space
 from rayforget.space.shipped import shipped
 from rayforget.tasks.overlaps import check_overlaps
 from rayforget.tasks.resolve import resolve_tasks

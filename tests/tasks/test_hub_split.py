@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from rayforget.errors import TaskError
-from rayforget.space.lm_eval import LmEvalCut, LmEvalTask
-from rayforget.space.text import TextDatasetSource
+from rayforget.space.tasks.lm_eval import LmEvalCut, LmEvalTask
+from rayforget.space.tasks.text import TextDatasetSource
 from rayforget.tasks.hub_split import load_split
 from rayforget.tasks.text import lm_eval_task
 

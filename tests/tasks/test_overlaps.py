@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from rayforget.errors import TaskError
-from rayforget.space.data import Cut, FolderSource, WorldSource, ZeroShotTask
+from rayforget.space.tasks.data import Cut, FolderSource, WorldSource, ZeroShotTask
 from rayforget.tasks.overlaps import check_halves, check_overlaps
 from rayforget.tasks.resolve import ResolvedTask, resolve_tasks
 

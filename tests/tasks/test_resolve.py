@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from rayforget.errors import TaskError
-from rayforget.space.data import Cut, FolderSource, WebdatasetSource, WorldSource, ZeroShotTask
+from rayforget.space.tasks.data import Cut, FolderSource, WebdatasetSource, WorldSource, ZeroShotTask
 from rayforget.tasks.images.remarks import image_remarks
 from rayforget.tasks.resolve import resolve_tasks
 

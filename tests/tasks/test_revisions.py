@@ -9,9 +9,9 @@ import pyarrow.ipc
 import pytest
 
 from rayforget.errors import TaskError
-from rayforget.space.data import DatasetSource
-from rayforget.space.lm_eval import LmEvalTask
 from rayforget.space.models import Space
+from rayforget.space.tasks.data import DatasetSource
+from rayforget.space.tasks.lm_eval import LmEvalTask
 from rayforget.tasks.images.hub import check_revision
 from rayforget.tasks.images.labelled import LabelledImages
 from rayforget.tasks.resolved import Half, ResolvedTask, SplitItems

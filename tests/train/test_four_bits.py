@@ -13,18 +13,18 @@ from torch import Tensor, nn
 from train.learners import VectorLearner
 from vector_equipment import no_heartbeat, vector_equipment, vector_space
 
-from rayforget import extras
 from rayforget.errors import SpaceError
+from rayforget.extensions import extras
 from rayforget.foundations.causal_lm.head import CausalHead
 from rayforget.interpolate.lerp import changed_tensors
-from rayforget.pipeline import run_trial
 from rayforget.planning.foundation_check import check_foundation
 from rayforget.record.jobs import TrialJob
 from rayforget.report.words.remarks import data_remarks
-from rayforget.space.load import load_space
+from rayforget.space.file.load import load_space
 from rayforget.space.recipe import LoraAdapter, Recipe
 from rayforget.train.lora import adapters_off, attach_lora, merged_weights
 from rayforget.train.trainer import Trainer
+from rayforget.trial.pipeline import run_trial
 
 pytest.importorskip("bitsandbytes", reason="needs the extra qlora: pip install 'rayforget[qlora]'")
 

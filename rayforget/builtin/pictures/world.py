@@ -10,7 +10,7 @@ from rayforget.builtin.pictures.scene import COLORS, COUNTS, make_scene
 from rayforget.builtin.pictures.shapes import SHAPES
 from rayforget.builtin.pictures.styles import COLORED_STYLES, STYLES, paint
 from rayforget.errors import TaskError
-from rayforget.space.data import WorldSource
+from rayforget.space.tasks.data import WorldSource
 
 __all__ = ["COLORED_STYLES", "COLORS", "COUNTS", "SHAPES", "SIZE", "STYLES", "WorldImages", "draw", "stream"]
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from rayforget.builtin.pictures.world import STYLES, WorldImages
-from rayforget.space.data import WorldSource
+from rayforget.space.tasks.data import WorldSource
 
 TEMPLATES: dict[str, str] = {"shape": "a picture of a {}", "color": "something {}", "count": "{} things"}
 """The prompt per naming."""

@@ -6,7 +6,7 @@ from typing import Literal
 from rayforget.space.foundation import FoundationConfig
 from rayforget.space.frozen import Problem
 from rayforget.space.paths import FolderOrHubName
-from rayforget.space.text import Sequences
+from rayforget.space.tasks.text import Sequences
 
 
 class CausalLmFoundation(FoundationConfig):

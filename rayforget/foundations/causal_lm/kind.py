@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rayforget.errors import FoundationError
-from rayforget.extras import need
+from rayforget.extensions.extras import need
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.kind import Kind
 from rayforget.space.foundation import ItemWords
 from rayforget.space.frozen import Problem
 from rayforget.space.paths import LOCAL_FOLDER
-from rayforget.space.tasks import Task
+from rayforget.space.tasks.any_task import Task
 
 if TYPE_CHECKING:  # a space is read and checked without torch
     import torch

@@ -27,7 +27,7 @@ from rayforget.foundations.protocol import State, TaskSplit
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.space.given import AnyRecipe
 from rayforget.space.recipe import Recipe
-from rayforget.space.text import Sequences
+from rayforget.space.tasks.text import Sequences
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.resolved import SplitName
 from rayforget.tasks.text.requests import task_requests

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.names import is_text_name
 from rayforget.foundations.kind import Kind
-from rayforget.space.data import ZeroShotTask
 from rayforget.space.foundation import ItemWords
 from rayforget.space.frozen import Problem
 from rayforget.space.paths import LOCAL_FOLDER, is_weights_file
-from rayforget.space.tasks import Task
+from rayforget.space.tasks.any_task import Task
+from rayforget.space.tasks.data import ZeroShotTask
 
 if TYPE_CHECKING:  # a space is read and checked without torch
     import torch

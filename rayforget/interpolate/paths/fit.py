@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rayforget.errors import FoundationError, SpaceError
-from rayforget.extension_use import blame
+from rayforget.extensions.use import blame
 from rayforget.interpolate.paths.path import open_path, theta_at
 from rayforget.space.curve_paths import CurvePaths
 from rayforget.values.layers import Layer

@@ -95,7 +95,7 @@ def mirror_thread(sweep: Sweep, space: "Space", say: Callable[[str], None]) -> M
     errors, items = BaselineErrors(roles), items_of(sweep.record)
 
     def mirror_state(records: Sequence[AnyCheckpoint]) -> None:
-        from rayforget.record.store import Store
+        from rayforget.record.storage.store import Store
 
         if space.tracking.enabled:
             gathered = with_items(gather(records, roles), items)

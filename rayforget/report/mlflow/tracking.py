@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 
 from rayforget.errors import RayforgetError, SpaceError
-from rayforget.record.store import Store
-from rayforget.space.variables import fill
+from rayforget.record.storage.store import Store
+from rayforget.space.file.variables import fill
 
 
 class MirrorError(RayforgetError, RuntimeError):

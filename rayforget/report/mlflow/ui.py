@@ -17,7 +17,7 @@ from rich.console import Console
 from rayforget.errors import RecordError
 from rayforget.printable import one_line
 from rayforget.record.command import command
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.mlflow.mirror import find_link
 from rayforget.report.mlflow.tracking import MirrorError, Tracking, find_tracking

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
-from rayforget.space.data import DatasetSource
+from rayforget.space.tasks.data import DatasetSource
 from rayforget.tasks.hub_split import check_revision, commit_in, load_split, title
 from rayforget.tasks.images.file_stamps import file_stamp, stamp_of
 from rayforget.tasks.images.shard_labels import Several, in_lines

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from rayforget.space.data import DatasetSource, FolderSource, Source, SuiteName, WebdatasetSource, WorldSource
+from rayforget.space.tasks.data import DatasetSource, FolderSource, Source, SuiteName, WebdatasetSource, WorldSource
 from rayforget.tasks.images.decoding import Reading
 from rayforget.tasks.images.shard_labels import Several
 from rayforget.tasks.images.sources import ImageSource

@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from rayforget.errors import TaskError
-from rayforget.space.data import FolderSource, Source, SuiteName
+from rayforget.space.tasks.data import FolderSource, Source, SuiteName
 from rayforget.tasks.images.imagenet_names import imagenet_class_names, imagenet_ids, imagenet_templates
 from rayforget.tasks.images.suite import Suite
 

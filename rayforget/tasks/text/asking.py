@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rayforget.space.lm_eval import LmEvalTask
-from rayforget.space.text import MultipleChoiceTask, TextTask
+from rayforget.space.tasks.lm_eval import LmEvalTask
+from rayforget.space.tasks.text import MultipleChoiceTask, TextTask
 from rayforget.tasks.text.chat import Chat
 from rayforget.tasks.text.documents import Document
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from rayforget.errors import TaskError
 from rayforget.heartbeat import beat
-from rayforget.space.text import ChatTask, PlainTextTask, TextTask
+from rayforget.space.tasks.text import ChatTask, PlainTextTask, TextTask
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.conversations import Message, conversation_of, user_turn
 from rayforget.tasks.text.documents import Document, canonical

@@ -1,6 +1,6 @@
 """A task -> the text that stands between its prompt and its answer, alike in training and scoring."""
 
-from rayforget.space.text import ChatTask, InstructionTask, MultipleChoiceTask, TextTask
+from rayforget.space.tasks.text import ChatTask, InstructionTask, MultipleChoiceTask, TextTask
 
 SPACE = " "
 """lm-eval's own delimiter."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
-from rayforget.space.text import InstructionTask, MultipleChoiceTask, PlainTextTask
+from rayforget.space.tasks.text import InstructionTask, MultipleChoiceTask, PlainTextTask
 from rayforget.tasks.images.contents import HASH_BYTES, content_hash
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.answers import index_in, right_choice

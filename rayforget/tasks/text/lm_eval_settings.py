@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from rayforget.errors import TaskError
-from rayforget.space.lm_eval import LmEvalSplit, LmEvalTask
+from rayforget.space.tasks.lm_eval import LmEvalSplit, LmEvalTask
 
 _SPLITS: dict[LmEvalSplit, str] = {"train": "training_split", "validation": "validation_split", "test": "test_split"}
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from rayforget.errors import TaskError
 from rayforget.heartbeat import beat
-from rayforget.space.lm_eval import LmEvalSplit, LmEvalTask
 from rayforget.space.paths import is_yaml
+from rayforget.space.tasks.lm_eval import LmEvalSplit, LmEvalTask
 from rayforget.tasks.hub_split import (
     IS_COMMIT,
     SCRIPT_ADVICE,

@@ -3,8 +3,8 @@
 from typing import Any
 
 from rayforget.errors import TaskError
-from rayforget.space.lm_eval import LmEvalTask
-from rayforget.space.text import MultipleChoiceTask, TextTask
+from rayforget.space.tasks.lm_eval import LmEvalTask
+from rayforget.space.tasks.text import MultipleChoiceTask, TextTask
 from rayforget.tasks.text.corpus import CorpusMetric, corpus_metric
 
 LIKELIHOOD = "likelihood"

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any, assert_never
 
-from rayforget.space.text import ChatTask, InstructionTask, MultipleChoiceTask, OwnTextTask, PlainTextTask
+from rayforget.space.tasks.text import ChatTask, InstructionTask, MultipleChoiceTask, OwnTextTask, PlainTextTask
 from rayforget.tasks.hub_split import quiet_library
 from rayforget.tasks.text.delimiters import delimiter_of
 from rayforget.tasks.text.documents import Document

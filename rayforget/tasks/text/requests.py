@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
 from rayforget.metrics.bits_per_byte import TOKENS
-from rayforget.space.lm_eval import LmEvalTask
 from rayforget.space.paths import is_yaml
+from rayforget.space.tasks.lm_eval import LmEvalTask
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.asking import HowAsked, how_asked, instances
 from rayforget.tasks.text.chat import chat_of, written_out

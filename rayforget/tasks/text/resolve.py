@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from rayforget.errors import TaskError
-from rayforget.space.lm_eval import LmEvalCut, LmEvalSplit, LmEvalTask
-from rayforget.space.tasks import Task
-from rayforget.space.text import (
+from rayforget.space.tasks.any_task import Task
+from rayforget.space.tasks.lm_eval import LmEvalCut, LmEvalSplit, LmEvalTask
+from rayforget.space.tasks.text import (
     ChatTask,
     InstructionTask,
     LanguageSource,

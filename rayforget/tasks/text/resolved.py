@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rayforget.space.data import Role
-from rayforget.space.text import TextTask
+from rayforget.space.tasks.data import Role
+from rayforget.space.tasks.text import TextTask
 from rayforget.tasks.resolved import SplitName
 from rayforget.tasks.text.documents import Document
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from rayforget.errors import TaskError
-from rayforget.space.text import (
+from rayforget.space.tasks.text import (
     CsvSource,
     JsonLinesSource,
     LanguageSource,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
-from rayforget.space.text import Sequences
+from rayforget.space.tasks.text import Sequences
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.chat import Chat, chat_of, right_turns
 from rayforget.tasks.text.delimiters import delimiter_of, identity_of

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from rayforget.errors import BrokenExtensionError
-from rayforget.extension_use import note_made
-from rayforget.extensions import arguments_fault
+from rayforget.extensions.registry import arguments_fault
+from rayforget.extensions.use import note_made
 from rayforget.space.penalty import PENALTIES, Needs, PenaltyConfig, given_by
 from rayforget.train.penalties.hooks import Hooks, Penalty, Training
 

@@ -15,9 +15,9 @@ from tiny_language import tiny_language_model
 from rayforget.errors import FoundationError, TaskError
 from rayforget.foundations.causal_lm.prepared import PreparedCausalLm, with_tasks
 from rayforget.foundations.protocol import Batch, Learner
-from rayforget.space.lm_eval import LmEvalCut, LmEvalTask
 from rayforget.space.recipe import Recipe
-from rayforget.space.text import InstructionTask, JsonLinesSource, MultipleChoiceTask, PlainTextTask, Sequences
+from rayforget.space.tasks.lm_eval import LmEvalCut, LmEvalTask
+from rayforget.space.tasks.text import InstructionTask, JsonLinesSource, MultipleChoiceTask, PlainTextTask, Sequences
 from rayforget.tasks.text.resolve import resolve_text_tasks
 
 RECIPE = Recipe(method="m", learning_rate=1e-3, epochs=1, batch_size=2, seed=0)

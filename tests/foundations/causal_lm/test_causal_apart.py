@@ -17,9 +17,9 @@ from rayforget.foundations.causal_lm.learner import CausalLearner
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
 from rayforget.foundations.causal_lm.prepared import with_tasks
 from rayforget.foundations.causal_lm.scoring.likelihood import log_likelihoods, prepare_rows
-from rayforget.space.load import load_space
+from rayforget.space.file.load import load_space
 from rayforget.space.methods import methods_of
-from rayforget.space.text import InstructionTask, JsonLinesSource, Sequences
+from rayforget.space.tasks.text import InstructionTask, JsonLinesSource, Sequences
 from rayforget.tasks.text.resolve import resolve_text_tasks
 
 CPU = torch.device("cpu")

@@ -20,7 +20,7 @@ from rayforget.foundations.causal_lm.scoring.generation import _portions
 from rayforget.foundations.causal_lm.scoring.likelihood import log_likelihoods, prepare_rows
 from rayforget.interpolate.hashing import state_hash
 from rayforget.space.recipe import LoraAdapter
-from rayforget.space.text import InstructionTask, JsonLinesSource, Sequences
+from rayforget.space.tasks.text import InstructionTask, JsonLinesSource, Sequences
 from rayforget.tasks.text.resolve import resolve_text_tasks
 from rayforget.train.trainer import Trainer
 

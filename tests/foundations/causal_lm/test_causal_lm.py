@@ -11,7 +11,7 @@ from rayforget.errors import FoundationError
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.head import causal_mask
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
-from rayforget.space.text import Sequences
+from rayforget.space.tasks.text import Sequences
 
 CPU = torch.device("cpu")
 

@@ -22,7 +22,7 @@ from tiny_language import tiny_language_model
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
 from rayforget.foundations.causal_lm.scoring.scorer import LanguageScorer
-from rayforget.space.lm_eval import LmEvalTask
+from rayforget.space.tasks.lm_eval import LmEvalTask
 from rayforget.tasks.text.lm_eval_groups import read_group
 from rayforget.tasks.text.lm_eval_index import file_of_group, file_of_task
 from rayforget.tasks.text.requests import task_requests

@@ -13,7 +13,7 @@ from rayforget.foundations.causal_lm.prepared import prepare_causal_lm
 from rayforget.foundations.causal_lm.shown import first_sequence
 from rayforget.foundations.kind import kind_of
 from rayforget.space.recipe import Recipe
-from rayforget.space.text import ChatTask, JsonLinesSource, MultipleChoiceTask
+from rayforget.space.tasks.text import ChatTask, JsonLinesSource, MultipleChoiceTask
 from rayforget.tasks.text.resolve import resolve_text_tasks
 from rayforget.tasks.text.types import TrainingSet
 

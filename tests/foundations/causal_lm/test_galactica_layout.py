@@ -98,7 +98,7 @@ def test_pairs_are_hflms_own(model: CausalLm, folder: Path) -> None:
 
 def test_an_answer_that_is_learnt_ends_with_2_and_rows_are_filled_with_1(model: CausalLm, tmp_path: Path) -> None:
     from rayforget.foundations.causal_lm.scoring.likelihood import prepare_rows
-    from rayforget.space.text import InstructionTask, JsonLinesSource, Sequences
+    from rayforget.space.tasks.text import InstructionTask, JsonLinesSource, Sequences
     from rayforget.tasks.text.resolve import resolve_text_tasks
     from rayforget.tasks.text.training import training_set
     from rayforget.tasks.text.types import Pairs

@@ -15,7 +15,7 @@ from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.exporter import CausalExporter
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
 from rayforget.foundations.causal_lm.prepared import with_tasks
-from rayforget.space.text import Sequences
+from rayforget.space.tasks.text import Sequences
 
 CPU = torch.device("cpu")
 TOKENS = torch.arange(4, 12)[None]

@@ -158,7 +158,7 @@ def test_texts_of_a_task_are_rows_of_their_own(tmp_path):
 
     from tiny_language import tiny_tokenizer
 
-    from rayforget.space.text import JsonLinesSource, PlainTextTask
+    from rayforget.space.tasks.text import JsonLinesSource, PlainTextTask
     from rayforget.tasks.text.requests import task_requests
     from rayforget.tasks.text.resolve import resolve_text_tasks
 

@@ -12,8 +12,8 @@ from rayforget.foundations.clip.prepared import prepare_clip
 from rayforget.heartbeat import heard_by
 from rayforget.interpolate.hashing import state_hash
 from rayforget.interpolate.lerp import changed_tensors
-from rayforget.space.data import FolderSource, ZeroShotTask
 from rayforget.space.recipe import Recipe
+from rayforget.space.tasks.data import FolderSource, ZeroShotTask
 from rayforget.tasks.resolve import resolve_tasks
 from rayforget.train.ahead import Ahead, parts_of
 

@@ -13,8 +13,8 @@ from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.prepared import prepare_clip
 from rayforget.interpolate.hashing import state_hash
 from rayforget.interpolate.lerp import changed_tensors
-from rayforget.space.data import FolderSource, ZeroShotTask
 from rayforget.space.recipe import Recipe
+from rayforget.space.tasks.data import FolderSource, ZeroShotTask
 from rayforget.tasks.resolve import resolve_tasks
 
 TEMPLATES = tuple(f"a {kind} of a {{}}" for kind in ("photo", "painting", "cartoon", "sketch", "image"))

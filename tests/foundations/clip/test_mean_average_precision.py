@@ -15,8 +15,8 @@ from tiny_clip import TEMPLATES, save_clip
 from rayforget.errors import FoundationError, TaskError
 from rayforget.foundations.clip.prepared import prepare_clip
 from rayforget.metrics.mean_average_precision import MeanAveragePrecision
-from rayforget.space.data import FolderSource, WebdatasetSource, ZeroShotTask
 from rayforget.space.recipe import Recipe
+from rayforget.space.tasks.data import FolderSource, WebdatasetSource, ZeroShotTask
 from rayforget.tasks.opening import open_tasks
 from rayforget.values.scores import Score
 

@@ -17,9 +17,9 @@ from rayforget.foundations.clip.pairs import PairLearner, class_prompts
 from rayforget.foundations.clip.prepared import PreparedClip, prepare_clip
 from rayforget.foundations.clip.scoring import recall
 from rayforget.foundations.clip.scoring.recall import found_among_k
-from rayforget.space.data import Cut, DatasetSource, FolderSource, WebdatasetSource, ZeroShotTask
 from rayforget.space.recipe import Recipe
-from rayforget.space.retrieval import RetrievalTask
+from rayforget.space.tasks.data import Cut, DatasetSource, FolderSource, WebdatasetSource, ZeroShotTask
+from rayforget.space.tasks.retrieval import RetrievalTask
 from rayforget.tasks.images.captions import captions_of
 from rayforget.tasks.opening import open_tasks
 from rayforget.train.trainer import Trainer

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from rayforget.errors import TaskError
-from rayforget.space.data import FolderSource
+from rayforget.space.tasks.data import FolderSource
 from rayforget.tasks.images.folder import FolderImages
 from rayforget.tasks.images.opening import open_source
 

@@ -5,7 +5,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 from pyarrow import parquet
 
 from rayforget.errors import TaskError
-from rayforget.space.data import DatasetSource
+from rayforget.space.tasks.data import DatasetSource
 from rayforget.tasks.hub_split import commit_in
 from rayforget.tasks.images.hub import DatasetImages
 

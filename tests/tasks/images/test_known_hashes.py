@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rayforget.errors import TaskError
-from rayforget.space.data import FolderSource
+from rayforget.space.tasks.data import FolderSource
 from rayforget.tasks.images.contents import content_hash
 from rayforget.tasks.images.file_stamps import file_stamp, stamp_of
 from rayforget.tasks.images.known_hashes import HashStore, KnownHashes

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from rayforget.errors import TaskError
-from rayforget.space.data import Cut, FolderSource, ZeroShotTask
+from rayforget.space.tasks.data import Cut, FolderSource, ZeroShotTask
 from rayforget.tasks.images.imagenet_names import imagenet_class_names, imagenet_ids
 from rayforget.tasks.images.objectnet import objectnet
 from rayforget.tasks.resolve import resolve_tasks

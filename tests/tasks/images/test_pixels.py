@@ -10,7 +10,7 @@ from PIL import Image
 
 from rayforget.errors import TaskError
 from rayforget.heartbeat import heard_by
-from rayforget.space.data import FolderSource
+from rayforget.space.tasks.data import FolderSource
 from rayforget.tasks.images.contents import changed_hashes, items_hash
 from rayforget.tasks.images.folder import FolderImages
 from rayforget.tasks.images.labelled import LabelledImages

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rayforget.errors import TaskError
-from rayforget.space.data import WebdatasetSource
+from rayforget.space.tasks.data import WebdatasetSource
 from rayforget.tasks.images import gzip_random
 from rayforget.tasks.images.opening import open_source
 from rayforget.tasks.images.shards import ShardImages, expand_shards

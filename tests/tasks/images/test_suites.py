@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rayforget.errors import TaskError
-from rayforget.space.data import FolderSource, WebdatasetSource
+from rayforget.space.tasks.data import FolderSource, WebdatasetSource
 from rayforget.tasks.images.opening import open_source
 from rayforget.tasks.images.suites import load_suite
 
@@ -73,7 +73,7 @@ def test_objectnet_comes_as_folders_only():
 
 def test_names_are_had_without_importing_torch_open_clip_or_timm():
     code = (
-        "import sys; from pathlib import Path; from rayforget.space.data import FolderSource;"
+        "import sys; from pathlib import Path; from rayforget.space.tasks.data import FolderSource;"
         "from rayforget.tasks.images.suites import load_suite; import rayforget.tasks.resolve;"
         "load_suite('imagenet', FolderSource(kind='folder', path=Path('x')));"
         "print(sorted({'torch', 'open_clip', 'timm', 'datasets', 'ray'} & sys.modules.keys()))"

@@ -26,7 +26,7 @@ def count(frame, event, argument):
 
 import numpy as np
 from pathlib import Path
-from rayforget.space.data import ZeroShotTask
+from rayforget.space.tasks.data import ZeroShotTask
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.pixels import pixel_set
 from rayforget.tasks.overlaps import check_overlaps

@@ -7,7 +7,14 @@ import pytest
 from chat_templates import TEMPLATES, chat_tokenizer
 
 from rayforget.errors import TaskError
-from rayforget.space.text import ChatTask, InstructionTask, JsonLinesSource, MultipleChoiceTask, Sequences, TextCut
+from rayforget.space.tasks.text import (
+    ChatTask,
+    InstructionTask,
+    JsonLinesSource,
+    MultipleChoiceTask,
+    Sequences,
+    TextCut,
+)
 from rayforget.tasks.text.own_task import own_lm_eval_task
 from rayforget.tasks.text.requests import task_requests
 from rayforget.tasks.text.resolve import resolve_text_tasks

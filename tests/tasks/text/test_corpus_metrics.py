@@ -17,7 +17,7 @@ from tokenizers_here import tokenizer
 from rayforget.errors import TaskError
 from rayforget.metrics.scored_items import ScoredItems
 from rayforget.record.objects import decode_scores, encode_scores
-from rayforget.space.lm_eval import LmEvalTask
+from rayforget.space.tasks.lm_eval import LmEvalTask
 from rayforget.tasks.text.corpus import corpus_metric
 from rayforget.tasks.text.lm_eval_task import task_over
 from rayforget.tasks.text.requests import task_requests

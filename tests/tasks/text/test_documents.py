@@ -3,7 +3,7 @@ import math
 import pytest
 
 from rayforget.errors import TaskError
-from rayforget.space.text import InstructionTask, MultipleChoiceTask, PlainTextTask
+from rayforget.space.tasks.text import InstructionTask, MultipleChoiceTask, PlainTextTask
 from rayforget.tasks.text.documents import Document, contents_of, documents_hash, own_document
 from rayforget.tasks.text.rows import Row
 

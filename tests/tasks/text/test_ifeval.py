@@ -13,7 +13,7 @@ from rayforget.errors import TaskError
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
 from rayforget.foundations.causal_lm.scoring.generation import generate
-from rayforget.space.load import load_space
+from rayforget.space.file.load import load_space
 from rayforget.tasks.text.requests import task_requests
 from rayforget.tasks.text.resolve import resolve_text_tasks
 from rayforget.tasks.text.resolved import ResolvedText

@@ -7,8 +7,8 @@ from lm_eval_peer import HashedLM
 from tokenizers_here import tokenizer
 
 from rayforget.errors import TaskError
-from rayforget.space.lm_eval import LmEvalCut, LmEvalTask
-from rayforget.space.text import InstructionTask, JsonLinesSource, MultipleChoiceTask, PlainTextTask
+from rayforget.space.tasks.lm_eval import LmEvalCut, LmEvalTask
+from rayforget.space.tasks.text import InstructionTask, JsonLinesSource, MultipleChoiceTask, PlainTextTask
 from rayforget.tasks.text.lm_eval_index import task_config
 from rayforget.tasks.text.lm_eval_task import task_over
 from rayforget.tasks.text.requests import task_requests

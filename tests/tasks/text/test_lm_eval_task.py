@@ -8,7 +8,7 @@ import pytest
 from lm_eval_data import DOCUMENTS, split_of, write
 
 from rayforget.errors import TaskError
-from rayforget.space.lm_eval import LmEvalCut, LmEvalTask
+from rayforget.space.tasks.lm_eval import LmEvalCut, LmEvalTask
 from rayforget.tasks.text.lm_eval_index import file_of_task, task_config
 from rayforget.tasks.text.lm_eval_task import lm_eval_documents, load_lm_eval_task
 from rayforget.tasks.text.own_yaml import own_identity

@@ -8,8 +8,8 @@ from lm_eval_peer import NotingHFLM, tiny_opt
 from tokenizers_here import tokenizer
 
 from rayforget.errors import TaskError
-from rayforget.space.lm_eval import LmEvalCut, LmEvalTask
-from rayforget.space.text import InstructionTask, JsonLinesSource, MultipleChoiceTask, PlainTextTask
+from rayforget.space.tasks.lm_eval import LmEvalCut, LmEvalTask
+from rayforget.space.tasks.text import InstructionTask, JsonLinesSource, MultipleChoiceTask, PlainTextTask
 from rayforget.tasks.text.marks import marks_before
 from rayforget.tasks.text.own_task import own_lm_eval_task
 from rayforget.tasks.text.requests import after_marks, fitted, task_requests, windows

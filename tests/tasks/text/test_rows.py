@@ -7,7 +7,7 @@ import pyarrow
 import pytest
 
 from rayforget.errors import TaskError
-from rayforget.space.text import CsvSource, JsonLinesSource, LanguageSource, ParquetSource, TextDatasetSource
+from rayforget.space.tasks.text import CsvSource, JsonLinesSource, LanguageSource, ParquetSource, TextDatasetSource
 from rayforget.tasks.text.rows import json_lines, read_rows
 
 ROWS = [{"q": f"question {i}", "n": i} for i in range(5)]

@@ -4,9 +4,9 @@ import pytest
 from lm_eval_data import write
 
 from rayforget.errors import TaskError
-from rayforget.space.data import WorldSource, ZeroShotTask
-from rayforget.space.lm_eval import LmEvalCut, LmEvalTask
-from rayforget.space.text import (
+from rayforget.space.tasks.data import WorldSource, ZeroShotTask
+from rayforget.space.tasks.lm_eval import LmEvalCut, LmEvalTask
+from rayforget.space.tasks.text import (
     InstructionTask,
     JsonLinesSource,
     LanguageSource,

@@ -6,7 +6,7 @@ import pytest
 from tokenizers_here import tokenizer
 
 from rayforget.errors import TaskError
-from rayforget.space.text import InstructionTask, JsonLinesSource, MultipleChoiceTask, PlainTextTask, Sequences
+from rayforget.space.tasks.text import InstructionTask, JsonLinesSource, MultipleChoiceTask, PlainTextTask, Sequences
 from rayforget.tasks.text.requests import task_requests
 from rayforget.tasks.text.resolve import resolve_text_tasks
 from rayforget.tasks.text.training import cut, pieces, training_set

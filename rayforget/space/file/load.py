@@ -10,17 +10,17 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from rayforget.errors import SpaceError
-from rayforget.extensions import refusing_claims
+from rayforget.extensions.registry import refusing_claims
 from rayforget.space.checks import without_effect
-from rayforget.space.document import Document, read_document, read_file
-from rayforget.space.extension_places import naming_their_lines
+from rayforget.space.file.document import Document, read_document, read_file
+from rayforget.space.file.extension_places import naming_their_lines
+from rayforget.space.file.messages import space_lines
+from rayforget.space.file.overrides import override
+from rayforget.space.file.variables import interpolate
 from rayforget.space.frozen import Frozen, invalid
-from rayforget.space.messages import space_lines
 from rayforget.space.method import Method
 from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Space
-from rayforget.space.overrides import override
-from rayforget.space.variables import interpolate
 
 Model = TypeVar("Model", bound=Frozen)
 _MOST_LINES = 50

@@ -5,16 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rayforget.errors import SpaceError
-from rayforget.space.data import DatasetSource, FolderSource, Source, WebdatasetSource
-from rayforget.space.document import At, dotted
+from rayforget.space.file.document import At, dotted
+from rayforget.space.file.load import LoadedSpace
+from rayforget.space.file.secrets import has_written_secret, may_hold_secret, secret_variables, sounds_secret
+from rayforget.space.file.variables import fill, names_in
 from rayforget.space.foundation import rules_of
-from rayforget.space.lm_eval import LmEvalTask
-from rayforget.space.load import LoadedSpace
 from rayforget.space.paths import LOCAL_FOLDER, is_uri, is_yaml
-from rayforget.space.secrets import has_written_secret, may_hold_secret, secret_variables, sounds_secret
-from rayforget.space.tasks import Task
-from rayforget.space.text import CsvSource, JsonLinesSource, ParquetSource, TextDatasetSource, TextSource
-from rayforget.space.variables import fill, names_in
+from rayforget.space.tasks.any_task import Task
+from rayforget.space.tasks.data import DatasetSource, FolderSource, Source, WebdatasetSource
+from rayforget.space.tasks.lm_eval import LmEvalTask
+from rayforget.space.tasks.text import CsvSource, JsonLinesSource, ParquetSource, TextDatasetSource, TextSource
 
 _DATABASE_FILE = "sqlite:///"
 _OF_A_MACHINE = frozenset(

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from stat import S_ISDIR
 
-from rayforget.record.folder import TEMPORARY, Entry, IsOwn, Writer
+from rayforget.record.storage.folder import TEMPORARY, Entry, IsOwn, Writer
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 _CHUNK_BYTES = 8 * 2**20

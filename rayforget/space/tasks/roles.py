@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from rayforget.space.data import Role
 from rayforget.space.frozen import Problem
+from rayforget.space.tasks.data import Role
 
 
 def role_problems(role: Role, group: str | None) -> Iterable[Problem]:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TextIO
 
 from rayforget.errors import RecordError
-from rayforget.record.fence import Fence
-from rayforget.record.lease import LEASE_FILE, Lease, decode_lease, encode_lease
-from rayforget.record.owner import this_process
-from rayforget.record.patience import storage_errors
-from rayforget.record.store import Store
+from rayforget.record.storage.fence import Fence
+from rayforget.record.storage.lease import LEASE_FILE, Lease, decode_lease, encode_lease
+from rayforget.record.storage.owner import this_process
+from rayforget.record.storage.patience import storage_errors
+from rayforget.record.storage.store import Store
 
 LEASE_S = 90.0
 """How long a driver that died, or that the storage did not hear, keeps others away. The clocks of the machines that
@@ -72,7 +72,7 @@ def _open(path: Path) -> TextIO:
 
 @contextmanager
 def _leased(sweep: Store, lease_s: float) -> Iterator[int | None]:
-    from rayforget.record.remote_lease import hold_lease  # imports obstore, which local sweeps do without
+    from rayforget.record.storage.remote_lease import hold_lease  # imports obstore, which local sweeps do without
 
     with hold_lease(sweep, lease_s) as token:
         yield token

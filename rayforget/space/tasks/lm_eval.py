@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from rayforget.space.data import Role
 from rayforget.space.frozen import Frozen, FrozenDict, Name, Problem
 from rayforget.space.paths import LocalPath, NameOrYaml, is_yaml
-from rayforget.space.roles import role_problems
+from rayforget.space.tasks.data import Role
+from rayforget.space.tasks.roles import role_problems
 
 ChatSettings = FrozenDict[str, bool | int | float | str]
 LmEvalSplit = Literal["train", "validation", "test"]

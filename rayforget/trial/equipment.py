@@ -8,30 +8,25 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from rayforget.alpha_models import AlphaModels, Ends
 from rayforget.card import card_of, grow_segments
-from rayforget.changed_since import Start, runs_as
 from rayforget.determinism import ask_cublas, deterministic
 from rayforget.distributed import from_rank_0, on_rank_0, reason_of_any_rank
 from rayforget.errors import ExtensionError, RecordError, SpaceError
 from rayforget.evaluate.finite import NotFinite, Scored, require_finite
 from rayforget.evaluate.metric_trial import try_metrics
-from rayforget.extension_use import known_use
+from rayforget.extensions.use import known_use
 from rayforget.foundations.prepare import prepare_foundation
 from rayforget.foundations.protocol import Foundation, Scorer, State
 from rayforget.foundations.sharing import Share, keep_own
 from rayforget.frontier.points import THETA_0, TaskRole, generality, speciality, task_roles
 from rayforget.heartbeat import beat
 from rayforget.interpolate.paths.fit import try_paths
-from rayforget.kernel_choice import settle_kernels
-from rayforget.precise import in_precision
-from rayforget.precision_choice import Choice, Measured, choose_precision, measured, precision_of_records, settled
 from rayforget.record.cache_folder import cache_folder
-from rayforget.record.fence import Fence
 from rayforget.record.provenance import code_version, provenance
 from rayforget.record.scores_cache import ScoresCache, ScoresKey
 from rayforget.record.space_of import lacking_here, lacking_on_this_node
-from rayforget.record.store import Store
+from rayforget.record.storage.fence import Fence
+from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.record.tensors_cache import TensorsCache
 from rayforget.space.curve_paths import CurvePaths, curve_paths
@@ -45,6 +40,11 @@ from rayforget.space.precision import CHOICE, FULL, ScoringPrecision, noted
 from rayforget.tasks.identity import data_identity
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.opening import open_tasks
+from rayforget.trial.alpha_models import AlphaModels, Ends
+from rayforget.trial.changed_since import Start, runs_as
+from rayforget.trial.kernel_choice import settle_kernels
+from rayforget.trial.precise import in_precision
+from rayforget.trial.precision_choice import Choice, Measured, choose_precision, measured, precision_of_records, settled
 from rayforget.values.points import Point
 from rayforget.values.records import DATA, RUNS_AS, CheckpointRecord
 from rayforget.values.scores import Score, Split

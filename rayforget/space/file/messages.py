@@ -7,10 +7,10 @@ from typing import Literal, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from rayforget.space.document import At, Document, dotted
-from rayforget.space.expected import found_and_expected, shown
+from rayforget.space.file.document import At, Document, dotted
+from rayforget.space.file.expected import found_and_expected, shown
+from rayforget.space.file.locate import kinds, locate
 from rayforget.space.frozen import Frozen
-from rayforget.space.locate import kinds, locate
 from rayforget.space.searchable import CONSTANT
 
 _OR_A_DOMAIN = {

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 from rayforget.errors import RecordError
-from rayforget.record.folder import TEMPORARY, Entry, Folder, IsOwn, Writer
-from rayforget.record.local_folder import LocalFolder
-from rayforget.record.patience import Patience
+from rayforget.record.storage.folder import TEMPORARY, Entry, Folder, IsOwn, Writer
+from rayforget.record.storage.local_folder import LocalFolder
+from rayforget.record.storage.patience import Patience
 
 if TYPE_CHECKING:
-    from rayforget.record.fence import Fence
+    from rayforget.record.storage.fence import Fence
 
 Answer = TypeVar("Answer")
 _RETRY_S = 20.0
@@ -51,7 +51,7 @@ class Store:
             raise RecordError(f"the storage path {str(location)!a} is no URI ({error}); correct it") from None
         if parts.scheme.lower() == "file":
             return cls(LocalFolder(Path(unquote(parts.path))))
-        from rayforget.record.remote_open import open_remote  # takes a while to import
+        from rayforget.record.storage.remote_open import open_remote  # takes a while to import
 
         return cls(open_remote(str(location)))
 

@@ -3,8 +3,8 @@
 import time
 
 from rayforget.errors import RecordError, TakenOverError
-from rayforget.record.folder import Folder
-from rayforget.record.lease import LEASE_FILE, decode_lease
+from rayforget.record.storage.folder import Folder
+from rayforget.record.storage.lease import LEASE_FILE, decode_lease
 
 _TRUST_S = 2.0
 """How long an answer is believed, so that weights, a record and an answer in a row need only one look."""

@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rayforget.alpha_models import AlphaModels, Ends
 from rayforget.distributed import from_rank_0, rank
-from rayforget.equipment import Equipment
 from rayforget.evaluate.finite import NotFinite, Scored, require_theta_1
 from rayforget.foundations.protocol import Scorer, State
 from rayforget.heartbeat import beat
@@ -17,6 +15,8 @@ from rayforget.interpolate.inner_search import Unit, best_of, draw, num_first
 from rayforget.space.curve_paths import CurvePaths, SearchedPath, curve_paths
 from rayforget.space.path_text import LERP
 from rayforget.space.seeds import derive_seed
+from rayforget.trial.alpha_models import AlphaModels, Ends
+from rayforget.trial.equipment import Equipment
 from rayforget.values.points import Point, Spot
 from rayforget.values.scores import Score, Split
 

@@ -7,19 +7,19 @@ from typing import Any
 
 from torch import Tensor
 
-from rayforget.alpha_models import Ends
-from rayforget.curve import Pairs, ScoredCurve, score_curve, score_spots
 from rayforget.distributed import on_rank_0, rank
-from rayforget.equipment import Equipment
 from rayforget.errors import TrainingError
 from rayforget.evaluate.finite import require_finite
 from rayforget.foundations.finite import not_finite
 from rayforget.interpolate.lerp import changed_tensors
-from rayforget.saving import Saving
 from rayforget.space.given import AnyRecipe
 from rayforget.space.penalty import PENALTIES
 from rayforget.space.recipe import Recipe
 from rayforget.train.loop import Snapshot
+from rayforget.trial.alpha_models import Ends
+from rayforget.trial.curve import Pairs, ScoredCurve, score_curve, score_spots
+from rayforget.trial.equipment import Equipment
+from rayforget.trial.saving import Saving
 from rayforget.values.points import Spot
 from rayforget.values.records import QLORA, CheckpointRecord
 

@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rayforget.errors import RecordError
-from rayforget.record.lease import LEASE_FILE, Lease, decode_lease, encode_lease
-from rayforget.record.owner import lives, this_process
-from rayforget.record.remote_folder import RemoteFolder
-from rayforget.record.server_errors import NoConditionsError
-from rayforget.record.store import Store
+from rayforget.record.storage.lease import LEASE_FILE, Lease, decode_lease, encode_lease
+from rayforget.record.storage.owner import lives, this_process
+from rayforget.record.storage.remote_folder import RemoteFolder
+from rayforget.record.storage.server_errors import NoConditionsError
+from rayforget.record.storage.store import Store
 
 if TYPE_CHECKING:
     from obstore import UpdateVersion

@@ -8,8 +8,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from rayforget.errors import RecordError
-from rayforget.record.aws_profile import profile_credentials
-from rayforget.record.remote_folder import RemoteFolder
+from rayforget.record.storage.aws_profile import profile_credentials
+from rayforget.record.storage.remote_folder import RemoteFolder
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 from rayforget.errors import RecordError
 from rayforget.record.envelope import open_sealed, seal
-from rayforget.record.owner import Owner
+from rayforget.record.storage.owner import Owner
 
 LEASE_FILE = "driver.json"
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from rayforget.space.load import LoadedSpace
+from rayforget.space.file.load import LoadedSpace
 
 
 def notes(loaded: LoadedSpace) -> tuple[str, ...]:

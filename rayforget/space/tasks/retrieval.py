@@ -5,9 +5,9 @@ from typing import Literal
 
 from pydantic import PositiveInt
 
-from rayforget.space.data import DatasetSource, ImageTask, Source, WebdatasetSource
 from rayforget.space.frozen import Problem
-from rayforget.space.image_splits import sources_of
+from rayforget.space.tasks.data import DatasetSource, ImageTask, Source, WebdatasetSource
+from rayforget.space.tasks.image_splits import sources_of
 
 
 class RetrievalTask(ImageTask):

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rayforget.errors import SpaceError
-from rayforget.space.document import MOST_CHARACTERS, At, Document, dotted, item_key
-from rayforget.space.secrets import VARIABLE, WRITTEN_OUT, has_written_secret
+from rayforget.space.file.document import MOST_CHARACTERS, At, Document, dotted, item_key
+from rayforget.space.file.secrets import VARIABLE, WRITTEN_OUT, has_written_secret
 
 
 def interpolate(document: Document, environment: Mapping[str, str]) -> Document:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rayforget.errors import SpaceError
-from rayforget.space.document import At, Document, item_key, read_yaml
+from rayforget.space.file.document import At, Document, item_key, read_yaml
 
 _MOST_KEYS = 50
 _LONGEST_SHOWN = 200

@@ -10,12 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rayforget.alpha_models import Ends
-from rayforget.checkpoint import ends_of, objectives_of, record_curve
-from rayforget.curve import score_spots
 from rayforget.determinism import deterministic
 from rayforget.distributed import on_rank_0, reason_of_any_rank, state_from_rank_0
-from rayforget.equipment import Equipment
 from rayforget.errors import FoundationError, RayforgetError, RecordError, StorageError, TrainingError
 from rayforget.evaluate.finite import NotFinite, Scored, require_finite
 from rayforget.frontier.points import THETA_0, PointKey
@@ -24,12 +20,16 @@ from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.record.provenance import extension_facts
 from rayforget.record.resume import Owner, load_resume, newest_resume, save_resume
 from rayforget.record.standing import is_finished
-from rayforget.record.store import Store
+from rayforget.record.storage.store import Store
 from rayforget.record.weights import load_theta_1
 from rayforget.space.given import AnyRecipe, recipe_of
 from rayforget.space.seeds import derive_seed
 from rayforget.train.loop import Snapshot, train
 from rayforget.train.penalties.sources import FoundationSources
+from rayforget.trial.alpha_models import Ends
+from rayforget.trial.checkpoint import ends_of, objectives_of, record_curve
+from rayforget.trial.curve import score_spots
+from rayforget.trial.equipment import Equipment
 from rayforget.values.points import Spot
 from rayforget.values.records import CheckpointRecord, TestRecord
 

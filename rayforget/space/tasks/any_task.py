@@ -5,10 +5,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rayforget.space.data import ZeroShotTask
-from rayforget.space.lm_eval import LmEvalTask
-from rayforget.space.retrieval import RetrievalTask
-from rayforget.space.text import ChatTask, InstructionTask, MultipleChoiceTask, PlainTextTask
+from rayforget.space.tasks.data import ZeroShotTask
+from rayforget.space.tasks.lm_eval import LmEvalTask
+from rayforget.space.tasks.retrieval import RetrievalTask
+from rayforget.space.tasks.text import ChatTask, InstructionTask, MultipleChoiceTask, PlainTextTask
 
 Task = Annotated[
     ZeroShotTask | RetrievalTask | MultipleChoiceTask | InstructionTask | ChatTask | PlainTextTask | LmEvalTask,

@@ -23,7 +23,7 @@ from types import FunctionType
 from typing import Any, Generic, TypeVar, cast, get_args
 
 from rayforget.errors import BrokenExtensionError, ExtensionError
-from rayforget.extension_use import known_use, note_use
+from rayforget.extensions.use import known_use, note_use
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from pydantic import Tag
 from pydantic.fields import FieldInfo
 
 from rayforget.space.by_kind import ByKind
-from rayforget.space.document import At, item_key
+from rayforget.space.file.document import At, item_key
 from rayforget.space.frozen import Frozen, FrozenDict
 from rayforget.space.searchable import Tree
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from rayforget.errors import BrokenExtensionError
-from rayforget.extension_use import naming_the_blamed
-from rayforget.space.document import At, Document, dotted
+from rayforget.extensions.use import naming_the_blamed
+from rayforget.space.file.document import At, Document, dotted
 
 _CALLED = re.compile(r"\b(penalty|path|metric|foundation) '([^']+)' of package ")
 """How messages call one (`Registry.called`), which need not be imported here: a record's failure is read elsewhere."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import obstore as obs
 from obstore.store import MemoryStore
 
-from rayforget.record.folder import Entry, IsOwn, Writer
-from rayforget.record.server_errors import NoConditionsError, OtherVersionError, ServerError, server_errors
+from rayforget.record.storage.folder import Entry, IsOwn, Writer
+from rayforget.record.storage.server_errors import NoConditionsError, OtherVersionError, ServerError, server_errors
 
 if TYPE_CHECKING:
     from obstore import UpdateVersion, WritableFile

@@ -8,8 +8,8 @@ from pydantic import Field, NonNegativeInt
 from rayforget.errors import ExtensionError
 from rayforget.metrics.registry import METRICS
 from rayforget.space.frozen import Frozen, Name, Problem
-from rayforget.space.image_splits import role_problems, sources_of, split_problems
 from rayforget.space.paths import FolderOrHubName, LocalPath, Place
+from rayforget.space.tasks.image_splits import role_problems, sources_of, split_problems
 
 Role = Literal["speciality", "generality"]
 SuiteName = Literal["imagenet", "imagenet_v2", "imagenet_r", "imagenet_a", "imagenet_sketch", "objectnet"]

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from rayforget.space.data import Role
 from rayforget.space.frozen import Frozen, FrozenDict, Name, Problem
-from rayforget.space.lm_eval import ChatSettings, LmEvalTask, chat_problems
 from rayforget.space.paths import FolderOrHubName, LocalPath
-from rayforget.space.roles import role_problems
+from rayforget.space.tasks.data import Role
+from rayforget.space.tasks.lm_eval import ChatSettings, LmEvalTask, chat_problems
+from rayforget.space.tasks.roles import role_problems
 
 Metric = Literal["acc", "acc_norm", "likelihood"]
 

@@ -1,0 +1,1 @@
+"""What other packages bring: registries of names, loading, and what is missing."""

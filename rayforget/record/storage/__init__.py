@@ -1,0 +1,1 @@
+"""Where a record lies: folders here and object stores, who may write, and retries."""

@@ -1,0 +1,1 @@
+"""The space file: YAML read, located, explained; variables and overrides."""

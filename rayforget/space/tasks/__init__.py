@@ -1,0 +1,1 @@
+"""What a space says of its tasks and their data."""
