@@ -2,19 +2,21 @@
 # Keeps MLflow running on a cluster's head, on loopback: starts it again when it dies, and ends it with Ray (`ray stop`,
 # `ray down`). Not every head has systemd.
 #   cluster/mlflow.sh FOLDER [SECONDS]    FOLDER: its database, artifacts and log; SECONDS between two looks, 5 if not given
-# A second one of the same folder ends at once.
+# A second one of the same folder waits 90 seconds for the first to end, then ends itself.
 set -u
 folder=$1 every=${2:-5}
 mkdir -p "$folder"
 exec 9> "$folder/lock"
-flock -n 9 || exit 0
+flock -w "${RAYFORGET_MLFLOW_WAIT:-90}" 9 || exit 0    # one that is about to end with a Ray of before is waited for
 server=
-end() { [ -z "$server" ] || kill "$server" 2> /dev/null; exit 0; }
+stop() { [ -z "$server" ] || kill -- "-$server" 2> /dev/null; }   # its whole group: a killed server leaves its children
+end() { stop; exit 0; }
 trap end INT TERM
 ray_gone=0                              # looks in a row without Ray: it takes a moment to come up, or to be restarted
 while [ "$ray_gone" -lt 12 ]; do
   if [ -z "$server" ] || ! kill -0 "$server" 2> /dev/null; then
-    mlflow server --host 127.0.0.1 --port 5000 --workers 1 --backend-store-uri "sqlite:///$folder/mlflow.db" \
+    stop
+    setsid mlflow server --host 127.0.0.1 --port 5000 --workers 1 --backend-store-uri "sqlite:///$folder/mlflow.db" \
       --artifacts-destination "$folder/artifacts" >> "$folder/server.log" 2>&1 < /dev/null 9>&- &
     server=$!
   fi

@@ -135,3 +135,26 @@ def test_swapped_and_empty_tensors_have_fingerprints_of_their_own() -> None:
     assert not torch.equal(fingerprint({"x": a}), fingerprint({"x": a.flip(0)}))
     assert fingerprint({}).shape == (0,)
     assert fingerprint({"x": torch.zeros(0, 3)}).tolist() == [0]
+
+
+@pytest.mark.parametrize("fault", ["raises", "leaves a tensor elsewhere"])
+def test_a_path_that_cannot_be_walked_on_the_device_is_walked_on_the_cpu(
+    ends: Ends, tmp_path: Path, caplog: pytest.LogCaptureFixture, fault: str
+) -> None:
+    scorer, made = Seeing(), list[Spot]()
+
+    def there(spot: Spot) -> dict[str, Tensor]:
+        made.append(spot)
+        theta = theta_of(ends, spot)
+        if spot.path != LINES:
+            return theta
+        if fault == "raises":
+            raise RuntimeError("Expected all tensors to be on the same device")
+        return {name: tensor.to("meta") for name, tensor in theta.items()}
+
+    models = AlphaModels(ends, CPU, there=there)
+    spots = (*SPOTS, Spot(0.7, LINES))
+    score_spots(models, spots, scorer, "val", vector_equipment(tmp_path, scorer=scorer))
+    assert scorer.seen == hashes(ends, *spots)
+    assert made == list(SPOTS), "its second model is not tried there"
+    assert f"{LINES}: its models are made on the CPU" in caplog.text

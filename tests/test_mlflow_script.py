@@ -30,13 +30,14 @@ def start(tmp_path: Path) -> Iterator[Callable[[], "subprocess.Popen[bytes]"]]:
     """Starts the script with an MLflow that notes its process, and a Ray that is up while the file `ray` exists."""
     bin_ = tmp_path / "bin"
     bin_.mkdir()
-    script(bin_ / "mlflow", f'echo $$ >> {tmp_path}/pids; echo "$@" > {tmp_path}/arguments; exec sleep 60')
+    notes = [f"echo $! >> {tmp_path}/children", f"echo $$ >> {tmp_path}/pids", f'echo "$@" > {tmp_path}/arguments']
+    script(bin_ / "mlflow", "\n".join(["sleep 60 &", *notes, "wait"]))
     script(bin_ / "pgrep", f"test -e {tmp_path}/ray")
     (tmp_path / "ray").touch()
     started = []
 
     def begin() -> "subprocess.Popen[bytes]":
-        environment = {**os.environ, "PATH": f"{bin_}:{os.environ['PATH']}"}
+        environment = {**os.environ, "PATH": f"{bin_}:{os.environ['PATH']}", "RAYFORGET_MLFLOW_WAIT": "0.2"}
         started.append(subprocess.Popen([SCRIPT, str(tmp_path / "mlflow"), EVERY_S], env=environment))
         return started[-1]
 
@@ -46,8 +47,8 @@ def start(tmp_path: Path) -> Iterator[Callable[[], "subprocess.Popen[bytes]"]]:
         each.wait(timeout=20)
 
 
-def pids(folder: Path) -> list[int]:
-    found = folder / "pids"
+def pids(folder: Path, name: str = "pids") -> list[int]:
+    found = folder / name
     return [int(line) for line in found.read_text().split()] if found.exists() else []
 
 
@@ -66,10 +67,11 @@ def test_it_is_started_again_when_it_dies_and_ends_with_ray(
     wait_for(lambda: len(pids(tmp_path)) == 1)
     os.kill(pids(tmp_path)[0], signal.SIGKILL)
     wait_for(lambda: len(pids(tmp_path)) == 2)
+    wait_for(lambda: not alive(pids(tmp_path, "children")[0]))  # else it would keep the port
     wait_for(lambda: (tmp_path / "arguments").read_text().startswith("server --host 127.0.0.1 --port 5000"))
     (tmp_path / "ray").unlink()
     assert supervisor.wait(timeout=20) == 0
-    wait_for(lambda: not alive(pids(tmp_path)[1]))
+    wait_for(lambda: not alive(pids(tmp_path)[1]) and not alive(pids(tmp_path, "children")[1]))
 
 
 def test_a_second_one_leaves_the_first_alone(start: Callable[[], "subprocess.Popen[bytes]"], tmp_path: Path) -> None:

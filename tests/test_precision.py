@@ -119,6 +119,37 @@ def test_a_precision_that_changes_answers_is_not_taken_however_fast(tmp_path: Pa
     assert choice["standard_errors"]["fp16"] > 0.1
 
 
+class Failing(Timed):
+    """Does not run in fp16, or overflows in it."""
+
+    def __init__(self, fast: ScoringPrecision, *, raises: bool) -> None:
+        super().__init__(fast)
+        self.raises = raises
+
+    def score(self, thetas: Sequence[State], split: Split) -> list[Scored]:
+        found = super().score(thetas, split)
+        if current_precision() != "fp16":
+            return found
+        if self.raises:
+            raise RuntimeError("expected Half but found Float")
+        return [NotFinite(items={"s": 1}) for _ in found]
+
+
+def test_a_precision_in_which_the_model_does_not_run_is_not_taken_and_ends_no_training(tmp_path: Path) -> None:
+    equipment = vector_equipment(tmp_path, scorer=Failing("fp16", raises=True), resources=GPUS)
+    run_trial(job(), equipment, no_heartbeat)
+    choice = equipment.sweep.record(THETA_0, 0).facts[CHOICE]
+    assert choice["precision"] != "fp16"
+    assert choice["standard_errors"]["fp16"] is None
+
+
+def test_what_overflows_in_fp16_is_scored_in_fp32() -> None:
+    scorer = Failing("fp16", raises=False)
+    (found,) = in_precision(scorer, "fp16", CPU).score([{}], "val")
+    assert not isinstance(found, NotFinite)
+    assert scorer.precisions == ["fp16", "fp32"]
+
+
 def test_if_theta_0s_record_is_gone_the_others_still_bind(tmp_path: Path) -> None:
     equipment = vector_equipment(tmp_path, scorer=Timed("bf16"), resources=GPUS)
     run_trial(job(), equipment, no_heartbeat)

@@ -226,7 +226,7 @@ def _close(agenda: Agenda, console: Console, finished: bool, address: str | None
         console.print(f"failed: {trial}: {reason}{named_in(sweep, reason)}", style="red", markup=False, highlight=False)
     with suppress(RecordError):  # what is wrong with the storage or the record is said below
         if may_be_tried_again(sweep, failures):
-            text = tried_again_notice(sweep.info.name, space.storage.path)
+            text = tried_again_notice(sweep.info.name, space.storage.path, address)
             console.print(text, soft_wrap=True, markup=False, highlight=False)
     reported = report_on(sweep, space, console, finished=finished)
     if agenda.halted is not None:

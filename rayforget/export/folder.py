@@ -66,6 +66,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     try:
         yield place
         try:
+            _open_to_others(place)
             if there:
                 _move_up(place, folder)
             else:
@@ -85,6 +86,14 @@ def _refuse_full(folder: Path, *, but: Path | None = None) -> None:
         raise StorageError(f"{folder} is a file; give a new folder")
     if found := sorted(path.name for path in folder.iterdir() if path != but):
         raise StorageError(f"{folder} is not empty (found {', '.join(found[:3])}); give a new folder")
+
+
+def _open_to_others(place: Path) -> None:
+    """Gives every file the mode that the user's files have: safetensors' are for their owner alone."""
+    mode = 0o666 & ~_umask()
+    for path in place.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(mode)
 
 
 def _rename(place: Path, folder: Path) -> None:

@@ -143,8 +143,8 @@ def _baselines(points: Sequence[FrontierPoint]) -> tuple[tuple[int, ...], tuple[
     theta_0 = tuple(i for i, point in enumerate(points) if point.method == THETA_0)
     if len(theta_0) != 1:
         raise RecordError(
-            f"expected one point of theta_0, found {len(theta_0)}; a sweep scores theta_0 before all else: "
-            "let it go on, then ask again"
+            f"expected one point of theta_0, found {len(theta_0)}; theta_0 is recorded with the first training at "
+            "the latest: let it go on, then ask again"
         )
     return theta_0, tuple(i for i, point in enumerate(points) if is_plain_baseline(point))
 

@@ -36,8 +36,8 @@ def recovered_so_far(
     theta_0 = [_pair(point) for point in base]
     if len(theta_0) != 1:
         raise RecordError(
-            f"expected one point of theta_0, found {len(theta_0)}; a sweep scores theta_0 before all else: "
-            "let it go on, then ask again"
+            f"expected one point of theta_0, found {len(theta_0)}; theta_0 is recorded with the first training at "
+            "the latest: let it go on, then ask again"
         )
     trainings: dict[str, list[FrontierPoint]] = {}
     for point in points:

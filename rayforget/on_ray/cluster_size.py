@@ -1,5 +1,6 @@
 """The nodes of a cluster, including those that its autoscaler may add -> how many slots it can hold."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,19 @@ Node = Mapping[str, float]
 """A node's resources by name: CPU, GPU."""
 
 
+def whole_times(have: float, asked: float) -> int:
+    """How often what is asked fits; 0.2 fits 5 times into 1, of which floor division makes 4."""
+    return math.floor(have / asked + 1e-6)
+
+
 def slots_that_fit(nodes: Sequence[Node], resources: Resources) -> int:
     """Slots whose workers fit on these nodes side by side; the slots' own processes take no CPUs."""
     workers = 0
     for node in nodes:
-        fits = node.get("CPU", 0) // resources.cpus_per_worker
+        fits = whole_times(node.get("CPU", 0), resources.cpus_per_worker)
         if resources.gpus_per_worker:
-            fits = min(fits, node.get("GPU", 0) // resources.gpus_per_worker)
-        workers += max(0, int(fits))
+            fits = min(fits, whole_times(node.get("GPU", 0), resources.gpus_per_worker))
+        workers += max(0, fits)
     return workers // resources.workers_per_slot
 
 

@@ -8,7 +8,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 HEAD = "node:__internal_head__"
 """Ray's resource that the head has, and no other node; 1 of it."""
 ON_HEAD = {"CPU": 0.0, HEAD: 0.001}
-"""What a slot's own actor asks for, as Ray Train's own actors do: 1000 slots fit, also on a head of 0 CPUs. Ray Train's
+"""What a slot's own actor asks for, as Ray Train's own actors do: 500 slots fit, also on a head of 0 CPUs. Ray Train's
 controller joins the actor that starts it."""
 
 

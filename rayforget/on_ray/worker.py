@@ -13,6 +13,7 @@ from ray.train.collective import broadcast_from_rank_zero
 
 from rayforget.distributed import any_rank
 from rayforget.errors import RecordError, SpaceError, TaskError
+from rayforget.extensions.extras import MissingExtraError
 from rayforget.extensions.use import in_a_line
 from rayforget.foundations.sharing import keep_own
 from rayforget.heartbeat import Heartbeat, heard_by
@@ -103,7 +104,7 @@ def failure_of(error: Exception, rank: int, num_ranks: int) -> Failure:
     The survivor of a dead peer gets a plain RuntimeError from gloo, so with several ranks a plain one tells nothing
     about the job, whatever its text.
     """
-    refused = isinstance(error, TaskError | RecordError | SpaceError | OSError)
+    refused = isinstance(error, TaskError | RecordError | SpaceError | MissingExtraError | OSError)
     if refused:
         logger.info("rank %d: %s", rank, error, exc_info=error)
     return Failure(

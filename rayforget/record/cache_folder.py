@@ -4,11 +4,16 @@ from pathlib import Path
 
 from rayforget.record.storage.store import Store
 from rayforget.space.models import Space
+from rayforget.space.paths import is_uri
 
 
 def cache_folder(space: Space) -> Path:
     """`resources.cache`, else `cache` in a local storage path, else a folder in the user's home."""
     if space.resources.cache is not None:
         return space.resources.cache
-    storage = Store.open(space.storage.path)
-    return storage.local / "cache" if storage.local else Path.home() / ".cache" / "rayforget"
+    path = space.storage.path
+    if is_uri(path) and not path.lower().startswith("file:"):
+        return Path.home() / ".cache" / "rayforget"
+    storage = Store.open(path)
+    assert storage.local is not None
+    return storage.local / "cache"

@@ -33,8 +33,8 @@ def start_values(weights: Mapping[str, Tensor], module: nn.Module, *, rounded: b
 def _cast_by_autocast(module: nn.Module) -> list[Tensor]:
     embeddings = {id(part.weight) for part in module.modules() if isinstance(part, nn.Embedding)}
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-    layers = [part.weight for part in module.modules() if isinstance(part, kinds)]
-    return [weight for weight in layers if id(weight) not in embeddings]
+    own = (part._parameters.get("weight") for part in module.modules() if isinstance(part, kinds))  # of 4 bits: none
+    return [weight for weight in own if weight is not None and id(weight) not in embeddings]
 
 
 def ask_teacher(

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from rayforget.distributed import all_reduce_sum, any_rank
+from rayforget.extensions.use import in_a_line
 from rayforget.interpolate.fingerprint import fingerprint
 from rayforget.interpolate.paths.path import open_path, theta_at
 from rayforget.values.layers import Layer
@@ -62,6 +63,7 @@ class AlphaModels:
         device: torch.device,
         *,
         distrusted: set[str] | None = None,
+        share: float = 1.0,
         there: Callable[[Spot], Theta] | None = None,
     ) -> None:
         """Moves the ends to the device if on every rank they take at most half of its free memory; every rank calls it.
@@ -70,11 +72,12 @@ class AlphaModels:
             ends: on the CPU.
             device: where models are scored.
             distrusted: paths whose models are made on the CPU, since on the device they came out otherwise; grows.
+            share: this process's share of the device, between 0 and 1.
             there: makes models on the device; None makes them as on the CPU, of the ends moved there.
         """
         self.ends, self._device = ends, device
         self._distrusted = set() if distrusted is None else distrusted
-        if there is None and device.type != "cpu" and not any_rank(not _fit(ends, device), device):
+        if there is None and device.type != "cpu" and not any_rank(not _fit(ends, device, share), device):
             moved = _moved(ends, device)
             there = lambda spot: theta_of(moved, spot)  # noqa: E731
         self._there = there
@@ -82,11 +85,31 @@ class AlphaModels:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="proof") if there is not None else None
 
     def theta(self, spot: Spot) -> Theta:
-        """The spot's model on the device, unproven if it was made there."""
+        """The spot's model on the device, unproven if it was made there; every rank calls it."""
         if self._there is None or self._thread is None or spot.path in self._distrusted:
             return self.from_cpu(spot)
-        made = self._there(spot)
+        made = self._made_there(spot)
+        if any_rank(made is None, self._device) or made is None:
+            self._distrusted.add(spot.path)
+            return self.from_cpu(spot)
         self._proofs[spot] = fingerprint(made), self._thread.submit(self._fingerprint_here, spot)
+        return made
+
+    def _made_there(self, spot: Spot) -> Theta | None:
+        """The spot's model made on the device; None if its path cannot be walked there, as another package's may not.
+
+        What is wrong with the path itself is raised when its model is made on the CPU.
+        """
+        assert self._there is not None
+        try:
+            made = self._there(spot)
+        except Exception as error:
+            why = in_a_line(error)
+            _log.warning("%s: its models are made on the CPU, since on %s: %s", spot.path, self._device, why)
+            return None
+        if any(tensor.device.type != self._device.type for tensor in made.values()):
+            _log.warning("%s: its models are made on the CPU; it leaves some tensors there", spot.path)
+            return None
         return made
 
     def from_cpu(self, spot: Spot) -> Theta:
@@ -122,8 +145,8 @@ def _to(state: Mapping[str, Tensor], device: torch.device) -> Theta:
     return {name: tensor.to(device) for name, tensor in state.items()}
 
 
-def _fit(ends: Ends, device: torch.device) -> bool:
-    return 2 * ends.nbytes <= _SHARE * _free_bytes(device)
+def _fit(ends: Ends, device: torch.device, share: float) -> bool:
+    return 2 * ends.nbytes <= _SHARE * share * _free_bytes(device)
 
 
 def _free_bytes(device: torch.device) -> float:

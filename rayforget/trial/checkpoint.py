@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rayforget.distributed import on_rank_0, rank
 from rayforget.errors import TrainingError
-from rayforget.evaluate.finite import require_finite
+from rayforget.evaluate.finite import NotFinite
 from rayforget.foundations.finite import not_finite
 from rayforget.interpolate.lerp import changed_tensors
 from rayforget.space.given import AnyRecipe
@@ -127,13 +127,12 @@ def _scores_in_4_bits(
     ends = ends_of(recipe, snapshot.theta_1_in_4_bits, equipment)
     theta_1 = Spot(1.0)
     scored = score_spots(equipment.models(ends), [theta_1], equipment.scorer(recipe, "val"), "val", equipment)[theta_1]
-    scores = require_finite(scored, "val", model="the adapter on its 4-bit base", advice="lower learning_rate")
     merged = next(point.scores for point in curve.points if point.spot == theta_1)
     return {
         QLORA: {
             "base": str(equipment.space.foundation.model),
             "merged": _named(equipment.objectives(merged)),
-            "on_4_bits": _named(equipment.objectives(scores)),
+            "on_4_bits": None if isinstance(scored, NotFinite) else _named(equipment.objectives(scored)),
         }
     }
 

@@ -1,5 +1,6 @@
 """What one worker keeps warm from trial to trial: theta_0, the decoded data, theta_0's scores, the open record."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -10,11 +11,11 @@ from pydantic import ValidationError
 
 from rayforget.card import card_of, grow_segments
 from rayforget.determinism import ask_cublas, deterministic
-from rayforget.distributed import from_rank_0, on_rank_0, reason_of_any_rank
+from rayforget.distributed import any_rank, from_rank_0, on_rank_0, reason_of_any_rank
 from rayforget.errors import ExtensionError, RecordError, SpaceError
 from rayforget.evaluate.finite import NotFinite, Scored, require_finite
 from rayforget.evaluate.metric_trial import try_metrics
-from rayforget.extensions.use import known_use
+from rayforget.extensions.use import in_a_line, known_use
 from rayforget.foundations.prepare import prepare_foundation
 from rayforget.foundations.protocol import Foundation, Scorer, State
 from rayforget.foundations.sharing import Share, keep_own
@@ -48,6 +49,10 @@ from rayforget.trial.precision_choice import Choice, Measured, choose_precision,
 from rayforget.values.points import Point
 from rayforget.values.records import DATA, RUNS_AS, CheckpointRecord
 from rayforget.values.scores import Score, Split
+
+_log = logging.getLogger(__name__)
+_UNUSABLE = (RuntimeError, TypeError, ValueError, NotImplementedError)
+"""Errors of models that do not run in a precision, out of memory and what is not deterministic among them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +145,8 @@ class Equipment:
 
     def models(self, ends: Ends) -> AlphaModels:
         """Makes the models between two ends, on this rank's device."""
-        return AlphaModels(ends, self.device, distrusted=self.distrusted_paths)
+        share = min(1.0, self.space.resources.gpus_per_worker or 1.0)
+        return AlphaModels(ends, self.device, distrusted=self.distrusted_paths, share=share)
 
     def precision_of(self, split: Split) -> ScoringPrecision:
         """The precision of scores on the split; on `val` fp32 until one is settled."""
@@ -173,10 +179,17 @@ class Equipment:
         return settled(self.space.resources, bound, self.sweep.info.name)
 
     def _choose_precision(self, recipe: AnyRecipe, theta_1: State) -> Choice:
-        def measure(precision: ScoringPrecision) -> Measured:
+        def measure(precision: ScoringPrecision) -> Measured | None:
             beat(f"try {precision}")
             scorer = in_precision(self.foundation.scorer(recipe), precision, self.device)
-            return measured(lambda: self._theta_0_in(precision, "val"), lambda: scorer.score([theta_1], "val")[0])
+            found: Measured | None = None
+            try:
+                found = measured(lambda: self._theta_0_in(precision, "val"), lambda: scorer.score([theta_1], "val")[0])
+            except _UNUSABLE as error:
+                if precision == FULL:
+                    raise
+                _log.info("models do not run in %s here: %s", precision, in_a_line(error))
+            return None if any_rank(found is None, self.device) else found
 
         return from_rank_0(choose_precision(measure, self.roles), self.device)
 

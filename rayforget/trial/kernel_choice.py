@@ -72,7 +72,12 @@ def _file_name(card: str) -> str:
 
 
 def _is_older(sweep: Sweep) -> bool:
-    return not sweep.store.json_files("kernels") and any(trial != THETA_0 for trial in sweep.trials())
+    """Whether trainings were recorded before any choice: then no card of theirs, nor another, is given a choice."""
+    names = [f"kernels/{name}" for name in sweep.store.json_files("kernels")]
+    chosen = [open_sealed(_KIND, sweep.store.read(name), f"{sweep.store}/{name}")["kernels"] for name in names]
+    if chosen:
+        return _AS_BEFORE in chosen
+    return any(trial != THETA_0 for trial in sweep.trials())
 
 
 def _tell_of_others(body: Mapping[str, Any], card: Mapping[str, str], name: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from rayforget.evaluate.finite import Scored
+from rayforget.evaluate.finite import NotFinite, Scored
 from rayforget.evaluate.precision import run_in
 from rayforget.foundations.protocol import Scorer, State
 from rayforget.space.precision import FULL, ScoringPrecision
@@ -47,9 +47,17 @@ class Precise:
         return self._scorer.counted(split)
 
     def score(self, thetas: Sequence[State], split: Split) -> Sequence[Scored]:
-        """Scores every model in this precision."""
+        """Scores every model in this precision; one whose outputs overflow in fp16 (above 65504) in fp32.
+
+        The precision was found to change next to nothing, and a model that is finite in fp32 is no failed training.
+        """
         with run_in(self._precision, self._device):
-            return self._scorer.score(thetas, split)
+            found = list(self._scorer.score(thetas, split))
+        lost = [i for i, scored in enumerate(found) if isinstance(scored, NotFinite)]
+        if self._precision == "fp16" and lost:
+            for i, scored in zip(lost, self._scorer.score([thetas[i] for i in lost], split), strict=True):
+                found[i] = scored
+        return found
 
 
 def in_precision(scorer: Scorer, precision: ScoringPrecision, device: torch.device) -> Scorer:

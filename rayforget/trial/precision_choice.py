@@ -63,8 +63,8 @@ class Choice:
     seconds: Mapping[str, float]
     """Precision -> seconds for theta_1's scores, once theta_0's had warmed it up."""
     deviations: Mapping[str, float | None]
-    """Faster precision -> the largest `Deviation` of both models; None if outputs were not finite, or if something
-    changed where there are no standard errors."""
+    """Faster precision -> the largest `Deviation` of both models; None if they do not run in it, if outputs were not
+    finite, or if something changed where there are no standard errors."""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -74,25 +74,27 @@ class Choice:
         return {"precision": self.precision, "seconds": seconds, "standard_errors": rounded, "allowed": ALLOWED}
 
 
-def choose_precision(measure: Callable[[ScoringPrecision], Measured], roles: Sequence[TaskRole]) -> Choice:
+def choose_precision(measure: Callable[[ScoringPrecision], Measured | None], roles: Sequence[TaskRole]) -> Choice:
     """Measures fp32 and every faster precision, and takes the fastest that changes next to nothing.
 
     Args:
-        measure: scores both models on all of `val`.
+        measure: scores both models on all of `val`; None if they do not run in a faster precision.
         roles: each task's role.
 
     Raises:
         TrainingError: a model has no scores in fp32.
     """
     exact = measure(FULL)
+    assert exact is not None
     require_finite(exact.theta_0, "val", model="theta_0", advice="are the foundation's weights intact?")
     require_theta_1(exact.theta_1)
     seconds: dict[str, float] = {FULL: exact.seconds}
     deviations: dict[str, float | None] = {}
     for precision in REDUCED:
         found = measure(precision)
-        seconds[precision] = found.seconds
-        deviations[precision] = _largest(exact, found, roles)
+        deviations[precision] = None if found is None else _largest(exact, found, roles)
+        if found is not None:
+            seconds[precision] = found.seconds
     passing = [FULL, *(name for name in REDUCED if _passes(deviations[name]))]
     fastest = min(passing, key=lambda name: seconds[name])
     return Choice(precision=fastest, seconds=seconds, deviations=deviations)

@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from rayforget.errors import RayforgetError
 from rayforget.heartbeat import beat
 from rayforget.interpolate.hashing import state_hash
 from rayforget.record.sweep import Sweep
@@ -53,7 +52,7 @@ class Saving:
     def drop(self) -> None:
         """Deletes the weights of a checkpoint that will not be recorded; what keeps it from that is left to resuming,
         which deletes weights without a record."""
-        with suppress(RayforgetError, OSError):
+        with suppress(Exception):
             _wait(self._written)
             if not self._sweep.has(self._trial, self._step):
                 self._sweep.drop_weights(self._trial, self._step)

@@ -49,6 +49,9 @@ def test_a_trained_head_goes_beside_the_model_and_both_score_as_recorded(
     assert start.points[start.theta_0.points[0]].tasks != {name: score.value for name, score in recorded.items()}
     found = score_images(str(with_head.folder), images_of(pictures, "val"))
     assert {name: score.items.tolist() for name, score in recorded.items()} == found
+    beside = with_head.folder.parent / "beside"
+    beside.touch()
+    assert {path.stat().st_mode for path in with_head.folder.iterdir()} == {beside.stat().st_mode}
     note = (with_head.folder / "README.md").read_text()
     assert "## The classifier" in note
     assert "classifier.safetensors" in note

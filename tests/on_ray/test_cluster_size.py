@@ -27,6 +27,7 @@ def config(max_workers: int = 4, **kinds: dict[str, Any]) -> dict[str, Any]:
         (Resources(slots=4, cpus_per_worker=2, gpus_per_worker=1), [HEAD, GPU_NODE], 1),
         (Resources(slots=4, cpus_per_worker=2, gpus_per_worker=0.25), [GPU_NODE], 2),
         (Resources(slots=4, cpus_per_worker=0.5, gpus_per_worker=0.25), [GPU_NODE], 4),
+        (Resources(slots=5, cpus_per_worker=0.2, gpus_per_worker=0.2), [{"CPU": 1.0, "GPU": 1.0}], 5),  # 1 // 0.2 is 4
         (Resources(slots=2, cpus_per_worker=1), [HEAD], 8),
         (Resources(slots=3, cpus_per_worker=1), [{"CPU": 1.0}] * 3, 3),
         (Resources(slots=1, cpus_per_worker=2, workers_per_slot=2), [HEAD, GPU_NODE], 3),

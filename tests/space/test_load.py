@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from rayforget.record.cache_folder import cache_folder
+from rayforget.record.storage.store import Store
 from rayforget.space.file.load import load_space
 from rayforget.space.models import Space
 
@@ -89,8 +90,8 @@ def test_a_remote_storage_needs_no_word_of_the_nodes_caches(
     small_space: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody is asked
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.setattr(Store, "open", lambda _: pytest.fail("the bucket was asked"))
     space = load_space(small_space(), ["storage.path=s3://bucket/runs"]).space
     assert space.resources.cache is None
     assert cache_folder(space) == tmp_path / "home" / ".cache" / "rayforget"

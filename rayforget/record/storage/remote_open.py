@@ -26,7 +26,7 @@ _SETTINGS = {
     "gs": frozenset({"scheme", "endpoint_override"}),
     "abfs": frozenset[str](),
 }
-"""Settings that a URI's query may have, in pyarrow's words, since Ray reads the same URI; two only serve Ray."""
+"""Settings that a URI's query may have, in pyarrow's words; the two of buckets are taken and do nothing."""
 _FAMILY = {"s3": "s3", "gs": "gs", "gcs": "gs", "abfs": "abfs", "abfss": "abfs"}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rayforget.printable import one_line
-from rayforget.record.command import command
+from rayforget.record.command import command, resuming
 from rayforget.values.brief import AnyCheckpoint
 from rayforget.values.records import QLORA, STATISTICS, TestRecord
 
@@ -70,7 +70,10 @@ def in_4_bits_remarks(records: Sequence[AnyCheckpoint]) -> list[str]:
 
 def _mean_of(facts: Sequence[Mapping[str, Any]], model: str) -> str:
     """`speciality 43.1, generality 86.2`."""
-    means = {role: sum(fact[model][role] for fact in facts) / len(facts) for role in ("speciality", "generality")}
+    found = [fact[model] for fact in facts if fact[model] is not None]
+    if not found:
+        return "its outputs are not finite"
+    means = {role: sum(each[role] for each in found) / len(found) for role in ("speciality", "generality")}
     return ", ".join(f"{role} {100 * mean:.1f}" for role, mean in means.items())
 
 
@@ -85,7 +88,7 @@ def _half_failed(records: Sequence[AnyCheckpoint]) -> list[str]:
     ]
 
 
-def tried_again_notice(name: str, storage: str) -> str:
+def tried_again_notice(name: str, storage: str, address: str | None = None) -> str:
     """How to have a failure that an extension caused tried again."""
-    resume = command(f"sweep --resume {name}", storage)
+    resume = command(resuming(name, address), storage)
     return f"once an extension that a failed training used is mended, this tries it again: {resume}"
