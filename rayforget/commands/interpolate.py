@@ -29,6 +29,7 @@ from rayforget.report.words.precision import precision_words
 from rayforget.space.file.load import LoadedSpace
 from rayforget.space.foundation import place_of
 from rayforget.space.frozen import FrozenDict
+from rayforget.space.given import SOUPS
 from rayforget.space.given_space import GivenSpace
 from rayforget.space.models import Space
 from rayforget.tasks.check import check_data, check_tasks
@@ -165,7 +166,10 @@ def _score(space: GivenSpace, sweep: Sweep, console: Console) -> None:
 def _tell(record: CheckpointRecord, objectives: Objectives, console: Console) -> None:
     """One line for a model that is done."""
     special, general = objectives(next(point.scores for point in record.points if point.spot == Spot(1.0)))
-    of = f" of {len(record.recipe['models'])} models" if len(record.recipe["models"]) > 1 else ""
+    places = record.recipe["models"]
+    of = f" of {len(places)} models" if len(places) > 1 else ""
+    if not of and record.recipe["method"] in SOUPS:
+        of = f" of {places[0]} alone"
     console.print(
         Text(
             f"  {record.trial}{of}: speciality {percent(special)}, generality {percent(general)} on val; "

@@ -50,6 +50,7 @@ def interpolated(run: Run, folders: Path, models: Any, tmp_path: Path) -> Sweep:
     code, said = run("interpolate", "--base", "base", *tuned, "--tasks", folders, "--name", "mine", *QUIET)
     assert code == 0, said
     assert "sweep mine: 2 models and 2 soups of them" in said
+    assert "0003-greedy_soup of " in said, "what is in it is told, also if it is one model alone"
     assert f"0000-image: {tmp_path / 'image.pt'}" in said
     assert "plain fine-tuning (mean of 2 models)" in said
     assert "the baseline is their mean" in said
