@@ -55,7 +55,8 @@ def check_new_name(storage: Store, name: str) -> None:
 
 def no_sweep(storage: Store, name: str) -> RecordError:
     """The error of a name that no sweep has."""
-    return RecordError(f"no sweep {name} in {storage}; found: {', '.join(sweep_names(storage)) or 'none'}")
+    found = ", ".join(sweep_names(storage)) or "none; if its space has another storage.path, name that by --storage"
+    return RecordError(f"no sweep {name} in {storage}; found: {found}")
 
 
 def check_place(path: str, expected: str) -> None:
