@@ -44,7 +44,7 @@ def test_every_extra_that_a_message_names_is_there_and_part_of_all_and_of_a_clon
 
 @pytest.mark.slow
 def test_image_sweeps_need_no_extra() -> None:
-    import_without({"datasets", "lm_eval"}, ["commands", "cli", "pipeline", "on_ray", "search", "report", "train"])
+    import_without({"datasets", "lm_eval"}, ["commands", "cli", "trial", "on_ray", "search", "report", "train"])
     code = (
         "import sys; sys.modules.update(datasets=None, lm_eval=None)\n"
         "import torch\nfrom pathlib import Path\nfrom tempfile import mkdtemp\n"

@@ -69,7 +69,7 @@ def test_values_need_neither_torch_nor_ray_nor_any_model_library() -> None:
 
 @pytest.mark.slow
 def test_the_core_needs_neither_ray_nor_optuna_nor_mlflow() -> None:
-    core = ["train", "interpolate", "evaluate", "tasks", "foundations", "pipeline", "equipment", "record"]
+    core = ["train", "interpolate", "evaluate", "tasks", "foundations", "trial", "record"]
     import_without({"ray", "optuna", "mlflow"}, core)
 
 

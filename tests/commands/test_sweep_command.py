@@ -31,7 +31,7 @@ def worked_through(folder: Path) -> Agenda:
 def close(case: str, agenda: Agenda, *, finished: bool) -> int:
     """The exit code; what is said after the tables is compared with a section."""
     text = io.StringIO()
-    code = _close(agenda, Console(file=text, width=200), finished)
+    code = _close(agenda, Console(file=text, width=200), finished, None)
     tables, rest = re.split(r"^(?=frontier\.png|the report)", text.getvalue(), maxsplit=1, flags=re.M)
     assert "0001-full" in tables
     folder = str(agenda.sweep.store.local.parent)  # type: ignore[union-attr]
