@@ -32,7 +32,7 @@ class Path(Frozen):
         t: float,
         layers: "Mapping[str, Layer]",
     ) -> "dict[str, Tensor]":
-        """theta(t) of the tensors in `theta_1`, on the CPU, equal inputs giving equal bits.
+        """theta(t) of the tensors in `theta_1`, on their device, equal inputs giving equal bits.
 
         t = 0 gives theta_0 and is never asked for; t = 1 need not give theta_1; t outside [0, 1] extrapolates.
 
