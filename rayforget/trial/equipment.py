@@ -33,7 +33,7 @@ from rayforget.record.tensors_cache import TensorsCache
 from rayforget.space.curve_paths import CurvePaths, curve_paths
 from rayforget.space.foundation import FOUNDATIONS
 from rayforget.space.given import AnyRecipe
-from rayforget.space.given_space import first_recipe
+from rayforget.space.given_space import GivenSpace, first_recipe
 from rayforget.space.methods import methods_of
 from rayforget.space.models import Space
 from rayforget.space.parts import Resources
@@ -115,7 +115,8 @@ class Equipment:
         with deterministic(spec.space.resources.deterministic):
             equipment.settle_theta_0()
         repeatable = spec.space.resources.deterministic
-        settle_kernels(equipment.foundation, sweep, card_of(device), device, repeatable=repeatable)
+        if not isinstance(spec.space, GivenSpace):  # given models are not trained
+            settle_kernels(equipment.foundation, sweep, card_of(device), device, repeatable=repeatable)
         return equipment
 
     @property
