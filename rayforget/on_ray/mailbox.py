@@ -64,10 +64,14 @@ class Mailbox:
             return self._number
 
     async def close(self) -> None:
-        """Ends the worker group's loop; its next `take` returns None."""
+        """Ends the worker group's loop: its next `take` returns None, and a group that restarts ends at once."""
         async with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    async def closed(self) -> bool:
+        """Whether a group that restarts is too late: a set-up that always fails would else go on for ever."""
+        return self._closed
 
     async def join(self, rank: int, handle: Any) -> None:
         """Announces a worker of a starting worker group.

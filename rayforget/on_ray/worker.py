@@ -50,6 +50,8 @@ def worker_loop(config: dict[str, WorkerConfig]) -> None:
     context = get_context()
     mailbox, rank = worker.mailbox, context.get_world_rank()
     ray.get(mailbox.join.remote(rank, ray.get_runtime_context().current_actor))
+    if broadcast_from_rank_zero(ray.get(mailbox.closed.remote()) if rank == 0 else None):
+        return
     equipment = _set_up(worker, mailbox, rank, context.get_local_rank())
     while True:
         taken = broadcast_from_rank_zero(ray.get(mailbox.take.remote()) if rank == 0 else None)

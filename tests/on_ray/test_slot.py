@@ -40,7 +40,7 @@ def session() -> Iterator[None]:
     torch.set_num_threads(1)  # as the workers, with which this process's own trainings are compared
     with ray_session(Resources(slots=1, workers_per_slot=2, cpus_per_worker=1), address=None):
         yield
-    assert not workers()
+    wait_for(lambda: not workers())
 
 
 @pytest.fixture
@@ -98,9 +98,14 @@ def test_what_a_dead_keeper_kept_is_brought_again(session: None) -> None:
     from rayforget.on_ray.theta_keeper import start_keeper
 
     keeper = start_keeper()
+
+    def process() -> int:
+        return ray.get(keeper.__ray_call__.remote(lambda _: os.getpid()))
+
     own = {"weight": torch.arange(3.0)}
-    first = share_through(keeper)("hash", own)
+    first, before = share_through(keeper)("hash", own), process()
     ray.kill(keeper, no_restart=False)
+    wait_for(lambda: process() != before)  # it is killed in the background
     again = share_through(keeper)("hash", {"weight": own["weight"] + 1})  # what the next worker loaded
     assert torch.equal(first["weight"], own["weight"])
     assert torch.equal(again["weight"], own["weight"] + 1)
@@ -282,7 +287,7 @@ def test_a_node_that_lacks_a_package_says_so_in_one_line(
     (tmp_path / "site").mkdir()
     install(package, tmp_path / "site")
     monkeypatch.syspath_prepend(tmp_path / "site")  # here alone: the workers were given the path as it was
-    warm, _, _ = slot(changed)
+    warm, _, _ = slot(changed, max_attempts=1)
     reply = warm.run(job("0-plain", **trained))
     assert reply.refused
     assert reply.error.startswith("a worker could not be set up: SpaceError: node ")
