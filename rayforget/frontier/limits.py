@@ -32,7 +32,7 @@ class Limits:
     """The best is that with the most speciality, with the most generality, with the largest weighted sum of the two, or
     at the frontier's knee (`pick.bulges`)."""
     weights: Pair = (1.0, 1.0)
-    """Of speciality and generality in the weighted sum."""
+    """The weights of speciality and generality in the sum."""
     max_forgetting: float | None = MAX_FORGETTING
     """The largest loss of generality against theta_0; negative demands a gain; None sets no limit."""
     min_speciality: float | None = None
@@ -108,11 +108,11 @@ class Floor:
     name: str
     """The name by which it was asked for: the task's or group's, else as `of`."""
     tasks: tuple[str, ...] = ()
-    """Of a task or a group: the tasks whose mean it is."""
+    """The tasks whose mean it is, if it is a task's or a group's."""
     relative: bool
     """Whether the floor is that of the difference to theta_0."""
     least: float
-    """In score units; of a difference, minus the largest loss."""
+    """The floor in score units; minus the largest loss if it is a difference's."""
 
     def values(self, models: ModelScores, theta_0: ModelScores) -> Floats:
         """The score, or the difference; leading shapes are broadcast."""

@@ -26,7 +26,7 @@ class Samples:
     spec: FoundationConfig
     many: Foundation
     one: Foundation
-    """With one item of each split of each task."""
+    """The foundation prepared with one item of each split of each task."""
     num_val: int
     """Items of `val` in `many`, all tasks together."""
     load_s: float

@@ -115,8 +115,8 @@ class ResolvedTask:
     """Whether an image has any number of classes: a label then is an index into the names of its split's source, each
     of which holds the names of an image's classes, one in each line."""
     retrieval: Retrieval | None = None
-    """For images with captions, which have no classes: a label then is an index into the names of its split's source,
-    each of which holds an image's captions, one in each line."""
+    """Set for images with captions, which have no classes: a label then is an index into the names of its split's
+    source, each of which holds an image's captions, one in each line."""
     dropped: tuple[str, ...] = ()
     """What was left out since it is in two splits."""
 

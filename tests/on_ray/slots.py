@@ -3,7 +3,8 @@
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -40,11 +41,13 @@ def hashes(sweep: Sweep, trial: str) -> list[str | None]:
     return [sweep.record(trial, step).theta_1_hash for step in sweep.trials()[trial]]
 
 
-def workers() -> list[psutil.Process]:
+def workers(among: Iterable[psutil.Process] | None = None) -> list[psutil.Process]:
+    """The workers of slots, by default of all on this machine."""
     found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if any("RayTrainWorker" in part for part in process.info["cmdline"] or []):
-            found.append(process)
+    for process in psutil.process_iter() if among is None else among:
+        with suppress(psutil.NoSuchProcess):
+            if any("RayTrainWorker" in part for part in process.cmdline()):
+                found.append(process)
     return found
 
 

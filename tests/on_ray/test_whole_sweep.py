@@ -9,7 +9,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,33 +176,3 @@ def test_an_error_in_the_driver_is_one_line_after_the_report(
     assert f"rayforget sweep --resume hurt --storage {storage}" in output
     assert not (storage / "hurt" / "ray").exists()
     assert_nothing_of_ray_is_left()
-
-
-def test_no_slot_of_a_sweep_is_started_twice(tree: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
-    recipe = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "epochs": 5, "batch_size": 8}
-    resources = {"slots": 2, "cpus_per_worker": 1}
-    search = {"trainings": 3, "seed": 0, "startup": 2}  # an odd number with the baselines: one slot waits at the end
-    path = tmp_path / "two.yaml"
-    path.write_text(yaml.safe_dump(tree(tmp_path / "runs", recipe=recipe, resources=resources, search=search)))
-    driver = start(str(path), "--name", "two")
-    seen: set[int] = set()
-    while driver.poll() is None:
-        seen |= workers_below(driver.pid)
-        time.sleep(0.2)
-    output = finish(driver)
-    assert driver.returncode == 0, output
-    assert "5/5 trainings" in output
-    assert len(list((tmp_path / "runs" / "two" / "test").glob("*.json"))) > 1
-    assert len(seen) == 2
-    assert_nothing_of_ray_is_left()
-
-
-def workers_below(pid: int) -> set[int]:
-    """Process ids of the workers that descend from a driver: another sweep on this machine may have its own."""
-    found = set()
-    with suppress(psutil.NoSuchProcess):
-        for process in psutil.Process(pid).children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                if any("RayTrainWorker" in part for part in process.cmdline()):
-                    found.add(process.pid)
-    return found

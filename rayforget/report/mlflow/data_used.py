@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rayforget.space.models import Space
 
 _LONGEST_SOURCE, _LONGEST_DIGEST = 60_000, 36
-"""In letters, as MLflow bounds them."""
+"""Letters that MLflow accepts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,7 +95,7 @@ class RunPlan:
     params: Mapping[str, str]
     metrics: tuple[MetricPlan, ...]
     tags: Mapping[str, str]
-    """In which `(run:KEY)` stands for the address of another run's page, `(charts:)` for that of the charts."""
+    """Texts in which `(run:KEY)` stands for the address of another run's page, `(charts:)` for that of the charts."""
     status: Literal["RUNNING", "FINISHED", "FAILED"]
     start_ms: int
     end_ms: int | None

@@ -19,7 +19,7 @@ class Tracking:
     """The mirror's place."""
 
     uri: str
-    """With what it may hold of secrets; people see `name`."""
+    """The address with any secrets that it holds; people see `name`."""
     artifacts: str | None
     """Folder or URI for new experiments' files; None leaves it to the server."""
 

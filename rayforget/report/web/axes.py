@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 _MARGIN = 0.06
 _LEAST_DECADES = 0.42
-"""Of a logarithmic axis: a factor of 2.6, which always holds one of 1, 2 and 5 times a power of ten."""
+"""The shortest logarithmic axis: a factor of 2.6, which always holds one of 1, 2 and 5 times a power of ten."""
 _LEAST_IN_DIGITS = 0.01
 _POWER = re.compile(r"\.?0*e([-+]?)0*")
-"""Of `1.500000e-05` what `1.5e-5` lacks."""
+"""What `1.500000e-05` has and `1.5e-5` lacks."""
 _MOST_TICKS = 5
 
 

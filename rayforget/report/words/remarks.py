@@ -55,7 +55,7 @@ def _cut(records: Sequence[AnyCheckpoint]) -> list[str]:
 
 
 def in_4_bits_remarks(records: Sequence[AnyCheckpoint]) -> list[str]:
-    """For each method trained on a base in 4 bits, what its adapters score there and merged, over all checkpoints."""
+    """What a method's adapters score on a base in 4 bits and merged, over all checkpoints; one remark a method."""
     by_method: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for record in records:
         if fact := record.facts.get(QLORA):

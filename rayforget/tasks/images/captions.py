@@ -15,7 +15,7 @@ class Captions:
     texts: tuple[str, ...]
     """Each once, in the images' order."""
     images: NDArray[np.int64]
-    """With `owned` the pairs of an image and one of its captions: positions of images, ascending."""
+    """Positions of images, ascending; each makes a pair with the caption at its place in `owned`."""
     owned: NDArray[np.int64]
     """Indices into `texts`."""
 
