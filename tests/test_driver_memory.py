@@ -155,6 +155,7 @@ def held_by(make: Callable[[], object]) -> int:
     return held
 
 
+@pytest.mark.slow
 def test_a_driver_holds_tens_of_kilobytes_of_a_training_however_many_items_it_was_scored_on(tmp_path: Path) -> None:
     """15 points of 10,000 items of two tasks have 300 kB; 10,000 trainings at 45 kB are 0.45 GB."""
     trainings, num_items = 40, 10_000

@@ -60,6 +60,7 @@ def alive(pid: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_it_is_started_again_when_it_dies_and_ends_with_ray(
     start: Callable[[], "subprocess.Popen[bytes]"], tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import golden_text
+import pytest
 from command_types import Run, Says
 
 from rayforget.record.jobs import TrialJob, save_asked
@@ -24,6 +25,7 @@ def test_list_shows_every_sweep_as_its_folder_and_how_far_it_is(says: Says, reco
     assert says("list", "list") == 0
 
 
+@pytest.mark.slow
 def test_a_file_of_the_record_that_is_torn_or_out_of_place_is_told_by_all_in_the_same_words(
     run: Run, recorded: Path
 ) -> None:

@@ -108,10 +108,8 @@ def covered(num_trainings: int, *, sweeps: int, homing: bool = False) -> float:
     return float(np.mean(held))
 
 
-@pytest.mark.parametrize(
-    "num_trainings",
-    [pytest.param(num, marks=() if num == 4 else pytest.mark.slow) for num in MEASURED_COVERAGE],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("num_trainings", MEASURED_COVERAGE)
 def test_intervals_cover_what_the_report_says_they_do(num_trainings: int) -> None:
     measured, sweeps = covered(num_trainings, sweeps=200), 200
     told = MEASURED_COVERAGE[num_trainings]

@@ -47,6 +47,7 @@ def test_its_keys_tasks_and_recipes_are_checked_as_ours_are(folder: Path) -> Non
     assert "recipe.head: has no effect with foundation.kind: pixels (there is one way to train it)" in done.stderr
 
 
+@pytest.mark.slow
 def test_it_is_planned_in_its_own_words_from_real_steps(folder: Path) -> None:
     install("pixels", folder / "site")
     done = rayforget(folder, "check", "space.yaml")

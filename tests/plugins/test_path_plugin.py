@@ -40,6 +40,7 @@ def test_it_is_its_equation_by_brute_force(
         assert torch.equal(found, torch.lerp(start, end, t))
 
 
+@pytest.mark.slow
 def test_it_is_checked_as_ours_are_and_missed_in_one_line(folder: Path) -> None:
     done = rayforget(folder, "check", "space.yaml", "--no-probe")
     assert done.returncode == 2
@@ -54,6 +55,7 @@ def test_it_is_checked_as_ours_are_and_missed_in_one_line(folder: Path) -> None:
     assert "curve.paths.trim.keep: found 2" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_path_that_raises_is_one_line_of_the_check(folder: Path) -> None:
     install("trim", folder / "site")
     module = folder / "site" / "rayforget_trim.py"

@@ -31,6 +31,7 @@ def test_its_step_is_the_proximal_operator_by_brute_force(
         assert found == pytest.approx(best, abs=2e-4)
 
 
+@pytest.mark.slow
 def test_it_is_checked_as_ours_are_and_missed_in_one_line(folder: Path) -> None:
     done = rayforget(folder, "check", "space.yaml", "--no-probe")
     assert done.returncode == 2

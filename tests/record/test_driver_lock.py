@@ -87,6 +87,7 @@ def test_a_second_driver_is_refused_and_a_killed_one_makes_room_at_once(location
     assert sweep.fence is None
 
 
+@pytest.mark.slow
 def test_of_drivers_that_start_at_once_one_gets_the_sweep(location):
     start = time.time() + 3
     drivers = [driver(location, start=start) for _ in range(3)]
@@ -153,6 +154,7 @@ def test_a_lease_of_elsewhere_that_ended_is_taken_at_once(s3):
         assert lease_of(s3).token == 7
 
 
+@pytest.mark.slow
 def test_a_lease_of_elsewhere_is_waited_for_and_people_hear_until_when(s3, caplog):
     until = time.time() + 3
     elsewhere(s3, token=6, until=until)
@@ -176,6 +178,7 @@ def test_a_driver_elsewhere_that_gives_a_sign_of_life_keeps_its_sweep(s3, s3_uri
     assert lease_of(s3).token == 6
 
 
+@pytest.mark.slow
 def test_a_lease_is_renewed_while_its_driver_lives_and_given_back_when_it_ends(s3):
     with sole_driver(s3, lease_s=1.2):
         first = lease_of(s3)
@@ -187,6 +190,7 @@ def test_a_lease_is_renewed_while_its_driver_lives_and_given_back_when_it_ends(s
     assert lease_of(s3).token == 1
 
 
+@pytest.mark.slow
 def test_a_driver_keeps_its_sweep_over_an_outage_that_is_longer_than_its_lease(s3_behind_door, door):
     with sole_driver(s3_behind_door, lease_s=0.6):
         door.refusals = [503] * 24

@@ -73,6 +73,7 @@ def test_a_learner_that_makes_only_whole_batches_makes_them_in_the_trainings_own
     assert_same(batches(2, learner=VectorLearner()), batches(2))
 
 
+@pytest.mark.slow
 def test_a_training_that_is_dropped_leaves_neither_its_data_nor_its_threads() -> None:
     learner = Raw()
     made = Ahead(learner, parts_of(learner, RECIPE, 5), total_steps=STEPS, threads=2)
