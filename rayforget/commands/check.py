@@ -18,7 +18,7 @@ from rayforget.printable import one_line
 from rayforget.record.cache_folder import cache_folder
 from rayforget.report.terminal.live import open_console
 from rayforget.report.words.numbers import format_duration
-from rayforget.report.words.remarks import broken_remark
+from rayforget.report.words.remarks import broken_remark, skipped_remark
 from rayforget.space.file.extension_places import naming_their_lines
 from rayforget.space.file.load import LoadedSpace
 from rayforget.space.file.notes import notes
@@ -64,7 +64,7 @@ def _print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
         unproven = f"{counts.words.unproven}, " if counts.words.unproven else ""
         unseen = f"the model's weights, {unproven}memory, disk and time"
         lines.append(("not looked at", f"{unseen}; leave --no-probe out to look at them too"))
-    broken += [broken_remark(where, names, what="row") for where, names in skipped_rows(tasks).items()]
+    broken += [skipped_remark(where, rows) for where, rows in skipped_rows(tasks).items()]
     of_model = kind_of(loaded.space.foundation).remarks(loaded.space.foundation)
     _print(
         open_console(),

@@ -10,6 +10,7 @@ from rayforget.tasks.opening import Opened, open_tasks
 from rayforget.tasks.resolved import ResolvedTask
 from rayforget.tasks.text import overlaps as text_overlaps
 from rayforget.tasks.text.resolved import ResolvedText
+from rayforget.values.skipped import Skipped
 
 
 def check_data(loaded: LoadedSpace, *, contents: bool = True, hashes: HashStore | None = None) -> Opened:
@@ -43,8 +44,8 @@ def data_remarks(tasks: Opened) -> tuple[str, ...]:
     return tuple(line for task in tasks.values() if isinstance(task, ResolvedTask) for line in image_remarks(task))
 
 
-def skipped_rows(tasks: Opened) -> dict[str, tuple[str, ...]]:
-    """The key of a split of texts, e.g. `tasks.arc.val` -> names of its rows that cannot be used, if there are any."""
+def skipped_rows(tasks: Opened) -> dict[str, Skipped]:
+    """The key of a split of texts, e.g. `tasks.arc.val` -> its rows that cannot be used, if there are any."""
     texts = [task for task in tasks.values() if isinstance(task, ResolvedText)]
     return {items.key: items.broken for task in texts for items in task.splits.values() if items.broken}
 

@@ -10,6 +10,7 @@ from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.documents import Document, canonical
 from rayforget.tasks.text.prompts import is_missing, shortened, text_of
 from rayforget.tasks.text.rows import Row
+from rayforget.tasks.text.unusable import UnusableRowError
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _SHARE_GPT: Mapping[str, str] = (
@@ -33,7 +34,7 @@ def conversation_documents(row: Row) -> list[Document]:
         TaskError: the message starts with the row's name and says what was expected and what was found.
     """
     if row.fault is not None:
-        raise TaskError(row.fault)
+        raise UnusableRowError(row.fault, why=row.why)
     messages, tools = _messages(row), _tools(row)
     content = content_hash(canonical(["chat", messages, tools]))
     plain = [{key: value for key, value in message.items() if key != "weight"} for message in messages]
@@ -42,10 +43,12 @@ def conversation_documents(row: Row) -> list[Document]:
         if message["role"] != "assistant" or message.get("weight") == 0:
             continue
         if index == 0:
-            raise TaskError(f"{row.name}: begins with the assistant; expected a message of the user before it")
+            text = f"{row.name}: begins with the assistant; expected a message of the user before it"
+            raise UnusableRowError(text, why="with the assistant's turn first")
         said = str(message.get("content", ""))
         if not said.strip() and not message.get("tool_calls"):
-            raise TaskError(f"{row.name}: message {index}, the assistant's, has no text; expected one")
+            text = f"{row.name}: message {index}, the assistant's, has no text; expected one"
+            raise UnusableRowError(text, why="with a turn of the assistant that has no text")
         asked = {"messages": plain[: index + 1], "tools": tools}
         text = json.dumps(asked, ensure_ascii=False)
         size += len(text)
@@ -57,7 +60,8 @@ def conversation_documents(row: Row) -> list[Document]:
         values = {"conversation": text, "choices": [said], "answer": 0}
         found.append(Document(values=values, content=content, name=f"{row.name}, message {index}"))
     if not found:
-        raise TaskError(f"{row.name}: no message of the assistant that could be learnt; expected at least one")
+        text = f"{row.name}: no message of the assistant that could be learnt; expected at least one"
+        raise UnusableRowError(text, why="without a turn of the assistant that could be learnt")
     return found
 
 

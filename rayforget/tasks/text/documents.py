@@ -14,9 +14,11 @@ from rayforget.errors import TaskError
 from rayforget.space.tasks.text import InstructionTask, MultipleChoiceTask, PlainTextTask
 from rayforget.tasks.images.contents import HASH_BYTES, content_hash
 from rayforget.tasks.keys import at_key
+from rayforget.tasks.nearest import nearest
 from rayforget.tasks.text.answers import index_in, right_choice
-from rayforget.tasks.text.prompts import render, shortened, text_of
+from rayforget.tasks.text.prompts import is_missing, render, shortened, text_of
 from rayforget.tasks.text.rows import Row
+from rayforget.tasks.text.unusable import UnusableRowError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,7 @@ def own_document(task: MultipleChoiceTask | InstructionTask | PlainTextTask, row
         TaskError: the message starts with the row's name and says which key was expected and what was found.
     """
     if row.fault is not None:
-        raise TaskError(row.fault)
+        raise UnusableRowError(row.fault, why=row.why)
     match task:
         case MultipleChoiceTask():
             question, choices = _text(row, "question"), _choices(row)
@@ -111,7 +113,10 @@ def _text(row: Row, key: str) -> str:
     with at_key(f"{row.name}: `{key}`"):
         text = text_of(value)
     if not text.strip():
-        raise TaskError(f"{row.name}: expected `{key}` with a text, found {_found(row, key)}{_columns(row, key)}")
+        raise UnusableRowError(
+            f"{row.name}: expected {_named(row, key)} with a text, found {_found(row, key)}{_columns(row, key)}",
+            why=f"without `{key}`",
+        )
     return text
 
 
@@ -120,18 +125,24 @@ def _choices(row: Row) -> list[str]:
     with at_key(f"{row.name}: `choices`"):
         choices = [text_of(each) for each in value] if isinstance(value, list | tuple) else []
     if len(choices) < 2:
-        text = f"expected `choices`, a list of at least two texts, found {_found(row, 'choices')}"
-        raise TaskError(f"{row.name}: {text}{_columns(row, 'choices')}")
+        text = f"expected {_named(row, 'choices')}, a list of at least two texts, found {_found(row, 'choices')}"
+        raise UnusableRowError(f"{row.name}: {text}{_columns(row, 'choices')}", why="without two `choices`")
     for index, choice in enumerate(choices):
         if not choice.strip():
-            raise TaskError(f"{row.name}: expected a text in each of `choices`, found none at {index}")
+            columns = row.columns.get("choices")
+            at = f"in column {columns[index]!r}" if isinstance(columns, tuple) else f"at {index}"
+            raise UnusableRowError(
+                f"{row.name}: expected a text in each of {_named(row, 'choices')}, found none {at}; leave out a column "
+                "that many rows do not fill, or skip such rows by max_broken",
+                why="with an empty choice",
+            )
     return choices
 
 
 def _answer(task: MultipleChoiceTask, row: Row, choices: Sequence[str]) -> int:
     value, base = row.values.get("answer"), task.answer_base or 0
     labels = _labels(row, choices)
-    right = right_choice(value, choices, labels, base)
+    right = right_choice(value, choices, labels, task.answer_base)
     if right is not None:
         return right
     if labels is not None:
@@ -144,8 +155,11 @@ def _answer(task: MultipleChoiceTask, row: Row, choices: Sequence[str]) -> int:
     advice = ""
     if labels is None and task.answer_base is None and index_in(value, 1) == len(choices) - 1:
         advice = "; if the first choice is 1, write `answer_base: 1`"
-    raise TaskError(
-        f"{row.name}: expected `answer`, {expected}, found {_found(row, 'answer')}{advice}{_columns(row, 'answer')}"
+    missing = is_missing(value) or (isinstance(value, str) and not value.strip())
+    raise UnusableRowError(
+        f"{row.name}: expected {_named(row, 'answer')}, {expected}, found {_found(row, 'answer')}{advice}"
+        f"{_columns(row, 'answer')}",
+        why="without `answer`" if missing else "with an `answer` that is none of the choices",
     )
 
 
@@ -156,7 +170,11 @@ def _labels(row: Row, choices: Sequence[str]) -> list[str] | None:
     with at_key(f"{row.name}: `choice_labels`"):
         labels = [text_of(each) for each in value]
     if len(labels) != len(choices) or len(set(labels)) < len(labels):
-        raise TaskError(f"{row.name}: expected a label of its own for each of {len(choices)} choices, found {labels}")
+        raise UnusableRowError(
+            f"{row.name}: expected {_named(row, 'choice_labels')}, one of its own for each of {len(choices)} choices, "
+            f"found {labels}",
+            why="without a label for each choice",
+        )
     return labels
 
 
@@ -169,4 +187,13 @@ def _found(row: Row, key: str) -> str:
 def _columns(row: Row, key: str) -> str:
     if key in row.values:
         return ""
-    return f" among {', '.join(sorted(row.values)) or 'none'}; name the column under `fields: {{{key}: COLUMN}}`"
+    meant = nearest(key, row.values) or nearest(key.removesuffix("s"), row.values) or "COLUMN"
+    return f" among {', '.join(sorted(row.values)) or 'none'}; name the column under `fields: {{{key}: {meant}}}`"
+
+
+def _named(row: Row, key: str) -> str:
+    """`answer`, and the column that the space gives for it."""
+    asked = row.columns.get(key)
+    if asked is None:
+        return f"`{key}`"
+    return f"`{key}` (column {asked})" if isinstance(asked, str) else f"`{key}` (columns {', '.join(asked)})"

@@ -66,7 +66,7 @@ def test_labels_of_the_choices_come_first(answer, index):
             document(CHOICE, **row)
     else:
         assert document(CHOICE, **row).values["answer"] == index
-    with pytest.raises(TaskError, match="expected a label of its own for each of 3 choices"):
+    with pytest.raises(TaskError, match="expected `choice_labels`, one of its own for each of 3 choices"):
         document(CHOICE, **{**row, "choice_labels": ["1", "2"]})
 
 
