@@ -1,9 +1,12 @@
 """A loaded space -> its tasks, proven readable: labels, class names, prompts, and splits that share no item."""
 
+from collections.abc import Iterator
+
 from rayforget.errors import SpaceError, TaskError
 from rayforget.space.file.load import LoadedSpace
 from rayforget.space.models import Space
 from rayforget.tasks import overlaps
+from rayforget.tasks.images import shown
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.remarks import image_remarks
 from rayforget.tasks.opening import Opened, open_tasks
@@ -42,6 +45,13 @@ def check_data(loaded: LoadedSpace, *, contents: bool = True, hashes: HashStore 
 def data_remarks(tasks: Opened) -> tuple[str, ...]:
     """What to know of the data before a sweep; reads a few items of each split."""
     return tuple(line for task in tasks.values() if isinstance(task, ResolvedTask) for line in image_remarks(task))
+
+
+def class_lines(tasks: Opened) -> Iterator[tuple[str, str]]:
+    """(subject, what to say about it) of the classes of all tasks on images."""
+    for task in tasks.values():
+        if isinstance(task, ResolvedTask):
+            yield from shown.class_lines(task)
 
 
 def skipped_rows(tasks: Opened) -> dict[str, Skipped]:

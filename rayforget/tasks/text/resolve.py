@@ -135,9 +135,9 @@ def _check_digits(rows: Sequence[Row]) -> None:
             doubtful = doubtful or (row if by_text != by_index else None)
     if indices is not None and doubtful is not None:
         raise TaskError(
-            f"{doubtful.name}: the answer {doubtful.values['answer']!r} is one of the choices and the index of another, "
-            f"and other answers are indices ({indices.name}: {indices.values['answer']!r}); write `answer_base: 0`, or 1 "
-            "if the first choice is 1"
+            f"{doubtful.name}: answer {doubtful.values['answer']!r} is one of the choices and the index of another, "
+            f"and other answers are indices ({indices.name}: {indices.values['answer']!r}); write `answer_base: 0`, or "
+            "1 if the first choice is 1"
         )
 
 

@@ -90,9 +90,8 @@ def csv_rows(path: Path) -> Iterator[Line]:
                 values = {column: cell or None for column, cell in zip(header, cells, strict=True) if column}
                 yield Line(values=values, name=name)
         except csv.Error as error:
-            raise TaskError(
-                f"{path}:{number + 1}: cannot be read ({error}); expected a table, with each quote in a quoted text twice"
-            ) from error
+            text = f"{path}:{number + 1}: cannot be read ({error}); expected a table, each quote in a quoted text twice"
+            raise TaskError(text) from error
 
 
 def _lines(file: IO[str]) -> Iterator[str]:
