@@ -12,6 +12,7 @@ from rayforget.tasks.images.remarks import image_remarks
 from rayforget.tasks.opening import Opened, open_tasks
 from rayforget.tasks.resolved import ResolvedTask
 from rayforget.tasks.text import overlaps as text_overlaps
+from rayforget.tasks.text.remarks import text_remarks
 from rayforget.tasks.text.resolved import ResolvedText
 from rayforget.values.skipped import Skipped
 
@@ -44,7 +45,11 @@ def check_data(loaded: LoadedSpace, *, contents: bool = True, hashes: HashStore 
 
 def data_remarks(tasks: Opened) -> tuple[str, ...]:
     """What to know of the data before a sweep; reads a few items of each split."""
-    return tuple(line for task in tasks.values() if isinstance(task, ResolvedTask) for line in image_remarks(task))
+    return tuple(
+        line
+        for task in tasks.values()
+        for line in (image_remarks(task) if isinstance(task, ResolvedTask) else text_remarks(task))
+    )
 
 
 def class_lines(tasks: Opened) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from rayforget.errors import TaskError
 from rayforget.tasks.images.contents import content_hash
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.documents import Document, canonical
-from rayforget.tasks.text.prompts import is_missing, shortened, text_of
+from rayforget.tasks.text.prompts import is_missing, shortened, text_of, unpacked
 from rayforget.tasks.text.rows import Row
 from rayforget.tasks.text.unusable import UnusableRowError
 
@@ -73,7 +73,7 @@ def _messages(row: Row) -> list[Message]:
             f"{row.name}: expected `messages` (OpenAI's) or `conversations` (ShareGPT's), found {columns}; name the "
             "column under `fields: {messages: COLUMN}`"
         )
-    value = _unpacked(row.values[key])
+    value = unpacked(row.values[key])
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
         raise TaskError(f"{row.name}: expected `{key}`, a list of messages, found {shortened(value)}")
     found = [_message(message, f"{row.name}: message {index}") for index, message in enumerate(value)]
@@ -119,22 +119,12 @@ def _text(value: Any, where: str) -> str:
 
 def _tools(row: Row) -> list[Any] | None:
     """Descriptions of functions for the template, which writes them as text."""
-    value = _unpacked(row.values.get("tools"))
+    value = unpacked(row.values.get("tools"))
     if is_missing(value) or value in ("", []):
         return None
     if isinstance(value, list | tuple) and all(isinstance(tool, Mapping) for tool in value):
         return list(value)
     raise TaskError(f"{row.name}: expected `tools`, a list of objects, found {shortened(value)}")
-
-
-def _unpacked(value: Any) -> Any:
-    """A list that a table holds as JSON text."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-    return value
 
 
 def conversation_of(values: Mapping[str, Any]) -> tuple[list[Message], list[Any] | None]:

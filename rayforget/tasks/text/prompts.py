@@ -1,5 +1,6 @@
 """A template and a row -> the text before the answer."""
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -59,6 +60,16 @@ def is_missing(value: Any) -> bool:
     return value is None or (
         value.is_nan() if isinstance(value, Decimal) else isinstance(value, float) and math.isnan(value)
     )
+
+
+def unpacked(value: Any) -> Any:
+    """A list that a table holds as JSON text."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
 
 
 def shortened(value: Any) -> str:

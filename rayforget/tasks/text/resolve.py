@@ -110,7 +110,9 @@ def _check_base(task: OwnTextTask, rows: Sequence[Row]) -> None:
     """Refuses indices from 1 on, of which none is 0, unless the space says what the first one is."""
     if not isinstance(task, MultipleChoiceTask) or task.answer_base is not None:
         return
-    unlabelled = [row for row in rows if "choice_labels" not in row.values]
+    unlabelled = [
+        row for row in rows if "choice_labels" not in row.values and not isinstance(row.values.get("choices"), Mapping)
+    ]
     _check_digits(unlabelled)
     asked = [row.values.get("answer") for row in unlabelled]
     answers = [index for answer in asked if (index := index_in(answer, 0)) is not None]

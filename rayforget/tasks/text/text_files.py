@@ -55,6 +55,11 @@ def json_rows(path: Path) -> Iterator[Line]:
                     )
                 yield from _listed(text, path)
                 return
+            if is_first and line.strip() == "{":
+                raise TaskError(
+                    f"{path}:{number}: found an object over several lines, expected one object per line, or one list "
+                    "of them; write the list alone, or each object on a line"
+                )
             if line.strip():
                 is_first = False
                 yield _object(line, f"{path}:{number}")

@@ -222,6 +222,12 @@ def test_a_compressed_file_that_is_cut_or_is_none_is_told(tmp_path, ending):
             read_rows(jsonl(tmp_path / f"a.json.{ending}"))
 
 
+def test_an_object_around_the_list_is_told(tmp_path):
+    path = lines(tmp_path / "a.json", json.dumps({"data": ROWS}, indent=1, default=str))
+    with pytest.raises(TaskError, match=r"a.json:1: found an object over several lines, expected one object per line"):
+        read_rows(jsonl(path))
+
+
 def test_a_fault_in_a_list_names_its_line_and_another_value_its_index(tmp_path):
     path = lines(tmp_path / "a.json", "", "[", '{"a": 1},', '{"a" 2}]')
     with pytest.raises(TaskError, match=r"a.json:4: expected a list of JSON objects \(Expecting ':'"):

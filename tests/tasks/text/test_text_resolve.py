@@ -16,6 +16,7 @@ from rayforget.space.tasks.text import (
     PlainTextTask,
     TextCut,
 )
+from rayforget.tasks.text.remarks import text_remarks
 from rayforget.tasks.text.resolve import check_overlaps, resolve_text_tasks
 
 
@@ -123,7 +124,7 @@ def test_rows_that_cannot_be_used_are_skipped_up_to_a_limit_and_named(rows, tmp_
 def test_skipped_rows_are_counted_by_what_they_lack_with_one_example_each(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(
-        "Question ,A,B,Right\nIs 1 odd?,yes,no,A\n2?,yes,no,\n3?,yes,no,\n4?,yes,no,E\n5?,yes,,A\n,a,b,A\n6\n"
+        "Question ,A,B,Right\nIs 1 odd?,yes,no,A\n2?,yes,no,\n3?,yes,no,\n4?,yes,no,E\n5?,,no,B\n,a,b,A\n6\n"
     )
     fields = {"question": "Question ", "choices": ("A", "B"), "answer": "Right"}
     source = CsvSource(kind="csv", path=path, fields=fields, max_broken=6)
@@ -133,13 +134,29 @@ def test_skipped_rows_are_counted_by_what_they_lack_with_one_example_each(tmp_pa
         f"choices ({path}:5), 1 with an empty choice ({path}:6), 1 without `question` ({path}:7), 1 without 4 cells "
         f"({path}:8)"
     )
-    path.write_text("Question ,A,B,Right\n1?,yes,no,A\n\n\n\n5?,yes,,A\n")
-    with pytest.raises(TaskError, match=r"a.csv:6: .*`choices` \(columns A, B\), found none in column 'B'; leave"):
+    path.write_text("Question ,A,B,Right\n1?,yes,no,A\n\n\n\n5?,,no,B\n")
+    with pytest.raises(TaskError, match=r"a.csv:6: .*`choices` \(columns A, B\), found none in column 'A'; fill it"):
         resolved(choice(train=source.model_copy(update={"max_broken": 0})))
     with pytest.raises(TaskError, match=r"no column 'question', which .*; did you mean 'Question '"):
         resolved(choice(train=source.model_copy(update={"fields": {"question": "question"}})))
     with pytest.raises(TaskError, match=r"name the column under `fields: {question: Question }`"):
         resolved(choice(train=source.model_copy(update={"fields": {}, "max_broken": 0})))
+
+
+def test_blanks_before_answers_equal_choices_and_missing_ones_are_told(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("question,a,b,c,answer\n1?, x,y,z,A\n2?,x,y,,B\n3?,x,y,x,A\n4?, x,y,z,B\n")
+    source = CsvSource(kind="csv", path=path, fields={"choices": ("a", "b", "c")})
+    found = list(text_remarks(resolved(choice(train=source))))
+    assert [remark.split(" (")[0].split(",")[0] for remark in found] == [
+        "tasks.odd.train: 2 of 4 begin an answer with a blank",
+        "tasks.odd.train: 1 of 4 have the same choice twice",
+        "tasks.odd.train: 1 of 4 have fewer choices than `fields` has columns for them",
+    ]
+    assert [remark.rpartition("(")[2] for remark in found] == [f"{path}:{line})" for line in (2, 4, 3)]
+    assert len(list(text_remarks(resolved(choice(train=source, delimiter=""))))) == 2
+    plain = PlainTextTask(kind="text", role="speciality", train=source.model_copy(update={"fields": {"text": "a"}}))
+    assert not list(text_remarks(resolved(plain)))
 
 
 @pytest.mark.parametrize(("base", "answers"), [(0, ["2", "3"]), (1, ["1", "12"])])
