@@ -18,6 +18,8 @@ _SHARE_GPT: Mapping[str, str] = (
     | dict.fromkeys(("gpt", "chatgpt", "bing", "bard", "model", "chatbot"), "assistant")
     | {role: role for role in _ROLES}
 )
+_LEARNT = ("train", "training")
+"""Other names of a message's `weight`: false is 0, true is 1."""
 _MOST_OF_A_ROW = 100_000_000
 """Characters of all of a row's documents together."""
 Message = dict[str, Any]
@@ -87,14 +89,19 @@ def _message(value: Any, where: str) -> Message:
     if not isinstance(value, Mapping):
         raise TaskError(f"{where}: expected an object with role and content, found {shortened(value)}")
     shared = "from" in value and "role" not in value
-    role_key, text_key = ("from", "value") if shared else ("role", "content")
+    role_key = "from" if shared else "role"
+    text_key = "value" if "value" in value and "content" not in value else "content"
     known = _SHARE_GPT if shared else {role: role for role in _ROLES}
     role = value.get(role_key)
+    role = role.lower() if isinstance(role, str) else role
     if not isinstance(role, str) or role not in known:
         raise TaskError(f"{where}: expected `{role_key}`, one of {', '.join(known)}, found {shortened(role)}")
     others = {
         key: each for key, each in value.items() if key not in (role_key, text_key) and each is not None and each != []
     }
+    for key in _LEARNT:
+        if isinstance(others.get(key), bool):
+            others = {"weight": int(others[key])} | {name: each for name, each in others.items() if name != key}
     weight = others.get("weight", 1)
     if weight not in (0, 1):
         raise TaskError(f"{where}: expected `weight`, 0 or 1, found {shortened(weight)}")

@@ -132,11 +132,14 @@ def test_a_conversation_may_be_told_in_many_ways(tmp_path):
         {"messages": json.dumps(TURNS[:2])},
         {"conversations": SHARE_GPT[:2], "system": "Be kind."},
         {"messages": learnt_once},
+        {"messages": [TURNS[0], {**TURNS[1], "train": False}, TURNS[2], {**TURNS[3], "training": True}]},
+        {"conversations": [{"from": "Human", "content": "Is it red?\n"}, {"from": "GPT", "value": "It is blue."}]},
+        {"messages": [{"role": "user", "value": "Is it red?\n"}, TURNS[1]]},
     ]
     tok = chat_tokenizer("chatml")
     task = resolved(ChatTask(kind="chat", role="speciality", train=rows_file(tmp_path, "train", rows)))
     found = [tokens for tokens, _ in learnt_of(task, tok, tmp_path)]
-    asked = [TURNS[:2], TURNS[:2], [SYSTEM, *TURNS[:2]], TURNS]
+    asked = [TURNS[:2], TURNS[:2], [SYSTEM, *TURNS[:2]], TURNS, TURNS, TURNS[:2], TURNS[:2]]
     assert found == [templated(tok, messages)[:-1] for messages in asked]
 
 
@@ -201,6 +204,11 @@ def test_rows_that_are_no_conversation_are_told_and_may_be_skipped(tmp_path, row
     [
         ("gemma", [SYSTEM, *TURNS], r"jsonl:1, message 2: .*refuses this conversation \(System role not supported\)"),
         ("mistral", [TURNS[0], TURNS[0], TURNS[1]], r"message 2: .*refuses this conversation \(roles must alternate\)"),
+        (
+            "mistral",
+            [TURNS[0], {"role": "assistant", "content": "It is.</s>\n"}],
+            "message 1: the assistant's turn ends with '</s>', which the chat template writes too",
+        ),
         (None, TURNS, r"^tasks.t: the tokenizer has no chat template"),
         (
             "{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}",
