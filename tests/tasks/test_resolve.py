@@ -57,8 +57,11 @@ def test_a_folder_without_a_class_name_is_an_error_at_its_key(speciality, image_
     with pytest.raises(TaskError, match=r"^tasks.photo.train: label without a class name: 'guinea_pig'"):
         resolve_tasks({"photo": missing})
     typo = speciality.model_copy(update={"test": folder(image_folder("typo", {"cta": 1}))})
-    with pytest.raises(TaskError, match=r"^tasks.photo.test: label without a class name: 'cta'"):
+    with pytest.raises(TaskError, match=r"^tasks.photo.test: label .* name: 'cta' .*; expected names such as 'cat', w"):
         resolve_tasks({"photo": typo})
+    pig = speciality.model_copy(update={"test": folder(image_folder("pig", {"Guinea-Pig ": 1}))})
+    with pytest.raises(TaskError, match=r"'Guinea-Pig ' .*; expected names such as 'guinea pig', which may be"):
+        resolve_tasks({"photo": pig})
 
 
 def test_a_folder_above_the_classes_is_told_with_the_one_below(speciality, image_folder):

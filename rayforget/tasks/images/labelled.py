@@ -15,6 +15,7 @@ from rayforget.tasks.images.item_hashes import ItemHashes
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.sources import Draws, HasDepth, ImageSource, KnowsRevision, KnowsSizes, PassesOver
 from rayforget.tasks.images.suite import Suite
+from rayforget.tasks.nearest import nearest
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +185,8 @@ def label_by_name(
         pairs = f"{source.class_names[0]!r} is class 0 of {num_classes}, ..., {source.class_names[-1]!r} the last"
         logger.info("class names that differ from the data's are taken in the data's order: %s", pairs)
         return LabelledImages(source, border=border)
-    example = ", ".join(sorted(known)[:3])
+    close = nearest(unknown[0], known)
+    example = ", ".join(sorted(known)[:3]) if close is None else f"{close!r}, which may be meant"
     deeper = source.deeper if len(unknown) == len(source.class_names) and isinstance(source, HasDepth) else None
     raise TaskError(
         f"label without a class name: {unknown[0]!r} ({len(unknown)} of {len(source.class_names)} names unknown); "
