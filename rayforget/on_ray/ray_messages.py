@@ -21,8 +21,8 @@ _AGAIN_S = 60.0
 _LONGEST = 160
 _WORDS: Mapping[str, str] = {
     r"address: (\S+?) .*marked dead": "node {} does not answer and counts as dead: what it trained goes on elsewhere",
-    r"Workers? .*killed.*memory|out of memory|low on memory": "a node ran out of memory and ended one of its processes",
-    r"A worker died or was killed": "a process of the cluster died: what it did is done again",
+    r"killed due to memory pressure|node running low on memory": "a node ran out of memory and ended a process",
+    r"A worker died or was killed.*Worker IP address: (\S+)": "a process on node {} died: what it did is done again",
     r"Trial task failed": "a slot's own process died: the slot is started again",
     r"worker processes have been started": "",
 }

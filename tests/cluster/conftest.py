@@ -42,6 +42,7 @@ def space_file(cluster: OwnCluster) -> Callable[..., Path]:
         usual = {
             "storage": {"path": BUCKET},
             "search": {"trainings": 4, "seed": 0, "sampler": "random"},
+            "recipe": {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "epochs": 40, "batch_size": 8},
             "resources": {"slots": 2, "cpus_per_worker": 1, "checkpoint_every_s": 0.5},
         }
         path = cluster.folder / f"{name}.yaml"
