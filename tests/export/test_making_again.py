@@ -114,7 +114,9 @@ def test_no_text_of_a_record_becomes_code_or_a_setting_of_what_makes_it_again(tm
         facts={"kernel": evil},
     )
     made, expected = (ast.parse(reproducing_script(space, record, "s")) for record in (hostile, honest))
-    calls = [[ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)] for tree in (made, expected)]
+    calls = [
+        [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)] for tree in (made, expected)
+    ]
     assert sorted(calls[0]) == sorted([*calls[1], "foundation.use_kernels"])
     (hashes,) = [node.value for node in made.body if isinstance(node, ast.Assign) and "THETA_0" in ast.unparse(node)]
     assert ast.literal_eval(hashes) == (evil, evil)

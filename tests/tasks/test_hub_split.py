@@ -75,9 +75,7 @@ def test_a_data_sets_readme_names_no_file_of_another_place(
 
 
 @pytest.mark.parametrize("files", ["data_files: train.jsonl", "data_files: '{folder}/*.jsonl'", "data_files: '*'"])
-def test_a_data_sets_readme_may_name_its_own_files(
-    tmp_path: Path, files: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_data_sets_readme_may_name_its_own_files(tmp_path: Path, files: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
     real = tmp_path / "real"
     source = _data_set(real, files.format(folder=real))

@@ -18,6 +18,8 @@ MOST_OF_A_LINE = 10_000_000
 """Characters of one object on a line."""
 MOST_OF_A_LIST = 2_000_000_000
 """Characters of a file with one list."""
+MOST_EMPTY_LINES = 1_000_000
+"""Lines without anything; a compressed file of a megabyte can hold a thousand times as many."""
 MOST_NESTED = 100
 """Lists and objects inside each other; Python's own limit depends on where it is met."""
 
@@ -40,7 +42,7 @@ class Line:
 def json_rows(path: Path) -> Iterator[Line]:
     """The objects of a file with one per line, or with one list; ignores empty lines and a leading byte order mark."""
     with _opened(path, "a file of JSON lines") as file:
-        is_first = True
+        is_first, empty = True, 0
         for number, line in enumerate(_lines(file), start=1):
             if is_first and line.lstrip().startswith("[") and _is_list(line):
                 text = "\n" * (number - 1) + line + file.read(MOST_OF_A_LIST)
@@ -54,17 +56,20 @@ def json_rows(path: Path) -> Iterator[Line]:
             if line.strip():
                 is_first = False
                 yield _object(line, f"{path}:{number}")
+            else:
+                empty = _one_more_empty(empty, path)
 
 
 def csv_rows(path: Path) -> Iterator[Line]:
     """The rows of a table; a cell without text is None."""
     with _opened(path, "a file of comma-separated values", newline="") as file:
         dialect = "excel-tab" if ".tsv" in path.suffixes else "excel"
-        reader = csv.reader(file, dialect)
+        reader = csv.reader(_lines(file), dialect)
         try:
             header = next(reader, [])
             if len(set(header)) < len(header) or not all(header):
                 raise TaskError(f"{path}:1: expected a line of column names, each once, found {_short(str(header))}")
+            empty = 0
             for cells in reader:
                 name = f"{path}:{reader.line_num}"
                 if len(cells) != len(header) and cells:
@@ -74,8 +79,16 @@ def csv_rows(path: Path) -> Iterator[Line]:
                     yield Line(values={}, name=name, fault=fault)
                 elif cells:
                     yield Line(values=dict(zip(header, (cell or None for cell in cells), strict=True)), name=name)
+                else:
+                    empty = _one_more_empty(empty, path)
         except csv.Error as error:
             raise TaskError(f"{path}:{reader.line_num}: cannot be read ({error}); expected a table") from error
+
+
+def _one_more_empty(before: int, path: Path) -> int:
+    if before >= MOST_EMPTY_LINES:
+        raise TaskError(f"{path}: expected at most {MOST_EMPTY_LINES} empty lines, found more; take them out")
+    return before + 1
 
 
 def _lines(file: IO[str]) -> Iterator[str]:
@@ -101,6 +114,8 @@ def _opened(path: Path, expected: str, newline: str | None = None) -> Iterator[I
 
 
 def _bytes_of(path: Path) -> Any:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError("it is no regular file")  # a pipe or a device may never end
     if path.suffix == ".gz":
         return gzip.open(path)
     if path.suffix == ".zst":
