@@ -1,6 +1,7 @@
 """Facts of a model -> the tables of its card, in Markdown."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from rayforget.space.paths import LOCAL_FOLDER
 from rayforget.values.scores import Score, Split
 
 _SPLITS: tuple[Split, Split] = ("val", "test")
+_MEANT = re.compile(r"[\\`*\[\]<>&]|(?<!\w)_|_(?!\w)")
+"""What Markdown, or HTML in it, takes for more than itself; an underscore inside a name is none."""
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:
@@ -26,6 +29,16 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1)
 def cell(text: str) -> str:
     """A text that cannot end its cell, or its table."""
     return one_line(text).replace("|", "\\|")
+
+
+def prose(text: Any) -> str:
+    """Foreign text within a sentence: it stays in its line, and none of it is Markdown or HTML."""
+    return _MEANT.sub(r"\\\g<0>", one_line(str(text)))
+
+
+def code(text: Any) -> str:
+    """Foreign text as code, which it cannot end."""
+    return f"`{one_line(str(text)).replace('`', chr(39))}`"
 
 
 def models_table(facts: CardFacts) -> str:
@@ -63,8 +76,8 @@ def tasks_table(facts: CardFacts) -> str:
         heads += [f"val, {facts.dtype}", f"test, {facts.dtype}"]
     rows = []
     for role in facts.summary.roles:
-        counts = role.role if role.role == "speciality" else f"generality, group {role.group}"
-        row = [f"`{role.name}`", counts, role.metric]
+        counts = role.role if role.role == "speciality" else f"generality, group {prose(role.group)}"
+        row = [code(role.name), counts, prose(role.metric)]
         row += [_score(scores, role.name) for pair in found for scores in pair]
         if facts.again is not None:
             row += [_score(facts.again.val, role.name), _score(facts.again.test, role.name)]
@@ -88,7 +101,7 @@ def differing_table(again: MeasuredAgain, facts: CardFacts) -> str:
     recorded = facts.point.by_split
     rows = []
     for split, scores in again.by_split.items():
-        rows += [(f"`{task}`", split, words) for task, words in differences(scores, recorded[split]).items()]
+        rows += [(code(task), split, words) for task, words in differences(scores, recorded[split]).items()]
     return table(("task", "split", "items with another result"), rows, left=2)
 
 
@@ -105,12 +118,12 @@ def data_table(facts: CardFacts) -> str:
             if source is None and score is None:
                 continue
             where = source_words(source or {key: written.get(key) for key in ("suite", "task")})
-            rows.append((f"`{name}`", split, where, *(("", "") if score is None else _items(score))))
+            rows.append((code(name), split, prose(where), *(("", "") if score is None else _items(score))))
     return table(("task", "split", "from", "items", "hash of the items"), rows, left=3)
 
 
 def _items(score: Score) -> tuple[str, str]:
-    return str(len(score.items)), f"`{score.items_hash}`"
+    return str(len(score.items)), code(score.items_hash)
 
 
 def source_words(source: Any) -> str:

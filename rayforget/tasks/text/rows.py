@@ -22,6 +22,10 @@ from rayforget.tasks.text.unusable import UNREADABLE
 
 MOST_ROWS = 3_000_000
 """Rows of one source; each is held in memory."""
+MOST_CHARACTERS = 4_000_000_000
+"""Characters of all values of one source; a small compressed file can hold any number of them."""
+_BATCH = 1024
+"""Rows of a Parquet file read at a time: each may repeat a value that the file holds once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +110,7 @@ def parquet_rows(path: Path, *, at_most: int | None = None) -> Iterator[Row]:
             if at_most is not None and (count := table.metadata.num_rows) > at_most:
                 raise TaskError(f"{file}: found {count} rows, expected at most {at_most}; set `limit`")
             index = 0
-            for batch in table.iter_batches():
+            for batch in table.iter_batches(_BATCH):
                 for row in _batch_rows(batch, file, index):
                     yield row
                     index += 1
@@ -118,7 +122,7 @@ def _batch_rows(batch: Any, file: Path, start: int) -> Iterator[Row]:
     """A batch's rows; one whose values Python cannot hold (text that is not UTF-8, a date of year 30000) has a
     fault."""
     try:
-        values = batch.to_pylist()
+        values = None if "dictionary<" in str(batch.schema) else batch.to_pylist()  # its texts are copied for each row
     except (ValueError, OverflowError):
         values = None
     for place in range(batch.num_rows):
@@ -138,12 +142,28 @@ def _language_rows(source: LanguageSource) -> Iterator[Row]:
 
 
 def _first(rows: Iterator[Row], limit: int | None) -> Iterator[Row]:
+    characters = 0
     for index, row in enumerate(rows):
         if limit is not None and index >= limit:
             return
         if index >= MOST_ROWS:
             raise TaskError(f"{row.name}: expected at most {MOST_ROWS} rows, which memory must hold; set `limit`")
+        characters += _characters(row.values)
+        if characters > MOST_CHARACTERS:
+            raise TaskError(
+                f"{row.name}: expected rows of at most {MOST_CHARACTERS} characters together, which memory must hold; "
+                "set `limit`"
+            )
         yield row
+
+
+def _characters(value: Any) -> int:
+    """Characters of all texts in a value."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(map(_characters, value.values()))
+    return sum(map(_characters, value)) if isinstance(value, list | tuple) else 0
 
 
 def _renamed(rows: tuple[Row, ...], fields: Mapping[str, str | tuple[str, ...]]) -> tuple[Row, ...]:

@@ -20,6 +20,8 @@ MOST_OF_A_LINE = 10_000_000
 """Characters of one object on a line."""
 MOST_OF_A_LIST = 2_000_000_000
 """Characters of a file with one list."""
+MOST_EMPTY_LINES = 1_000_000
+"""Lines without anything; a compressed file of a megabyte can hold a thousand times as many."""
 MOST_NESTED = 100
 """Lists and objects inside each other; Python's own limit depends on where it is met."""
 
@@ -44,7 +46,7 @@ class Line:
 def json_rows(path: Path) -> Iterator[Line]:
     """The objects of a file with one per line, or with one list; ignores empty lines and a leading byte order mark."""
     with _opened(path, "a file of JSON lines") as file:
-        is_first = True
+        is_first, empty = True, 0
         for number, line in enumerate(_lines(file), start=1):
             if is_first and line.lstrip().startswith("[") and _is_list(line):
                 text = "\n" * (number - 1) + line + file.read(MOST_OF_A_LIST)
@@ -63,6 +65,8 @@ def json_rows(path: Path) -> Iterator[Line]:
             if line.strip():
                 is_first = False
                 yield _object(line, f"{path}:{number}")
+            else:
+                empty = _one_more_empty(empty, path)
 
 
 def csv_rows(path: Path) -> Iterator[Line]:
@@ -73,18 +77,21 @@ def csv_rows(path: Path) -> Iterator[Line]:
     """
     csv.field_size_limit(MOST_OF_A_LINE)
     with _opened(path, "a file of comma-separated values", newline="") as file:
-        first = file.readline(MOST_OF_A_LINE)
+        lines = _lines(file)
+        first = next(lines, "")
         divider = "\t" if ".tsv" in path.suffixes else ";" if ";" in first and "," not in first else ","
-        reader = csv.reader(chain([first], file), delimiter=divider, strict=True)
+        reader = csv.reader(chain([first], lines), delimiter=divider, strict=True)
         number = 1
         try:
             header = next(reader, [])
             named = [name for name in header if name]
             if len(set(named)) < len(named) or not named:
                 raise TaskError(f"{path}:1: expected a line of column names, each once, found {_short(str(header))}")
+            empty = 0
             for cells in reader:
                 number = reader.line_num
                 if not any(cells):
+                    empty = _one_more_empty(empty, path)
                     continue
                 name = f"{path}:{number}"
                 if len(cells) != len(header):
@@ -97,6 +104,12 @@ def csv_rows(path: Path) -> Iterator[Line]:
         except csv.Error as error:
             text = f"{path}:{number + 1}: cannot be read ({error}); expected a table, each quote in a quoted text twice"
             raise TaskError(text) from error
+
+
+def _one_more_empty(before: int, path: Path) -> int:
+    if before >= MOST_EMPTY_LINES:
+        raise TaskError(f"{path}: expected at most {MOST_EMPTY_LINES} empty lines, found more; take them out")
+    return before + 1
 
 
 def _lines(file: IO[str]) -> Iterator[str]:
@@ -122,6 +135,8 @@ def _opened(path: Path, expected: str, newline: str | None = None) -> Iterator[I
 
 
 def _bytes_of(path: Path) -> Any:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError("it is no regular file")  # a pipe or a device may never end
     if path.suffix == ".gz":
         return gzip.open(path)
     if path.suffix == ".zst":
