@@ -1,7 +1,7 @@
 """A declared source of texts -> its rows as dictionaries, each with a name by which it can be found."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -15,8 +15,10 @@ from rayforget.space.tasks.text import (
     TextSource,
 )
 from rayforget.tasks.hub_split import load_split, title
+from rayforget.tasks.nearest import did_you_mean
 from rayforget.tasks.text.reach import ABSENT, reach
 from rayforget.tasks.text.text_files import csv_rows, json_rows
+from rayforget.tasks.text.unusable import UNREADABLE
 
 MOST_ROWS = 3_000_000
 """Rows of one source; each is held in memory."""
@@ -35,6 +37,10 @@ class Row:
     """FILE:LINE, FILE #INDEX or DATASET[SPLIT] #INDEX, for messages."""
     fault: str | None = None
     """Why it could not be read, starting with its name; `values` is then empty."""
+    why: str = UNREADABLE
+    """The same, of all rows of its kind (see `UnusableRowError`)."""
+    columns: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    """Our name of a value -> the column or columns that it is from, where the space gives them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +64,7 @@ def read_rows(source: TextSource) -> Rows:
     match source:
         case JsonLinesSource() | CsvSource():
             lines = json_rows(source.path) if isinstance(source, JsonLinesSource) else csv_rows(source.path)
-            rows = (Row(values=line.values, name=line.name, fault=line.fault) for line in lines)
+            rows = (Row(values=line.values, name=line.name, fault=line.fault, why=line.why) for line in lines)
         case ParquetSource():
             rows = parquet_rows(source.path, at_most=None if source.limit is not None else MOST_ROWS)
         case TextDatasetSource():
@@ -168,7 +174,10 @@ def _renamed(rows: tuple[Row, ...], fields: Mapping[str, str | tuple[str, ...]])
         for column in asked:
             if all(reach(row.values, column) is ABSENT for row in read):
                 found = ", ".join(sorted(read[0].values)) or "none"
-                raise TaskError(f"{read[0].name}: no column {column!r}, which fields calls {ours}; found {found}")
+                meant = did_you_mean(column, read[0].values)
+                raise TaskError(
+                    f"{read[0].name}: no column {column!r}, which fields calls {ours}; found {found}{meant}"
+                )
     if not fields:
         return rows
     taken = {column for asked in columns.values() for column in asked}
@@ -186,4 +195,4 @@ def _under_our_names(row: Row, fields: Mapping[str, str | tuple[str, ...]], take
             values[ours] = found
         elif not isinstance(asked, str) or "." in asked:
             values.pop(ours, None)
-    return Row(values=values, name=row.name)
+    return Row(values=values, name=row.name, columns=fields)
