@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 _BEAT = 500
 """Documents between two signs of life."""
+_MISTAKES = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError)
+"""What Python raises within a template, besides the template's own errors; of memory, for a text that nobody meant."""
 _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 
 
@@ -271,8 +273,8 @@ def _told(render: Callable[[], Any]) -> Any:
 
     try:
         return render()
-    except (TemplateError, TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
-        raise TaskError(f"the chat template refuses this conversation ({error})") from None
+    except (TemplateError, *_MISTAKES) as error:
+        raise TaskError(f"the chat template refuses this conversation ({str(error) or type(error).__name__})") from None
 
 
 def _as_written(text: str) -> tuple[str, str]:

@@ -210,6 +210,10 @@ def test_rows_that_are_no_conversation_are_told_and_may_be_skipped(tmp_path, row
             "message 1: the assistant's turn ends with '</s>', which the chat template writes too",
         ),
         (None, TURNS, r"^tasks.t: the tokenizer has no chat template"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", TURNS, r"refuses this conversation \(maximum recursion"),
+        ("{% for i in range(10 ** 9) %}{% endfor %}", TURNS, r"refuses this conversation \(Range too big"),
+        ("{{ 'a' * 10 ** 18 }}", TURNS, r"refuses this conversation \(MemoryError\)"),
+        ("{{ 1 // (messages | length - messages | length) }}", TURNS, r"refuses this conversation \(integer division"),
         (
             "{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}",
             TURNS,
