@@ -4,6 +4,7 @@ from typing import Any
 
 import yaml
 
+from rayforget.export.asked import prompts_words
 from rayforget.export.card_tables import (
     data_table,
     differing_table,
@@ -76,6 +77,7 @@ def _body(facts: CardFacts) -> str:
         f"## The frontier\n\n![The frontier with this model]({PICTURE})\n\n{_place(facts)}",
         f"## Recipe\n\n{_recipe(facts)}",
         f"## Data\n\n{data_table(facts)}",
+        *([f"## Classes and prompts\n\n{prompts_words(facts.prompts)}"] if facts.prompts else []),
         f"## Where it comes from\n\n{_origin(facts)}",
     ]
     return "\n\n".join(sections) + "\n"

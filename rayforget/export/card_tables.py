@@ -4,12 +4,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rayforget.export.asked import TrainingSet
 from rayforget.export.facts import CardFacts, Scores
 from rayforget.export.measured import MeasuredAgain, differences
 from rayforget.export.one_recipe import without_defaults
 from rayforget.frontier.summary import Measure
 from rayforget.printable import one_line
 from rayforget.report.words.numbers import format_measure
+from rayforget.report.words.plain import baseline_label
 from rayforget.space.paths import LOCAL_FOLDER
 from rayforget.values.scores import Score, Split
 
@@ -33,7 +35,7 @@ def models_table(facts: CardFacts) -> str:
     summary = facts.summary
     rows = [("θ0, pretrained", {"val": summary.theta_0.val, "test": summary.theta_0.test})]
     if summary.plain is not None:
-        rows.append(("plain fine-tuning", {"val": summary.plain.val, "test": summary.plain.test}))
+        rows.append((baseline_label(summary), {"val": summary.plain.val, "test": summary.plain.test}))
     rows.append(("**this model**", {split: facts.measures.get(split) for split in _SPLITS}))
     if facts.again is not None:
         rows.append(
@@ -105,12 +107,16 @@ def data_table(facts: CardFacts) -> str:
             if source is None and score is None:
                 continue
             where = source_words(source or {key: written.get(key) for key in ("suite", "task")})
-            rows.append((f"`{name}`", split, where, *(("", "") if score is None else _items(score))))
+            rows.append(
+                (f"`{name}`", split, where, *_items(score, facts.trained_on.get(name) if split == "train" else None))
+            )
     return table(("task", "split", "from", "items", "hash of the items"), rows, left=3)
 
 
-def _items(score: Score) -> tuple[str, str]:
-    return str(len(score.items)), f"`{score.items_hash}`"
+def _items(score: Score | None, trained_on: TrainingSet | None) -> tuple[str, str]:
+    if trained_on is not None:
+        return str(trained_on.items), "" if trained_on.hash is None else f"`{trained_on.hash}`"
+    return ("", "") if score is None else (str(len(score.items)), f"`{score.items_hash}`")
 
 
 def source_words(source: Any) -> str:

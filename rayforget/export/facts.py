@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rayforget.export.asked import Prompts, TrainingSet
 from rayforget.export.measured import MeasuredAgain
 from rayforget.export.point import RecordedPoint
 from rayforget.foundations.exporter import Aside, ModelWords
@@ -55,6 +56,9 @@ class CardFacts:
     """The folder's own scores, if it was written in another type than it was scored in."""
     measures_again: Mapping[Split, Measure]
     adapted: Adapted | None
+    prompts: Mapping[str, Prompts]
+    trained_on: Mapping[str, TrainingSet]
+    """By task; read from the data and the record, whatever the point."""
 
     @property
     def index(self) -> int:

@@ -1,0 +1,85 @@
+"""Opened tasks -> what a user of an exported model must know of them: class names, prompts, training sets."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rayforget.frontier.points import THETA_0
+from rayforget.record.sweep import Sweep
+from rayforget.tasks.opening import Opened
+from rayforget.tasks.resolved import ResolvedTask
+from rayforget.values.records import DATA
+
+PROMPTS = "prompts.json"
+_NUM_NAMES, _NUM_TEMPLATES = 20, 5
+"""As many are on the card; the file has all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompts:
+    """The texts of a zero-shot classifier."""
+
+    class_names: tuple[str, ...]
+    """In the order of the labels."""
+    templates: tuple[str, ...]
+    """With {} for the name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSet:
+    """What was learnt from."""
+
+    items: int
+    """As many as this machine's data has."""
+    hash: str | None
+    """Of contents and labels in order, as recorded when the sweep was started; None in a record without it."""
+
+
+def prompts_of(tasks: Opened) -> dict[str, Prompts]:
+    """Each task of images with classes -> its classes and templates; empty for a language model."""
+    return {
+        name: Prompts(class_names=task.class_names, templates=task.templates)
+        for name, task in tasks.items()
+        if isinstance(task, ResolvedTask) and task.retrieval is None
+    }
+
+
+def training_sets(sweep: Sweep, tasks: Opened) -> dict[str, TrainingSet]:
+    """Each task with a training set -> what that is."""
+    known = sweep.record(THETA_0, 0).facts.get(DATA, {})
+    return {
+        name: TrainingSet(
+            items=task.splits["train"].expected_count
+            if isinstance(task, ResolvedTask)
+            else len(task.splits["train"].documents),
+            hash=known.get(f"tasks.{name}.train"),
+        )
+        for name, task in tasks.items()
+        if "train" in task.splits
+    }
+
+
+def prompts_file(prompts: Mapping[str, Prompts]) -> str:
+    """Task -> `class_names` and `templates`, as JSON."""
+    whole = {name: {"class_names": each.class_names, "templates": each.templates} for name, each in prompts.items()}
+    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+
+
+def prompts_words(prompts: Mapping[str, Prompts]) -> str:
+    """The card's lines: tasks of equal classes and templates together."""
+    tasks: dict[Prompts, list[str]] = {}
+    for name, each in prompts.items():
+        tasks.setdefault(each, []).append(f"`{name}`")
+    lines = [
+        f"- {', '.join(names)}: {_listed(each.class_names, _NUM_NAMES)}, in {_listed(each.templates, _NUM_TEMPLATES)}"
+        for each, names in tasks.items()
+    ]
+    return (
+        f"The classes by which the tasks are scored, and the prompts in which their names are put for {{}}; "
+        f"`{PROMPTS}` has all of them, in the order of the labels.\n\n" + "\n".join(lines)
+    )
+
+
+def _listed(texts: tuple[str, ...], most: int) -> str:
+    shown = ", ".join(f"`{json.dumps(text, ensure_ascii=False)[1:-1]}`" for text in texts[:most])
+    return shown + (f" and {len(texts) - most} more" if len(texts) > most else "")
