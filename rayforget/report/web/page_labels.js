@@ -20,12 +20,23 @@ function areaOf({ margin, width, height, xaxis, yaxis }) {
 
 const letters = page.figure.layout.font.size * 0.56;  // the mean width of a letter
 
-// A baseline's name stands right of its mark if there is room for it.
+// A baseline's name stands at the corner of its mark where it hides the fewest others, right of it and below at best.
 function placeName(trace, layout) {
-  const narrow = page.chart.clientWidth < 560, { wide, across } = areaOf(layout);
+  const narrow = page.chart.clientWidth < 560, { wide, high, across, up } = areaOf(layout);
   if (narrow) trace.textfont = { size: 10 };
-  const room = 12 + trace.text[0].length * (narrow ? 5.6 : letters);
-  if (across(trace.x[0]) + room > wide) trace.textposition = "bottom left";
+  const width = 12 + trace.text[0].length * (narrow ? 5.6 : letters), height = 22;
+  const [x, y] = [across(trace.x[0]), up(trace.y[0])];
+  const hidden = place => {
+    const left = place.includes("right") ? x : x - width, top = place.includes("bottom") ? y : y - height;
+    let count = left < 0 || left + width > wide || top < 0 || top + height > high ? points.length * 1e6 : 0;
+    for (const [xs, ys] of points) for (let i = 0; i < xs.length; i++) {
+      const [dx, dy] = [across(xs[i]) - left, up(ys[i]) - top];
+      if (dx > 0 && dx < width && dy > 0 && dy < height) count += 1;
+    }
+    return count;
+  };
+  const places = ["bottom right", "bottom left", "top right", "top left"];
+  trace.textposition = places.reduce((best, place) => hidden(place) < hidden(best) ? place : best);
 }
 
 // The lowest mark-free place above all marks that it spans, as near to its own point as there is one.

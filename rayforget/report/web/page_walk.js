@@ -99,12 +99,12 @@ function tell(curve) {
 function mark(curve, scores, above) {
   const places = curve.map(point => scoresAt(point.row)).map(s => [s[0] / 10, s[1] / 10]);
   const [x, y] = [scores[0] / 10, scores[1] / 10], color = "#7b2fd0";
-  page.shapes = [{ type: "path", path: "M" + places.map(place => place.join(",")).join("L"), layer: "between",
+  page.shapes = [{ type: "path", path: "M" + places.map(place => place.join(",")).join("L"), layer: "below",
     line: { color, width: 3 } },
     { type: "circle", xsizemode: "pixel", ysizemode: "pixel", xanchor: x, yanchor: y, x0: -9, x1: 9, y0: -9, y1: 9,
       line: { color, width: 3 } }];
   if (above >= 0.5) page.shapes.push({ type: "line", x0: x, x1: x, y0: y, y1: y + above / 10,
-    layer: "between", line: { color, width: 1.5, dash: "dot" } });
+    layer: "below", line: { color, width: 1.5, dash: "dot" } });
   if (!page.off.has(":walk")) Plotly.relayout(page.chart, { shapes: painted(page.shapes) });
 }
 
