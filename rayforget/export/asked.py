@@ -1,4 +1,4 @@
-"""Opened tasks -> what a user of an exported model must know of them: class names, prompts, training sets."""
+"""Opened tasks -> what a model's card says of them: class names, prompts, training sets."""
 
 import json
 from collections.abc import Mapping
@@ -6,23 +6,13 @@ from dataclasses import dataclass
 
 from rayforget.frontier.points import THETA_0
 from rayforget.record.sweep import Sweep
+from rayforget.tasks.asked import Prompts, training_items
 from rayforget.tasks.opening import Opened
-from rayforget.tasks.resolved import ResolvedTask
 from rayforget.values.records import DATA
 
 PROMPTS = "prompts.json"
 _NUM_NAMES, _NUM_TEMPLATES = 20, 5
 """As many are on the card; the file has all."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prompts:
-    """The texts of a zero-shot classifier."""
-
-    class_names: tuple[str, ...]
-    """In the order of the labels."""
-    templates: tuple[str, ...]
-    """With {} for the name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,27 +25,12 @@ class TrainingSet:
     """Of contents and labels in order, as recorded when the sweep was started; None in a record without it."""
 
 
-def prompts_of(tasks: Opened) -> dict[str, Prompts]:
-    """Each task of images with classes -> its classes and templates; empty for a language model."""
-    return {
-        name: Prompts(class_names=task.class_names, templates=task.templates)
-        for name, task in tasks.items()
-        if isinstance(task, ResolvedTask) and task.retrieval is None
-    }
-
-
 def training_sets(sweep: Sweep, tasks: Opened) -> dict[str, TrainingSet]:
     """Each task with a training set -> what that is."""
     known = sweep.record(THETA_0, 0).facts.get(DATA, {})
     return {
-        name: TrainingSet(
-            items=task.splits["train"].expected_count
-            if isinstance(task, ResolvedTask)
-            else len(task.splits["train"].documents),
-            hash=known.get(f"tasks.{name}.train"),
-        )
-        for name, task in tasks.items()
-        if "train" in task.splits
+        name: TrainingSet(items=items, hash=known.get(f"tasks.{name}.train"))
+        for name, items in training_items(tasks).items()
     }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rayforget.export.asked import Prompts, TrainingSet
+from rayforget.export.asked import TrainingSet
 from rayforget.export.measured import MeasuredAgain
 from rayforget.export.point import RecordedPoint
 from rayforget.foundations.exporter import Aside, ModelWords
@@ -12,6 +12,7 @@ from rayforget.frontier.points import THETA_0, PointKey
 from rayforget.frontier.summary import Measure, Summary
 from rayforget.record.sweep import Sweep
 from rayforget.space.models import Space
+from rayforget.tasks.asked import Prompts
 from rayforget.values.points import Spot
 from rayforget.values.scores import Score, Split
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from rayforget.errors import FoundationError, RecordError
-from rayforget.export.asked import PROMPTS, prompts_file, prompts_of, training_sets
+from rayforget.export.asked import PROMPTS, prompts_file, training_sets
 from rayforget.export.card import ADAPTER, PICTURE, write_card
 from rayforget.export.facts import Adapted, CardFacts, measures_of, theta_0_scores
 from rayforget.export.folder import DTYPES, WrittenModel, new_folder, read_again, write_model
@@ -20,6 +20,7 @@ from rayforget.record.sweep import Sweep
 from rayforget.report.png.picture import draw_frontier
 from rayforget.space.models import Space
 from rayforget.space.recipe import LoraAdapter, Recipe
+from rayforget.tasks.asked import prompts_of
 
 Dtype = Literal["fp32", "bf16", "fp16"]
 
