@@ -33,8 +33,8 @@ def check_foundation(loaded: LoadedSpace) -> None:
         kind_of(loaded.space.foundation).find(loaded.space.foundation)
     except (FoundationError, MissingExtraError) as error:
         key = re.match(r"foundation\.\w+|", str(error)).group() or "foundation.model"  # type: ignore[union-attr]
-        if (typed := loaded.document.places.get(("foundation",), "")) and isinstance(typed, str):
-            raise SpaceError(f"{typed}: {as_typed(str(error))}") from None
+        if ("foundation", "kind") not in loaded.document.places:  # an option named the model, and no line of a file
+            raise SpaceError(f"{loaded.where('foundation')}: {as_typed(str(error))}") from None
         about = "" if str(error).startswith(key) else f"{key}: "
         raise SpaceError(f"{loaded.where(key)}: {about}{error}") from None
     for method in loaded.methods:
