@@ -3,7 +3,7 @@
 import http.client
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -52,9 +52,11 @@ def make_bucket(port: int, name: str) -> None:
 class Door:
     """Passes requests on to the server, except those that it is told to refuse."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
         self.refusals: list[int] = []
         """HTTP statuses of the next answers; 0 drops the connection."""
+        self.rule: Callable[[int], int | None] = lambda number: None
+        """The number of a request -> its answer's HTTP status, or None to pass it on; a rule may take its time."""
         self.lost_answers = 0
         """Number of requests whose answer gets lost: the server receives them, the client hears nothing."""
         self.ignores_conditions = False
@@ -69,6 +71,8 @@ class Door:
                 door.seen.append(f"{self.command} {self.path}")
                 with door._lock:
                     status = door.refusals.pop(0) if door.refusals else None
+                if status is None:
+                    status = door.rule(len(door.seen))
                 if status == 0:
                     self.close_connection = True
                     return
@@ -108,7 +112,7 @@ class Door:
                 """Says nothing."""
 
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((address, 0), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))

@@ -1,7 +1,9 @@
 """Whatever lies in a space file, a data set or a record: it is read, or refused in a line that can be printed."""
 
+import gzip
 import io
 import json
+import os
 import tarfile
 import tracemalloc
 from collections.abc import Callable, Sequence
@@ -140,6 +142,26 @@ def test_half_a_character_in_a_row_is_refused_where_it_is_used(tmp_path: Path) -
     assert "half a character" in refusal(lambda: own_document(task, row), TaskError)
 
 
+@pytest.mark.parametrize("kind", [JsonLinesSource, CsvSource])
+def test_a_pipe_or_a_device_is_no_source(tmp_path: Path, kind: type[JsonLinesSource | CsvSource]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (str(tmp_path / "pipe"), "/dev/zero"):
+        source = kind.model_construct(path=Path(path))
+        assert "it is no regular file" in refusal(lambda source=source: read_rows(source), TaskError)
+
+
+def test_a_long_line_of_a_table_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_files, "MOST_OF_A_LINE", 200_000)
+    path = tmp_path / "r.csv.gz"
+    path.write_bytes(gzip.compress(b"text\n" + b"x" * 20_000_000))
+    tracemalloc.start()
+    said = refusal(lambda: read_rows(CsvSource.model_validate({"kind": "csv", "path": str(path)})), TaskError)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "field larger than field limit" in said
+    assert peak < 5e6
+
+
 def test_a_long_line_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_files, "MOST_OF_A_LINE", 10_000)
     data = b'{"text": "' + b"x" * 20_000_000 + b'"}\n{"text": "b"}\n'
@@ -165,6 +187,42 @@ def test_more_rows_than_memory_holds_are_refused_from_the_files_own_count(
     (tmp_path / "r.csv").write_text("text\n" + "a\n" * 11)
     table = CsvSource.model_validate({"kind": "csv", "path": str(tmp_path / "r.csv")})
     assert "expected at most 10 rows" in refusal(lambda: read_rows(table), TaskError)
+
+
+@pytest.mark.parametrize("form", ["plain", "dictionary", "nested"])
+def test_a_small_file_that_amounts_to_more_than_memory_holds_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """Parquet writes a text once, however often it is there."""
+    monkeypatch.setattr(rows, "MOST_CHARACTERS", 5_000_000)
+    texts: pa.Array = pa.DictionaryArray.from_arrays(pa.array([0] * 400, pa.int32()), pa.array(["x" * 100_000]))
+    if form == "plain":
+        texts = texts.dictionary_decode()
+    if form == "nested":
+        texts = pa.StructArray.from_arrays([texts], ["inner"])
+    path = tmp_path / "bomb.parquet"
+    parquet.write_table(pa.table({"text": texts}), path, compression="zstd")
+    assert path.stat().st_size < 100_000
+    source = ParquetSource.model_validate({"kind": "parquet", "path": str(path)})
+    tracemalloc.start()
+    said = refusal(lambda: read_rows(source), TaskError)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "#50: expected rows of at most 5000000 characters together, which memory must hold; set `limit`" in said
+    assert form == "plain" or peak < 3e7
+    assert len(read_rows(source.model_copy(update={"limit": 3})).rows) == 3
+
+
+@pytest.mark.parametrize(("name", "head"), [("r.jsonl.gz", b""), ("r.csv.gz", b"text\n")])
+def test_endless_empty_lines_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, head: bytes) -> None:
+    monkeypatch.setattr(text_files, "MOST_EMPTY_LINES", 1000)
+    path = tmp_path / name
+    kind, source = ("csv", CsvSource) if head else ("jsonl", JsonLinesSource)
+    wanted = source.model_validate({"kind": kind, "path": str(path)})
+    path.write_bytes(gzip.compress(head + b"\n" * 10_000_000))
+    assert "expected at most 1000 empty lines" in refusal(lambda: read_rows(wanted), TaskError)
+    path.write_bytes(gzip.compress(head + b"\n" * 1000 + (b"a\n" if head else b'{"text": "a"}\n')))
+    assert [row.values for row in read_rows(wanted).rows] == [{"text": "a"}]
 
 
 def test_values_of_parquet_that_python_cannot_hold_are_their_rows_fault(tmp_path: Path) -> None:

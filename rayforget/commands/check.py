@@ -18,13 +18,13 @@ from rayforget.printable import one_line
 from rayforget.record.cache_folder import cache_folder
 from rayforget.report.terminal.live import open_console
 from rayforget.report.words.numbers import format_duration
-from rayforget.report.words.remarks import broken_remark
+from rayforget.report.words.remarks import broken_remark, skipped_remark
 from rayforget.space.file.extension_places import naming_their_lines
 from rayforget.space.file.load import LoadedSpace
 from rayforget.space.file.notes import notes
 from rayforget.space.parts import Resources
 from rayforget.space.precision import AUTO, FULL, REDUCED
-from rayforget.tasks.check import check_data, data_remarks, skipped_rows
+from rayforget.tasks.check import check_data, class_lines, data_remarks, skipped_rows
 from rayforget.tasks.images.known_hashes import HashStore
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
     check_cache(loaded)
     tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(loaded.space), writes=False))
     counts = count(loaded, tasks)
-    lines = [*_counted(counts), *precision_lines(loaded.space.resources)]
+    lines = [*class_lines(tasks), *_counted(counts), *precision_lines(loaded.space.resources)]
     broken: list[str] = []
     idle: dict[str, None] = {}
     if probe:
@@ -64,7 +64,7 @@ def _print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
         unproven = f"{counts.words.unproven}, " if counts.words.unproven else ""
         unseen = f"the model's weights, {unproven}memory, disk and time"
         lines.append(("not looked at", f"{unseen}; leave --no-probe out to look at them too"))
-    broken += [broken_remark(where, names, what="row") for where, names in skipped_rows(tasks).items()]
+    broken += [skipped_remark(where, rows) for where, rows in skipped_rows(tasks).items()]
     of_model = kind_of(loaded.space.foundation).remarks(loaded.space.foundation)
     _print(
         open_console(),
@@ -177,7 +177,7 @@ def _print(console: Console, loaded: LoadedSpace, lines: list[Line], warnings: l
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
     for about, text in lines:
-        table.add_row(Text(about), Text(text))
+        table.add_row(Text(about), Text(one_line(text)))
     console.print(table)
     for warning in warnings:
         console.print(Text(f"note: {one_line(warning)}", style="yellow"))

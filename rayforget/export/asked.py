@@ -11,8 +11,6 @@ from rayforget.tasks.opening import Opened
 from rayforget.values.records import DATA
 
 PROMPTS = "prompts.json"
-_NUM_NAMES, _NUM_TEMPLATES = 20, 5
-"""As many are on the card; the file has all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,23 +36,3 @@ def prompts_file(prompts: Mapping[str, Prompts]) -> str:
     """Task -> `class_names` and `templates`, as JSON."""
     whole = {name: {"class_names": each.class_names, "templates": each.templates} for name, each in prompts.items()}
     return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
-
-
-def prompts_words(prompts: Mapping[str, Prompts]) -> str:
-    """The card's lines: tasks of equal classes and templates together."""
-    tasks: dict[Prompts, list[str]] = {}
-    for name, each in prompts.items():
-        tasks.setdefault(each, []).append(f"`{name}`")
-    lines = [
-        f"- {', '.join(names)}: {_listed(each.class_names, _NUM_NAMES)}, in {_listed(each.templates, _NUM_TEMPLATES)}"
-        for each, names in tasks.items()
-    ]
-    return (
-        f"The classes by which the tasks are scored, and the prompts in which their names are put for {{}}; "
-        f"`{PROMPTS}` has all of them, in the order of the labels.\n\n" + "\n".join(lines)
-    )
-
-
-def _listed(texts: tuple[str, ...], most: int) -> str:
-    shown = ", ".join(f"`{json.dumps(text, ensure_ascii=False)[1:-1]}`" for text in texts[:most])
-    return shown + (f" and {len(texts) - most} more" if len(texts) > most else "")

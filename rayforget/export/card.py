@@ -4,11 +4,13 @@ from typing import Any
 
 import yaml
 
-from rayforget.export.asked import prompts_words
 from rayforget.export.card_tables import (
+    code,
     data_table,
     differing_table,
     models_table,
+    prompts_words,
+    prose,
     source_words,
     standard_error,
     tasks_table,
@@ -68,7 +70,7 @@ def _front_matter(facts: CardFacts) -> str:
 
 def _body(facts: CardFacts) -> str:
     sections = [
-        f"# {facts.sweep.info.space_name}: {_title(facts)}\n\n{_opening(facts)}",
+        f"# {prose(facts.sweep.info.space_name)}: {prose(_title(facts))}\n\n{_opening(facts)}",
         f"## Use\n\n```python\n{facts.words.loading}```\n\nFOLDER is this folder. {facts.words.serving}".rstrip(),
         *([f"## The classifier\n\n{facts.aside.note}"] if facts.aside is not None else []),
         f"## Scores\n\n{_scores(facts)}",
@@ -90,10 +92,10 @@ def _title(facts: CardFacts) -> str:
 def _opening(facts: CardFacts) -> str:
     point = facts.summary.points[facts.index]
     if point.method == THETA_0:
-        return f"{facts.words.base} as it is, without any training: θ0 of a sweep of rayforget."
-    path = "" if point.path == LERP else f" on the path `{point.path}`"
+        return f"{prose(facts.words.base)} as it is, without any training: θ0 of a sweep of rayforget."
+    path = "" if point.path == LERP else f" on the path {code(point.path)}"
     between = (
-        f"{facts.words.base}, fine-tuned, and then interpolated between the pretrained weights (α = 0) and the "
+        f"{prose(facts.words.base)}, fine-tuned, and then interpolated between the pretrained weights (α = 0) and the "
         f"fine-tuned ones (α = 1): this is α = {point.alpha:g}{path}."
     )
     before, split = facts.summary.theta_0.val, "val"
@@ -143,20 +145,20 @@ def _recipe(facts: CardFacts) -> str:
     if recipe is None:
         return "None: this is the pretrained model."
     if isinstance(recipe, Given):
-        return f"{_given(recipe)}\n\nPath `{key.path}`, α = {key.alpha!r}: the point `{key.text}`."
+        return f"{_given(recipe)}\n\nPath {code(key.path)}, α = {key.alpha!r}: the point {code(key.text)}."
     text = yaml.safe_dump(without_defaults(recipe), sort_keys=False, allow_unicode=True)
     name = facts.sweep.info.name
     point = f"{key.trial}/{key.step}/{key.path}/{key.alpha!r}"
     script, space = (command(f"trial {name} {point} --{form}", "runs") for form in ("script", "space"))
     return (
-        f"```yaml\n{text}```\n\nTraining `{key.trial}`, step {key.step} ({100 * facts.fraction:g} % of it), path "
-        f"`{key.path}`, α = {key.alpha!r}: the point `{key.text}`. On the record's machine, `{script}` prints a script "
-        f"that makes the weights again, and `{space}` a space file of this recipe."
+        f"```yaml\n{text}```\n\nTraining {code(key.trial)}, step {key.step} ({100 * facts.fraction:g} % of it), path "
+        f"{code(key.path)}, α = {key.alpha!r}: the point {code(key.text)}. On the record's machine, {code(script)} "
+        f"prints a script that makes the weights again, and {code(space)} a space file of this recipe."
     )
 
 
 def _given(recipe: Given) -> str:
-    models = "\n".join(f"- `{source_words(place)}`" for place in recipe.models)
+    models = "\n".join(f"- {code(source_words(place))}" for place in recipe.models)
     if len(recipe.models) == 1:
         return f"Unknown here: α = 1 is a model that was trained elsewhere.\n\n{models}"
     return f"Unknown here: α = 1 is the mean of the weights of models that were trained elsewhere.\n\n{models}"
@@ -164,18 +166,20 @@ def _given(recipe: Given) -> str:
 
 def _origin(facts: CardFacts) -> str:
     made = facts.point.record.provenance or facts.sweep.info.provenance
-    code, hardware = made.get("code", {}), made.get("hardware", {})
-    commit = code.get("commit") or "unknown"
-    dirty = ", with changes" if code.get("dirty") else ""
+    own, hardware = made.get("code", {}), made.get("hardware", {})
+    commit = own.get("commit") or "unknown"
+    dirty = ", with changes" if own.get("dirty") else ""
     lines = {
-        "sweep": f"`{facts.sweep.info.name}` of rayforget",
-        "commit": f"`{commit}`{dirty}",
-        "code": f"`{code.get('version', 'unknown')}`",
-        "foundation": f"{facts.words.base}, hash `{facts.point.record.theta_0_hash}`",
-        "fine-tuned weights (α = 1)": f"hash `{facts.point.record.theta_1_hash}`",
+        "sweep": f"{code(facts.sweep.info.name)} of rayforget",
+        "commit": f"{code(commit)}{dirty}",
+        "code": code(own.get("version", "unknown")),
+        "foundation": f"{prose(facts.words.base)}, hash {code(facts.point.record.theta_0_hash)}",
+        "fine-tuned weights (α = 1)": f"hash {code(facts.point.record.theta_1_hash)}",
         "this folder": f"{facts.dtype}, hash `{facts.hash}`",
-        "licence of the foundation": facts.words.license or "unknown; look it up before you pass the model on",
-        "hardware": ", ".join(str(hardware[key]) for key in ("cpu", "gpu") if hardware.get(key)) or "unknown",
-        "versions": ", ".join(f"{name} {version}" for name, version in made.get("packages", {}).items()) or "unknown",
+        "licence of the foundation": prose(facts.words.license or "unknown; look it up before you pass the model on"),
+        "hardware": prose(", ".join(str(hardware[key]) for key in ("cpu", "gpu") if hardware.get(key)) or "unknown"),
+        "versions": prose(
+            ", ".join(f"{name} {version}" for name, version in made.get("packages", {}).items()) or "unknown"
+        ),
     }
     return "\n".join(f"- {name}: {text}" for name, text in lines.items())

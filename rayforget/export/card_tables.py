@@ -1,10 +1,11 @@
 """Facts of a model -> the tables of its card, in Markdown."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rayforget.export.asked import TrainingSet
+from rayforget.export.asked import PROMPTS, TrainingSet
 from rayforget.export.facts import CardFacts, Scores
 from rayforget.export.measured import MeasuredAgain, differences
 from rayforget.export.one_recipe import without_defaults
@@ -13,9 +14,14 @@ from rayforget.printable import one_line
 from rayforget.report.words.numbers import format_measure
 from rayforget.report.words.plain import baseline_label
 from rayforget.space.paths import LOCAL_FOLDER
+from rayforget.tasks.asked import Prompts
 from rayforget.values.scores import Score, Split
 
+_NUM_NAMES, _NUM_TEMPLATES = 20, 5
+"""As many are on the card; the file has all."""
 _SPLITS: tuple[Split, Split] = ("val", "test")
+_MEANT = re.compile(r"[\\`*\[\]<>&]|(?<!\w)_|_(?!\w)")
+"""What Markdown, or HTML in it, takes for more than itself; an underscore inside a name is none."""
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:
@@ -28,6 +34,16 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1)
 def cell(text: str) -> str:
     """A text that cannot end its cell, or its table."""
     return one_line(text).replace("|", "\\|")
+
+
+def prose(text: Any) -> str:
+    """Foreign text within a sentence: it stays in its line, and none of it is Markdown or HTML."""
+    return _MEANT.sub(r"\\\g<0>", one_line(str(text)))
+
+
+def code(text: Any) -> str:
+    """Foreign text as code, which it cannot end."""
+    return f"`{one_line(str(text)).replace('`', chr(39))}`"
 
 
 def models_table(facts: CardFacts) -> str:
@@ -65,8 +81,8 @@ def tasks_table(facts: CardFacts) -> str:
         heads += [f"val, {facts.dtype}", f"test, {facts.dtype}"]
     rows = []
     for role in facts.summary.roles:
-        counts = role.role if role.role == "speciality" else f"generality, group {role.group}"
-        row = [f"`{role.name}`", counts, role.metric]
+        counts = role.role if role.role == "speciality" else f"generality, group {prose(role.group)}"
+        row = [code(role.name), counts, prose(role.metric)]
         row += [_score(scores, role.name) for pair in found for scores in pair]
         if facts.again is not None:
             row += [_score(facts.again.val, role.name), _score(facts.again.test, role.name)]
@@ -90,7 +106,7 @@ def differing_table(again: MeasuredAgain, facts: CardFacts) -> str:
     recorded = facts.point.by_split
     rows = []
     for split, scores in again.by_split.items():
-        rows += [(f"`{task}`", split, words) for task, words in differences(scores, recorded[split]).items()]
+        rows += [(code(task), split, words) for task, words in differences(scores, recorded[split]).items()]
     return table(("task", "split", "items with another result"), rows, left=2)
 
 
@@ -107,16 +123,15 @@ def data_table(facts: CardFacts) -> str:
             if source is None and score is None:
                 continue
             where = source_words(source or {key: written.get(key) for key in ("suite", "task")})
-            rows.append(
-                (f"`{name}`", split, where, *_items(score, facts.trained_on.get(name) if split == "train" else None))
-            )
+            trained_on = facts.trained_on.get(name) if split == "train" else None
+            rows.append((code(name), split, prose(where), *_items(score, trained_on)))
     return table(("task", "split", "from", "items", "hash of the items"), rows, left=3)
 
 
 def _items(score: Score | None, trained_on: TrainingSet | None) -> tuple[str, str]:
     if trained_on is not None:
-        return str(trained_on.items), "" if trained_on.hash is None else f"`{trained_on.hash}`"
-    return ("", "") if score is None else (str(len(score.items)), f"`{score.items_hash}`")
+        return str(trained_on.items), "" if trained_on.hash is None else code(trained_on.hash)
+    return ("", "") if score is None else (str(len(score.items)), code(score.items_hash))
 
 
 def source_words(source: Any) -> str:
@@ -129,3 +144,23 @@ def source_words(source: Any) -> str:
         return ", ".join(source_words(each) for each in source)
     text = str(source).removeprefix(LOCAL_FOLDER)
     return f"…/{'/'.join(text.split('/')[-2:])}" if text.startswith("/") else text
+
+
+def prompts_words(prompts: Mapping[str, Prompts]) -> str:
+    """The card's lines: tasks of equal classes and templates together."""
+    tasks: dict[Prompts, list[str]] = {}
+    for name, each in prompts.items():
+        tasks.setdefault(each, []).append(code(name))
+    lines = [
+        f"- {', '.join(names)}: {_listed(each.class_names, _NUM_NAMES)}, in {_listed(each.templates, _NUM_TEMPLATES)}"
+        for each, names in tasks.items()
+    ]
+    return (
+        f"The classes by which the tasks are scored, and the prompts in which their names are put for {{}}; "
+        f"`{PROMPTS}` has all of them, in the order of the labels.\n\n" + "\n".join(lines)
+    )
+
+
+def _listed(texts: tuple[str, ...], most: int) -> str:
+    shown = ", ".join(map(code, texts[:most]))
+    return shown + (f" and {len(texts) - most} more" if len(texts) > most else "")

@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel
 
 from rayforget.frontier.points import PLAIN
+from rayforget.printable import one_line
 from rayforget.space.methods import plain_of
 from rayforget.space.models import Space
 from rayforget.space.recipe import Recipe
@@ -47,9 +48,9 @@ def space_file(space: Space, record: CheckpointRecord, sweep: str, spot: Spot | 
     seeds = "" if recipe.seed == 0 else f" It has seed {recipe.seed}, so that the seeds before it are trained too."
     plain = " It was plain fine-tuning, which is trained here as a method." if recipe.method == PLAIN else ""
     head = (
-        f"# Makes {record.trial} of sweep {sweep} again.{seeds}{plain}\n"
-        f"# At step {record.step} theta_1 had the hash {record.theta_1_hash}; the same comes out on the same machine "
-        "with the same versions.\n"
+        f"# Makes {one_line(record.trial)} of sweep {sweep} again.{seeds}{plain}\n"
+        f"# At step {record.step} theta_1 had the hash {one_line(str(record.theta_1_hash))}; the same comes out on the "
+        "same machine with the same versions.\n"
     )
     text = yaml.safe_dump(space_of_recipe(space, recipe, spot), sort_keys=False, allow_unicode=True, width=110)
     return head + text

@@ -1,9 +1,15 @@
-"""A recorded training -> a Python script over the core, without Ray, that makes its weights again and checks them."""
+"""A recorded training -> a Python script over the core, without Ray, that makes its weights again and checks them.
 
+A record may come from elsewhere, and whoever prints the script will run it: every text of the record is written as a
+literal, or, in the docstring, without the characters that could end it.
+"""
+
+import json
 from typing import Any
 
 from rayforget.export.one_recipe import space_of_recipe, without_defaults
 from rayforget.interpolate.hashing import CHANGED_FROM
+from rayforget.printable import one_line
 from rayforget.record.weights import weights_name
 from rayforget.space.models import Space
 from rayforget.space.recipe import Recipe
@@ -42,7 +48,7 @@ SPACE = Space.model_validate({{
 {space}
 }})
 RECIPE = Recipe.model_validate({recipe})
-THETA_0, THETA_1 = "{theta_0}", "{theta_1}"
+THETA_0, THETA_1 = {theta_0}, {theta_1}
 
 torch.set_num_threads({threads})
 device = device_of(SPACE.resources, {local_rank})
@@ -89,22 +95,29 @@ def reproducing_script(space: Space, record: CheckpointRecord, sweep: str) -> st
     device = hardware.get("gpu") or hardware.get("cpu") or "an unknown processor"
     threads = max(1, int(space.resources.cpus_per_worker))
     return _SCRIPT.format(
-        trial=record.trial,
-        sweep=sweep,
+        trial=_told(record.trial),
+        sweep=_told(sweep),
         step=record.step,
         start=start,
-        weights=weights_name(record.trial, record.step),
-        machine=f"{device}, {hardware.get('torch_threads', threads)} threads",
-        packages=", ".join(f"{name} {packages[name]}" for name in _PACKAGES if name in packages) or "no versions",
+        weights=_told(weights_name(record.trial, record.step)),
+        machine=_told(f"{device}, {hardware.get('torch_threads', threads)} threads"),
+        packages=_told(
+            ", ".join(f"{name} {packages[name]}" for name in _PACKAGES if name in packages) or "no versions"
+        ),
         space="\n".join(f"    {key!r}: {value!r}," for key, value in tree.items()),
         recipe=repr(record.recipe),
-        theta_0=record.theta_0_hash,
-        theta_1=record.theta_1_hash,
+        theta_0=json.dumps(record.theta_0_hash),
+        theta_1=json.dumps(record.theta_1_hash),
         threads=threads,
         kernels=_kernels(record),
         changed_from=CHANGED_FROM,
         **(_SEVERAL if workers > 1 else _ONE),
     )
+
+
+def _told(text: str) -> str:
+    """A text for the docstring, which it cannot end."""
+    return one_line(text).replace("\\", "/").replace('"', "'")
 
 
 def _kernels(record: CheckpointRecord) -> str:

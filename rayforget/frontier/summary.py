@@ -142,6 +142,8 @@ class Summary:
     """Tasks whose `val` and `test` are parts of one labelled split."""
     whole: tuple[WholeScore, ...] = ()
     """Scores on both parts together, for the models in the tables; empty unless requested."""
+    adaptive: bool = True
+    """Whether a sampler chose recipes by what others scored, so that they are no independent draws."""
     notice: str | None = None
     """What a reader must know first: that this report is stale."""
     remarks: tuple[str, ...] = ()

@@ -116,10 +116,13 @@ def ray_session(resources: Resources, *, address: str | None, verbose: bool = Fa
             )
         import ray
 
-        try:
-            yield _start(resources, verbose) if address is None else _join(address, verbose)
-        finally:  # also on a Ctrl-C while it starts
-            ray.shutdown()
+        from rayforget.on_ray.ray_messages import Messages, in_our_words
+
+        with nullcontext() if verbose else in_our_words(Messages(logger.warning)):
+            try:
+                yield _start(resources, verbose) if address is None else _join(address, verbose)
+            finally:  # also on a Ctrl-C while it starts
+                ray.shutdown()
 
 
 def joined_environment(environment: Mapping[str, str]) -> dict[str, str]:

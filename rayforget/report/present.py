@@ -124,6 +124,7 @@ def read_report(sweep: Sweep, space: "Space", *, full: bool = False) -> Report:
         tests=tests,
         summary=replace(
             summary,
+            adaptive=space.search.sampler != "random" and space.search.trainings > space.search.startup,
             notice=stale_notice(standing),
             halved=halved,
             whole=whole,

@@ -1,15 +1,20 @@
 """A loaded space -> its tasks, proven readable: labels, class names, prompts, and splits that share no item."""
 
+from collections.abc import Iterator
+
 from rayforget.errors import SpaceError, TaskError
 from rayforget.space.file.load import LoadedSpace
 from rayforget.space.models import Space
 from rayforget.tasks import overlaps
+from rayforget.tasks.images import shown
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.remarks import image_remarks
 from rayforget.tasks.opening import Opened, open_tasks
 from rayforget.tasks.resolved import ResolvedTask
 from rayforget.tasks.text import overlaps as text_overlaps
+from rayforget.tasks.text.remarks import text_remarks
 from rayforget.tasks.text.resolved import ResolvedText
+from rayforget.values.skipped import Skipped
 
 
 def check_data(loaded: LoadedSpace, *, contents: bool = True, hashes: HashStore | None = None) -> Opened:
@@ -40,11 +45,22 @@ def check_data(loaded: LoadedSpace, *, contents: bool = True, hashes: HashStore 
 
 def data_remarks(tasks: Opened) -> tuple[str, ...]:
     """What to know of the data before a sweep; reads a few items of each split."""
-    return tuple(line for task in tasks.values() if isinstance(task, ResolvedTask) for line in image_remarks(task))
+    return tuple(
+        line
+        for task in tasks.values()
+        for line in (image_remarks(task) if isinstance(task, ResolvedTask) else text_remarks(task))
+    )
 
 
-def skipped_rows(tasks: Opened) -> dict[str, tuple[str, ...]]:
-    """The key of a split of texts, e.g. `tasks.arc.val` -> names of its rows that cannot be used, if there are any."""
+def class_lines(tasks: Opened) -> Iterator[tuple[str, str]]:
+    """(subject, what to say about it) of the classes of all tasks on images."""
+    for task in tasks.values():
+        if isinstance(task, ResolvedTask):
+            yield from shown.class_lines(task)
+
+
+def skipped_rows(tasks: Opened) -> dict[str, Skipped]:
+    """The key of a split of texts, e.g. `tasks.arc.val` -> its rows that cannot be used, if there are any."""
     texts = [task for task in tasks.values() if isinstance(task, ResolvedText)]
     return {items.key: items.broken for task in texts for items in task.splits.values() if items.broken}
 

@@ -2,8 +2,11 @@
 
 import os
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
+
+import yaml
 
 from rayforget.errors import TaskError
 from rayforget.extensions.extras import need
@@ -60,13 +63,19 @@ def load_split(wanted: HubSplit, *, files: str) -> tuple[Any, str | None]:
     datasets = quiet_library()
     try:
         if local and any((folder / name).is_file() for name in ("state.json", "dataset_dict.json")):
-            return _saved(datasets.load_from_disk(str(folder)), wanted), None
+            table = _saved(datasets.load_from_disk(str(folder)), wanted)
+            _refuse_elsewhere((file["filename"] for file in table.cache_files), wanted, folder)
+            return table, None
+        if local:
+            _refuse_elsewhere(_declared_files(folder), wanted, folder)
         builder = datasets.load_dataset_builder(
             str(folder.resolve()) if local else wanted.path, wanted.config, revision=wanted.revision
         )
+        own = builder.config.data_files or {}
+        _refuse_elsewhere((str(file) for files in own.values() for file in files), wanted, folder if local else None)
         builder.download_and_prepare()
         table = builder.as_dataset(split=wanted.split)
-    except (MemoryError, KeyboardInterrupt):
+    except (MemoryError, KeyboardInterrupt, TaskError):
         raise
     except Exception as error:  # a README's YAML, an Arrow file, a server: each has errors of its own
         if is_script(error):
@@ -81,6 +90,59 @@ def load_split(wanted: HubSplit, *, files: str) -> tuple[Any, str | None]:
     commit = None if local else commit_in(builder.base_path, builder.hash)
     check_revision(wanted, commit)
     return table, commit
+
+
+def _declared_files(folder: Path) -> Iterator[str]:
+    """Every file, pattern and folder that a data set's README names as its data; the library asks servers for some of
+    them before it says which they are."""
+    from datasets import config
+    from datasets.utils.metadata import MetadataConfigs
+    from huggingface_hub import DatasetCard, DatasetCardData
+
+    heads = []
+    if (folder / config.REPOCARD_FILENAME).is_file():
+        heads.append(DatasetCard.load(folder / config.REPOCARD_FILENAME).data)
+    if (folder / config.REPOYAML_FILENAME).is_file():
+        text = (folder / config.REPOYAML_FILENAME).read_text(encoding="utf-8")
+        heads.append(DatasetCardData(**(yaml.safe_load(text) or {})))
+    for head in heads:
+        for settings in MetadataConfigs.from_dataset_card_data(head).values():
+            yield from _texts([settings.get("data_files"), settings.get("data_dir")])
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(each)
+
+
+def _refuse_elsewhere(files: Iterable[str], wanted: HubSplit, folder: Path | None) -> None:
+    """Refuses files that a data set names and that are not its own.
+
+    Args:
+        files: as the library names them, after `::` the archive that holds one.
+        wanted: the split.
+        folder: the data set's; None for one of the hub, which may read no file of this machine.
+
+    Raises:
+        TaskError: one lies elsewhere.
+    """
+    for file in files:
+        place = file.rpartition("::")[2]
+        scheme, of, path = place.rpartition("://")
+        if folder is None:
+            inside = of != "" and scheme not in ("file", "local")
+        else:
+            whole = os.path.abspath(folder / (path if scheme in ("file", "local") else place))
+            roots = (os.path.abspath(folder), folder.resolve())
+            inside = (not of or scheme in ("file", "local")) and any(Path(whole).is_relative_to(root) for root in roots)
+        if not inside:
+            raise TaskError(
+                f"{title(wanted)}: the data set names {file!r} as its data; expected files in its own folder, since it "
+                "may read no others: copy them there, and mend its README.md or state.json"
+            )
 
 
 def download_command(path: str, config: str | None, *, split: str | None = None, revision: str | None = None) -> str:

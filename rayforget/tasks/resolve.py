@@ -13,10 +13,10 @@ from rayforget.space.tasks.data import FolderSource, Source, ZeroShotTask
 from rayforget.space.tasks.image_splits import Declared, sources_of
 from rayforget.tasks.images.candidates import only_present
 from rayforget.tasks.images.known_hashes import HashStore
-from rayforget.tasks.images.labelled import LabelledImages, label_by_name, plain_name
+from rayforget.tasks.images.labelled import LabelledImages, label_by_name, meant_deeper, plain_name
 from rayforget.tasks.images.opening import open_source
 from rayforget.tasks.images.several import label_by_names, names_in
-from rayforget.tasks.images.sources import ImageSource, NamesLabels
+from rayforget.tasks.images.sources import HasDepth, ImageSource, NamesLabels
 from rayforget.tasks.images.suite import Suite
 from rayforget.tasks.images.suites import load_suite
 from rayforget.tasks.keys import at_key
@@ -72,7 +72,7 @@ def _resolve(
     opened: dict[Declared, ImageSource] = {}
     for key, source in sources_of(task).items():
         with at_key(f"tasks.{name}.{key}"):
-            opened[key] = open_source(source, suite=task.suite, several="classes" if several else None)
+            opened[key] = open_source(source, suite=task.suite, several="classes" if several else None, key=key)
     if suite and task.candidates == "present":
         suite = only_present(suite, [images for images in opened.values() if isinstance(images, LabelledImages)])
     with at_key(f"tasks.{name}.classes"):
@@ -124,9 +124,10 @@ def _class_names(task: ZeroShotTask, opened: list[ImageSource]) -> tuple[str, ..
     if task.classes is None:
         names = tuple(plain_name(name) for name in names)
     if len(names) < 2:
+        deeper = next((images.deeper for images in opened if isinstance(images, HasDepth)), None)
         raise TaskError(
-            f"found one class, {names[0]!r}, whose score is always 100 %; expected two at least: one sub-folder for "
-            "each class, or `classes:` with all their names"
+            f"found one class, {names[0]!r}, whose score is always 100 %; expected two at least: "
+            f"{meant_deeper(deeper)}one sub-folder for each class, or `classes:` with all their names"
         )
     spaced = [plain_name(name) for name in names]
     repeated = sorted({name for name in spaced if spaced.count(name) > 1})

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from rayforget.space.tasks.data import Cut, ImageTask, Source
+from rayforget.space.tasks.data import Cut, ImageTask, Source, ZeroShotTask
 from rayforget.space.tasks.image_splits import Declared, sources_of
 from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.images.labelled import LabelledImages
-from rayforget.tasks.images.opening import broken_limit, reading_of
+from rayforget.tasks.images.limit import limited
+from rayforget.tasks.images.opening import broken_limit, limit_of, reading_of
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.resolved import HALVES, Half, SplitItems, SplitName
 
@@ -32,6 +33,9 @@ def splits_of(
         with at_key(place):
             images = labelled(key, source)
             images.reading = reading_of(source)
+            if (limit := limit_of(source)) is not None:
+                by_class = isinstance(task, ZeroShotTask) and not task.has_several_labels
+                images.labels = limited(images.labels, limit, by_class=by_class)
             if hashes is not None:
                 images.remember_in(hashes)
             whole = SplitItems(key=place, source=images, max_broken=broken_limit(source))

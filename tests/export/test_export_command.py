@@ -1,5 +1,7 @@
 """`rayforget export`: what it says and what it writes."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,16 @@ from small_sweeps import Recorded, language_space, recorded
 
 import rayforget
 from rayforget.errors import FoundationError
+from rayforget.export.card import write_card
 from rayforget.export.card_tables import source_words
+from rayforget.export.facts import CardFacts, measures_of, theta_0_scores
 from rayforget.export.measured import differences
+from rayforget.export.point import recorded_point
 from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.kind import ClipKind
+from rayforget.foundations.exporter import ModelWords
 from rayforget.foundations.kind import Kind
+from rayforget.frontier.points import PointKey
 from rayforget.interpolate.hashing import state_hash
 from rayforget.report.words.numbers import percent
 from rayforget.values.scores import Score
@@ -48,6 +55,37 @@ def test_a_card_has_the_scores_of_the_record_as_the_hub_reads_them(
         assert told in card.text, told
     assert str(pictures.folder) not in card.content  # a card is shown to others
     assert (tmp_path / "out" / "frontier.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_foreign_text_is_markdown_or_a_setting_of_a_card(pictures: Recorded) -> None:
+    """The licence is of the foundation's own README, the base's name a folder's, versions and hardware the record's."""
+    evil = "x`](http://evil)<script>*|\n---\n# Trusted\nlicense: mit\n"
+    sweep, point = pictures.sweep, recorded_point(pictures.sweep, PointKey("0002-text", 2, 0.5, "lerp"))
+    made = {"code": {"commit": evil, "version": evil}, "hardware": {"cpu": evil}, "packages": {"torch": evil}}
+    record = replace(point.record, theta_0_hash=evil, theta_1_hash=evil, provenance=made)
+    words = ModelWords(library="open_clip", pipeline="x", loading="import open_clip\n", base=evil, license=evil)
+    facts = CardFacts(
+        space=pictures.space,
+        sweep=sweep,
+        summary=pictures.summary,
+        point=replace(point, record=record),
+        fraction=1.0,
+        dtype="fp32",
+        hash="0",
+        words=words,
+        aside=None,
+        theta_0=theta_0_scores(sweep),
+        measures=measures_of(pictures.summary, theta_0_scores(sweep), point.by_split),
+        again=None,
+        measures_again={},
+        adapted=None,
+    )
+    card = ModelCard(write_card(facts))
+    assert card.data.license == evil  # as a text, which is no licence of the hub's
+    assert card.data.model_name == pictures.sweep.info.space_name
+    assert not re.search(r"^(# Trusted|license:)", card.text, re.MULTILINE)
+    bare = re.sub(r"`[^`\n]*`", "", card.text.replace("\\`", ""))  # without code
+    assert not re.search(r"(?<!\\)(<script|\]\(http)", bare)
 
 
 @pytest.mark.parametrize(

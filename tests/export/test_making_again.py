@@ -1,5 +1,6 @@
 """A training's script and its space make it again: the same recipe, the same seed, the same weights."""
 
+import ast
 import subprocess
 import sys
 from dataclasses import replace
@@ -97,6 +98,29 @@ def test_a_script_trains_with_the_kernels_that_the_sweep_chose(kernel: str, chos
     (line,) = set(told.splitlines()) - set(plain.splitlines())
     assert line == f"foundation.use_kernels({{'kernel': {chosen}, 'sizes_repeat': True}})"
     compile(told, "again.py", "exec")
+
+
+def test_no_text_of_a_record_becomes_code_or_a_setting_of_what_makes_it_again(tmp_path: Path) -> None:
+    evil = '""" + exit(7) + """\\"\nexit(7)\nfoundation: {model: stolen}\n#'
+    space = load_space(GOLDEN / "clip.yaml").space
+    honest = record_of(methods_of(space)[-1].recipe(seed=0))
+    hardware, packages = {"cpu": evil, "torch_threads": evil}, {"torch": evil}
+    hostile = replace(
+        honest,
+        trial=evil,
+        theta_0_hash=evil,
+        theta_1_hash=evil,
+        provenance={"hardware": hardware, "packages": packages},
+        facts={"kernel": evil},
+    )
+    made, expected = (ast.parse(reproducing_script(space, record, "s")) for record in (hostile, honest))
+    calls = [
+        [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)] for tree in (made, expected)
+    ]
+    assert sorted(calls[0]) == sorted([*calls[1], "foundation.use_kernels"])
+    (hashes,) = [node.value for node in made.body if isinstance(node, ast.Assign) and "THETA_0" in ast.unparse(node)]
+    assert ast.literal_eval(hashes) == (evil, evil)
+    assert reread(space_file(space, hostile, "s"), tmp_path) == reread(space_file(space, honest, "s"), tmp_path)
 
 
 @pytest.mark.slow

@@ -80,6 +80,14 @@ def test_footnotes_tell_what_is_special_of_a_sweep() -> None:
     assert one_training_rows(variants["intervals of one training"])[0] == ["full", "4", *["0.71 [0.35, 1.08]"] * 2]
     assert one_training_rows(variants["two seeds of each recipe"])[0][1] == "8 (4 recipes)"
     assert one_training_rows(make_summary("no plain")) == []
+    dependent, independent = (
+        footnotes(dataclasses.replace(variants["intervals of one training"], adaptive=adaptive))
+        for adaptive in (True, False)
+    )
+    assert [note for note in dependent if note not in independent] == [
+        "one training: recipes that a sampler chose after others are not independent draws; the mean is then that of "
+        "its choices, and the interval too narrow"
+    ]
     coverage = f"{100 * MEASURED_COVERAGE[4]:.0f} % of them held the truth at 4 trainings"
     assert any(coverage in note for note in footnotes(variants["intervals of one training"]))
 

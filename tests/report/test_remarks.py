@@ -22,7 +22,10 @@ def test_what_was_left_out_is_told_once_for_each_split_and_of_many_the_first_are
     val = {"broken": {"photo": ["a", "b"], "five": list("abcde"), "six": list("abcdef")}}
     train = {
         "broken": {"photo": ["c"]},
-        "broken_rows": {"arc": ["a.jsonl:3"]},
+        "broken_rows": {
+            "arc": ["a.jsonl:3"],  # as versions wrote it that did not say why
+            "cards": {"with an empty choice": ["b.csv:9"], "without `answer`": ["b.csv:7", "b.csv:8"]},
+        },
         "cut_sequences": 3,
         "dropped_sequences": 1,
     }

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import golden_text
 import pytest
@@ -176,3 +177,13 @@ def test_a_report_says_what_the_data_lacked(tmp_path: Path) -> None:
     records = [record if record.recipe else replace(record, facts=lacking) for record in FIRST]
     made = make_sweep(space, "s", records, at=1.0)
     assert read_report(made, space).summary.remarks == ("tasks.photo.val: 1 broken image skipped: a.png",)
+
+
+@pytest.mark.parametrize(("search", "adaptive"), [({}, False), ({"startup": 1}, True), ({"sampler": "random"}, False)])
+def test_recipes_are_independent_until_a_sampler_has_seen_scores(
+    tmp_path: Path, search: dict[str, Any], adaptive: bool
+) -> None:
+    space = space_of(tmp_path)
+    space = space.model_copy(update={"search": space.search.model_copy(update=search)})
+    made = make_sweep(space, "s", FIRST, at=1.0)
+    assert read_report(made, space).summary.adaptive == adaptive

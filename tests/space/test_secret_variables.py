@@ -11,7 +11,19 @@ from rayforget.space.file.variables import interpolate
 
 @pytest.mark.parametrize(
     "name",
-    ["MLFLOW_PW", "MLFLOW_TRACKING_PASSWORD", "PGPASSWORD", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "apiKey", "DB_PASS2"],
+    [
+        "MLFLOW_PW",
+        "MLFLOW_TRACKING_PASSWORD",
+        "PGPASSWORD",
+        "HF_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "apiKey",
+        "DB_PASS2",
+        "AccountKey",
+        "bearer",
+        "SESSION_COOKIE",
+        "passcode",
+    ],
 )
 def test_names_of_secrets_sound_so(name: str) -> None:
     assert sounds_secret(name)

@@ -10,6 +10,7 @@ from PIL import Image
 from rayforget.errors import TaskError
 from rayforget.space.tasks.data import Cut, FolderSource, WebdatasetSource, WorldSource, ZeroShotTask
 from rayforget.tasks.images.remarks import image_remarks
+from rayforget.tasks.images.shown import class_lines
 from rayforget.tasks.resolve import resolve_tasks
 
 PROMPTS = ("a photo of a {}.",)
@@ -58,6 +59,20 @@ def test_a_folder_without_a_class_name_is_an_error_at_its_key(speciality, image_
     typo = speciality.model_copy(update={"test": folder(image_folder("typo", {"cta": 1}))})
     with pytest.raises(TaskError, match=r"^tasks.photo.test: label without a class name: 'cta'"):
         resolve_tasks({"photo": typo})
+
+
+def test_a_folder_above_the_classes_is_told_with_the_one_below(speciality, image_folder):
+    root, other = (image_folder(name, {"pets/cat": 1, "pets/dog": 1}) for name in ("deep", "other"))
+    meant = f"lie one deeper, write path: {root}/pets"
+    with pytest.raises(TaskError, match=rf"^tasks.photo.test: .*'pets' .*if .* {meant}"):
+        resolve_tasks({"photo": speciality.model_copy(update={"test": folder(root)})})
+    alone = task("speciality", templates=PROMPTS, val=folder(root), test=folder(other))
+    with pytest.raises(TaskError, match=rf"^tasks.photo.classes: found one class, 'pets'.* {meant}"):
+        resolve_tasks({"photo": alone})
+    styles = [image_folder(split, {"art/cat": 1, "photo/cat": 1}) for split in ("v", "t")]
+    found = resolve_tasks({"t": task("speciality", templates=PROMPTS, val=folder(styles[0]), test=folder(styles[1]))})
+    told = [f"tasks.t.{split}: no image lies in a class's folder itself" for split in ("val", "test")]
+    assert [remark.split(", all")[0] for remark in image_remarks(found["t"])] == told
 
 
 def test_a_missing_folder_is_an_error_at_its_key(speciality, tmp_path):
@@ -197,6 +212,31 @@ def test_images_that_would_be_turned_are_counted_unless_they_are(image_folder, t
     resolved = resolve_tasks({"t": upright})["t"]
     assert not list(image_remarks(resolved))
     assert resolved.splits["val"].source.reading.upright
+
+
+def test_images_with_transparency_are_counted_in_every_mode_that_has_some(image_folder):
+    val, test = image_folder("v", {"a": 2, "b": 1}), image_folder("t", {"a": 1, "b": 1})
+    for mode in ("RGBA", "LA"):
+        Image.new(mode, (4, 3)).save(val / "a" / f"{mode}.png")
+    Image.new("P", (4, 3)).save(val / "b" / "colour.gif", transparency=0)
+    Image.new("RGB", (4, 3)).save(val / "b" / "colour.png", transparency=(0, 0, 0))
+    found = resolve_tasks({"t": task("speciality", templates=PROMPTS, val=folder(val), test=folder(test))})["t"]
+    (remark,) = image_remarks(found)
+    assert remark.startswith("tasks.t.val: 4 of 7 images have transparency")
+
+
+def test_classes_are_told_with_their_smallest_and_largest_and_the_first_prompts(image_folder):
+    val, test = image_folder("v", {"a_b": 2, "c": 1, "d": 5}), image_folder("t", {"a_b": 1, "c": 1, "d": 1})
+    prompts = ("a photo of a {}.", "a {}", "the {}")
+    found = resolve_tasks({"t": task("speciality", templates=prompts, val=folder(val), test=folder(test))})["t"]
+    assert list(class_lines(found)) == [
+        ("classes", "tasks.t: 3; val 8 images, 1 (c) to 5 (d) of a class; test 3 images, 1 of each class"),
+        ("first prompts", 'tasks.t: "a photo of a a b.", "a a b" and 1 more'),
+    ]
+    few = task("speciality", suite="imagenet", val=folder(image_folder("i", {"n01440764": 3})), test=folder(test))
+    few = few.model_copy(update={"test": folder(image_folder("j", {"n01443537": 1}))})
+    (about, counted), _ = class_lines(resolve_tasks({"t": few})["t"])
+    assert (about, counted.split(";")[1]) == ("classes", " val 3 images, 0 (goldfish) to 3 (tench) of a class")
 
 
 @pytest.mark.parametrize("names", [("n02084071", "n02374451"), ("1", "2"), ("001.Black_footed_Albatross", "002.Crow")])

@@ -12,7 +12,7 @@ from torch import nn
 
 from rayforget.errors import FoundationError
 from rayforget.foundations.causal_lm.merged_adapter import with_adapter
-from rayforget.foundations.causal_lm.source import CausalSource
+from rayforget.foundations.causal_lm.source import CausalSource, adapter_beside
 from rayforget.foundations.pickles import pickled_tensors, refusal
 from rayforget.foundations.randomness import zero_rates
 
@@ -79,6 +79,8 @@ def _common(source: CausalSource) -> dict[str, Any]:
 def _load_weights(source: CausalSource, config: Any, common: Mapping[str, Any]) -> nn.Module:
     """Loads a second time if all that was missing is there under names with a wrapper's prefix."""
     lm, found = _attempt(source, config, common)
+    if getattr(lm, "_hf_peft_config_loaded", False):  # of a hub model; a folder's is found before
+        raise FoundationError(adapter_beside(source.name))
     missing, unexpected = set(found["missing_keys"]), set(found["unexpected_keys"])
     wrapped = {name: wrappers for name in unexpected if (wrappers := _wrappers(name))}
     if missing and wrapped:

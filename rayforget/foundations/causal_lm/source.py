@@ -61,6 +61,15 @@ def causal_source(spec: CausalLmFoundation) -> CausalSource:
     return _with_adapter(source, adapter)
 
 
+def adapter_beside(name: str) -> str:
+    """What is wrong with a model that brings all its weights and an adapter beside them, which transformers adds."""
+    return (
+        f"{name} holds a whole model and a peft adapter ({_ADAPTER}), and nothing says whether the adapter is merged "
+        f"into the model: if it is, take {_ADAPTER} and adapter_model.* out; if it is not, put them into a folder of "
+        "their own and name that under foundation.adapter"
+    )
+
+
 def is_adapter(folder: Path) -> bool:
     """Whether a folder holds a peft adapter and no whole model."""
     return (folder / _ADAPTER).is_file() and not _weights(folder)
@@ -135,6 +144,8 @@ def _of_folder(spec: CausalLmFoundation, folder: Path) -> CausalSource:
     if not weights:
         raise FoundationError(f"{folder} has no *.safetensors; a model's folder is what `save_pretrained` writes")
     refuse_empty(weights)
+    if (folder / _ADAPTER).exists():
+        raise FoundationError(adapter_beside(str(folder)))
     kind = weights[0].suffix
     if kind in (".pt", ".pth") and len(weights) > 1:
         raise FoundationError(

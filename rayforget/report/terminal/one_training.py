@@ -41,7 +41,7 @@ def one_training_notes(summary: Summary) -> list[str]:
             f"one training: intervals over {over} (Student's t); in simulated sweeps "
             f"{100 * share:.0f} % of them held the truth at {tried} trainings"
         )
-    if with_interval and not given:
+    if with_interval and summary.adaptive and not given:
         notes.append(
             "one training: recipes that a sampler chose after others are not independent draws; the mean is then that "
             "of its choices, and the interval too narrow"

@@ -7,6 +7,7 @@ from rayforget.printable import one_line
 from rayforget.record.command import command, resuming
 from rayforget.values.brief import AnyCheckpoint
 from rayforget.values.records import QLORA, STATISTICS, TestRecord
+from rayforget.values.skipped import Skipped, counted
 
 _NUM_NAMED = 5
 
@@ -28,7 +29,7 @@ def data_remarks(records: Iterable[AnyCheckpoint], tests: Iterable[TestRecord]) 
         for task, names in facts.get("broken", {}).items():
             remarks[broken_remark(f"tasks.{task}.{split}", names)] = None
         for task, names in facts.get("broken_rows", {}).items():
-            remarks[broken_remark(f"tasks.{task}.{split}", names, what="row")] = None
+            remarks[skipped_remark(f"tasks.{task}.{split}", names)] = None
     remarks |= dict.fromkeys(_cut(records))
     remarks |= dict.fromkeys(_half_failed(records))
     remarks |= dict.fromkeys(in_4_bits_remarks(records))
@@ -42,6 +43,19 @@ def broken_remark(where: str, names: Sequence[str], *, what: str = "image") -> s
     images = f"1 broken {what}" if len(names) == 1 else f"{len(names)} broken {what}s"
     more = f", and {len(names) - _NUM_NAMED} more" if len(names) > _NUM_NAMED else ""
     return f"{where}: {images} skipped: {', '.join(map(one_line, names[:_NUM_NAMED]))}{more}"
+
+
+def skipped_remark(where: str, rows: Skipped | Sequence[str]) -> str:
+    """`tasks.arc.val: 3 rows skipped: 2 without `answer` (a.csv:7, ...), 1 with an empty choice (a.csv:9)`.
+
+    Args:
+        where: a key of the space.
+        rows: the skipped rows; records of older versions have only their names.
+    """
+    if not isinstance(rows, Mapping):
+        return broken_remark(where, rows, what="row")
+    number = sum(map(len, rows.values()))
+    return f"{where}: {number} row{'' if number == 1 else 's'} skipped: {one_line(counted(rows))}"
 
 
 def _cut(records: Sequence[AnyCheckpoint]) -> list[str]:

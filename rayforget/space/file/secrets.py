@@ -16,7 +16,8 @@ WRITTEN_OUT = (
 """What to say of one in `tracking.uri`; without the address, which people copy with the message."""
 
 _SECRET_NAME = re.compile(
-    r"passw|passphrase|secret|credential|api_?key|access_?key|private_?key|tokens?(?![a-z])"
+    r"passw|pass(?:phrase|code|key)|secret|credential|bearer|cookie"
+    r"|(?:api|access|account|private|shared)_?key|tokens?(?![a-z])"
     r"|(?<![a-z])(?:pass|pw|pwd|keys?|auth|sas|sig|signature)(?![a-z])",
     re.IGNORECASE,
 )

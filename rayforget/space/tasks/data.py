@@ -1,13 +1,13 @@
 """Where items come from and how they are scored: sources, splits and tasks, as the space file declares them."""
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from rayforget.errors import ExtensionError
 from rayforget.metrics.registry import METRICS
-from rayforget.space.frozen import Frozen, Name, Problem
+from rayforget.space.frozen import Frozen, Later, Name, Problem
 from rayforget.space.paths import FolderOrHubName, LocalPath, Place
 from rayforget.space.tasks.image_splits import role_problems, sources_of, split_problems
 
@@ -19,7 +19,17 @@ Megapixels = Annotated[float, Field(gt=0, le=178)]
 """Pillow itself decodes no larger images."""
 
 
-class FolderSource(Frozen):
+class _Limited(Later):
+    """The number of images that every source of stored ones may be limited to."""
+
+    later: ClassVar[tuple[str, ...]] = ("limit",)
+
+    limit: PositiveInt | None = None
+    """For a quick look, takes at most this many images, spread evenly over the classes, and those of a class over its
+    images in their order; null takes all. Another number is another data set."""
+
+
+class FolderSource(_Limited):
     """Images in one sub-folder per class."""
 
     kind: Literal["folder"]
@@ -33,7 +43,7 @@ class FolderSource(Frozen):
     """Whether images are turned as their EXIF orientation says; `ignore` takes them as they are stored."""
 
 
-class WebdatasetSource(Frozen):
+class WebdatasetSource(_Limited):
     """Tar shards in webdataset's layout: KEY.jpg beside KEY.cls."""
 
     kind: Literal["webdataset"]
@@ -53,7 +63,7 @@ class WebdatasetSource(Frozen):
     """Whether images are turned as their EXIF orientation says; `ignore` takes them as they are stored."""
 
 
-class DatasetSource(Frozen):
+class DatasetSource(_Limited):
     """A Hugging Face data set: a local folder (Parquet, Arrow, `save_to_disk`) or a hub name.
 
     Its images are turned as their EXIF orientation says, as the library turns them.

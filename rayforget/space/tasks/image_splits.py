@@ -8,7 +8,7 @@ from rayforget.space.frozen import Problem
 
 Declared = Literal["train", "val", "test", "cut"]
 """The keys under which a task on images has sources."""
-_NO_PLACE = {"max_broken", "max_megapixels", "exif"}
+_NO_PLACE = {"max_broken", "max_megapixels", "exif", "limit"}
 """Settings of a source that do not say where it lies."""
 
 

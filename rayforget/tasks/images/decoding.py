@@ -77,9 +77,20 @@ def open_image(data: bytes, reading: Reading) -> OpenedImage | str:
     return rgb if isinstance(rgb, str) else OpenedImage(rgb=rgb, changed=turn or needs_conversion(image))
 
 
-def stored_orientation(data: bytes) -> int:
-    """The EXIF orientation in the header of an encoded image; 1, upright, if there is none or it cannot be read."""
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What an encoded image says of itself before it is decoded."""
+
+    orientation: int = UPRIGHT
+    """By EXIF."""
+    is_transparent: bool = False
+    """Whether it has an alpha channel or a transparent colour, used or not."""
+
+
+def stored_header(data: bytes) -> Header:
+    """The header of an encoded image; that of a plain upright one if it cannot be read."""
     try:
-        return orientation(Image.open(io.BytesIO(data), formats=_FORMATS))
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        return Header(orientation(image), image.has_transparency_data)
     except (*_DAMAGE, Image.DecompressionBombError, UnidentifiedImageError):
-        return UPRIGHT
+        return Header()

@@ -8,6 +8,12 @@ from pathlib import Path
 from rayforget.errors import TaskError
 from rayforget.tasks.images.file_stamps import file_stamp
 
+_SPLITS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev", "eval"),
+    "test": ("test", "testing"),
+}
+"""Folders that hold a set's splits, by the split that each is."""
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 _NUM_NAMED = 5
 
@@ -18,12 +24,19 @@ class FolderImages:
     class_names: tuple[str, ...] | None
     passed_over: str | None
     """The files in the classes' folders that are no images by their names, and images beside these folders."""
+    deeper: str | None
+    """The first folder with folders of images in it, if every class's folder is one."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, split: str = "train") -> None:
         """Lists the folder.
 
+        Args:
+            root: the folder.
+            split: what it is to be, for the message that it holds the folders of all splits.
+
         Raises:
-            TaskError: the folder is missing, has no class folder, or a class folder has no image.
+            TaskError: the folder is missing, has no class folder, has the splits' folders in place of the classes', or
+                a class folder has no image.
         """
         if not root.is_dir():
             found = "a file" if root.exists() else "nothing"
@@ -31,6 +44,7 @@ class FolderImages:
         names = sorted(name for name in os.listdir(root) if os.path.isdir(root / name) and not name.startswith("."))
         if not names:
             raise TaskError(f"{root}: expected one sub-folder per class, found none; point to the folder above them")
+        _refuse_splits(root, names, split)
         self._root = root
         self._paths: list[str] = []
         self._labels: list[int] = []
@@ -46,6 +60,7 @@ class FolderImages:
             self._labels += [label] * len(paths)
         self.class_names = tuple(names)
         self.passed_over = _named(root, others)
+        self.deeper = _deeper(root, self._paths)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -95,6 +110,31 @@ def _files(root: Path, folder: str, above: tuple[tuple[int, int], ...]) -> Itera
         yield os.path.join(folder, name)
     for name in folders:
         yield from _files(root, os.path.join(folder, name), (*above, place))
+
+
+def _refuse_splits(root: Path, names: Sequence[str], split: str) -> None:
+    """Refuses two or more folders that are named as splits are, and hold no images but the classes' folders."""
+    of_split = {name: part for name in names for part, known in _SPLITS.items() if name.lower() in known}
+    found = [name for name in of_split if _holds_folders_alone(root / name)]
+    if len(found) < 2:
+        return
+    own, scored = ([name for name in found if of_split[name] in parts] for parts in ((split,), ("val", "test")))
+    meant = (own or scored or found)[0]
+    raise TaskError(
+        f"{root}: expected one sub-folder per class, found those of the splits ({', '.join(found)}); write "
+        f"path: {root / meant}"
+    )
+
+
+def _holds_folders_alone(folder: Path) -> bool:
+    inside = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+    return any(entry.is_dir() for entry in inside) and not any(_is_image(entry.name) for entry in inside)
+
+
+def _deeper(root: Path, paths: Sequence[str]) -> str | None:
+    if any(path.count(os.sep) < 2 for path in paths):
+        return None
+    return str(root / paths[0].split(os.sep, 1)[0])
 
 
 def _is_image(path: str) -> bool:

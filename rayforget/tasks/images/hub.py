@@ -52,7 +52,7 @@ class DatasetImages:
         self._files = [entry["filename"] for entry in table.cache_files] if table._indices is None else []
         self._inside = _lie_inside(self._images, source.image)
         self._folders = _own_folders(source)
-        self.place = f"{source.model_dump_json(exclude={'max_megapixels'})} {self.revision}"
+        self.place = f"{source.model_dump_json(exclude={'max_megapixels', 'limit'})} {self.revision}"
 
     def __len__(self) -> int:
         """Number of items."""

@@ -13,7 +13,7 @@ from rayforget.errors import TaskError
 from rayforget.tasks.images.decoding import Reading
 from rayforget.tasks.images.item_hashes import ItemHashes
 from rayforget.tasks.images.known_hashes import HashStore
-from rayforget.tasks.images.sources import Draws, ImageSource, KnowsRevision, KnowsSizes, PassesOver
+from rayforget.tasks.images.sources import Draws, HasDepth, ImageSource, KnowsRevision, KnowsSizes, PassesOver
 from rayforget.tasks.images.suite import Suite
 
 logger = logging.getLogger(__name__)
@@ -74,6 +74,11 @@ class LabelledImages:
     def passed_over(self) -> str | None:
         """The files that the source does not take, if any."""
         return self._source.passed_over if isinstance(self._source, PassesOver) else None
+
+    @property
+    def deeper(self) -> str | None:
+        """The folder that may be meant instead of the source's, if its classes' folders hold only folders."""
+        return self._source.deeper if isinstance(self._source, HasDepth) else None
 
     @property
     def stream(self) -> tuple[str | int, ...] | None:
@@ -180,10 +185,11 @@ def label_by_name(
         logger.info("class names that differ from the data's are taken in the data's order: %s", pairs)
         return LabelledImages(source, border=border)
     example = ", ".join(sorted(known)[:3])
+    deeper = source.deeper if len(unknown) == len(source.class_names) and isinstance(source, HasDepth) else None
     raise TaskError(
         f"label without a class name: {unknown[0]!r} ({len(unknown)} of {len(source.class_names)} names unknown); "
-        f"expected names such as {example}; add it to the classes, name it by `names: {{{unknown[0]}: NAME, ...}}`, "
-        "or take it out of the data"
+        f"expected names such as {example}; {meant_deeper(deeper)}add it to the classes, name it by "
+        f"`names: {{{unknown[0]}: NAME, ...}}`, or take it out of the data"
     )
 
 
@@ -196,6 +202,11 @@ def _in_range(images: LabelledImages, num_classes: int) -> LabelledImages:
             f"{num_classes - 1} ({len(outside)} such items)"
         )
     return images
+
+
+def meant_deeper(folder: str | None) -> str:
+    """A way out for who named the folder above the right one; nothing if no class's folder holds folders."""
+    return "" if folder is None else f"if the classes' folders lie one deeper, write path: {folder}; if not, "
 
 
 def _first_number(names: Sequence[str], num_classes: int) -> int | None:

@@ -3,15 +3,20 @@
 from typing import assert_never
 
 from rayforget.space.tasks.data import DatasetSource, FolderSource, Source, SuiteName, WebdatasetSource, WorldSource
+from rayforget.space.tasks.image_splits import Declared
 from rayforget.tasks.images.decoding import Reading
 from rayforget.tasks.images.shard_labels import Several
 from rayforget.tasks.images.sources import ImageSource
 
 
-def open_source(source: Source, *, suite: SuiteName | None = None, several: Several | None = None) -> ImageSource:
+def open_source(
+    source: Source, *, suite: SuiteName | None = None, several: Several | None = None, key: Declared = "train"
+) -> ImageSource:
     """Opens a source; decodes nothing.
 
     With `several`, an image has several captions, or names of classes, which are one label with one in each line.
+
+    `key` is what the source is to a task, for messages.
 
     With `suite`, labels are the suite's classes, items of folders outside them have label -1, and the source applies
     the suite's preparation (a crop of the border).
@@ -23,12 +28,13 @@ def open_source(source: Source, *, suite: SuiteName | None = None, several: Seve
         from rayforget.tasks.images.labelled import label_by_suite
         from rayforget.tasks.images.suites import load_suite
 
-        return label_by_suite(open_source(source), load_suite(suite, source), strict=isinstance(source, FolderSource))
+        opened = open_source(source, key=key)
+        return label_by_suite(opened, load_suite(suite, source), strict=isinstance(source, FolderSource))
     match source:
         case FolderSource():
             from rayforget.tasks.images.folder import FolderImages
 
-            return FolderImages(source.path)
+            return FolderImages(source.path, key)
         case WebdatasetSource():
             from rayforget.tasks.images.shards import ShardImages
 
@@ -50,6 +56,11 @@ def open_source(source: Source, *, suite: SuiteName | None = None, several: Seve
 def broken_limit(source: Source) -> int:
     """How many unreadable images the source may have; drawn ones are never broken."""
     return 0 if isinstance(source, WorldSource) else source.max_broken
+
+
+def limit_of(source: Source) -> int | None:
+    """How many of the source's images are taken at most; drawn ones have their count."""
+    return None if isinstance(source, WorldSource) else source.limit
 
 
 def reading_of(source: Source) -> Reading:

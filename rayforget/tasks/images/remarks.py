@@ -7,7 +7,7 @@ import numpy as np
 
 from rayforget.heartbeat import beating
 from rayforget.tasks.images.candidates import present
-from rayforget.tasks.images.decoding import stored_orientation
+from rayforget.tasks.images.decoding import stored_header
 from rayforget.tasks.images.in_order import map_in_order
 from rayforget.tasks.images.labelled import LabelledImages
 from rayforget.tasks.images.rgb import UPRIGHT
@@ -26,8 +26,13 @@ def image_remarks(task: ResolvedTask) -> Iterator[str]:
     for key, items in parts.items():
         if items.source.passed_over:
             yield f"{key}: {items.source.passed_over}"
+        if items.source.deeper:
+            yield (
+                f"{key}: no image lies in a class's folder itself, all lie deeper; if the classes' folders do too, "
+                f"write path: {items.source.deeper}"
+            )
         if not items.source.reading.upright:
-            yield from _sideways(key, items.source)
+            yield from _of_headers(key, items.source)
     for line in task.dropped:
         yield f"tasks.{task.name}: {line}"
     found = present(sources)
@@ -44,16 +49,20 @@ def image_remarks(task: ResolvedTask) -> Iterator[str]:
         )
 
 
-def _sideways(key: str, images: LabelledImages) -> Iterator[str]:
-    """How many of the images have an EXIF orientation that is ignored."""
+def _of_headers(key: str, images: LabelledImages) -> Iterator[str]:
+    """How many of the images have an EXIF orientation that is ignored, and how many are transparent."""
     if images.stream is not None:
         return
     kept = np.flatnonzero(images.labels >= 0)
     chosen = kept[np.unique(np.linspace(0, len(kept) - 1, min(_NUM_LOOKED_AT, len(kept))).astype(np.int64))].tolist()
-    found = map_in_order(lambda index: stored_orientation(images.read(index)), chosen)
-    turned = sum(each != UPRIGHT for each in beating(found, f"look at {key}", len(chosen)))
+    found = map_in_order(lambda index: stored_header(images.read(index)), chosen)
+    headers = list(beating(found, f"look at {key}", len(chosen)))
+    turned = sum(header.orientation != UPRIGHT for header in headers)
+    transparent = sum(header.is_transparent for header in headers)
+    of = f"{len(chosen)} images" if len(chosen) == len(kept) else f"{len(chosen)} images looked at"
+    if transparent:
+        yield f"{key}: {transparent} of {of} have transparency, which is dropped: the colours below it are what counts"
     if turned:
-        of = f"{len(chosen)} images" if len(chosen) == len(kept) else f"{len(chosen)} images looked at"
         yield (
             f"{key}: {turned} of {of} are to be turned by their EXIF orientation, and are taken as they are stored "
             "(exif: ignore); write exif: apply to turn them"

@@ -86,6 +86,16 @@ class PassesOver(Protocol):
 
 
 @runtime_checkable
+class HasDepth(Protocol):
+    """A source of folders, whose classes' folders may hold folders again."""
+
+    @property
+    def deeper(self) -> str | None:
+        """Which folder may be meant instead, if no image lies in a class's folder itself; None if some do."""
+        ...
+
+
+@runtime_checkable
 class NamesLabels(Protocol):
     """A source that says whether its labels are names themselves."""
 

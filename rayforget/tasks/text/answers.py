@@ -20,14 +20,15 @@ def index_in(value: Any, base: int) -> int | None:
     return value - base
 
 
-def right_choice(value: Any, choices: Sequence[str], labels: Sequence[str] | None, base: int) -> int | None:
+def right_choice(value: Any, choices: Sequence[str], labels: Sequence[str] | None, base: int | None) -> int | None:
     """The index of the right choice; None if the answer names none of them.
 
     Args:
         value: the row's answer.
         choices: the row's choices.
         labels: the choices' own names, if the row has them: an answer is then one of them, and no index.
-        base: the index of the first choice.
+        base: the index of the first choice; digits are then an index, whatever choices there are. None reads digits as
+            the choice of these digits, else as an index from 0.
     """
     if labels is not None:
         named = [label.strip() for label in labels]
@@ -36,12 +37,23 @@ def right_choice(value: Any, choices: Sequence[str], labels: Sequence[str] | Non
         return named.index(text) if text in named else None
     if isinstance(value, str):
         stripped = [choice.strip() for choice in choices]
-        if value.strip() in stripped:
+        if value.strip() in stripped and (base is None or index_in(value, base) is None):
             return stripped.index(value.strip())
         letter = _LETTER.fullmatch(value.strip())
         if letter is not None:
             return _within(ascii_uppercase.find(letter.group(1).upper()), choices)
-    return _within(index_in(value, base), choices)
+    return _within(index_in(value, base or 0), choices)
+
+
+def reads_as_index(value: Any, choices: Any) -> bool | None:
+    """Whether an answer of digits can be an index alone (True), or a choice alone (False); None if it is either, or no
+    digits."""
+    index = index_in(value, 0)
+    if not isinstance(value, str) or index is None or not isinstance(choices, list | tuple):
+        return None
+    is_choice = value.strip() in [str(choice).strip() for choice in choices]
+    is_index = 0 <= index <= len(choices)
+    return None if is_choice == is_index else is_index
 
 
 def _within(index: int | None, choices: Sequence[str]) -> int | None:

@@ -104,6 +104,7 @@ class Chat:
         else:
             prompt, learnt = self._beyond(listed, tools)
         self._refuse_left_out(listed, tools, prompt, learnt)
+        self._refuse_two_ends(listed[-1], learnt)
         return Turn(prompt=prompt, learnt=learnt, scored=self._without_end(listed[-1], learnt))
 
     def _marked(self, messages: list[Message], tools: list[Any] | None) -> tuple[str, str]:
@@ -137,8 +138,7 @@ class Chat:
         if not message.get("tool_calls"):
             said = said if said in learnt else said.strip()
             return learnt[: learnt.rindex(said) + len(said)]
-        bare = learnt.rstrip()
-        return bare.removesuffix(max((mark for mark in self._marks if bare.endswith(mark)), key=len, default=""))
+        return learnt.rstrip().removesuffix(self._end_of(learnt))
 
     def _refuse_left_out(self, messages: list[Message], tools: list[Any] | None, prompt: str, learnt: str) -> None:
         for index, message in enumerate(messages[:-1]):
@@ -162,6 +162,18 @@ class Chat:
                 f"the chat template leaves out a part of the assistant's turn: of {said[:60]!r} it writes "
                 f"{learnt[:60]!r}; correct the row, or the template"
             )
+
+    def _refuse_two_ends(self, last: Message, learnt: str) -> None:
+        end = self._end_of(learnt)
+        if end and str(last.get("content", "")).rstrip().endswith(end):
+            raise TaskError(
+                f"the assistant's turn ends with {end!r}, which the chat template writes too, so that it would be "
+                "learnt twice; take it out of the text"
+            )
+
+    def _end_of(self, learnt: str) -> str:
+        """The mark that ends a turn; nothing if the template writes none."""
+        return max((mark for mark in self._marks if learnt.rstrip().endswith(mark)), key=len, default="")
 
     @cached_property
     def _marks(self) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ from rayforget.errors import TaskError
 from rayforget.tasks.images.contents import content_hash
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.documents import Document, canonical
-from rayforget.tasks.text.prompts import is_missing, shortened, text_of
+from rayforget.tasks.text.prompts import is_missing, shortened, text_of, unpacked
 from rayforget.tasks.text.rows import Row
+from rayforget.tasks.text.unusable import UnusableRowError
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _SHARE_GPT: Mapping[str, str] = (
@@ -17,6 +18,8 @@ _SHARE_GPT: Mapping[str, str] = (
     | dict.fromkeys(("gpt", "chatgpt", "bing", "bard", "model", "chatbot"), "assistant")
     | {role: role for role in _ROLES}
 )
+_LEARNT = ("train", "training")
+"""Other names of a message's `weight`: false is 0, true is 1."""
 _MOST_OF_A_ROW = 100_000_000
 """Characters of all of a row's documents together."""
 Message = dict[str, Any]
@@ -33,7 +36,7 @@ def conversation_documents(row: Row) -> list[Document]:
         TaskError: the message starts with the row's name and says what was expected and what was found.
     """
     if row.fault is not None:
-        raise TaskError(row.fault)
+        raise UnusableRowError(row.fault, why=row.why)
     messages, tools = _messages(row), _tools(row)
     content = content_hash(canonical(["chat", messages, tools]))
     plain = [{key: value for key, value in message.items() if key != "weight"} for message in messages]
@@ -42,10 +45,12 @@ def conversation_documents(row: Row) -> list[Document]:
         if message["role"] != "assistant" or message.get("weight") == 0:
             continue
         if index == 0:
-            raise TaskError(f"{row.name}: begins with the assistant; expected a message of the user before it")
+            text = f"{row.name}: begins with the assistant; expected a message of the user before it"
+            raise UnusableRowError(text, why="with the assistant's turn first")
         said = str(message.get("content", ""))
         if not said.strip() and not message.get("tool_calls"):
-            raise TaskError(f"{row.name}: message {index}, the assistant's, has no text; expected one")
+            text = f"{row.name}: message {index}, the assistant's, has no text; expected one"
+            raise UnusableRowError(text, why="with a turn of the assistant that has no text")
         asked = {"messages": plain[: index + 1], "tools": tools}
         text = json.dumps(asked, ensure_ascii=False)
         size += len(text)
@@ -57,7 +62,8 @@ def conversation_documents(row: Row) -> list[Document]:
         values = {"conversation": text, "choices": [said], "answer": 0}
         found.append(Document(values=values, content=content, name=f"{row.name}, message {index}"))
     if not found:
-        raise TaskError(f"{row.name}: no message of the assistant that could be learnt; expected at least one")
+        text = f"{row.name}: no message of the assistant that could be learnt; expected at least one"
+        raise UnusableRowError(text, why="without a turn of the assistant that could be learnt")
     return found
 
 
@@ -69,7 +75,7 @@ def _messages(row: Row) -> list[Message]:
             f"{row.name}: expected `messages` (OpenAI's) or `conversations` (ShareGPT's), found {columns}; name the "
             "column under `fields: {messages: COLUMN}`"
         )
-    value = _unpacked(row.values[key])
+    value = unpacked(row.values[key])
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
         raise TaskError(f"{row.name}: expected `{key}`, a list of messages, found {shortened(value)}")
     found = [_message(message, f"{row.name}: message {index}") for index, message in enumerate(value)]
@@ -83,14 +89,19 @@ def _message(value: Any, where: str) -> Message:
     if not isinstance(value, Mapping):
         raise TaskError(f"{where}: expected an object with role and content, found {shortened(value)}")
     shared = "from" in value and "role" not in value
-    role_key, text_key = ("from", "value") if shared else ("role", "content")
+    role_key = "from" if shared else "role"
+    text_key = "value" if "value" in value and "content" not in value else "content"
     known = _SHARE_GPT if shared else {role: role for role in _ROLES}
     role = value.get(role_key)
+    role = role.lower() if isinstance(role, str) else role
     if not isinstance(role, str) or role not in known:
         raise TaskError(f"{where}: expected `{role_key}`, one of {', '.join(known)}, found {shortened(role)}")
     others = {
         key: each for key, each in value.items() if key not in (role_key, text_key) and each is not None and each != []
     }
+    for key in _LEARNT:
+        if isinstance(others.get(key), bool):
+            others = {"weight": int(others[key])} | {name: each for name, each in others.items() if name != key}
     weight = others.get("weight", 1)
     if weight not in (0, 1):
         raise TaskError(f"{where}: expected `weight`, 0 or 1, found {shortened(weight)}")
@@ -115,22 +126,12 @@ def _text(value: Any, where: str) -> str:
 
 def _tools(row: Row) -> list[Any] | None:
     """Descriptions of functions for the template, which writes them as text."""
-    value = _unpacked(row.values.get("tools"))
+    value = unpacked(row.values.get("tools"))
     if is_missing(value) or value in ("", []):
         return None
     if isinstance(value, list | tuple) and all(isinstance(tool, Mapping) for tool in value):
         return list(value)
     raise TaskError(f"{row.name}: expected `tools`, a list of objects, found {shortened(value)}")
-
-
-def _unpacked(value: Any) -> Any:
-    """A list that a table holds as JSON text."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-    return value
 
 
 def conversation_of(values: Mapping[str, Any]) -> tuple[list[Message], list[Any] | None]:

@@ -15,8 +15,11 @@ from rayforget.space.tasks.text import InstructionTask, MultipleChoiceTask, Plai
 from rayforget.tasks.images.contents import HASH_BYTES, content_hash
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.answers import index_in, right_choice
-from rayforget.tasks.text.prompts import render, shortened, text_of
+from rayforget.tasks.text.choices import Choices, choices_of
+from rayforget.tasks.text.prompts import is_missing, render, text_of
+from rayforget.tasks.text.row_words import columns_of, found_in, named
 from rayforget.tasks.text.rows import Row
+from rayforget.tasks.text.unusable import UnusableRowError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +57,13 @@ def own_document(task: MultipleChoiceTask | InstructionTask | PlainTextTask, row
         TaskError: the message starts with the row's name and says which key was expected and what was found.
     """
     if row.fault is not None:
-        raise TaskError(row.fault)
+        raise UnusableRowError(row.fault, why=row.why)
     match task:
         case MultipleChoiceTask():
-            question, choices = _text(row, "question"), _choices(row)
+            question, offered = _text(row, "question"), choices_of(row)
+            choices = list(offered.texts)
             content = ["multiple_choice", question, _known(row, "context"), *choices]
-            values = {"prompt": _prompt(task, row), "choices": choices, "answer": _answer(task, row, choices)}
+            values = {"prompt": _prompt(task, row), "choices": choices, "answer": _answer(task, row, offered)}
         case InstructionTask():
             instruction, output = _text(row, "instruction"), _text(row, "output")
             content = ["instruction", instruction, _known(row, "input"), output]
@@ -111,27 +115,17 @@ def _text(row: Row, key: str) -> str:
     with at_key(f"{row.name}: `{key}`"):
         text = text_of(value)
     if not text.strip():
-        raise TaskError(f"{row.name}: expected `{key}` with a text, found {_found(row, key)}{_columns(row, key)}")
+        raise UnusableRowError(
+            f"{row.name}: expected {named(row, key)} with a text, found {found_in(row, key)}{columns_of(row, key)}",
+            why=f"without `{key}`",
+        )
     return text
 
 
-def _choices(row: Row) -> list[str]:
-    value = row.values.get("choices")
-    with at_key(f"{row.name}: `choices`"):
-        choices = [text_of(each) for each in value] if isinstance(value, list | tuple) else []
-    if len(choices) < 2:
-        text = f"expected `choices`, a list of at least two texts, found {_found(row, 'choices')}"
-        raise TaskError(f"{row.name}: {text}{_columns(row, 'choices')}")
-    for index, choice in enumerate(choices):
-        if not choice.strip():
-            raise TaskError(f"{row.name}: expected a text in each of `choices`, found none at {index}")
-    return choices
-
-
-def _answer(task: MultipleChoiceTask, row: Row, choices: Sequence[str]) -> int:
+def _answer(task: MultipleChoiceTask, row: Row, offered: Choices) -> int:
     value, base = row.values.get("answer"), task.answer_base or 0
-    labels = _labels(row, choices)
-    right = right_choice(value, choices, labels, base)
+    choices, labels = offered.texts, offered.labels
+    right = right_choice(value, choices, labels, task.answer_base)
     if right is not None:
         return right
     if labels is not None:
@@ -144,29 +138,9 @@ def _answer(task: MultipleChoiceTask, row: Row, choices: Sequence[str]) -> int:
     advice = ""
     if labels is None and task.answer_base is None and index_in(value, 1) == len(choices) - 1:
         advice = "; if the first choice is 1, write `answer_base: 1`"
-    raise TaskError(
-        f"{row.name}: expected `answer`, {expected}, found {_found(row, 'answer')}{advice}{_columns(row, 'answer')}"
+    missing = is_missing(value) or (isinstance(value, str) and not value.strip())
+    raise UnusableRowError(
+        f"{row.name}: expected {named(row, 'answer')}, {expected}, found {found_in(row, 'answer')}{advice}"
+        f"{columns_of(row, 'answer')}",
+        why="without `answer`" if missing else "with an `answer` that is none of the choices",
     )
-
-
-def _labels(row: Row, choices: Sequence[str]) -> list[str] | None:
-    value = row.values.get("choice_labels")
-    if not isinstance(value, list | tuple):
-        return None
-    with at_key(f"{row.name}: `choice_labels`"):
-        labels = [text_of(each) for each in value]
-    if len(labels) != len(choices) or len(set(labels)) < len(labels):
-        raise TaskError(f"{row.name}: expected a label of its own for each of {len(choices)} choices, found {labels}")
-    return labels
-
-
-def _found(row: Row, key: str) -> str:
-    if key not in row.values:
-        return "no such key"
-    return shortened(row.values[key])
-
-
-def _columns(row: Row, key: str) -> str:
-    if key in row.values:
-        return ""
-    return f" among {', '.join(sorted(row.values)) or 'none'}; name the column under `fields: {{{key}: COLUMN}}`"

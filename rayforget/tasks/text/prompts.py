@@ -1,12 +1,14 @@
 """A template and a row -> the text before the answer."""
 
+import json
 import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from rayforget.errors import TaskError
+from rayforget.tasks.keys import at_key
+from rayforget.tasks.text.unusable import UnusableRowError
 
 _HALF = re.compile("[\ud800-\udfff]")
 _FIELD = re.compile(r"\{(\w+)\}")
@@ -42,13 +44,15 @@ def text_of(value: Any) -> str:
         return ""
     if isinstance(value, str):
         if not value.isascii() and _HALF.search(value):
-            raise TaskError(f"expected text, found half a character (a lone surrogate): {value[:60]!a}; mend it")
+            text = f"expected text, found half a character (a lone surrogate): {value[:60]!a}; mend it"
+            raise UnusableRowError(text, why="with half a character")
         return value
     if isinstance(value, list | tuple):
         return "\n".join(text_of(each) for each in value)
     if _is_number(value):
         return str(value)
-    raise TaskError(f"expected text or a number, found {shortened(value)}{_advice(value)}")
+    text = f"expected text or a number, found {shortened(value)}{_advice(value)}"
+    raise UnusableRowError(text, why="with a value that is neither text nor a number")
 
 
 def is_missing(value: Any) -> bool:
@@ -56,6 +60,16 @@ def is_missing(value: Any) -> bool:
     return value is None or (
         value.is_nan() if isinstance(value, Decimal) else isinstance(value, float) and math.isnan(value)
     )
+
+
+def unpacked(value: Any) -> Any:
+    """A list that a table holds as JSON text."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
 
 
 def shortened(value: Any) -> str:
@@ -73,10 +87,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _field(name: str, values: Mapping[str, Any]) -> str:
-    try:
+    with at_key(f"`{name}`"):
         return text_of(values.get(name))
-    except TaskError as error:
-        raise TaskError(f"`{name}`: {error}") from None
 
 
 def _advice(value: Any) -> str:

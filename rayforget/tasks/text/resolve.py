@@ -18,8 +18,9 @@ from rayforget.space.tasks.text import (
 )
 from rayforget.tasks.images.cut import in_val
 from rayforget.tasks.keys import at_key
+from rayforget.tasks.nearest import did_you_mean
 from rayforget.tasks.resolved import HALVES, SplitName
-from rayforget.tasks.text.answers import index_in
+from rayforget.tasks.text.answers import index_in, reads_as_index, right_choice
 from rayforget.tasks.text.conversations import conversation_documents
 from rayforget.tasks.text.documents import Document, contents_of, own_document
 from rayforget.tasks.text.lm_eval_task import commit_taken, lm_eval_documents, load_lm_eval_task
@@ -28,6 +29,8 @@ from rayforget.tasks.text.overlaps import check_overlaps
 from rayforget.tasks.text.prompts import fields_of
 from rayforget.tasks.text.resolved import ResolvedText, TextSplit
 from rayforget.tasks.text.rows import Row, read_rows
+from rayforget.tasks.text.unusable import why_of
+from rayforget.values.skipped import Skipped, counted
 
 __all__ = ["ResolvedText", "TextSplit", "check_overlaps", "resolve_text_tasks"]
 
@@ -79,39 +82,64 @@ def _read(key: str, task: OwnTextTask, source: TextSource, seen: list[Row]) -> T
     return TextSplit(key=key, documents=documents, revision=read.revision, broken=broken)
 
 
-def _usable(task: OwnTextTask, rows: Sequence[Row], max_broken: int) -> tuple[tuple[Document, ...], tuple[str, ...]]:
-    """The documents of the rows that can be used, and the names of at most `max_broken` others."""
+def _usable(task: OwnTextTask, rows: Sequence[Row], max_broken: int) -> tuple[tuple[Document, ...], Skipped]:
+    """The documents of the rows that can be used, and at most `max_broken` others."""
     documents: list[Document] = []
-    broken: list[str] = []
+    broken: dict[str, list[str]] = {}
+    first: TaskError | None = None
     for row in rows:
         try:
             documents += conversation_documents(row) if isinstance(task, ChatTask) else [own_document(task, row)]
         except TaskError as error:
-            broken.append(row.name)
-            if len(broken) > max_broken or len(broken) == len(rows):
-                raise _too_many(error, len(broken), max_broken) from None
-    return tuple(documents), tuple(broken)
+            first = first or error
+            broken.setdefault(why_of(error), []).append(row.name)
+    number = sum(map(len, broken.values()))
+    if first is not None and (number > max_broken or not documents):
+        raise _too_many(first, broken, number, len(rows), max_broken) from None
+    return tuple(documents), broken
 
 
-def _too_many(error: TaskError, number: int, max_broken: int) -> TaskError:
-    if max_broken == 0:
-        return error
-    return TaskError(
-        f"{number} or more rows that cannot be used, allowed {max_broken} (and one that can); the last: {error}"
-    )
+def _too_many(first: TaskError, broken: Skipped, number: int, of: int, max_broken: int) -> TaskError:
+    if number == 1 and max_broken == 0:
+        return first
+    allowed = f"max_broken allows {max_broken}" if number > max_broken else "one at least must be used"
+    return TaskError(f"{first}; in all {number} of {of} rows cannot be used, and {allowed}: {counted(broken)}")
 
 
 def _check_base(task: OwnTextTask, rows: Sequence[Row]) -> None:
     """Refuses indices from 1 on, of which none is 0, unless the space says what the first one is."""
     if not isinstance(task, MultipleChoiceTask) or task.answer_base is not None:
         return
-    asked = [row.values.get("answer") for row in rows if "choice_labels" not in row.values]
+    unlabelled = [
+        row for row in rows if "choice_labels" not in row.values and not isinstance(row.values.get("choices"), Mapping)
+    ]
+    _check_digits(unlabelled)
+    asked = [row.values.get("answer") for row in unlabelled]
     answers = [index for answer in asked if (index := index_in(answer, 0)) is not None]
     found = sorted(set(answers))
     if len(answers) >= _MANY and len(found) > 1 and found == list(range(1, len(found) + 1)):
         raise TaskError(
             f"none of {len(answers)} answers is 0, found {', '.join(map(str, found))}; write `answer_base: 1` if the "
             "first choice is 1, else `answer_base: 0`"
+        )
+
+
+def _check_digits(rows: Sequence[Row]) -> None:
+    """Refuses digits that are both a choice and another choice's index, where other rows' digits are indices."""
+    indices: Row | None = None
+    doubtful: Row | None = None
+    for row in rows:
+        answer, choices = row.values.get("answer"), row.values.get("choices")
+        if reads_as_index(answer, choices):
+            indices = indices or row
+        elif isinstance(choices, list | tuple) and isinstance(answer, str) and index_in(answer, 0) is not None:
+            by_text, by_index = (right_choice(answer, [str(c) for c in choices], None, base) for base in (None, 0))
+            doubtful = doubtful or (row if by_text != by_index else None)
+    if indices is not None and doubtful is not None:
+        raise TaskError(
+            f"{doubtful.name}: answer {doubtful.values['answer']!r} is one of the choices and the index of another, "
+            f"and other answers are indices ({indices.name}: {indices.values['answer']!r}); write `answer_base: 0`, or "
+            "1 if the first choice is 1"
         )
 
 
@@ -122,7 +150,10 @@ def _check_prompt(task: OwnTextTask, rows: Sequence[Row]) -> None:
     for field in sorted(fields_of(task.prompt) - _OPTIONAL):
         if not any(field in row.values for row in rows):
             columns = ", ".join(sorted(rows[0].values))
-            raise TaskError(f"names {{{field}}}, which no row has; found {columns}: correct the field, or its line")
+            meant = did_you_mean(field, rows[0].values)
+            raise TaskError(
+                f"names {{{field}}}, which no row has; found {columns}: correct the field, or its line{meant}"
+            )
 
 
 def _resolve_lm_eval(name: str, task: LmEvalTask) -> ResolvedText:

@@ -10,6 +10,7 @@ from rayforget.space.tasks.data import Role
 from rayforget.space.tasks.text import TextTask
 from rayforget.tasks.resolved import SplitName
 from rayforget.tasks.text.documents import Document
+from rayforget.values.skipped import Skipped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +23,8 @@ class TextSplit:
     """In the source's order; at least one."""
     revision: str | None = None
     """The commit of the hub data set that the documents come from."""
-    broken: tuple[str, ...] = ()
-    """Names of the rows that cannot be used and were skipped; those of the whole for both halves of a cut."""
+    broken: Skipped = field(default_factory=dict)
+    """The rows that cannot be used and were skipped; those of the whole for both halves of a cut."""
 
     @property
     def expected_count(self) -> int:

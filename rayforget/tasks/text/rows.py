@@ -1,7 +1,7 @@
 """A declared source of texts -> its rows as dictionaries, each with a name by which it can be found."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -15,11 +15,17 @@ from rayforget.space.tasks.text import (
     TextSource,
 )
 from rayforget.tasks.hub_split import load_split, title
+from rayforget.tasks.nearest import did_you_mean
 from rayforget.tasks.text.reach import ABSENT, reach
 from rayforget.tasks.text.text_files import csv_rows, json_rows
+from rayforget.tasks.text.unusable import UNREADABLE
 
 MOST_ROWS = 3_000_000
 """Rows of one source; each is held in memory."""
+MOST_CHARACTERS = 4_000_000_000
+"""Characters of all values of one source; a small compressed file can hold any number of them."""
+_BATCH = 1024
+"""Rows of a Parquet file read at a time: each may repeat a value that the file holds once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +37,10 @@ class Row:
     """FILE:LINE, FILE #INDEX or DATASET[SPLIT] #INDEX, for messages."""
     fault: str | None = None
     """Why it could not be read, starting with its name; `values` is then empty."""
+    why: str = UNREADABLE
+    """The same, of all rows of its kind (see `UnusableRowError`)."""
+    columns: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    """Our name of a value -> the column or columns that it is from, where the space gives them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +64,7 @@ def read_rows(source: TextSource) -> Rows:
     match source:
         case JsonLinesSource() | CsvSource():
             lines = json_rows(source.path) if isinstance(source, JsonLinesSource) else csv_rows(source.path)
-            rows = (Row(values=line.values, name=line.name, fault=line.fault) for line in lines)
+            rows = (Row(values=line.values, name=line.name, fault=line.fault, why=line.why) for line in lines)
         case ParquetSource():
             rows = parquet_rows(source.path, at_most=None if source.limit is not None else MOST_ROWS)
         case TextDatasetSource():
@@ -100,7 +110,7 @@ def parquet_rows(path: Path, *, at_most: int | None = None) -> Iterator[Row]:
             if at_most is not None and (count := table.metadata.num_rows) > at_most:
                 raise TaskError(f"{file}: found {count} rows, expected at most {at_most}; set `limit`")
             index = 0
-            for batch in table.iter_batches():
+            for batch in table.iter_batches(_BATCH):
                 for row in _batch_rows(batch, file, index):
                     yield row
                     index += 1
@@ -112,7 +122,7 @@ def _batch_rows(batch: Any, file: Path, start: int) -> Iterator[Row]:
     """A batch's rows; one whose values Python cannot hold (text that is not UTF-8, a date of year 30000) has a
     fault."""
     try:
-        values = batch.to_pylist()
+        values = None if "dictionary<" in str(batch.schema) else batch.to_pylist()  # its texts are copied for each row
     except (ValueError, OverflowError):
         values = None
     for place in range(batch.num_rows):
@@ -132,12 +142,28 @@ def _language_rows(source: LanguageSource) -> Iterator[Row]:
 
 
 def _first(rows: Iterator[Row], limit: int | None) -> Iterator[Row]:
+    characters = 0
     for index, row in enumerate(rows):
         if limit is not None and index >= limit:
             return
         if index >= MOST_ROWS:
             raise TaskError(f"{row.name}: expected at most {MOST_ROWS} rows, which memory must hold; set `limit`")
+        characters += _characters(row.values)
+        if characters > MOST_CHARACTERS:
+            raise TaskError(
+                f"{row.name}: expected rows of at most {MOST_CHARACTERS} characters together, which memory must hold; "
+                "set `limit`"
+            )
         yield row
+
+
+def _characters(value: Any) -> int:
+    """Characters of all texts in a value."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(map(_characters, value.values()))
+    return sum(map(_characters, value)) if isinstance(value, list | tuple) else 0
 
 
 def _renamed(rows: tuple[Row, ...], fields: Mapping[str, str | tuple[str, ...]]) -> tuple[Row, ...]:
@@ -148,7 +174,10 @@ def _renamed(rows: tuple[Row, ...], fields: Mapping[str, str | tuple[str, ...]])
         for column in asked:
             if all(reach(row.values, column) is ABSENT for row in read):
                 found = ", ".join(sorted(read[0].values)) or "none"
-                raise TaskError(f"{read[0].name}: no column {column!r}, which fields calls {ours}; found {found}")
+                meant = did_you_mean(column, read[0].values)
+                raise TaskError(
+                    f"{read[0].name}: no column {column!r}, which fields calls {ours}; found {found}{meant}"
+                )
     if not fields:
         return rows
     taken = {column for asked in columns.values() for column in asked}
@@ -166,4 +195,4 @@ def _under_our_names(row: Row, fields: Mapping[str, str | tuple[str, ...]], take
             values[ours] = found
         elif not isinstance(asked, str) or "." in asked:
             values.pop(ours, None)
-    return Row(values=values, name=row.name)
+    return Row(values=values, name=row.name, columns=fields)

@@ -9,15 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
 from rayforget.errors import TaskError
+from rayforget.tasks.text.unusable import UNREADABLE
 
 MOST_OF_A_LINE = 10_000_000
 """Characters of one object on a line."""
 MOST_OF_A_LIST = 2_000_000_000
 """Characters of a file with one list."""
+MOST_EMPTY_LINES = 1_000_000
+"""Lines without anything; a compressed file of a megabyte can hold a thousand times as many."""
 MOST_NESTED = 100
 """Lists and objects inside each other; Python's own limit depends on where it is met."""
 
@@ -35,12 +39,14 @@ class Line:
     """FILE:LINE, or FILE #INDEX in a list."""
     fault: str | None = None
     """Why it cannot be read."""
+    why: str = UNREADABLE
+    """The same, of all rows of its kind (see `UnusableRowError`)."""
 
 
 def json_rows(path: Path) -> Iterator[Line]:
     """The objects of a file with one per line, or with one list; ignores empty lines and a leading byte order mark."""
     with _opened(path, "a file of JSON lines") as file:
-        is_first = True
+        is_first, empty = True, 0
         for number, line in enumerate(_lines(file), start=1):
             if is_first and line.lstrip().startswith("[") and _is_list(line):
                 text = "\n" * (number - 1) + line + file.read(MOST_OF_A_LIST)
@@ -51,31 +57,59 @@ def json_rows(path: Path) -> Iterator[Line]:
                     )
                 yield from _listed(text, path)
                 return
+            if is_first and line.strip() == "{":
+                raise TaskError(
+                    f"{path}:{number}: found an object over several lines, expected one object per line, or one list "
+                    "of them; write the list alone, or each object on a line"
+                )
             if line.strip():
                 is_first = False
                 yield _object(line, f"{path}:{number}")
+            else:
+                empty = _one_more_empty(empty, path)
 
 
 def csv_rows(path: Path) -> Iterator[Line]:
-    """The rows of a table; a cell without text is None."""
+    """The rows of a table; a cell without text is None.
+
+    Passed over are lines without any text, and columns without a name, such as pandas' index. Semicolons divide cells
+    where the first line has them and no commas.
+    """
+    csv.field_size_limit(MOST_OF_A_LINE)
     with _opened(path, "a file of comma-separated values", newline="") as file:
-        dialect = "excel-tab" if ".tsv" in path.suffixes else "excel"
-        reader = csv.reader(file, dialect)
+        lines = _lines(file)
+        first = next(lines, "")
+        divider = "\t" if ".tsv" in path.suffixes else ";" if ";" in first and "," not in first else ","
+        reader = csv.reader(chain([first], lines), delimiter=divider, strict=True)
+        number = 1
         try:
             header = next(reader, [])
-            if len(set(header)) < len(header) or not all(header):
+            named = [name for name in header if name]
+            if len(set(named)) < len(named) or not named:
                 raise TaskError(f"{path}:1: expected a line of column names, each once, found {_short(str(header))}")
+            empty = 0
             for cells in reader:
-                name = f"{path}:{reader.line_num}"
-                if len(cells) != len(header) and cells:
-                    fault = (
-                        f"{name}: expected {len(header)} cells, found {len(cells)}; put quotes around texts with commas"
-                    )
-                    yield Line(values={}, name=name, fault=fault)
-                elif cells:
-                    yield Line(values=dict(zip(header, (cell or None for cell in cells), strict=True)), name=name)
+                number = reader.line_num
+                if not any(cells):
+                    empty = _one_more_empty(empty, path)
+                    continue
+                name = f"{path}:{number}"
+                if len(cells) != len(header):
+                    fault = f"{name}: expected {len(header)} cells, found {len(cells)}; put quotes around texts with "
+                    fault += {",": "commas", ";": "semicolons", "\t": "tabs"}[divider]
+                    yield Line(values={}, name=name, fault=fault, why=f"without {len(header)} cells")
+                    continue
+                values = {column: cell or None for column, cell in zip(header, cells, strict=True) if column}
+                yield Line(values=values, name=name)
         except csv.Error as error:
-            raise TaskError(f"{path}:{reader.line_num}: cannot be read ({error}); expected a table") from error
+            text = f"{path}:{number + 1}: cannot be read ({error}); expected a table, each quote in a quoted text twice"
+            raise TaskError(text) from error
+
+
+def _one_more_empty(before: int, path: Path) -> int:
+    if before >= MOST_EMPTY_LINES:
+        raise TaskError(f"{path}: expected at most {MOST_EMPTY_LINES} empty lines, found more; take them out")
+    return before + 1
 
 
 def _lines(file: IO[str]) -> Iterator[str]:
@@ -101,6 +135,8 @@ def _opened(path: Path, expected: str, newline: str | None = None) -> Iterator[I
 
 
 def _bytes_of(path: Path) -> Any:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError("it is no regular file")  # a pipe or a device may never end
     if path.suffix == ".gz":
         return gzip.open(path)
     if path.suffix == ".zst":

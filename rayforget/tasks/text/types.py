@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rayforget.values.skipped import Skipped
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSet:
@@ -22,8 +24,8 @@ class TrainingSet:
     """Counts: `cut_sequences`, `dropped_sequences`."""
     items_hash: str
     """Hash of the whole set, 32 hex digits."""
-    broken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Task -> names of its rows that could not be used and were skipped, if there are any."""
+    broken: Mapping[str, Skipped] = field(default_factory=dict)
+    """Task -> its rows that could not be used and were skipped, if there are any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +62,9 @@ class Generations:
     """Per prompt, the maximal length of the answer."""
 
 
-def broken_rows(broken: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Task -> names of skipped rows, as a record's facts; nothing if none was skipped."""
-    skipped = {name: list(names) for name, names in broken.items() if names}
+def broken_rows(broken: Mapping[str, Skipped]) -> dict[str, Any]:
+    """Task -> skipped rows, as a record's facts; nothing if none was skipped."""
+    skipped = {name: {why: list(names) for why, names in rows.items()} for name, rows in broken.items() if rows}
     return {"broken_rows": skipped} if skipped else {}
 
 
@@ -89,7 +91,7 @@ class TaskRequests:
     right_pairs: Callable[[], Sequence[tuple[int, int]]] | None = None
     """Per document the range (from, up to) of `pairs` that ask for its right answer; raises TaskError if it has none.
     None if unknown."""
-    broken: tuple[str, ...] = ()
-    """Names of the rows that could not be used and were skipped."""
+    broken: Skipped = field(default_factory=dict)
+    """The rows that could not be used and were skipped."""
     facts: Mapping[str, int] = field(default_factory=dict)
     """Counts that all models share (see `rayforget.values.scores.Score.facts`)."""

@@ -52,7 +52,7 @@ def test_the_first_item_of_a_task_is_shown_and_skipped_rows_are_facts(tmp_path: 
         ("val", foundation.scorer(None).facts("val")),
         ("test", foundation.scorer(None).facts("test")),
     ):
-        assert facts["broken_rows"] == {"odd": [f"{tmp_path}/{split}.jsonl:2"]}
+        assert facts["broken_rows"] == {"odd": {"without `question`": [f"{tmp_path}/{split}.jsonl:2"]}}
 
 
 def test_of_a_conversation_the_assistants_turn_is_marked(tmp_path: Path) -> None:

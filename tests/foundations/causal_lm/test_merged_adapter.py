@@ -85,6 +85,22 @@ def test_a_part_of_an_adapter_that_would_have_no_effect_is_refused(
         _load(tmp_path / "adapter")
 
 
+@pytest.mark.parametrize("gone", [(), ("adapter_model.safetensors",)])
+def test_an_adapter_beside_a_whole_model_is_neither_added_nor_passed_over(
+    folder: Path, tmp_path: Path, gone: tuple[str, ...]
+) -> None:
+    """transformers adds it to the model, unmerged: theta_0 would have other tensors, and answer otherwise."""
+    before = _load(folder).theta_0_hash
+    _adapter(folder, tmp_path / "adapter")
+    for path in (tmp_path / "adapter").glob("adapter_*"):
+        if path.name not in gone:
+            path.rename(folder / path.name)
+    with pytest.raises(FoundationError, match=r"holds a whole model and a peft adapter .*foundation\.adapter$"):
+        _load(folder)
+    (folder / "adapter_config.json").unlink()
+    assert _load(folder).theta_0_hash == before
+
+
 def test_an_adapter_of_one_of_two_tied_layers_is_refused(tmp_path: Path) -> None:
     base = save_lm(tmp_path / "model", "qwen2")
     _adapter(base, tmp_path / "adapter", target_modules=["lm_head"])

@@ -53,6 +53,39 @@ def test_a_missing_folder_a_folder_without_classes_and_an_empty_class_are_named(
         open_source(FolderSource(kind="folder", path=tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("key", "folders", "meant"),
+    [
+        ("train", ("Train", "Test"), "Train"),
+        ("val", ("train", "valid", "test", "annotations"), "valid"),
+        ("val", ("train", "test"), "test"),
+        ("test", ("training", "testing", "dev"), "testing"),
+        ("cut", ("test", "train", "val"), "test"),
+    ],
+)
+def test_the_folder_of_all_splits_is_refused_with_the_one_that_is_meant(image_folder, key, folders, meant):
+    root = image_folder("set", {f"{folder}/{name}": 1 for folder in folders for name in ("cat", "dog")})
+    with pytest.raises(TaskError, match=rf"{root}: .* found those of the splits \(.*\); write path: {root}/{meant}$"):
+        open_source(FolderSource(kind="folder", path=root), key=key)
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [("train", "test"), ("train/a", "bus/a"), ("train/a", "train", "val/a"), ("test/b/c",)],
+)
+def test_classes_may_be_named_as_splits_are(tmp_path, picture, folders):
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / "1.png").write_bytes(picture(1))
+    assert FolderImages(tmp_path).class_names == tuple(sorted({folder.split("/")[0] for folder in folders}))
+
+
+def test_a_folder_of_folders_says_which_one_may_be_meant(image_folder):
+    root = image_folder("set", {"pets/cat": 1, "pets/dog": 2})
+    assert FolderImages(root).deeper == str(root / "pets")
+    assert FolderImages(root / "pets").deeper is None
+
+
 def test_links_to_folders_are_followed_and_one_that_leads_round_is_not(image_folder):
     root, outside = image_folder("set", {"a": [1], "b": [2]}), image_folder("outside", {"deep": [3, 4], "far": [5]})
     (root / "a" / "more").symlink_to(outside)

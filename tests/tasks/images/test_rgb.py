@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rayforget.tasks.images.decoding import OpenedImage, Reading, open_image, stored_orientation
+from rayforget.tasks.images.decoding import OpenedImage, Reading, open_image, stored_header
 
 RED, WHITE = (200, 10, 30), (255, 255, 255)
 
@@ -93,7 +93,7 @@ def test_upright_is_what_datasets_shows_and_as_stored_is_what_imagefolder_shows(
     assert (np.asarray(opened(data, upright=True).rgb) == np.asarray(shown)).all()
     assert (np.asarray(opened(data).rgb) == noise).all()
     assert opened(data, upright=True).changed == (orientation != 1)
-    assert stored_orientation(data) == orientation
+    assert stored_header(data).orientation == orientation
 
 
 def test_an_image_above_the_limit_is_refused_by_its_header_with_its_size():

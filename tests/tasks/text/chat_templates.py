@@ -49,7 +49,38 @@ MARKED = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>' }}{% endif %}"
 )
 """Marks the assistant's turns, and asks for answers with a word that it does not write."""
+PHI_3 = (
+    "{% for m in messages %}{{ '<|' + m['role'] + '|>\n' + m['content'] + '<|end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% else %}{{ eos_token }}{% endif %}"
+)
+"""Ends a conversation, and no turn, by the model's end mark too."""
+LLAMA_2 = (
+    "{% if messages[0]['role'] == 'system' %}{% set turns = messages[1:] %}"
+    "{% set system = '<<SYS>>\n' + messages[0]['content'] + '\n<</SYS>>\n\n' %}"
+    "{% else %}{% set turns = messages %}{% set system = '' %}{% endif %}{% for m in turns %}"
+    "{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}"
+    "{% set text = (system if loop.first else '') + m['content'] %}{% if m['role'] == 'user' %}"
+    "{{ bos_token + '[INST] ' + text.strip() + ' [/INST]' }}{% else %}{{ ' ' + text.strip() + ' ' + eos_token }}"
+    "{% endif %}{% endfor %}"
+)
+"""A beginning mark before each question."""
+DEEPSEEK = (
+    "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] + '\n\n' }}"
+    "{% elif m['role'] == 'user' %}{{ '<｜User｜>' + m['content'] }}"
+    "{% else %}{{ '<｜Assistant｜>' + m['content'] + eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<｜Assistant｜>' }}{% endif %}"
+)
+COMMAND_R = (
+    "{{ bos_token }}{% set names = {'system': 'SYSTEM', 'user': 'USER', 'assistant': 'CHATBOT'} %}"
+    "{% for m in messages %}{{ '<|START_OF_TURN_TOKEN|><|' + names[m['role']] + '_TOKEN|>' }}"
+    "{{ m['content'].strip() + '<|END_OF_TURN_TOKEN|>' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>' }}{% endif %}"
+)
 TEMPLATES = {
+    "phi_3": PHI_3,
+    "llama_2": LLAMA_2,
+    "deepseek": DEEPSEEK,
+    "command_r": COMMAND_R,
     "llama_3": LLAMA_3,
     "chatml": CHATML,
     "qwen": QWEN,
@@ -60,6 +91,8 @@ TEMPLATES = {
 MARKS = (
     *("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|im_start|>", "<|im_end|>"),
     *("<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]"),
+    *("<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<<SYS>>", "<</SYS>>", "<｜User｜>", "<｜Assistant｜>"),
+    *("<|START_OF_TURN_TOKEN|>", "<|END_OF_TURN_TOKEN|>", "<|USER_TOKEN|>", "<|CHATBOT_TOKEN|>", "<|SYSTEM_TOKEN|>"),
 )
 
 

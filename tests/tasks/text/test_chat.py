@@ -28,7 +28,18 @@ TURNS = [
     {"role": "assistant", "content": "Now it is\n\ngreen, été."},
 ]
 SHARE_GPT = [{"from": {"user": "human", "assistant": "gpt"}[m["role"]], "value": m["content"]} for m in TURNS]
-ENDS = {"llama_3": "<|eot_id|>", "gemma": "<end_of_turn>", "mistral": "</s>"}
+ENDS = {
+    "llama_3": "<|eot_id|>",
+    "gemma": "<end_of_turn>",
+    "mistral": "</s>",
+    "phi_3": "<|end|>\n</s>",
+    "llama_2": " </s>",
+    "deepseek": "</s>",
+    "command_r": "<|END_OF_TURN_TOKEN|>",
+}
+"""What is learnt behind the turn's text; ChatML's for all others."""
+BEFORE = {"qwen": "<think>\n\n</think>\n\n", "mistral": " ", "llama_2": " "}
+"""What is learnt before it."""
 
 
 def rows_file(folder, name, rows):
@@ -78,8 +89,7 @@ def test_a_turns_tokens_are_the_templates_and_only_the_turn_is_learnt(tmp_path, 
         assert not tok.decode(whole[len(tokens) :]).strip()  # a line break behind the last end mark is never written
         learnt = tok.decode(tokens[first:])
         said = messages[-1]["content"]
-        thoughts = "<think>\n\n</think>\n\n" if name == "qwen" else " " if name == "mistral" else ""
-        assert learnt == f"{thoughts}{said}{ENDS.get(name, '<|im_end|>')}"
+        assert learnt == f"{BEFORE.get(name, '')}{said}{ENDS.get(name, '<|im_end|>')}"
         if name == "marked":
             encoded = tok.apply_chat_template(messages, return_dict=True, return_assistant_tokens_mask=True)
             mask = encoded["assistant_masks"][: len(tokens)]
@@ -108,9 +118,10 @@ def test_a_turn_is_scored_in_the_tokens_in_which_it_is_learnt(tmp_path, name):
     same = resolved(ChatTask(kind="chat", role="speciality", train=sources["test"]))
     learnt = learnt_of(same, tok, tmp_path)
     assert len(scored) == len(learnt) == 2
+    num_end = len(tok.encode(ENDS.get(name, "<|im_end|>"), add_special_tokens=False))
     for (asked, first), (tokens, begin) in zip(scored, learnt, strict=True):
         assert first == begin
-        assert asked == tokens[:-1]  # all but the end mark
+        assert asked == tokens[:-num_end]
 
 
 def test_a_conversation_may_be_told_in_many_ways(tmp_path):
@@ -121,11 +132,14 @@ def test_a_conversation_may_be_told_in_many_ways(tmp_path):
         {"messages": json.dumps(TURNS[:2])},
         {"conversations": SHARE_GPT[:2], "system": "Be kind."},
         {"messages": learnt_once},
+        {"messages": [TURNS[0], {**TURNS[1], "train": False}, TURNS[2], {**TURNS[3], "training": True}]},
+        {"conversations": [{"from": "Human", "content": "Is it red?\n"}, {"from": "GPT", "value": "It is blue."}]},
+        {"messages": [{"role": "user", "value": "Is it red?\n"}, TURNS[1]]},
     ]
     tok = chat_tokenizer("chatml")
     task = resolved(ChatTask(kind="chat", role="speciality", train=rows_file(tmp_path, "train", rows)))
     found = [tokens for tokens, _ in learnt_of(task, tok, tmp_path)]
-    asked = [TURNS[:2], TURNS[:2], [SYSTEM, *TURNS[:2]], TURNS]
+    asked = [TURNS[:2], TURNS[:2], [SYSTEM, *TURNS[:2]], TURNS, TURNS, TURNS[:2], TURNS[:2]]
     assert found == [templated(tok, messages)[:-1] for messages in asked]
 
 
@@ -190,6 +204,11 @@ def test_rows_that_are_no_conversation_are_told_and_may_be_skipped(tmp_path, row
     [
         ("gemma", [SYSTEM, *TURNS], r"jsonl:1, message 2: .*refuses this conversation \(System role not supported\)"),
         ("mistral", [TURNS[0], TURNS[0], TURNS[1]], r"message 2: .*refuses this conversation \(roles must alternate\)"),
+        (
+            "mistral",
+            [TURNS[0], {"role": "assistant", "content": "It is.</s>\n"}],
+            "message 1: the assistant's turn ends with '</s>', which the chat template writes too",
+        ),
         (None, TURNS, r"^tasks.t: the tokenizer has no chat template"),
         (
             "{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}",
@@ -242,7 +261,7 @@ def test_an_instruction_with_the_template_is_a_conversation_of_one_turn(tmp_path
     assert whole[: len(tokens)] == tokens
     assert not tok.decode(whole[len(tokens) :]).strip()
     ((asked, begin),) = asked_of(resolved(task), tok, tmp_path)
-    assert tok.decode(asked[begin:]) == tok.decode(tokens[first:-1])
+    assert tok.decode(asked[begin:]) == tok.decode(tokens[first:]).removesuffix(ENDS.get(name, "<|im_end|>"))
     assert tok.decode(asked[:begin]) == tok.decode(tokens[:first]).replace("train", "val")
 
 

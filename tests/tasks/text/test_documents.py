@@ -66,7 +66,7 @@ def test_labels_of_the_choices_come_first(answer, index):
             document(CHOICE, **row)
     else:
         assert document(CHOICE, **row).values["answer"] == index
-    with pytest.raises(TaskError, match="expected a label of its own for each of 3 choices"):
+    with pytest.raises(TaskError, match="expected `choice_labels`, one of its own for each of 3 choices"):
         document(CHOICE, **{**row, "choice_labels": ["1", "2"]})
 
 
@@ -83,6 +83,28 @@ def test_a_key_that_is_not_there_is_told_with_those_that_are():
 def test_choices_are_a_list_of_two_or_more(choices):
     with pytest.raises(TaskError, match=r"expected `choices`, a list of at least two texts, found"):
         document(CHOICE, **{**QUESTION, "choices": choices})
+
+
+@pytest.mark.parametrize(("answer", "text"), [("B", "b"), ("E", "e"), ("D", None), ("b", None)])
+def test_an_objects_keys_are_the_labels_of_its_choices(answer, text):
+    choices = {"A": "a", "B": "b", "D": None, "E": "e"}
+    if text is None:
+        with pytest.raises(TaskError, match="expected `answer`, one of the labels A, B, E, found"):
+            document(CHOICE, **{**QUESTION, "choices": choices, "answer": answer})
+    else:
+        assert document(CHOICE, **{**QUESTION, "choices": choices, "answer": answer}).answer == text
+
+
+def test_choices_may_be_the_json_of_a_list_and_the_last_of_several_columns_missing():
+    assert document(CHOICE, **{**QUESTION, "choices": '["a", "b"]', "answer": "B"}).answer == "b"
+    cells = {**QUESTION, "choices": ["a", "b", None, None], "answer": "B"}
+    row = Row(values=cells, name="a.csv:2", columns={"choices": ("w", "x", "y", "z")})
+    assert own_document(CHOICE, row).values["choices"] == ["a", "b"]
+    for broken in ({**cells, "choices": ["a", None, "c", "d"]}, {**cells, "answer": "C"}):
+        with pytest.raises(TaskError, match=r"found none in column 'x'|`answer`, .* to B or .*, found 'C'"):
+            own_document(CHOICE, Row(values=broken, name="a.csv:2", columns=row.columns))
+    with pytest.raises(TaskError, match="found none at 1"):
+        document(CHOICE, **{**QUESTION, "choices": ["a", None]})
 
 
 def test_an_empty_choice_is_refused():

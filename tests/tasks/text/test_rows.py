@@ -160,6 +160,28 @@ def test_a_table_is_read_with_its_quotes_and_its_empty_cells_are_no_values(tmp_p
         read_rows(CsvSource(kind="csv", path=path))
 
 
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        (",q,a\n0,x,1\n1,y,\n", [{"q": "x", "a": "1"}, {"q": "y", "a": None}]),  # pandas' index
+        ("q,a,,\nx,1,,\n,,,\ny,2,,\n,,,\n", [{"q": "x", "a": "1"}, {"q": "y", "a": "2"}]),  # a spreadsheet's margin
+        ("q;a\nx, y;1,5\n", [{"q": "x, y", "a": "1,5"}]),  # of a country with decimal commas
+        (f"q,a\n{'x' * 200_000},1\n", [{"q": "x" * 200_000, "a": "1"}]),
+        ("q\rx\ry\r", [{"q": "x"}, {"q": "y"}]),
+    ],
+)
+def test_tables_of_other_programs_are_read(tmp_path, text, rows):
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    assert [row.values for row in read_rows(CsvSource(kind="csv", path=tmp_path / "a.csv")).rows] == rows
+
+
+@pytest.mark.parametrize("text", ['q,a\nx,y\nz,"w\n1,2\n3,4\n', 'q,a\nx,y\nz,"w\n1,"2"\n'])
+def test_a_quote_that_is_never_closed_does_not_swallow_the_rows_behind_it(tmp_path, text):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(TaskError, match=r"a.csv:3: cannot be read .* each quote in a quoted text twice"):
+        read_rows(CsvSource(kind="csv", path=tmp_path / "a.csv"))
+
+
 def test_fields_reach_into_nested_values_and_over_columns(tmp_path):
     row = {
         "question": {"stem": "Why?", "choices": [{"text": "so", "label": "A"}, {"text": "not", "label": "B"}]},
@@ -198,6 +220,12 @@ def test_a_compressed_file_that_is_cut_or_is_none_is_told(tmp_path, ending):
         (tmp_path / f"a.json.{ending}").write_bytes(data)
         with pytest.raises(TaskError, match=rf"a.json.{ending}: cannot be read \(.+\); expected a file of JSON lines"):
             read_rows(jsonl(tmp_path / f"a.json.{ending}"))
+
+
+def test_an_object_around_the_list_is_told(tmp_path):
+    path = lines(tmp_path / "a.json", json.dumps({"data": ROWS}, indent=1, default=str))
+    with pytest.raises(TaskError, match=r"a.json:1: found an object over several lines, expected one object per line"):
+        read_rows(jsonl(path))
 
 
 def test_a_fault_in_a_list_names_its_line_and_another_value_its_index(tmp_path):

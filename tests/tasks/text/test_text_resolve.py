@@ -4,9 +4,11 @@ import pytest
 from lm_eval_data import write
 
 from rayforget.errors import TaskError
+from rayforget.report.words.remarks import skipped_remark
 from rayforget.space.tasks.data import WorldSource, ZeroShotTask
 from rayforget.space.tasks.lm_eval import LmEvalCut, LmEvalTask
 from rayforget.space.tasks.text import (
+    CsvSource,
     InstructionTask,
     JsonLinesSource,
     LanguageSource,
@@ -14,6 +16,7 @@ from rayforget.space.tasks.text import (
     PlainTextTask,
     TextCut,
 )
+from rayforget.tasks.text.remarks import text_remarks
 from rayforget.tasks.text.resolve import check_overlaps, resolve_text_tasks
 
 
@@ -107,11 +110,67 @@ def test_rows_that_cannot_be_used_are_skipped_up_to_a_limit_and_named(rows, tmp_
     path.write_text(path.read_text() + '\n{"question": "Is 9 odd?"}\n{oops\n')
     sources = {limit: JsonLinesSource(kind="jsonl", path=path, max_broken=limit) for limit in (0, 1, 2)}
     split = resolved(choice(train=sources[2])).splits["train"]
-    assert (split.expected_count, split.broken) == (4, (f"{path}:5", f"{path}:6"))
+    broken = {"without two `choices`": [f"{path}:5"], "that cannot be read": [f"{path}:6"]}
+    assert (split.expected_count, split.broken) == (4, broken)
     with pytest.raises(TaskError, match=rf"^tasks.odd.train: {path}:5: expected `choices`"):
         resolved(choice(train=sources[0]))
-    with pytest.raises(TaskError, match=rf"2 or more rows that cannot be used, allowed 1 .*; the last: {path}:6: exp"):
-        resolved(choice(train=sources[1]))
+    how_many = "in all 2 of 6 rows cannot be used, and max_broken allows"
+    kinds = rf"1 without two `choices` \({path}:5\), 1 that cannot be read \({path}:6\)$"
+    for limit in (0, 1):
+        with pytest.raises(TaskError, match=rf"^tasks.odd.train: {path}:5: exp.*; {how_many} {limit}: {kinds}"):
+            resolved(choice(train=sources[limit]))
+
+
+def test_skipped_rows_are_counted_by_what_they_lack_with_one_example_each(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "Question ,A,B,Right\nIs 1 odd?,yes,no,A\n2?,yes,no,\n3?,yes,no,\n4?,yes,no,E\n5?,,no,B\n,a,b,A\n6\n"
+    )
+    fields = {"question": "Question ", "choices": ("A", "B"), "answer": "Right"}
+    source = CsvSource(kind="csv", path=path, fields=fields, max_broken=6)
+    split = resolved(choice(train=source)).splits["train"]
+    assert skipped_remark("tasks.odd.train", split.broken) == (
+        f"tasks.odd.train: 6 rows skipped: 2 without `answer` ({path}:3, ...), 1 with an `answer` that is none of the "
+        f"choices ({path}:5), 1 with an empty choice ({path}:6), 1 without `question` ({path}:7), 1 without 4 cells "
+        f"({path}:8)"
+    )
+    path.write_text("Question ,A,B,Right\n1?,yes,no,A\n\n\n\n5?,,no,B\n")
+    with pytest.raises(TaskError, match=r"a.csv:6: .*`choices` \(columns A, B\), found none in column 'A'; fill it"):
+        resolved(choice(train=source.model_copy(update={"max_broken": 0})))
+    with pytest.raises(TaskError, match=r"no column 'question', which .*; did you mean 'Question '"):
+        resolved(choice(train=source.model_copy(update={"fields": {"question": "question"}})))
+    with pytest.raises(TaskError, match=r"name the column under `fields: {question: Question }`"):
+        resolved(choice(train=source.model_copy(update={"fields": {}, "max_broken": 0})))
+
+
+def test_blanks_before_answers_equal_choices_and_missing_ones_are_told(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("question,a,b,c,answer\n1?, x,y,z,A\n2?,x,y,,B\n3?,x,y,x,A\n4?, x,y,z,B\n")
+    source = CsvSource(kind="csv", path=path, fields={"choices": ("a", "b", "c")})
+    found = list(text_remarks(resolved(choice(train=source))))
+    assert [remark.split(" (")[0].split(",")[0] for remark in found] == [
+        "tasks.odd.train: 2 of 4 begin an answer with a blank",
+        "tasks.odd.train: 1 of 4 have the same choice twice",
+        "tasks.odd.train: 1 of 4 have fewer choices than `fields` has columns for them",
+    ]
+    assert [remark.rpartition("(")[2] for remark in found] == [f"{path}:{line})" for line in (2, 4, 3)]
+    assert len(list(text_remarks(resolved(choice(train=source, delimiter=""))))) == 2
+    plain = PlainTextTask(kind="text", role="speciality", train=source.model_copy(update={"fields": {"text": "a"}}))
+    assert not list(text_remarks(resolved(plain)))
+
+
+@pytest.mark.parametrize(("base", "answers"), [(0, ["2", "3"]), (1, ["1", "12"])])
+def test_digits_that_are_choices_and_indices_ask_which_they_are(tmp_path, base, answers):
+    path = tmp_path / "a.csv"
+    path.write_text("question,a,b,c,answer\n1 + 1?,1,2,3,1\n1 + 2?,1,12,3,2\n")
+    source = CsvSource(kind="csv", path=path, fields={"choices": ("a", "b", "c")})
+    with pytest.raises(TaskError, match=rf"answer_base: {path}:2: answer '1' is one .* \({path}:3: '2'\); write"):
+        resolved(choice(train=source))
+    documents = resolved(choice(train=source, answer_base=base)).splits["train"].documents
+    assert [each.answer for each in documents] == answers
+    path.write_text("question,a,b,c,answer\n1 + 1?,1,2,3,2\n1 + 2?,7,12,13,13\n")  # the choices themselves
+    documents = resolved(choice(train=source)).splits["train"].documents
+    assert [each.answer for each in documents] == ["2", "13"]
 
 
 def test_indices_that_begin_with_1_ask_what_the_first_one_is(tmp_path):

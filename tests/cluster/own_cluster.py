@@ -1,0 +1,192 @@
+"""A Ray cluster of three hosts, brought up from a laptop with the project's own file for machines of one's own.
+
+The laptop, the head and two workers are hosts of this machine; the storage is an S3 server in this process, behind a
+door that a test can shut. Nothing of the file is changed but addresses, what a host has already (no packages are
+installed) and how much each node offers: the head nothing, each worker one CPU.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cluster.hosts import MACHINE, ROOT, Host, Network, network, wait_until
+from s3_server import ENVIRONMENT, Door, make_bucket, s3_server
+
+from rayforget.record.storage.store import Store
+from rayforget.record.sweep import Sweep
+
+HOSTS = ("head", "w1", "w2", "laptop")
+BUCKET = "s3://bucket/runs"
+
+
+@dataclass(kw_only=True)
+class Driver:
+    """`rayforget sweep`, running on the head."""
+
+    name: str
+    """The sweep's."""
+    log: Path
+    process: subprocess.Popen[bytes]
+    storage: Store
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def finish(self, timeout_s: float = 300, *, code: int = 0) -> str:
+        """Waits for its end; what it said.
+
+        Raises:
+            AssertionError: it does not end, or with another exit code.
+        """
+        try:
+            found = self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"no end of {self.name} in {timeout_s:g} s:\n{self.said}") from None
+        assert found == code, f"exit code {found} of {self.name}:\n{self.said}"
+        return self.said
+
+    def wait_for_points(self, number: int, timeout_s: float = 240) -> None:
+        """Waits until its record holds that many checkpoints."""
+
+        def enough() -> bool:
+            assert self.process.poll() is None, self.said
+            return len(self.storage.json_files(f"{self.name}/points")) >= number
+
+        wait_until(enough, timeout_s, f"{number} checkpoints of {self.name}")
+
+
+@dataclass(kw_only=True)
+class OwnCluster:
+    """The hosts, the door of the storage, and what runs on them."""
+
+    network: Network
+    door: Door
+    storage: Store
+    """The bucket's `runs`, as this process reaches it: not through the door."""
+    folder: Path
+    """A folder that every host sees: space files, data, logs."""
+    _number: int = 0
+
+    @property
+    def head(self) -> Host:
+        return self.network.hosts["head"]
+
+    @property
+    def laptop(self) -> Host:
+        return self.network.hosts["laptop"]
+
+    @property
+    def workers(self) -> tuple[Host, Host]:
+        return self.network.hosts["w1"], self.network.hosts["w2"]
+
+    def sweep(self, *arguments: str, name: str) -> Driver:
+        """Starts `rayforget sweep ARGUMENTS` on the head, on its cluster."""
+        self._number += 1
+        log = self.folder / f"{self._number:02d}-{name}.log"
+        process = self.head.start(
+            f". ~/rayforget-env.sh; exec rayforget sweep {' '.join(arguments)} --address auto", log
+        )
+        return Driver(name=name, log=log, process=process, storage=self.storage)
+
+    def points(self, name: str) -> dict[str, Any]:
+        """The coarse points of a sweep, by recipe and step: status, and each point's scores."""
+        found: dict[str, Any] = {}
+        for record in Sweep.open(self.storage, name).records():
+            recipe = json.dumps(dict(record.recipe), sort_keys=True, default=str)
+            scores = {
+                (point.path, point.alpha): {task: score.value for task, score in point.scores.items()}
+                for point in record.points
+                if point.coarse
+            }
+            key = f"{recipe} {record.step}"
+            assert key not in found, f"{name}: twice {key}"
+            found[key] = (record.status, scores)
+        return found
+
+    def nodes(self) -> int:
+        """Nodes that Ray counts as alive."""
+        said = self.head.run(". ~/rayforget-env.sh; ray status 2>&1", check=False)
+        alive = said.split("Pending:")[0] if "Pending:" in said else ""
+        return sum(int(number) for number in re.findall(r"^ *(\d+) (?:local|node_)", alive, re.MULTILINE))
+
+    def up(self) -> None:
+        """`ray up` from the laptop; waits for the workers."""
+        said = self.laptop.run(
+            f"export RAY_USAGE_STATS_ENABLED=0 RAY_AUTH_MODE=token RAY_UP_enable_autoscaler_v2=0; cd {ROOT};"
+            f"{_BIN}/ray up -y --no-config-cache {self.folder}/cluster.yaml"
+        )
+        (self.folder / "ray-up.log").write_text(said)
+        wait_until(lambda: self.nodes() == 3, 120, "three nodes")
+
+
+_BIN = Path(sys.prefix) / "bin"
+
+
+@contextmanager
+def own_cluster(folder: Path) -> Iterator[OwnCluster]:
+    """Everything up; afterwards nothing of it is left.
+
+    Args:
+        folder: an empty one, not below /tmp or /root.
+    """
+    with s3_server() as port, network(HOSTS, folder / "hosts") as found:
+        make_bucket(port, "bucket")
+        with Door(port, MACHINE) as door:
+            shared = folder / "shared"
+            shared.mkdir()
+            cluster = OwnCluster(
+                network=found,
+                door=door,
+                storage=Store.open(f"{BUCKET}?scheme=http&endpoint_override=127.0.0.1:{port}"),
+                folder=shared,
+            )
+            for host in found.hosts.values():
+                _furnish(host, folder)
+                host.boot()
+            cluster.laptop.run(f"RAY_USAGE_STATS_ENABLED=0 RAY_AUTH_MODE=token {_BIN}/ray get-auth-token --generate")
+            (shared / "cluster.yaml").write_text(yaml.safe_dump(configured(found, door.port)))
+            cluster.up()
+            yield cluster
+
+
+def _furnish(host: Host, folder: Path) -> None:
+    """What a machine of one's own has: somebody's key, and the packages (at ~/venv, where the project's file looks)."""
+    key = folder / "key"
+    if not key.exists():
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    home = host.disk / "root"
+    (home / ".ssh").mkdir(parents=True)
+    shutil.copy(f"{key}.pub", home / ".ssh" / "authorized_keys")
+    if host.name == "laptop":
+        shutil.copy(key, home / ".ssh" / "id_ed25519")
+    (home / "venv").symlink_to(sys.prefix)
+    for name in (".profile", ".bashrc"):
+        shutil.copy(Path("/etc/skel") / name, home / name)
+
+
+def configured(network: Network, port: int) -> dict[str, Any]:
+    """The project's file for these hosts and this storage."""
+    config: dict[str, Any] = yaml.safe_load((ROOT / "cluster" / "own-machines.yaml").read_text())
+    head, *workers = (network.hosts[name].address for name in ("head", "w1", "w2"))
+    config["provider"] |= {"head_ip": head, "worker_ips": workers}
+    config["auth"]["ssh_user"] = "root"
+    config["setup_commands"] = config["head_setup_commands"] = []
+    if not (ROOT / ".git").is_dir():
+        del config["file_mounts"]["~/rayforget/.git"]
+    storage = " ".join(
+        f"{key}={value}" for key, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": f"http://{MACHINE}:{port}"}.items()
+    )
+    config["initialization_commands"][0] = config["initialization_commands"][0].replace(" > ~/", f" {storage} > ~/")
+    for kind, cpus in (("head", 0), ("worker", 1)):
+        commands = config[f"{kind}_start_ray_commands"]
+        commands[-1] += f" --num-cpus={cpus} --object-store-memory=200000000"
+    return config
