@@ -1,5 +1,6 @@
 """The environment of this process and its children -> one in which no library phones home."""
 
+import logging
 import os
 
 
@@ -17,3 +18,5 @@ def be_quiet() -> None:
         "TOKENIZERS_PARALLELISM": "false",
     }.items():
         os.environ.setdefault(variable, value)
+    # at peft's import, of a kernel that nothing here uses
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)

@@ -60,9 +60,9 @@ def _score(loaded: LoadedSpace, splits: Sequence[Split]) -> tuple[str, Scored]:
     from rayforget.trial.precise import in_precision
 
     space = loaded.space
-    tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(space)))
     device, kind = device_of(space.resources, 0), kind_of(space.foundation)
-    model = kind.load(space.foundation, device, keep_own)
+    model = kind.load(space.foundation, device, keep_own)  # a model that does not fit is refused before data is read
+    tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(space)))
     foundation = kind.with_tasks(model, space.foundation, tasks, cache=cache_folder(space), resources=space.resources)
     precisions = {"val": planned(space.resources.evaluation_precision), "test": space.resources.test_precision}
     scored: dict[Split, Mapping[str, Score]] = {}

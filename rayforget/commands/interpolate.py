@@ -10,11 +10,12 @@ from rich.text import Text
 from rayforget.commands.reporting import report_on
 from rayforget.errors import FoundationError, SpaceError
 from rayforget.extensions.extras import MissingExtraError
+from rayforget.foundations.alike import refuse_unlike
 from rayforget.foundations.kind import kind_of
 from rayforget.foundations.revisions import pin_foundation
 from rayforget.heartbeat import Heartbeat
 from rayforget.planning.cache_check import check_cache
-from rayforget.planning.foundation_check import check_foundation, check_gpus
+from rayforget.planning.foundation_check import as_typed, check_foundation, check_gpus
 from rayforget.record.cache_folder import cache_folder
 from rayforget.record.command import command
 from rayforget.record.creation import create_sweep
@@ -60,6 +61,7 @@ def start_models(loaded: LoadedSpace, *, name: str | None, verbose: bool) -> int
     assert isinstance(space, GivenSpace)
     check_foundation(loaded)
     _check_models(loaded, space)
+    _refuse_other_architectures(space)
     check_cache(loaded)
     check_gpus(space.resources, f"{loaded.where('resources.gpus_per_worker')}: ")
     tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(space)))
@@ -98,7 +100,15 @@ def _check_models(loaded: LoadedSpace, space: GivenSpace) -> None:
         try:
             kind_of(spec).find(spec)
         except (FoundationError, MissingExtraError) as error:
-            raise SpaceError(f"{loaded.document.where(('models', name))}: {error}") from None
+            raise SpaceError(f"{loaded.document.where(('models', name))}: {as_typed(str(error))}") from None
+
+
+def _refuse_other_architectures(space: GivenSpace) -> None:
+    """Compares the shapes of tensors of equal names before any data is read; loading compares the names too."""
+    base = kind_of(space.foundation).outline(space.foundation) or {}
+    for spec in space.models.values():
+        found = kind_of(spec).outline(spec) or {}
+        refuse_unlike({name: found.get(name, tensor) for name, tensor in base.items()}, base, place_of(spec))
 
 
 def _pinned(space: Space) -> GivenSpace:

@@ -9,6 +9,7 @@ from rayforget.export.card_tables import (
     data_table,
     differing_table,
     models_table,
+    prompts_words,
     prose,
     source_words,
     standard_error,
@@ -78,6 +79,7 @@ def _body(facts: CardFacts) -> str:
         f"## The frontier\n\n![The frontier with this model]({PICTURE})\n\n{_place(facts)}",
         f"## Recipe\n\n{_recipe(facts)}",
         f"## Data\n\n{data_table(facts)}",
+        *([f"## Classes and prompts\n\n{prompts_words(facts.prompts)}"] if facts.prompts else []),
         f"## Where it comes from\n\n{_origin(facts)}",
     ]
     return "\n\n".join(sections) + "\n"

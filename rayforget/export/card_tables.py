@@ -5,15 +5,20 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rayforget.export.asked import PROMPTS, TrainingSet
 from rayforget.export.facts import CardFacts, Scores
 from rayforget.export.measured import MeasuredAgain, differences
 from rayforget.export.one_recipe import without_defaults
 from rayforget.frontier.summary import Measure
 from rayforget.printable import one_line
 from rayforget.report.words.numbers import format_measure
+from rayforget.report.words.plain import baseline_label
 from rayforget.space.paths import LOCAL_FOLDER
+from rayforget.tasks.asked import Prompts
 from rayforget.values.scores import Score, Split
 
+_NUM_NAMES, _NUM_TEMPLATES = 20, 5
+"""As many are on the card; the file has all."""
 _SPLITS: tuple[Split, Split] = ("val", "test")
 _MEANT = re.compile(r"[\\`*\[\]<>&]|(?<!\w)_|_(?!\w)")
 """What Markdown, or HTML in it, takes for more than itself; an underscore inside a name is none."""
@@ -46,7 +51,7 @@ def models_table(facts: CardFacts) -> str:
     summary = facts.summary
     rows = [("θ0, pretrained", {"val": summary.theta_0.val, "test": summary.theta_0.test})]
     if summary.plain is not None:
-        rows.append(("plain fine-tuning", {"val": summary.plain.val, "test": summary.plain.test}))
+        rows.append((baseline_label(summary), {"val": summary.plain.val, "test": summary.plain.test}))
     rows.append(("**this model**", {split: facts.measures.get(split) for split in _SPLITS}))
     if facts.again is not None:
         rows.append(
@@ -118,12 +123,15 @@ def data_table(facts: CardFacts) -> str:
             if source is None and score is None:
                 continue
             where = source_words(source or {key: written.get(key) for key in ("suite", "task")})
-            rows.append((code(name), split, prose(where), *(("", "") if score is None else _items(score))))
+            trained_on = facts.trained_on.get(name) if split == "train" else None
+            rows.append((code(name), split, prose(where), *_items(score, trained_on)))
     return table(("task", "split", "from", "items", "hash of the items"), rows, left=3)
 
 
-def _items(score: Score) -> tuple[str, str]:
-    return str(len(score.items)), code(score.items_hash)
+def _items(score: Score | None, trained_on: TrainingSet | None) -> tuple[str, str]:
+    if trained_on is not None:
+        return str(trained_on.items), "" if trained_on.hash is None else code(trained_on.hash)
+    return ("", "") if score is None else (str(len(score.items)), code(score.items_hash))
 
 
 def source_words(source: Any) -> str:
@@ -136,3 +144,23 @@ def source_words(source: Any) -> str:
         return ", ".join(source_words(each) for each in source)
     text = str(source).removeprefix(LOCAL_FOLDER)
     return f"…/{'/'.join(text.split('/')[-2:])}" if text.startswith("/") else text
+
+
+def prompts_words(prompts: Mapping[str, Prompts]) -> str:
+    """The card's lines: tasks of equal classes and templates together."""
+    tasks: dict[Prompts, list[str]] = {}
+    for name, each in prompts.items():
+        tasks.setdefault(each, []).append(code(name))
+    lines = [
+        f"- {', '.join(names)}: {_listed(each.class_names, _NUM_NAMES)}, in {_listed(each.templates, _NUM_TEMPLATES)}"
+        for each, names in tasks.items()
+    ]
+    return (
+        f"The classes by which the tasks are scored, and the prompts in which their names are put for {{}}; "
+        f"`{PROMPTS}` has all of them, in the order of the labels.\n\n" + "\n".join(lines)
+    )
+
+
+def _listed(texts: tuple[str, ...], most: int) -> str:
+    shown = ", ".join(map(code, texts[:most]))
+    return shown + (f" and {len(texts) - most} more" if len(texts) > most else "")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rayforget.export.asked import TrainingSet
 from rayforget.export.measured import MeasuredAgain
 from rayforget.export.point import RecordedPoint
 from rayforget.foundations.exporter import Aside, ModelWords
@@ -11,6 +12,7 @@ from rayforget.frontier.points import THETA_0, PointKey
 from rayforget.frontier.summary import Measure, Summary
 from rayforget.record.sweep import Sweep
 from rayforget.space.models import Space
+from rayforget.tasks.asked import Prompts
 from rayforget.values.points import Spot
 from rayforget.values.scores import Score, Split
 
@@ -55,6 +57,9 @@ class CardFacts:
     """The folder's own scores, if it was written in another type than it was scored in."""
     measures_again: Mapping[Split, Measure]
     adapted: Adapted | None
+    prompts: Mapping[str, Prompts]
+    trained_on: Mapping[str, TrainingSet]
+    """By task; read from the data and the record, whatever the point."""
 
     @property
     def index(self) -> int:

@@ -13,6 +13,8 @@ from rayforget.frontier.points import THETA_0
 from rayforget.record.cache_folder import cache_folder
 from rayforget.record.sweep import Sweep
 from rayforget.space.models import Space
+from rayforget.tasks.images.known_hashes import HashStore
+from rayforget.tasks.opening import Opened, open_tasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,8 @@ class OpenedSweep:
     sweep: Sweep
     space: Space
     foundation: Foundation
+    tasks: Opened
+    """The space's tasks, as this machine has them."""
     exporter: Exporter
 
 
@@ -33,7 +37,9 @@ def open_sweep(sweep: Sweep, space: Space) -> OpenedSweep:
         TaskError: data is missing.
         RecordError: the model is another one than the sweep's.
     """
-    foundation = prepare_foundation(space, cache=cache_folder(space), device=torch.device("cpu"))
+    cache = cache_folder(space)
+    tasks = open_tasks(space.tasks, hashes=HashStore.in_cache(cache))
+    foundation = prepare_foundation(space, cache=cache, device=torch.device("cpu"), tasks=tasks)
     if sweep.has(THETA_0, 0):
         recorded = sweep.record(THETA_0, 0).theta_0_hash
         if recorded != foundation.theta_0_hash:
@@ -42,4 +48,4 @@ def open_sweep(sweep: Sweep, space: Space) -> OpenedSweep:
                 f"{foundation.theta_0_hash} now; restore it"
             )
     exporter = kind_of(space.foundation).exporter(foundation, space.foundation)
-    return OpenedSweep(sweep=sweep, space=space, foundation=foundation, exporter=exporter)
+    return OpenedSweep(sweep=sweep, space=space, foundation=foundation, tasks=tasks, exporter=exporter)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from rayforget.errors import FoundationError, RecordError
+from rayforget.export.asked import PROMPTS, prompts_file, training_sets
 from rayforget.export.card import ADAPTER, PICTURE, write_card
 from rayforget.export.facts import Adapted, CardFacts, measures_of, theta_0_scores
 from rayforget.export.folder import DTYPES, WrittenModel, new_folder, read_again, write_model
@@ -19,6 +20,7 @@ from rayforget.record.sweep import Sweep
 from rayforget.report.png.picture import draw_frontier
 from rayforget.space.models import Space
 from rayforget.space.recipe import LoraAdapter, Recipe
+from rayforget.tasks.asked import prompts_of
 
 Dtype = Literal["fp32", "bf16", "fp16"]
 
@@ -74,6 +76,8 @@ def export_point(
         adapted = _write_adapter(opened, point, weights, place / ADAPTER) if adapter else None
         facts = _facts(opened, summary, point, written, dtype, again, adapted)
         draw_frontier(summary, place / PICTURE, this=facts.index)
+        if facts.prompts:
+            (place / PROMPTS).write_text(prompts_file(facts.prompts), encoding="utf-8")
         (place / "README.md").write_text(write_card(facts), encoding="utf-8")
     return Exported(folder=folder, facts=facts)
 
@@ -142,4 +146,6 @@ def _facts(
         again=again,
         measures_again={} if again is None else measures_of(summary, theta_0, again.by_split),
         adapted=adapted,
+        prompts=prompts_of(opened.tasks),
+        trained_on=training_sets(opened.sweep, opened.tasks),
     )

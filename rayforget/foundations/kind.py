@@ -79,6 +79,15 @@ class Kind(FoundationRules[Spec], Protocol[Spec, Model]):
         refuse_unlike(found, base, place_of(spec))
         return found
 
+    def outline(self, spec: Spec) -> "State | None":
+        """The model's tensors without values, before anything is loaded; None if only loading can tell.
+
+        Raises:
+            FoundationError: as `find`.
+        """
+        module = self.trained_layers(spec, self.head)
+        return None if module is None else dict(module.named_parameters())
+
     def unlike(self, spec: Spec, base: Spec) -> tuple[str, ...]:
         """How the files of two models of one architecture say that they want to be run in different ways."""
         return ()

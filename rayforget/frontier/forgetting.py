@@ -50,6 +50,8 @@ class Forgetting:
 
     tasks: tuple[TaskRole, ...]
     columns: tuple[Column, ...]
+    picked: int | None
+    """Index of the report's pick, which has a column: a method's own, or one of its own; None without a pick."""
     split: Split
     """`test` if all of these points were scored on it, else `val`."""
 
@@ -67,14 +69,17 @@ def best_within(summary: Summary, chosen: Sequence[int], *, max_loss: float) -> 
     return chosen[order[0]] if order and values[order[0], 0] > start.speciality else None
 
 
-def forgetting(summary: Summary, *, val: Scores, test: Scores, max_loss: float, num_resamples: int) -> Forgetting:
-    """The change of every task's score from theta_0, for each method's best point within the budget and for plain.
+def forgetting(
+    summary: Summary, *, val: Scores, test: Scores, max_loss: float, picked: int | None, num_resamples: int
+) -> Forgetting:
+    """The change of every task's score from theta_0, for plain, the pick, and each method's best within the budget.
 
     Args:
         summary: the report; a method's points are those of its `curve`, at the alphas common to all trainings.
         val: scores of at least the points that a report chooses.
         test: scores on `test`, of these or fewer.
         max_loss: the budget of generality, in score units.
+        picked: index of the point that the report picks, from all alphas and paths.
         num_resamples: 0 skips the bootstrap.
 
     Raises:
@@ -87,6 +92,8 @@ def forgetting(summary: Summary, *, val: Scores, test: Scores, max_loss: float, 
         if method.method != PLAIN and method.trainings:
             best = best_within(summary, method.curve.chosen, max_loss=max_loss)
             wanted.append((method.method, () if best is None else (best,)))
+    if picked is not None and (picked,) not in (points for _, points in wanted):
+        wanted.insert(summary.plain is not None, (summary.points[picked].method, (picked,)))
     keys = {i: summary.points[i].key for _, points in wanted for i in points}
     base = summary.points[summary.theta_0.points[0]]
     honest = all(key in test for key in (base.key, *keys.values()))
@@ -97,6 +104,7 @@ def forgetting(summary: Summary, *, val: Scores, test: Scores, max_loss: float, 
             Column(method=name, points=points, changes=found)
             for (name, points), found in zip(wanted, changes, strict=True)
         ),
+        picked=picked,
         split="test" if honest else "val",
     )
 

@@ -15,6 +15,8 @@ from rayforget.space.method import Method
 from rayforget.space.parts import Resources
 from rayforget.space.recipe import LoraAdapter, Recipe
 
+_KEY = re.compile(r"^foundation\.\w+(: | )(?:local-dir:)?")
+
 if TYPE_CHECKING:  # a space without targets is checked without torch: saves 2 s of CPU
     from torch import nn
 
@@ -31,6 +33,8 @@ def check_foundation(loaded: LoadedSpace) -> None:
         kind_of(loaded.space.foundation).find(loaded.space.foundation)
     except (FoundationError, MissingExtraError) as error:
         key = re.match(r"foundation\.\w+|", str(error)).group() or "foundation.model"  # type: ignore[union-attr]
+        if ("foundation", "kind") not in loaded.document.places:  # an option named the model, and no line of a file
+            raise SpaceError(f"{loaded.where('foundation')}: {as_typed(str(error))}") from None
         about = "" if str(error).startswith(key) else f"{key}: "
         raise SpaceError(f"{loaded.where(key)}: {about}{error}") from None
     for method in loaded.methods:
@@ -42,6 +46,11 @@ def check_foundation(loaded: LoadedSpace) -> None:
             key = "targets" if isinstance(error, FoundationError) else "base"
             place = loaded.where(f"methods.{method.name}.adapter.{key}")
             raise SpaceError(f"{place}: methods.{method.name}: {error}") from None
+
+
+def as_typed(message: str) -> str:
+    """A fault of a model that an option names, without the key of a space file in which nobody has written it."""
+    return _KEY.sub("", message)
 
 
 def check_gpus(resources: Resources, where: str = "") -> None:

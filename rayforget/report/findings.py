@@ -9,6 +9,7 @@ from rayforget.frontier.failures import Failure, failures_of
 from rayforget.frontier.forgetting import Forgetting, Scores, forgetting
 from rayforget.frontier.limits import MAX_FORGETTING
 from rayforget.frontier.summary import Summary
+from rayforget.report.words.numbers import headline_pick
 from rayforget.search.effects import Effects, effects_of
 from rayforget.space.method import Method
 from rayforget.values.brief import AnyCheckpoint
@@ -56,9 +57,18 @@ def find(
     Raises:
         RecordError: models were not scored on the same items.
     """
+    picked = headline_pick(summary)
+    changes = forgetting(
+        summary,
+        val=val,
+        test=test,
+        max_loss=MAX_FORGETTING,
+        picked=None if picked is None else picked.index,
+        num_resamples=resamples,
+    )
     return Findings(
         summary=summary,
-        forgetting=forgetting(summary, val=val, test=test, max_loss=MAX_FORGETTING, num_resamples=resamples),
+        forgetting=changes,
         effects=effects_of(methods, summary.points),
         agreement=agreement(summary),
         cost=cost_of(summary, train_seconds(records), order=order, series=series.get("val/recovered", ())),

@@ -17,7 +17,17 @@ PALETTE = (
     ("#999933", "#C3C36B"),
 )
 # matplotlib's marker, plotly's symbol
-_MARKERS = (("o", "circle"), ("s", "square"), ("^", "triangle-up"), ("D", "diamond"), ("v", "triangle-down"))
+# as many as colours, so that eight methods are told apart without any
+_MARKERS = (
+    ("o", "circle"),
+    ("s", "square"),
+    ("^", "triangle-up"),
+    ("D", "diamond"),
+    ("v", "triangle-down"),
+    ("P", "cross"),
+    ("<", "triangle-left"),
+    (">", "triangle-right"),
+)
 
 INK = "#1b1f24"
 MUTED = "#6b7280"

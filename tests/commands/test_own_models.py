@@ -52,7 +52,8 @@ def interpolated(run: Run, folders: Path, models: Any, tmp_path: Path) -> Sweep:
     assert "sweep mine: 2 models and 2 soups of them" in said
     assert "0003-greedy_soup of " in said, "what is in it is told, also if it is one model alone"
     assert f"0000-image: {tmp_path / 'image.pt'}" in said
-    assert "plain fine-tuning (mean of 2 models)" in said
+    assert "On test, the tuned models (mean of 2 models) " in said
+    assert "plain fine-tuning" not in said
     assert "the baseline is their mean" in said
     return Sweep.open(Store.open(str(tmp_path / "runs")), "mine")
 
@@ -141,7 +142,7 @@ def _values(found: CheckpointRecord) -> list[Any]:
 
 
 def test_what_cannot_be_interpolated_is_refused_and_leaves_no_sweep(
-    run: Run, folders: Path, models: Any, tmp_path: Path
+    run: Run, folders: Path, models: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*tuned: str) -> str:
         options = [part for each in tuned for part in ("--tuned", each)]
@@ -152,6 +153,25 @@ def test_what_cannot_be_interpolated_is_refused_and_leaves_no_sweep(
     save_clip(tmp_path / "other", embed_dim=16)
     assert "is not of the base's architecture" in refused("other")
     assert "2 tensors of other shapes: text_projection has shape (16, 16), the base's (16, 24)" in refused("other")
+    narrow = load_file(tmp_path / "other" / "open_clip_model.safetensors")
+    torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in narrow.items()}}, tmp_path / "narrow.pt")
+    with monkeypatch.context() as without_data:
+        without_data.setattr("rayforget.commands.interpolate.check_data", lambda *_, **__: pytest.fail("read data"))
+        without_data.setattr("rayforget.commands.evaluate.check_data", lambda *_, **__: pytest.fail("read data"))
+        for place in ("other", "narrow.pt"):
+            assert "text_projection has shape (16, 16), the base's (16, 24)" in refused(place)
+        folders.write_text(folders.read_text().replace("model: builtin", "model: local-dir:base"))
+        code, said = run("evaluate", "narrow.pt", "--tasks", folders)
+        assert code == 2
+        assert "text_projection" in said
+    (tmp_path / "empty").mkdir()
+    code, said = run("interpolate", "--base", "empty", "--tuned", "image.pt", "--tasks", folders)
+    assert (code, said.startswith("--base empty: ")) == (2, True)
+    assert "open_clip_config.json is missing" in said
+    assert "foundation." not in said
+    assert "local-dir:" not in said
+    assert "local-dir:" not in (told := refused("empty"))
+    assert told.startswith("--tuned empty: ")
     torch.save(SimpleNamespace(model=torch.nn.Linear(2, 2)), tmp_path / "whole.pt")
     assert "save its weights alone" in refused("whole.pt")
     assert refused("base").endswith("holds the base's own weights, so there is no line between them")
@@ -166,7 +186,8 @@ def test_it_is_mirrored_and_exported_as_any_sweep_is_and_open_clip_reads_the_fol
     code, said = run("interpolate", "--base", "base", "--tuned", "image.pt", "--tasks", folders, "--name", "mine")
     assert code == 0, said
     assert "MLflow sqlite" in said
-    assert "plain fine-tuning (one model)" in said
+    assert ", the tuned model " in said
+    assert "plain fine-tuning" not in said
     assert "0 runs new, 0 changed" in run("mirror", "mine")[1]
     from mlflow import MlflowClient
 

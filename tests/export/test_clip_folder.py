@@ -12,7 +12,7 @@ import pytest
 import torch
 from by_library import score_images
 from safetensors.torch import load_file
-from small_sweeps import Recorded, images_of
+from small_sweeps import CLASSES, Recorded, images_of
 from tiny_clip import fused_clip, save_clip
 from tiny_lm import VOCABULARY
 from tiny_lm import tokenizer as byte_pairs
@@ -55,6 +55,20 @@ def test_a_trained_head_goes_beside_the_model_and_both_score_as_recorded(
     note = (with_head.folder / "README.md").read_text()
     assert "## The classifier" in note
     assert "classifier.safetensors" in note
+
+
+def test_the_card_and_a_file_name_the_classes_and_prompts_and_the_training_set(
+    pictures: Recorded, with_head: Exported
+) -> None:
+    asked = json.loads((with_head.folder / "prompts.json").read_text())
+    for task in images_of(pictures, "val"):
+        assert asked[task["name"]] == {"class_names": CLASSES, "templates": task["templates"]}
+    card = (with_head.folder / "README.md").read_text()
+    assert "- `dots`: `cat`, `dog`, `old car`, in `a photo of a {}.`, `the {}`" in card
+    assert "- `lines`: `cat`, `dog`, `old car`, in `many a {}`" in card
+    known = pictures.sweep.record("theta_0", 0).facts["data"]["tasks.dots.train"]
+    (row,) = [line for line in card.splitlines() if line.startswith("| `dots` | train |")]
+    assert row.endswith(f"| 18 | `{known}` |")
 
 
 def test_the_hash_is_that_of_the_tensors_in_the_files(with_head: Exported) -> None:

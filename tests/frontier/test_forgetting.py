@@ -62,8 +62,10 @@ def sweep(test: Mapping[PointKey, Mapping[str, Score]]) -> Summary:
     return summarise(points, ROLES, val=VAL, test=test, name="s", seed=0, num_resamples=0)
 
 
-def found(test: Mapping[PointKey, Mapping[str, Score]], *, resamples: int = 200) -> Forgetting:
-    return forgetting(sweep(test), val=VAL, test=test, max_loss=BUDGET, num_resamples=resamples)
+def found(
+    test: Mapping[PointKey, Mapping[str, Score]], *, picked: int | None = None, resamples: int = 200
+) -> Forgetting:
+    return forgetting(sweep(test), val=VAL, test=test, max_loss=BUDGET, picked=picked, num_resamples=resamples)
 
 
 def test_changes_are_differences_to_theta_0_of_plains_mean_and_of_each_methods_best_point_within_the_budget() -> None:
@@ -82,6 +84,18 @@ def test_a_method_without_a_point_within_the_budget_has_no_changes() -> None:
     plenty = best_within(summary, range(len(summary.points)), max_loss=1.0)
     assert plenty is not None
     assert summary.points[plenty].speciality == max(point.speciality for point in summary.points)
+
+
+def test_the_pick_has_a_column_of_its_own_unless_it_is_a_methods_point() -> None:
+    points = sweep(TEST).points
+    of = {point.key: place for place, point in enumerate(points)}
+    own = next(c.points[0] for c in found(TEST).columns if c.method == "l2")
+    assert found(TEST, picked=own).columns == found(TEST).columns
+    other = of[PointKey("t0-l2", 9, 1.0)]
+    columns = found(TEST, picked=other).columns
+    assert [c.method for c in columns] == ["plain", "l2", *(c.method for c in found(TEST).columns[1:])]
+    assert columns[1].points == (other,)
+    assert [change.value for change in columns[1].changes] == pytest.approx([0.35, -0.25, 0.0])
 
 
 def test_intervals_are_paired_and_of_plains_mean() -> None:

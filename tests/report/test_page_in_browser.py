@@ -105,6 +105,42 @@ def test_the_chart_shows_the_frontier_every_point_and_the_groups_that_its_legend
     assert ask(page, drawn) == traces + 1
 
 
+@pytest.mark.parametrize("width", [690, 1200])
+def test_the_picks_label_lies_on_no_mark_and_beside_the_buttons(browser: "Chrome", file: Path, width: int) -> None:
+    page = show(browser, file, width=width)
+    over = """
+    const box = e => document.querySelector(e).getBoundingClientRect(), label = box('#frontier .annotation-text-g');
+    const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+    const marks = [...document.querySelectorAll('#frontier .point')].map(e => e.getBoundingClientRect());
+    const { _size: size, xaxis, yaxis } = page.chart._fullLayout, chart = page.chart.getBoundingClientRect();
+    for (const [xs, ys] of cloud.places) for (let i = 0; i < xs.length; i++) {
+      const x = chart.x + size.l + xaxis.l2p(xs[i]), y = chart.y + size.t + yaxis.l2p(ys[i]);
+      marks.push({ left: x, right: x, top: y, bottom: y });
+    }
+    return [marks.length, marks.filter(mark => meet(mark, label)).length, meet(label, box('#frontier .modebar')),
+      meet(box('#frontier .modebar'), box('#frontier .nsewdrag'))];
+    """
+    num_marks, *met = page.execute_script(over)
+    assert num_marks > len(SUMMARY.points) / 2
+    assert met == [0, False, False]
+
+
+def test_the_walk_is_in_the_legend_by_its_trainings_name_and_can_be_switched_off(page: "Chrome") -> None:
+    picked = headline_pick(SUMMARY)
+    assert picked is not None
+    key = page.find_element("css selector", "#legend button[data-group=':walk']")
+    assert key.text == f"walk along {SUMMARY.points[picked.index].trial}"
+    shapes = "document.querySelectorAll('#frontier .shapelayer path').length"
+    assert ask(page, shapes) > 1
+    key.click()
+    assert ask(page, shapes) == 0
+    page.find_element("css selector", f"button[data-point='{SUMMARY.points[SUMMARY.frontier[0]].key.text}']").click()
+    assert key.text == f"walk along {SUMMARY.points[SUMMARY.frontier[0]].trial}"
+    assert ask(page, shapes) == 0, "it stays off"
+    key.click()
+    assert ask(page, shapes) > 1
+
+
 def test_a_mark_below_the_mouse_tells_its_recipe_and_every_task(page: "Chrome") -> None:
     """Also one of those on the canvas, which are no elements of the page."""
     frontier = {(SUMMARY.points[i].speciality, SUMMARY.points[i].generality) for i in SUMMARY.frontier}

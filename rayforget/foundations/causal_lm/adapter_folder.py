@@ -58,5 +58,7 @@ def write_adapter(lm: nn.Module, change: LowRankChange, folder: Path, *, base: s
                 if f"{name}.{part}" in change.whole:
                     weight.copy_(change.whole[f"{name}.{part}"])
     adapted.peft_config[_NAME].base_model_name_or_path = base
-    adapted.save_pretrained(str(folder))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        adapted.save_pretrained(str(folder))
     (folder / "README.md").unlink(missing_ok=True)  # peft's empty card

@@ -35,7 +35,9 @@ def with_adapter(lm: nn.Module, folder: Path) -> nn.Module:
     adapted = _read(lm, folder)
     before = _few_logits(adapted)
     try:
-        merged: nn.Module = adapted.merge_and_unload()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # peft asks transformers by names that are going to change
+            merged: nn.Module = adapted.merge_and_unload()
     except Exception as error:
         raise FoundationError(f"peft cannot merge the adapter {folder} into its base: {str(error)[:500]}") from error
     change = float((_few_logits(merged) - before).abs().max())

@@ -87,6 +87,12 @@ class ClipKind(Kind[ClipFoundation, "ClipModel"]):
                 return whole
         return super().weights(spec, base)
 
+    def outline(self, spec: ClipFoundation) -> "State | None":
+        """open_clip's model; of a file of weights, the shapes that are in it."""
+        from rayforget.foundations.clip.outline import outline_of
+
+        return None if spec.model.startswith(HUB) else outline_of(spec)
+
     def unlike(self, spec: ClipFoundation, base: ClipFoundation) -> tuple[str, ...]:
         """Activation, heads and preprocessing that differ."""
         from rayforget.foundations.clip.named import unlike_clip

@@ -18,7 +18,7 @@ from rayforget.frontier.summary import Summary
 from rayforget.report.method_styles import ALERT, INK, MUTED, RULE, SHADE, Look, assign_looks
 from rayforget.report.png.drawn_area import Frame, frame_points
 from rayforget.report.words.numbers import format_area, format_recovered, headline_pick, name_alpha, name_method
-from rayforget.report.words.plain import mean_of_seeds
+from rayforget.report.words.plain import baseline_label, mean_of_seeds
 from rayforget.space.path_text import LERP
 
 _SIZE_IN = (9.0, 5.8)
@@ -139,7 +139,7 @@ def _draw_baselines(axes: Axes, summary: Summary, looks: dict[str, Look]) -> Non
     x, y = (100 * value for value in summary.plain.val.pair)
     axes.scatter(x, y, s=110, marker="X", color=INK, edgecolor="white", linewidth=1, zorder=7)
     several = len(summary.plain.points) > 1
-    name = "plain fine-tuning" + (f"\n({mean_of_seeds(summary)})" if several else "")
+    name = baseline_label(summary) + (f"\n({mean_of_seeds(summary)})" if several else "")
     _label(axes, name, (x, y), (0, -12), "center")
 
 

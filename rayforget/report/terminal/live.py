@@ -17,7 +17,7 @@ from rayforget.frontier.points import FrontierPoint
 from rayforget.printable import printable
 from rayforget.report.words.numbers import name_alpha
 
-_STOPPING = "stopping; what is finished is recorded"
+_STOPPING = "stopping; what is finished is recorded; the workers end (up to a minute), and a report follows"
 _SHOWN = 8
 """Number of best points in the view, which must fit into a window."""
 

@@ -21,9 +21,8 @@ from rayforget.report.words.numbers import (
     percent,
     read,
 )
-from rayforget.report.words.plain import mean_of_seeds, seed_word
+from rayforget.report.words.plain import mean_of_seeds, recovered_meaning, seed_word
 
-_RECOVERED_NOTE = "1 = all the speciality of plain fine-tuning, none of its forgetting"
 PICKED = "▸ "
 """Marks the picked point."""
 
@@ -37,7 +36,7 @@ def frontier_table(summary: Summary) -> RenderableType:
     sections: list[tuple[str, str, RenderableType]] = [
         ("Baselines", "%, ± one standard error over items", _baselines_table(summary)),
         ("Frontier", f"{chosen}; %, ± one standard error{marked}", frontier),
-        ("Recovered", _RECOVERED_NOTE, _recovered_table(summary)),
+        ("Recovered", f"1 = {recovered_meaning(summary).replace(' with', ',')}", _recovered_table(summary)),
     ]
     if rows := one_training.one_training_rows(summary):
         alone = _plain_table(one_training.TEXT_HEADS, one_training.NUMBER_HEADS, rows)

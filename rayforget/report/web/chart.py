@@ -16,12 +16,12 @@ from rayforget.report.web.compact import compact_hovers
 from rayforget.report.web.hover import Hovers, hover_mean, hover_measure, hover_title
 from rayforget.report.web.theme import BAND, BOX
 from rayforget.report.words.numbers import headline_pick, name_alpha, name_method
-from rayforget.report.words.plain import mean_of_seeds
+from rayforget.report.words.plain import baseline_label, mean_of_seeds
 
 CLOUD = "cloud"
 """The `meta` of traces that may hold thousands of points, which a script draws."""
-BAND_GROUP, TEST_GROUP = ":band", ":test"
-"""Traces that are switched on and off besides the methods, whose names these must not be."""
+BAND_GROUP, TEST_GROUP, WALK_GROUP = ":band", ":test", ":walk"
+"""What is switched on and off besides the methods, whose names these must not be."""
 _HOVER = "%{customdata}<extra></extra>"
 
 
@@ -52,7 +52,7 @@ def build_chart(summary: Summary) -> tuple[go.Figure, dict[str, Any]]:
     clear = "rgba(0,0,0,0)"
     figure.update_layout(
         template="none",
-        margin={"l": 58, "r": 12, "t": 12, "b": 46},
+        margin={"l": 58, "r": 12, "t": 34, "b": 46},  # its buttons stand above the drawn area, and hide nothing of it,
         paper_bgcolor=clear,
         plot_bgcolor=clear,
         font={"family": "system-ui, Segoe UI, Roboto, DejaVu Sans, sans-serif", "color": INK, "size": 13},
@@ -132,7 +132,7 @@ def _add_tested(figure: go.Figure, summary: Summary) -> None:
 def _add_baselines(figure: go.Figure, summary: Summary, hovers: Hovers) -> None:
     baselines = [(summary.theta_0, "θ0, pretrained", "star", 16)]
     if summary.plain is not None:
-        baselines.append((summary.plain, "plain fine-tuning", "x", 12))
+        baselines.append((summary.plain, baseline_label(summary), "x", 12))
     for baseline, name, symbol, size in baselines:
         one = len(baseline.points) == 1
         hover = (
@@ -211,7 +211,7 @@ def _add_picked(figure: go.Figure, summary: Summary) -> None:
         y=100 * point.generality,
         text="best for at most 1 point of generality:<br>"
         + escape(f"{name_method(point.method)}, {name_alpha(point)}"),
-        ax=40,
+        ax=40,  # `page_labels.js` finds a place that hides no mark
         ay=-50,
         align="left",
         arrowcolor=INK,

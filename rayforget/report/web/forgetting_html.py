@@ -25,7 +25,7 @@ def forgetting_html(found: Forgetting, summary: Summary) -> Section | None:
     scale = max(_LEAST_SCALE, *(abs(change.value) for column in found.columns for change in column.changes))
     heads = "".join(
         f'<th scope="col">{key(looks[column.method]) if column.method in looks else ""}'
-        f"{escape(name_method(column.method))}<small>{escape(_point(column, summary))}</small></th>"
+        f"{escape(name_method(column.method))}<small>{escape(_point(column, found, summary))}</small></th>"
         for column in found.columns
     )
     rows = []
@@ -37,8 +37,9 @@ def forgetting_html(found: Forgetting, summary: Summary) -> Section | None:
     head = f'<tr><th class="text" scope="col">task</th>{heads}</tr>'
     note = (
         f"change of each task's score from θ0 on {found.split}, in points [95 % over items, paired]; a method's point "
-        f"is its best on val for at most {100 * MAX_FORGETTING:g} point of generality, plain is the mean of its "
-        f"{seed_word(summary)}s at α = 1; bold: the interval excludes 0"
+        f"is its best on val for at most {100 * MAX_FORGETTING:g} point of generality at the α common to all "
+        f"trainings, the pick the best of all points; plain is the mean of its {seed_word(summary)}s at α = 1; bold: "
+        "the interval excludes 0"
     )
     return section(
         "forgetting", "Forgetting by task", table(head, rows, what="forgetting by task", kind="heat"), note=note
@@ -49,9 +50,11 @@ def _kind(role: TaskRole) -> str:
     return "speciality" if role.role == "speciality" else escape(role.group)
 
 
-def _point(column: Column, summary: Summary) -> str:
+def _point(column: Column, found: Forgetting, summary: Summary) -> str:
     if not column.points:
         return "none within the budget"
+    if column.points == (found.picked,):
+        return f"{name_alpha(summary.points[column.points[0]])}, the pick"
     return "α = 1" if column.method == PLAIN else name_alpha(summary.points[column.points[0]])
 
 

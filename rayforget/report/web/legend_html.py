@@ -4,13 +4,14 @@ from html import escape
 
 from rayforget.frontier.summary import Summary
 from rayforget.report.method_styles import assign_looks
-from rayforget.report.web.chart import BAND_GROUP, TEST_GROUP
+from rayforget.report.web.chart import BAND_GROUP, TEST_GROUP, WALK_GROUP
 from rayforget.report.web.html import key
+from rayforget.report.web.walk_html import can_walk
 from rayforget.report.words.numbers import name_method
 
 
 def legend_html(summary: Summary) -> str:
-    """Methods with points, then the band and the frontier on `test` where there are any."""
+    """Methods with points; then the band, the frontier on `test` and the walk, where there are any."""
     looks = assign_looks(point.method for point in summary.points)
     methods = [method.method for method in summary.methods if method.trainings]
     buttons = [
@@ -24,9 +25,13 @@ def legend_html(summary: Summary) -> str:
         buttons.append(_layer(BAND_GROUP, "95 % band", on=True))
     if any(i in summary.test for i in summary.frontier):
         buttons.append(_layer(TEST_GROUP, "frontier on test", on=False))
+    if can_walk(summary):
+        buttons.append(_layer(WALK_GROUP, _WALK, on=True))
     return f'<div id="legend" role="group" aria-label="what the chart shows">{"".join(buttons)}</div>'
 
 
+_WALK = 'walk<span id="walk-name"></span>'
+"""Which training it is is written by `page_walk.js`."""
 _ALL = (("on", "all"), ("off", "none"))
 
 

@@ -35,6 +35,8 @@ _HOW_TO = (
     "above switch what is shown. The band is the frontier's, 95 % over items, paired with θ0."
 )
 
+_SCRIPTS = tuple(f"page_{name}.js" for name in ("hovers", "data", "labels", "chart", "cloud", "curves", "walk"))
+
 _CHART = "speciality against generality of every point; the walk and the tables below have the numbers"
 
 
@@ -62,10 +64,7 @@ def page_of(findings: Findings) -> str:
     return (
         f"{printable(head)}<style>{color_variables()}\n{_file('page.css')}</style>\n</head>\n{printable(text)}"
         f"{''.join(as_script(value, name) for name, value in data.items())}\n<script>{get_plotlyjs()}</script>\n"
-        + "\n".join(
-            f"<script>{_file(name)}</script>"
-            for name in ("page_hovers.js", "page_chart.js", "page_cloud.js", "page_curves.js", "page_walk.js")
-        )
+        + "\n".join(f"<script>{_file(name)}</script>" for name in _SCRIPTS)
         + "\n</body>\n</html>\n"
     )
 

@@ -1,15 +1,6 @@
 "use strict";
 // The chart: drawn in the colours of the day, the night or paper, with the groups that the legend leaves on.
 
-function readJson(id) { return JSON.parse(document.getElementById(id).textContent); }
-
-const page = { figure: readJson("figure"), dark: readJson("dark"), table: readJson("hovers"), off: new Set([":test"]),
-  shapes: [], printing: false, chart: document.getElementById("frontier") };
-page.columns = unpackColumns(page.table);
-expandHovers(page.table, page.columns).forEach((texts, k) => {
-  page.figure.data[page.table.places[k]].customdata = texts;
-});
-
 function inTheDark() { return !page.printing && matchMedia("(prefers-color-scheme: dark)").matches; }
 
 // A copy in dark colours where it is dark; descriptions are the same in every light.
@@ -24,7 +15,7 @@ function painted(node) {
 function layoutNow() {
   const layout = painted(page.figure.layout), narrow = page.chart.clientWidth < 560;
   layout.uirevision = "kept";
-  layout.shapes = painted(page.shapes);
+  layout.shapes = page.off.has(":walk") ? [] : painted(page.shapes);
   if (matchMedia("(pointer: coarse)").matches) layout.dragmode = false;
   if (narrow) {
     Object.assign(layout.margin, { l: 54, r: 4 });
@@ -33,19 +24,16 @@ function layoutNow() {
     layout.annotations = [];
   }
   if (page.printing) Object.assign(layout, { width: 660, height: 430 });
+  placeAnnotation(layout);
   return layout;
 }
 
 function drawChart() {
   const data = painted(page.figure.data);
   for (const trace of data) trace.visible = !page.off.has(trace.legendgroup);
-  const narrow = page.chart.clientWidth < 560;
-  for (const trace of data) if (narrow && trace.mode === "markers+text") {
-    trace.textfont = { size: 10 };
-    if (trace.x[0] > (page.figure.layout.xaxis.range[0] + page.figure.layout.xaxis.range[1]) / 2)
-      trace.textposition = "bottom left";  // to the right there is no room for it
-  }
-  return Plotly.react(page.chart, data, layoutNow(), { displaylogo: false, responsive: true,
+  const layout = layoutNow();
+  for (const trace of data) if (trace.mode === "markers+text") placeName(trace, layout);
+  return Plotly.react(page.chart, data, layout, { displaylogo: false, responsive: true,
     modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "toImage"] });
 }
 

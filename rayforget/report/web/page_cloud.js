@@ -4,10 +4,6 @@
 const cloud = { canvas: document.getElementById("cloud"), marks: readJson("marks"), sprites: new Map(),
   traces: page.figure.data.filter(trace => trace.meta === "cloud") };
 
-function floats(array) {
-  if (Array.isArray(array)) return array;
-  return new Float32Array(Uint8Array.from(atob(array.bdata), letter => letter.charCodeAt(0)).buffer);
-}
 cloud.places = cloud.traces.map(trace => [floats(trace.x), floats(trace.y)]);
 
 // A method's mark, drawn once and then copied to each of its points.

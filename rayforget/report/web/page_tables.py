@@ -12,7 +12,7 @@ from rayforget.report.web.html import Section, key, plain_table, row, section, s
 from rayforget.report.words import paths, whole_splits
 from rayforget.report.words.footnotes import footnotes
 from rayforget.report.words.numbers import format_measure, headline_pick, name_alpha, name_method, percent
-from rayforget.report.words.plain import mean_of_seeds, seed_word
+from rayforget.report.words.plain import baseline_label, mean_of_seeds, recovered_meaning, seed_word
 
 _SPLITS = (
     '<th class="group" colspan="2" scope="colgroup">val</th><th class="group" colspan="2" scope="colgroup">test</th>'
@@ -25,7 +25,12 @@ def baselines_html(summary: Summary) -> Section:
     rows = [row(["θ0, pretrained", *_baseline_cells(summary.theta_0)], num_text=1)]
     plain = summary.plain
     if plain is not None:
-        rows.append(row([f"plain fine-tuning, {mean_of_seeds(summary)}", *_baseline_cells(plain)], num_text=1))
+        rows.append(
+            row(
+                [f"{baseline_label(summary)}, {mean_of_seeds(summary)}", *_baseline_cells(plain)],
+                num_text=1,
+            )
+        )
         if len(plain.points) > 1:
             cells = [
                 percent(value) if pair else "—"
@@ -75,7 +80,7 @@ def recovered_html(summary: Summary) -> Section:
         '<th class="group" colspan="2" scope="colgroup">all α</th></tr>'
         f'<tr><th class="text" scope="col">method</th><th scope="col">trainings</th>{pair * 2}</tr>'
     )
-    note = "1 = all the speciality of plain fine-tuning with none of its forgetting"
+    note = f"1 = {recovered_meaning(summary)}"
     values = table(head, rows, what="recovered")
     return section("recovered", "Recovered", values, _one_training_html(summary), _notes_html(summary), note=note)
 

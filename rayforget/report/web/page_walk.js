@@ -41,6 +41,7 @@ function curveNow() {
 // Keeps checkpoint, path and alpha where the chosen training has them.
 function chooseTraining(trial, step, path, alpha) {
   walk.training.value = trial;
+  document.getElementById("walk-name").textContent = ` along ${trial}`;
   const { steps } = walk.curves.get(trial);
   fill(walk.checkpoint, [...steps].sort((a, b) => a[0] - b[0]).map(([at, { fraction }]) =>
     [at, `${Math.round(100 * fraction)} %`]), step);
@@ -98,12 +99,13 @@ function tell(curve) {
 function mark(curve, scores, above) {
   const places = curve.map(point => scoresAt(point.row)).map(s => [s[0] / 10, s[1] / 10]);
   const [x, y] = [scores[0] / 10, scores[1] / 10], color = "#7b2fd0";
-  page.shapes = [{ type: "path", path: "M" + places.map(place => place.join(",")).join("L"), line: { color, width: 2 } },
+  page.shapes = [{ type: "path", path: "M" + places.map(place => place.join(",")).join("L"), layer: "below",
+    line: { color, width: 3 } },
     { type: "circle", xsizemode: "pixel", ysizemode: "pixel", xanchor: x, yanchor: y, x0: -9, x1: 9, y0: -9, y1: 9,
       line: { color, width: 3 } }];
   if (above >= 0.5) page.shapes.push({ type: "line", x0: x, x1: x, y0: y, y1: y + above / 10,
-    line: { color, width: 1.5, dash: "dot" } });
-  Plotly.relayout(page.chart, { shapes: painted(page.shapes) });
+    layer: "below", line: { color, width: 1.5, dash: "dot" } });
+  if (!page.off.has(":walk")) Plotly.relayout(page.chart, { shapes: painted(page.shapes) });
 }
 
 if (walk.curves.size) {

@@ -10,9 +10,14 @@ from rayforget.report.words.numbers import headline_pick, percent
 _OBJECTIVES = ("speciality", "generality")
 
 
+def can_walk(summary: Summary) -> bool:
+    """Whether there is more than theta_0."""
+    return any(i not in summary.theta_0.points for i in range(len(summary.points)))
+
+
 def walk_html(summary: Summary) -> str:
     """Empty where there is nothing but theta_0."""
-    if all(i in summary.theta_0.points for i in range(len(summary.points))):
+    if not can_walk(summary):
         return ""
     names = [*_OBJECTIVES, *(role.name for role in summary.roles)]
     rows = [row([escape(name), *[""] * 4], num_text=1, escaped=True) for name in names]

@@ -4,7 +4,7 @@ from rayforget.frontier.points import PLAIN
 from rayforget.frontier.summary import OneTraining, Summary
 from rayforget.report.terminal.one_training import one_training_notes
 from rayforget.report.words.half_splits import half_notes
-from rayforget.report.words.plain import plain_is_given
+from rayforget.report.words.plain import of_baseline, plain_is_given
 
 
 def footnotes(summary: Summary) -> list[str]:
@@ -41,14 +41,16 @@ def footnotes(summary: Summary) -> list[str]:
     scored = [(found, split) for one in recoveries for found, split in ((one.test, "test"), (one.val, "val")) if found]
     undefined = next(((found.reason, split) for found, split in scored if found.reason), None)
     if undefined:
-        notes.append(f"(pp²): undefined, the hypervolume stands alone: {undefined[0]} ({undefined[1]})")
+        notes.append(
+            f"(pp²): undefined, the hypervolume stands alone: {of_baseline(undefined[0], summary)} ({undefined[1]})"
+        )
     means: list[OneTraining] = [
         one for method in methods for one in (method.one_alone, method.one_curve) if one is not None
     ]
     intervals = [*(one.interval for one in recoveries), *(one.interval for one in means)]
     doubtful = next((interval.reason for interval in intervals if interval and interval.reason), None)
     if doubtful:
-        notes.append(f"[undefined]: {doubtful}")
+        notes.append(f"[undefined]: {of_baseline(doubtful, summary)}")
     untested = max(one.untested for one in recoveries)
     if not summary.test:
         notes.append("—: test is not scored yet")

@@ -9,7 +9,7 @@ from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint
 from rayforget.frontier.recovered import Pair, Recovered
 from rayforget.frontier.summary import OneTraining, Summary
 from rayforget.record.standing import Standing
-from rayforget.report.words.plain import mean_of_seeds
+from rayforget.report.words.plain import baseline_name, mean_of_seeds, of_baseline, plain_is_given, recovered_meaning
 from rayforget.space.path_text import LERP
 
 
@@ -56,7 +56,8 @@ def _read_plain(summary: Summary) -> str:
         before, after, split = summary.theta_0.test, summary.plain.test, "test"
     gain, loss = after.speciality - before.speciality, before.generality - after.generality
     change = describe_change(gain, loss, after.difference_errors)
-    return f"On {split}, plain fine-tuning ({mean_of_seeds(summary)}) {change}."
+    many = f" ({mean_of_seeds(summary)})" if len(summary.plain.points) > 1 or not plain_is_given(summary) else ""
+    return f"On {split}, {baseline_name(summary)}{many} {change}."
 
 
 def _read_pick(summary: Summary) -> str:
@@ -77,12 +78,11 @@ def _read_recovered(summary: Summary) -> str:
     if found is None:
         return "What the frontier recovers will be known with the plain baseline."
     if found.value is None:
-        area = format_area(found.hypervolume)
-        return f"Recovered is undefined: {found.reason} ({split}). The frontier's hypervolume is {area}."
+        area, reason = format_area(found.hypervolume), of_baseline(found.reason or "", summary)
+        return f"Recovered is undefined: {reason} ({split}). The frontier's hypervolume is {area}."
     value = format_recovered(found, summary.recovery.interval)
     where = "test" if split == "test" else "val (optimistic)"
-    meaning = "1 is all the speciality of plain fine-tuning with none of its forgetting"
-    return f"Recovered on {where}: {value}; {meaning}."
+    return f"Recovered on {where}: {value}; 1 is {recovered_meaning(summary)}."
 
 
 def name_point(point: FrontierPoint) -> str:
