@@ -14,6 +14,7 @@ from small_sweeps import Recorded, language_space, recorded
 
 import rayforget
 from rayforget.errors import FoundationError
+from rayforget.export.asked import TrainingSet
 from rayforget.export.card import write_card
 from rayforget.export.card_tables import source_words
 from rayforget.export.facts import CardFacts, measures_of, theta_0_scores
@@ -26,6 +27,7 @@ from rayforget.foundations.kind import Kind
 from rayforget.frontier.points import PointKey
 from rayforget.interpolate.hashing import state_hash
 from rayforget.report.words.numbers import percent
+from rayforget.tasks.asked import Prompts
 from rayforget.values.scores import Score
 
 
@@ -79,6 +81,8 @@ def test_no_foreign_text_is_markdown_or_a_setting_of_a_card(pictures: Recorded) 
         again=None,
         measures_again={},
         adapted=None,
+        prompts={"dots": Prompts(class_names=(evil, "b"), templates=(evil + "{}",))},
+        trained_on={"dots": TrainingSet(items=3, hash=evil)},
     )
     card = ModelCard(write_card(facts))
     assert card.data.license == evil  # as a text, which is no licence of the hub's
