@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -85,17 +86,17 @@ class Host:
         return f"rf-{self.name}"
 
     def run(self, command: str, *, timeout_s: float = 120, check: bool = True) -> str:
-        """What a shell command says there; it has the environment of a login and nothing of this process's."""
-        done = subprocess.run(
-            self._words(command),
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        said = done.stdout + done.stderr
-        assert not check or done.returncode == 0, f"{self.name}: {command}\n{said}"
+        """What a shell command says there; it has the environment of a login and nothing of this process's.
+
+        Its output goes through a file: what it leaves running in the background would hold a pipe open.
+        """
+        with tempfile.TemporaryFile() as out:
+            code = subprocess.run(
+                self._words(command), stdout=out, stderr=out, timeout=timeout_s, check=False, stdin=subprocess.DEVNULL
+            ).returncode
+            out.seek(0)
+            said = out.read().decode(errors="replace")
+        assert not check or code == 0, f"{self.name}: {command}\n{said}"
         return said
 
     def start(self, command: str, log: Path) -> subprocess.Popen[bytes]:
