@@ -39,7 +39,7 @@ def remove_orphaned_groups() -> int:
     and the slot's next group waits for them for ever. Who made a group, Ray's public tables do not say.
     """
     from ray._private.state import state
-    from ray.core.generated.gcs_pb2 import PlacementGroupTableData
+    from ray.core.generated.gcs_pb2 import PlacementGroupTableData  # type: ignore[attr-defined]
 
     job = ray.get_runtime_context().get_job_id()
     found = 0
