@@ -109,9 +109,12 @@ class Host:
             )
 
     def processes(self) -> list[psutil.Process]:
-        """All of its processes, process 1 among them."""
+        """All of its processes, process 1 and what this machine started there among them."""
         first = self._first()
-        return [] if first is None else [first, *first.children(recursive=True)]
+        if first is None:
+            return []
+        own = _pid_namespace(first.pid)
+        return [process for process in psutil.process_iter() if _pid_namespace(process.pid) == own]
 
     def link(self, *, up: bool) -> None:
         """Plugs or unplugs its cable; nobody is told."""
@@ -216,6 +219,13 @@ def remove(names: tuple[str, ...]) -> None:
     for words in (*(f"netns del rf-{name}" for name in names), f"link del {_CABLE}", f"netns del {_SWITCH}"):
         with suppress(AssertionError):
             ip(words)
+
+
+def _pid_namespace(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return ""
 
 
 def ip(words: str) -> None:

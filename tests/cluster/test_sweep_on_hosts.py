@@ -12,6 +12,8 @@ import pytest
 from cluster.hosts import Host, wait_until
 from cluster.own_cluster import OwnCluster
 
+from rayforget.record.sweep import Sweep
+
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(900)]
 
 KINDS = (
@@ -63,10 +65,31 @@ def test_a_worker_host_loses_its_power_and_another_its_link(
     other.link(up=False)
     time.sleep(90)
     other.link(up=True)
+    cluster.join(other)
     said = driver.finish()
     assert cluster.points("cut") == undisturbed
     assert f"node {one.address} does not answer" in said
-    cluster.join(other)
+
+
+def test_a_spot_host_is_taken_away_with_15_s_notice(
+    cluster: OwnCluster, space_file: Callable[..., Path], undisturbed: dict[str, Any]
+) -> None:
+    """Nothing but the notice makes a training save, so that what goes on from a step was saved by it."""
+    resources = {"slots": 2, "cpus_per_worker": 1, "checkpoint_every_s": 1000}
+    driver = cluster.sweep(str(space_file("spot", resources=resources)), "--name", "spot", name="spot")
+    driver.wait_for_points(2)
+    spot, _ = cluster.workers
+    driver.note("a spot host's notice of 15 s")
+    cluster.notices[spot.address] = time.time() + 15
+    time.sleep(15)
+    spot.cut_power()
+    assert "drained: this machine goes in" in (spot.disk / "root" / "spot_notice.log").read_text()
+    del cluster.notices[spot.address]
+    spot.boot()
+    cluster.join(spot)
+    driver.finish()
+    assert cluster.points("spot") == undisturbed
+    assert [record for record in Sweep.open(cluster.storage, "spot").records() if record.facts.get("resumed_from")]
 
 
 def test_the_driver_is_killed_three_times_and_resumed(
