@@ -133,14 +133,14 @@ def test_mlflow_is_dead_from_the_start_and_dies_again(
     cluster: OwnCluster, space_file: Callable[..., Path], undisturbed: dict[str, Any]
 ) -> None:
     """The head's own MLflow under its supervisor, which is held at first."""
-    cluster.head.run("pkill -STOP -f mlflow.sh; pkill -KILL -f 'mlflow server'; true")
+    cluster.head.run("pkill -STOP -f '[m]lflow.sh'; pkill -KILL -f '[m]lflow server'; true")
     driver = cluster.sweep(str(space_file("tracked", tracking={"enabled": True})), "--name", "tracked", name="tracked")
     driver.wait_for_points(3)
     driver.note("MLflow comes")
-    cluster.head.run("pkill -CONT -f mlflow.sh")
+    cluster.head.run("pkill -CONT -f '[m]lflow.sh'")
     driver.wait_for_points(6)
     driver.note("MLflow killed")
-    cluster.head.run("pkill -KILL -f 'mlflow server'; true")
+    cluster.head.run("pkill -KILL -f '[m]lflow server'; true")
     driver.finish()
     assert cluster.points("tracked") == undisturbed
     wait_until(lambda: "OK" in cluster.head.run("curl -s localhost:5000/health", check=False), 60, "MLflow")
