@@ -221,6 +221,14 @@ def remove(names: tuple[str, ...]) -> None:
             ip(words)
 
 
+def command_of(process: psutil.Process) -> str:
+    """Its command line; empty of a process that has just ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
 def _pid_namespace(pid: int) -> str:
     try:
         return os.readlink(f"/proc/{pid}/ns/pid")

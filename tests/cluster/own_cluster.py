@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from cluster.hosts import MACHINE, ROOT, Host, Network, network, wait_until
+from cluster.hosts import MACHINE, ROOT, Host, Network, command_of, network, wait_until
 from metadata_server import Answer, aws, serving, terminate_at
 from s3_server import ENVIRONMENT, Door, make_bucket, s3_server
 
@@ -121,7 +121,7 @@ class OwnCluster:
     def kill_driver(self) -> None:
         """SIGKILL to what `sweep` started on the head."""
         for process in self.head.processes():
-            if any(word.endswith("/rayforget") for word in process.cmdline()[:3]):
+            if re.search(r"^\S+ \S*/rayforget sweep ", command_of(process)):
                 process.kill()
 
     def join(self, host: Host) -> None:
@@ -176,7 +176,7 @@ class OwnCluster:
         wait_until(lambda: not self._left(), 150, f"the end of {self._left()}")
 
     def _left(self) -> list[str]:
-        lines = [" ".join(process.cmdline()) for host in self.network.hosts.values() for process in host.processes()]
+        lines = [command_of(process) for host in self.network.hosts.values() for process in host.processes()]
         return [
             line[:100] for line in lines if re.search("ray(let|::|/)|gcs_server|mlflow", line) and "sshd" not in line
         ]

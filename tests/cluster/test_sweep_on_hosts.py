@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
-from cluster.hosts import Host, wait_until
+from cluster.hosts import Host, command_of, wait_until
 from cluster.own_cluster import OwnCluster
 
 from rayforget.record.sweep import Sweep
@@ -29,7 +29,7 @@ KINDS = (
 def titled(host: Host, titles: tuple[str, ...]) -> list[psutil.Process]:
     """Its processes of Ray's actors of these classes."""
     starts = tuple(f"ray::{title}" for title in titles)
-    return [process for process in host.processes() if " ".join(process.cmdline()).startswith(starts)]
+    return [process for process in host.processes() if command_of(process).startswith(starts)]
 
 
 def test_each_process_of_a_slot_may_be_killed(
