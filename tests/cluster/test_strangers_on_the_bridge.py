@@ -18,17 +18,16 @@ from ray._raylet import GcsClient
 from ray.core.generated import autoscaler_pb2
 
 address, node = sys.argv[1:]
-client = GcsClient(address=address)
 reason = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
 tries = {
-    "nodes": lambda: client.get_all_node_info(timeout=5),
-    "keys": lambda: client.internal_kv_keys(b"", namespace=None, timeout=5),
-    "write": lambda: client.internal_kv_put(b"stranger", b"was here", True, namespace=None, timeout=5),
-    "drain": lambda: client.drain_node(node, reason, "mischief", 0),
+    "nodes": lambda client: client.get_all_node_info(timeout=5),
+    "keys": lambda client: client.internal_kv_keys(b"", namespace=None, timeout=5),
+    "write": lambda client: client.internal_kv_put(b"stranger", b"was here", True, namespace=None, timeout=5),
+    "drain": lambda client: client.drain_node(node, reason, "mischief", 0),
 }
 for name, attempt in tries.items():
     try:
-        print(name, "done", attempt())
+        print(name, "done", attempt(GcsClient(address=address)))
     except Exception as error:
         print(name, "refused", str(error).replace(chr(10), " ")[:200])
 """
@@ -56,8 +55,8 @@ def test_no_page_of_ray_or_mlflow_is_served_but_metrics_and_health(cluster: OwnC
             for path in ("/", "/api/jobs/", "/api/v0/actors", "/nodes?view=summary", "/logs/"):
                 if text := _page(host.address, port, path):
                     served[host.name, port, path] = text
-    assert {path for _, _, path in served} <= {"/"}, served
-    assert all("/metrics" in text or "Prometheus" in text or "metrics" in text for text in served.values()), served
+    assert served  # metrics of Ray's processes, whatever path is asked for
+    assert all(text.startswith("# HELP ") for text in served.values()), served
 
 
 def test_nothing_listens_for_datagrams(cluster: OwnCluster) -> None:
