@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from cluster.hosts import MACHINE, ROOT, Host, Network, command_of, network, wait_until
+from cluster.hosts import MACHINE, ROOT, Host, Network, command_of, network, page, wait_until
 from metadata_server import Answer, aws, serving, terminate_at
 from s3_server import ENVIRONMENT, Door, make_bucket, s3_server
 
@@ -152,6 +152,12 @@ class OwnCluster:
             assert key not in found, f"{name}: twice {key}"
             found[key] = (record.status, scores)
         return found
+
+    def gauges(self) -> dict[str, float]:
+        """Our own of Ray's metrics on the head, by name and state."""
+        pages = (page(self.head.address, port, "/metrics") for port in self.head.open_ports())
+        found = re.findall(r"^ray_rayforget_(\w+)\{(.*)\} (\S+)$", "".join(pages), re.MULTILINE)
+        return {name + "".join(re.findall(r'state="(\w+)"', tags)): float(value) for name, tags, value in found}
 
     def nodes(self) -> int:
         """Nodes that Ray counts as alive."""

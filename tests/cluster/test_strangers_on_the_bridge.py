@@ -1,13 +1,11 @@
 """Somebody else on the network of a cluster: reads no sweep and changes none, without a token and with a wrong one."""
 
-import http.client
 import re
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from cluster.hosts import Host
+from cluster.hosts import page
 from cluster.own_cluster import OwnCluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -51,31 +49,13 @@ def test_no_page_of_ray_or_mlflow_is_served_but_metrics_and_health(cluster: OwnC
     """Every port that listens beyond loopback is asked for pages and for Ray's REST interface."""
     served = {}
     for host in (cluster.head, *cluster.workers):
-        for port in _open_ports(host, "-t"):
+        for port in host.open_ports("-t"):
             for path in ("/", "/api/jobs/", "/api/v0/actors", "/nodes?view=summary", "/logs/"):
-                if text := _page(host.address, port, path):
+                if text := page(host.address, port, path):
                     served[host.name, port, path] = text
     assert served  # metrics of Ray's processes, whatever path is asked for
     assert all(text.startswith("# HELP ") for text in served.values()), served
 
 
 def test_nothing_listens_for_datagrams(cluster: OwnCluster) -> None:
-    assert [_open_ports(host, "-u") for host in (cluster.head, *cluster.workers)] == [set(), set(), set()]
-
-
-def _open_ports(host: Host, kind: str) -> set[int]:
-    """Ports that listen beyond loopback, over IPv4 or IPv6."""
-    lines = host.run(f"ss -Hln {kind}").splitlines()
-    places = [line.split()[3].rpartition(":") for line in lines]
-    return {int(port) for place, _, port in places if not place.startswith(("127.", "[::1]"))}
-
-
-def _page(address: str, port: int, path: str) -> str:
-    """The text that is served there with status 200; empty if none is."""
-    connection = http.client.HTTPConnection(address, port, timeout=3)
-    with suppress(OSError, http.client.HTTPException):
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        if answer.status == 200:
-            return answer.read(500).decode(errors="replace") or "(empty)"
-    return ""
+    assert [host.open_ports("-u") for host in (cluster.head, *cluster.workers)] == [set(), set(), set()]
