@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_DEATHS = 20
+"""Deaths of a slot's own actor in one job, at most. Tune counts one for each of its calls that was under way, so that one
+death right after the actor's reset counts twice; a job that kills its workers is the mailbox's to give up."""
+
 AfterJob = Callable[[NamedJob], float | None]
 """Called in the driver after each finished job, once its result is in the agenda; returns the share recovered so far on
 `val`, None while it is not defined."""
@@ -114,7 +118,7 @@ def _tuner(shared: "SharedSearch", slots: int, *, local: bool) -> "Tuner":
             stop=EndOfWait(shared),
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            failure_config=tune.FailureConfig(max_failures=2),
+            failure_config=tune.FailureConfig(max_failures=_DEATHS),
         ),
     )
 
