@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _DEATHS = 20
-"""Deaths of a slot's own actor in one job, at most. Tune counts one for each of its calls that was under way, so that
-one death right after the actor's reset counts twice; a job that kills its workers is the mailbox's to give up."""
+"""Deaths of a slot's own actor in one job, at most. Tune counts one for each of its calls that was under way, so that one
+death right after the actor's reset counts twice; a job that kills its workers is the mailbox's to give up."""
 
 AfterJob = Callable[[NamedJob], float | None]
 """Called in the driver after each finished job, once its result is in the agenda; returns the share recovered so far on
