@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_DEATHS = 20
-"""Deaths of a slot's own actor in one job, at most. Tune counts one for each of its calls that was under way, so that one
-death right after the actor's reset counts twice; a job that kills its workers is the mailbox's to give up."""
-
 AfterJob = Callable[[NamedJob], float | None]
 """Called in the driver after each finished job, once its result is in the agenda; returns the share recovered so far on
 `val`, None while it is not defined."""
@@ -118,7 +114,7 @@ def _tuner(shared: "SharedSearch", slots: int, *, local: bool) -> "Tuner":
             stop=EndOfWait(shared),
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            failure_config=tune.FailureConfig(max_failures=_DEATHS),
+            failure_config=tune.FailureConfig(max_failures=2),
         ),
     )
 
@@ -151,9 +147,14 @@ def _finish(agenda: Agenda, named: NamedJob, result: dict[str, Any] | None, afte
 
     A job that no worker came to work on, or that data or storage failed, stays unrecorded, since that tells nothing
     about the recipe. The sweep halts, and `--resume` takes the job up.
+
+    Tune gives a trial up when the slot's own actor dies with two calls under way, the reset and the next job, whatever
+    `max_failures` is: such a job is handed out again.
     """
     if result is None:
-        agenda.halt(named.name, "Ray Tune lost the slot; see --verbose")
+        if agenda.hand_out_again(named.name):
+            return
+        agenda.halt(named.name, f"{named.name}: its slot was lost again and again; see --verbose")
     elif result["refused"]:
         agenda.halt(named.name, f"{named.name}: {result['error']}")
     elif result["error"] is None:
