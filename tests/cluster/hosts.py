@@ -37,6 +37,7 @@ _INIT = Path(__file__).with_name("host_init.sh")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SWITCH = "rf-switch"
 _CABLE = "rf-machine"
+_TRY = "rf-try"
 
 
 def lacking() -> str:
@@ -46,13 +47,16 @@ def lacking() -> str:
     missing = sorted({package for name, package in NEEDED.items() if shutil.which(name, path=_PATH) is None})
     if missing:
         return f"hosts need Debian's {', '.join(missing)}"
-    tried = subprocess.run(
-        ["unshare", "--pid", "--fork", "--mount", "--uts", "--net", "--mount-proc", "true"],
-        capture_output=True,
-        text=True,
-        check=False,
+    own = "unshare --pid --fork --mount --uts --net --mount-proc sh -c"
+    tries = (
+        [*own.split(), "ip link add try0 type bridge && ip link add try1 type veth peer name try2"],
+        ["sh", "-c", f"ip netns add {_TRY} && ip netns del {_TRY}"],
     )
-    return f"this machine makes no namespaces: {tried.stderr.strip()}" if tried.returncode else ""
+    for words in tries:
+        tried = subprocess.run(words, capture_output=True, text=True, check=False)
+        if tried.returncode:
+            return f"this machine makes no hosts of namespaces: {tried.stderr.strip()}"
+    return ""
 
 
 @dataclass(kw_only=True)
