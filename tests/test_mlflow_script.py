@@ -75,6 +75,18 @@ def test_it_is_started_again_when_it_dies_and_ends_with_ray(
     wait_for(lambda: not alive(pids(tmp_path)[1]) and not alive(pids(tmp_path, "children")[1]))
 
 
+def test_its_database_and_artifacts_may_lie_elsewhere(
+    start: Callable[[], "subprocess.Popen[bytes]"], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAYFORGET_MLFLOW_DB", "postgresql://me@/mlflow?host=/run/postgresql")
+    monkeypatch.setenv("RAYFORGET_MLFLOW_ARTIFACTS", "s3://bucket/mlflow")
+    start()
+    wait_for(lambda: pids(tmp_path))
+    words = (tmp_path / "arguments").read_text().split()
+    assert words[words.index("--backend-store-uri") + 1] == "postgresql://me@/mlflow?host=/run/postgresql"
+    assert words[words.index("--artifacts-destination") + 1] == "s3://bucket/mlflow"
+
+
 def test_a_second_one_leaves_the_first_alone(start: Callable[[], "subprocess.Popen[bytes]"], tmp_path: Path) -> None:
     start()
     wait_for(lambda: pids(tmp_path))
