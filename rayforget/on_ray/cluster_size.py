@@ -14,6 +14,11 @@ Node = Mapping[str, float]
 """A node's resources by name: CPU, GPU."""
 
 
+def card(name: str) -> str:
+    """Ray's resource that nodes with this card have."""
+    return f"accelerator_type:{name}"
+
+
 def whole_times(have: float, asked: float) -> int:
     """How often what is asked fits; 0.2 fits 5 times into 1, of which floor division makes 4."""
     return math.floor(have / asked + 1e-6)
@@ -26,6 +31,8 @@ def slots_that_fit(nodes: Sequence[Node], resources: Resources) -> int:
         fits = whole_times(node.get("CPU", 0), resources.cpus_per_worker)
         if resources.gpus_per_worker:
             fits = min(fits, whole_times(node.get("GPU", 0), resources.gpus_per_worker))
+        if resources.accelerator is not None and card(resources.accelerator) not in node:
+            fits = 0
         workers += max(0, fits)
     return workers // resources.workers_per_slot
 
@@ -47,6 +54,7 @@ def largest_cluster(config: Mapping[str, Any], resources: Resources) -> list[Nod
             limit = 0  # unless the kind says otherwise, as that of all own machines does
         if not node:
             node = {"CPU": resources.cpus_per_worker, "GPU": resources.gpus_per_worker}
+            node |= {} if resources.accelerator is None else {card(resources.accelerator): 1}
         workers += [node] * int(kind.get("max_workers", limit))
     single = resources.model_copy(update={"workers_per_slot": 1})
     workers.sort(key=lambda node: -slots_that_fit([node], single))

@@ -11,6 +11,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
 from rayforget.on_ray.answers import Reply
+from rayforget.on_ray.cluster_size import card
 from rayforget.on_ray.loopback import LoopbackConfig
 from rayforget.on_ray.mailbox import Pulse, start_mailbox
 from rayforget.on_ray.parcel import Parcel
@@ -84,7 +85,7 @@ class Slot:
             scaling_config=ScalingConfig(
                 num_workers=self._resources.workers_per_slot,
                 use_gpu=self._resources.gpus_per_worker > 0,
-                resources_per_worker=self._worker_resources(),
+                resources_per_worker=worker_resources(self._resources),
             ),
             run_config=RunConfig(
                 name=f"{self._spec.name}-{uuid.uuid4().hex[:8]}",
@@ -104,12 +105,6 @@ class Slot:
         thread.start()
         return thread
 
-    def _worker_resources(self) -> dict[str, float]:
-        resources = {"CPU": self._resources.cpus_per_worker}
-        if self._resources.gpus_per_worker > 0:
-            resources["GPU"] = self._resources.gpus_per_worker
-        return resources
-
     def _restart_or_answer(self, number: int) -> None:
         error = self._error
         logger.warning("the worker group of %s ended: %s", self._spec.name, error)
@@ -127,6 +122,16 @@ class Slot:
         ray.get(self._mailbox.answer.remote(number, Reply(error=reason)))
         for worker in pulse.workers:
             ray.kill(worker, no_restart=True)
+
+
+def worker_resources(resources: Resources) -> dict[str, float]:
+    """What one worker asks of Ray; of its card's kind a trace, as Ray's own accelerator types do."""
+    asked: dict[str, float] = {"CPU": resources.cpus_per_worker}
+    if resources.gpus_per_worker > 0:
+        asked["GPU"] = resources.gpus_per_worker
+    if resources.accelerator is not None:
+        asked[card(resources.accelerator)] = 0.001
+    return asked
 
 
 def why_not_started(pulse: Pulse) -> str | None:

@@ -88,6 +88,9 @@ class Resources(Frozen):
     """CPU cores that each worker reserves."""
     gpus_per_worker: NonNegativeFloat = 0
     """GPUs that each worker reserves: 0, a share of one, or a whole number."""
+    accelerator: str | None = None
+    """Ray's name of the card that workers must have (`L4`, `A10G`, `H100`), so that the ranks of one training are alike
+    on a cluster of several kinds; null takes any."""
     trial_timeout_s: PositiveFloat = 3600
     """A training without a sign of progress for this long is ended and recorded as failed."""
     max_attempts: PositiveInt = 3
@@ -129,6 +132,9 @@ class Resources(Frozen):
         if self.gpus_per_worker > 1 and self.gpus_per_worker % 1:
             text = f"found {self.gpus_per_worker}; above 1, Ray gives whole GPUs only: write a whole number"
             yield Problem(at=("gpus_per_worker",), text=text)
+        if self.accelerator is not None and self.gpus_per_worker == 0:
+            text = f"found {self.accelerator} with gpus_per_worker: 0; set gpus_per_worker, or leave accelerator out"
+            yield Problem(at=("accelerator",), text=text)
         if 0 < self.gpus_per_worker < 1 and self.workers_per_slot > 1:
             text = (
                 f"found {self.gpus_per_worker:g} with workers_per_slot: {self.workers_per_slot}; the workers of one "

@@ -8,10 +8,14 @@ import yaml
 
 from rayforget.errors import SpaceError
 from rayforget.on_ray.cluster_size import largest_cluster, refuse_private_storage, slots_that_fit, with_those_to_come
+from rayforget.on_ray.slot import worker_resources
 from rayforget.space.parts import Resources
 
 HEAD = {"CPU": 8.0}
 GPU_NODE = {"CPU": 4.0, "GPU": 1.0}
+
+L4_NODE = {**GPU_NODE, "accelerator_type:L4": 1.0}
+L4S = Resources(slots=4, cpus_per_worker=2, gpus_per_worker=1, accelerator="L4")
 
 
 def config(max_workers: int = 4, **kinds: dict[str, Any]) -> dict[str, Any]:
@@ -31,6 +35,7 @@ def config(max_workers: int = 4, **kinds: dict[str, Any]) -> dict[str, Any]:
         (Resources(slots=2, cpus_per_worker=1), [HEAD], 8),
         (Resources(slots=3, cpus_per_worker=1), [{"CPU": 1.0}] * 3, 3),
         (Resources(slots=1, cpus_per_worker=2, workers_per_slot=2), [HEAD, GPU_NODE], 3),
+        (L4S, [GPU_NODE, {**GPU_NODE, "accelerator_type:A10G": 1.0}, L4_NODE, L4_NODE], 2),
         (Resources(), [], 0),
     ],
 )
@@ -50,6 +55,16 @@ def test_no_more_workers_than_the_whole_cluster_may_have_and_the_fitting_kind_fi
     found = largest_cluster(config(3, **kinds), asked)
     assert found == [HEAD, GPU_NODE, GPU_NODE, {"CPU": 64}]
     assert slots_that_fit(found, asked) == 2
+
+
+def test_workers_ask_for_their_kind_of_card_and_only_nodes_that_have_it_count() -> None:
+    kinds = {"a10g": {"max_workers": 9, "resources": GPU_NODE}, "l4": {"max_workers": 2, "resources": L4_NODE}}
+    assert slots_that_fit(largest_cluster(config(3, **kinds), L4S), L4S) == 2
+    assert slots_that_fit(largest_cluster(config(3, gpu={"max_workers": 3, "resources": {}}), L4S), L4S) == 3
+    assert worker_resources(L4S) == {"CPU": 2, "GPU": 1, "accelerator_type:L4": 0.001}
+    assert worker_resources(Resources(cpus_per_worker=1)) == {"CPU": 1}
+    with pytest.raises(ValueError, match="found L4 with gpus_per_worker: 0"):
+        Resources(accelerator="L4")
 
 
 def test_a_kind_of_unknown_resources_holds_one_worker_a_node() -> None:
