@@ -198,7 +198,7 @@ def _work_through(agenda: Agenda, console: Console, *, address: str | None, verb
                     view.tell(chosen)
                     told = True
                 tidy_weights(sweep, agenda.leading, agenda.roles, space.storage.keep)
-                view.show(progress := _progress(agenda, named, errors))
+                view.show(progress := progress_of(agenda, named, errors))
                 mirror.tell(agenda.briefs())
                 return progress.recovered
 
@@ -250,7 +250,8 @@ def _cut_short(agenda: Agenda, console: Console, finished: bool, address: str | 
     return INTERRUPTED
 
 
-def _progress(agenda: Agenda, named: NamedJob, errors: BaselineErrors) -> Progress:
+def progress_of(agenda: Agenda, named: NamedJob, errors: BaselineErrors) -> Progress:
+    """What the live view shows after a job."""
     gathered = agenda.leading()
     points = gathered.points
     best = [points[i] for i in choose_frontier(points)] if any(point.method == THETA_0 for point in points) else []
