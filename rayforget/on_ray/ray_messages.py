@@ -24,6 +24,7 @@ _WORDS: Mapping[str, str] = {
     r"killed due to memory pressure|node running low on memory": "a node ran out of memory and ended a process",
     r"A worker died or was killed.*Worker IP address: (\S+)": "a process on node {} died: what it did is done again",
     r"Trial task failed": "a slot's own process died: the slot is started again",
+    r"Raylet is terminated": "Ray ended on a node: one that counted as dead does so when it is back",
     r"worker processes have been started": "",
     r"Trials did not complete": "",  # what was lost is handed out again, or halts the sweep
 }

@@ -21,6 +21,9 @@ KILLED = (
     "connection error code 2. End of file. Some common causes include: (1) the process was killed by the OOM killer"
 )
 MANY = "WARNING: 4 PYTHON worker processes have been started on node: cffa with address: 10.77.0.2, which is 4x the"
+BACK = (
+    "Raylet is terminated. Termination is unexpected. Possible reasons include: (1) SIGKILL by the user or system OOM"
+)
 MEMORY = "1 Workers (tasks / actors) killed due to memory pressure (OOM), 0 Workers crashed"
 
 
@@ -28,6 +31,7 @@ def test_each_is_one_line_of_ours() -> None:
     assert in_a_line(DEAD) == "node 10.77.0.3 does not answer and counts as dead: what it trained goes on elsewhere"
     assert in_a_line(KILLED) == "a process on node 10.77.0.4 died: what it did is done again"
     assert in_a_line(MEMORY) == "a node ran out of memory and ended a process"
+    assert in_a_line(BACK) == "Ray ended on a node: one that counted as dead does so when it is back"
     assert in_a_line(MANY) == ""
     assert in_a_line("\n  Something new.\nand more") == "Ray says: Something new."
     assert len(in_a_line("x" * 1000)) < 200
