@@ -13,7 +13,7 @@ from rayforget.errors import FoundationError
 from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.own_code import refuse_own_code
 from rayforget.foundations.clip.weights_file import Settled, settle_facts
-from rayforget.foundations.model_folder import read_config, refuse_empty
+from rayforget.foundations.model_folder import read_config, refuse_empty, refuse_pointers
 from rayforget.space.paths import is_hub_name, is_weights_file
 
 _MODEL_PARTS = frozenset({"embed_dim", "vision_cfg", "text_cfg"})
@@ -64,6 +64,8 @@ def clip_source(spec: ClipFoundation) -> ClipSource:
         )
     if spec.pretrained is not None and not Path(spec.pretrained).is_file():
         raise FoundationError(f"foundation.pretrained {spec.pretrained}: no such file; give a file of weights")
+    if spec.pretrained is not None:
+        refuse_pointers([Path(spec.pretrained)], "the weights")
     if prefix == "local-dir":
         _check_folder(Path(place), trusted=spec.trust_remote_code, whole=spec.pretrained is None)
     elif not is_hub_name(place, owned=True):
@@ -143,6 +145,7 @@ def _by_name(spec: ClipFoundation) -> ClipSource:
     if is_weights_file(pretrained):
         if not Path(pretrained).is_file():
             raise FoundationError(f"foundation.pretrained {pretrained}: no such file; {known}")
+        refuse_pointers([Path(pretrained)], "the weights")
         settled = file_facts(spec)
         assert settled is not None
         facts = settled.facts
@@ -197,6 +200,7 @@ def _check_folder(folder: Path, *, trusted: bool, whole: bool) -> None:
     if not weights:
         raise FoundationError(f"{what}: no weights; expected open_clip_model.safetensors beside open_clip_config.json")
     refuse_empty(weights)
+    refuse_pointers(path for pattern in ("*.json", "*.txt", "*.model") for path in folder.glob(pattern))
 
 
 def _near(name: str, known: Iterable[str]) -> str:

@@ -64,6 +64,12 @@ def test_missing_shards_are_refused(tmp_path):
         expand_shards(f"{tmp_path}/b-*.tar")
 
 
+def test_a_pointer_of_git_lfs_in_place_of_a_shard_is_called_one(tmp_path):
+    (tmp_path / "a.tar").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(TaskError, match=r"a\.tar is Git LFS's pointer to the images .* git lfs pull"):
+        ShardImages(f"{tmp_path}/a.tar", image="jpg", label="cls")
+
+
 def test_a_sample_without_label_or_image_or_with_another_label_is_named(tmp_path, picture):
     path = tmp_path / "a.tar"
     for files, message in [
