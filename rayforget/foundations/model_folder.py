@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from rayforget.errors import FoundationError
+from rayforget.lfs import is_pointer, told
 
 MOST_LAYERS = 10_000
 """No model has a tenth of it; each layer takes memory before a weight is read."""
 _LAYERS = re.compile(r"(layers?|depths?|blocks|experts)$")
 _DEEPEST = 5
-_POINTER = b"version https://git-lfs"
-"""How a file of Git LFS begins that was cloned without its contents."""
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -22,6 +21,7 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         FoundationError: the file cannot be read, or holds something else.
     """
+    refuse_pointers([path])
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -53,8 +53,15 @@ def refuse_empty(weights: Iterable[Path]) -> None:
     for path in sorted(weights):
         if not path.is_file() or not path.stat().st_size:
             raise FoundationError(f"{path} holds no bytes; copy or download the model's weights again")
-        with path.open("rb") as file:
-            if file.read(len(_POINTER)) == _POINTER:
-                raise FoundationError(
-                    f"{path} is Git LFS's pointer to the weights instead of the weights; fetch them: git lfs pull"
-                )
+        refuse_pointers([path], "the weights")
+
+
+def refuse_pointers(files: Iterable[Path], what: str = "its contents") -> None:
+    """Refuses Git LFS's pointers; `what` says what ought to be there.
+
+    Raises:
+        FoundationError: the message names one.
+    """
+    for path in sorted(files):
+        if is_pointer(path):
+            raise FoundationError(told(path, what))

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
+from rayforget.space.file.secrets import shown
+
 LOCAL_FOLDER = "local-dir:"
 """open_clip's prefix of a model in a local folder."""
 
@@ -17,7 +19,7 @@ _FILE_SYSTEMS = frozenset({"file", "s3", "gs", "gcs", "abfs", "abfss"})
 
 
 def is_uri(place: str) -> bool:
-    """Whether the place is not a path of this machine's file system: `s3://...`, `pipe:...`."""
+    """Whether the place is not a path of this machine's file system: `s3://...`, webdataset's `pipe:...`."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|pipe:", place) is not None
 
 
@@ -46,6 +48,13 @@ def _given(path: Any) -> Any:
     return path
 
 
+def _of_this_machine(path: Any) -> Any:
+    """The value unchanged, unless it is empty or an address, which may hold a password that no message repeats."""
+    if isinstance(path, str) and is_uri(path):
+        raise _refused(f"found {shown(path)}, expected a path of this machine; download what is there first")
+    return _given(path)
+
+
 def _refused(text: str) -> PydanticCustomError:
     return PydanticCustomError("problem", "{text}", {"text": text})
 
@@ -59,7 +68,7 @@ def _absolute_unless_uri(place: str) -> str:
 
 
 def _absolute_if_folder(place: str) -> str:
-    _given(place)
+    _of_this_machine(place)
     looks_local = place.startswith(("/", "./", "../", "~")) or place in (".", "..")
     return _absolute(place) if looks_local or os.path.isdir(place) else place
 
@@ -87,8 +96,10 @@ def _absolute_if_yaml(name: str) -> str:
     return _absolute(name) if is_yaml(name) else name
 
 
-LocalPath = Annotated[Path, BeforeValidator(_given), AfterValidator(_absolute_path)]
+LocalPath = Annotated[Path, BeforeValidator(_of_this_machine), AfterValidator(_absolute_path)]
 """A file or folder of this machine."""
+LocalPattern = Annotated[str, BeforeValidator(_of_this_machine), AfterValidator(_absolute)]
+"""Files of this machine, with braces and globs."""
 Place = Annotated[str, AfterValidator(_absolute_unless_uri)]
 """A local path or a URI."""
 FolderOrHubName = Annotated[str, AfterValidator(_absolute_if_folder)]

@@ -10,6 +10,7 @@ import yaml
 
 from rayforget.errors import TaskError
 from rayforget.extensions.extras import need
+from rayforget.lfs import pointer_within, told
 
 SCRIPT_ADVICE = (
     "the data set is a script, which `datasets` 4 and later do not run: take its Parquet copy where the hub has one "
@@ -82,6 +83,8 @@ def load_split(wanted: HubSplit, *, files: str) -> tuple[Any, str | None]:
             raise TaskError(f"{title(wanted)}: {error}; {SCRIPT_ADVICE}") from error
         if isinstance(error, RuntimeError):
             raise
+        if local and (pointer := pointer_within(folder)) is not None:
+            raise TaskError(told(pointer, "the data")) from error
         advice = f"expected {files}, or what save_to_disk wrote, with this split"
         if not local:
             advice = download_command(wanted.path, wanted.config, split=wanted.split, revision=wanted.revision)

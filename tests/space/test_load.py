@@ -69,7 +69,7 @@ def test_local_paths_become_absolute(
             9: "    val: {kind: webdataset, shards: 'data/{000..003}.tar'}",
             10: "    test: {kind: dataset, path: here, split: test}",
             15: "    val: {kind: dataset, path: owner/name, split: a}",
-            16: "    test: {kind: webdataset, shards: 'pipe:cat x.tar'}",
+            16: "    test: {kind: webdataset, shards: '/data/*.tar'}",
         },
         add="resources: {cache: ~/cache}\nstorage: {path: s3://bucket/runs}\n",
     )
@@ -81,7 +81,7 @@ def test_local_paths_become_absolute(
     assert tasks["shapes"]["val"]["shards"] == str(tmp_path / "data/{000..003}.tar")
     assert tasks["shapes"]["test"]["path"] == str(tmp_path / "here")
     assert tasks["sketch"]["val"]["path"] == "owner/name"
-    assert tasks["sketch"]["test"]["shards"] == "pipe:cat x.tar"
+    assert tasks["sketch"]["test"]["shards"] == "/data/*.tar"
     assert str(space.resources.cache) == os.path.expanduser("~/cache")
     assert space.storage.path == "s3://bucket/runs"
 

@@ -1,12 +1,17 @@
 """What is secret in an address is known by its place, in whatever way it is written."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from rayforget.errors import SpaceError
 from rayforget.space.file.document import read_document
 from rayforget.space.file.overrides import override
 from rayforget.space.file.secrets import has_written_secret, may_hold_secret, secret_variables, sounds_secret
 from rayforget.space.file.variables import interpolate
+from rayforget.space.paths import FolderOrHubName, LocalPath, LocalPattern
 
 
 @pytest.mark.parametrize(
@@ -96,3 +101,44 @@ def test_a_malformed_variable_in_a_password_is_not_repeated(text: str, options: 
     with pytest.raises(SpaceError, match="a variable is written") as raised:
         interpolate(override(read_document(text, "x"), options), {})
     assert "s3cr" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "variable"),
+    [
+        ("tasks: {s: {prompt: 'x ${HF_TOKEN}'}}", "HF_TOKEN"),
+        ("vars: {t: '${HF_TOKEN}'}\na: [{b: '${t}'}]", "HF_TOKEN"),
+        ("a: '${HF_TOKEN:-none}'", "HF_TOKEN"),
+        ("a: '${DATA}/x.tar'", "DATA"),
+    ],
+)
+def test_a_secret_of_the_environment_is_refused_where_no_key_takes_one(text: str, variable: str) -> None:
+    environment = {"HF_TOKEN": "s3cret", "DATA": "https://me:s3cret@h"}
+    with pytest.raises(SpaceError, match=rf"^x:\d: .*found \$\{{{variable}\}}, .*is recorded") as raised:
+        interpolate(read_document(text, "x"), environment)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_what_is_no_secret_of_the_environment_is_taken_whatever_its_name(tmp_path: Path) -> None:
+    """A folder, a name of the file's own, a default, and the keys of a storage, which its record leaves out."""
+    text = "vars: {key: photo}\na: ['${TOKEN_DATA}', '${key}', '${HF_TOKEN:-x}']\nstorage: {path: 's3://${K_KEY}@b'}"
+    tree = interpolate(read_document(text, "x"), {"TOKEN_DATA": str(tmp_path), "K_KEY": "me:s3cret"}).tree
+    assert tree["a"] == [str(tmp_path), "photo", "x"]
+    assert tree["storage"] == {"path": "s3://me:s3cret@b"}
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("https://me:s3cret@h/x.tar", "https://h/x.tar"),
+        ("https://h/x.tar?token=s3cret", "https://h/x.tar"),
+        ("https://h/x.tar?version=2", "https://h/x.tar?version=2"),
+        ("s3://bucket/a.tar", "s3://bucket/a.tar"),
+    ],
+)
+@pytest.mark.parametrize("kind", [LocalPath, LocalPattern, FolderOrHubName])
+def test_an_address_in_place_of_a_path_is_refused_without_its_password(kind: Any, address: str, public: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        TypeAdapter(kind).validate_python(address)
+    (error,) = raised.value.errors()
+    assert error["msg"] == f"found {public}, expected a path of this machine; download what is there first"

@@ -42,13 +42,13 @@ def test_what_is_no_variable_is_left_alone() -> None:
 
 
 def test_what_the_environment_gives_to_the_mirrors_address_is_not_in_what_is_recorded() -> None:
-    text = "vars: {pw: '${MLFLOW_PW}', host: h}\ntracking: {uri: 'http://me:${pw}@${host}:${PORT:-5000}'}\na: '${pw}'"
+    text = "vars: {pw: '${MLFLOW_PW}', host: h}\ntracking: {uri: 'http://me:${pw}@${host}:${PORT:-5000}'}\na: '${host}'"
     environment = {"MLFLOW_PW": "s3cret"}
     tree = interpolate(read_document(text, "x"), environment).tree
     assert tree == {
         "vars": {"pw": "${MLFLOW_PW}", "host": "h"},
         "tracking": {"uri": "http://me:${MLFLOW_PW}@h:${PORT:-5000}"},
-        "a": "s3cret",
+        "a": "h",
     }
     assert fill(tree["tracking"]["uri"], environment) == "http://me:s3cret@h:5000"
     with pytest.raises(SpaceError, match=r"tracking.uri: found \$\{MLFLOW_PW\}, which is set neither"):

@@ -1,7 +1,7 @@
 """A space's language model -> the arguments for transformers; mistakes are found before anything loads."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 
 from rayforget.errors import FoundationError
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
-from rayforget.foundations.model_folder import read_config, refuse_empty
+from rayforget.foundations.model_folder import read_config, refuse_empty, refuse_pointers
 from rayforget.space.paths import LOCAL_FOLDER, is_hub_name
 
 _STATES = ("*.pt", "*.pth")
@@ -125,6 +125,8 @@ def _with_base(spec: CausalLmFoundation, adapter: Path) -> CausalSource:
 def _with_adapter(source: CausalSource, adapter: Path) -> CausalSource:
     if not any((adapter / f"adapter_model.{ending}").is_file() for ending in ("safetensors", "bin")):
         raise FoundationError(f"{adapter} has {_ADAPTER} but no adapter_model.safetensors; copy the adapter again")
+    refuse_empty(path for ending in ("safetensors", "bin") if (path := adapter / f"adapter_model.{ending}").is_file())
+    refuse_pointers(_of_tokenizer(adapter))
     tokenizer = str(adapter) if (adapter / "tokenizer_config.json").is_file() else source.tokenizer
     return replace(source, adapter=str(adapter), tokenizer=tokenizer)
 
@@ -144,6 +146,7 @@ def _of_folder(spec: CausalLmFoundation, folder: Path) -> CausalSource:
     if not weights:
         raise FoundationError(f"{folder} has no *.safetensors; a model's folder is what `save_pretrained` writes")
     refuse_empty(weights)
+    refuse_pointers(_of_tokenizer(folder))
     if (folder / _ADAPTER).exists():
         raise FoundationError(adapter_beside(str(folder)))
     kind = weights[0].suffix
@@ -163,6 +166,12 @@ def _of_folder(spec: CausalLmFoundation, folder: Path) -> CausalSource:
         pickled=kind == ".bin",
         state_file=weights[0] if kind in (".pt", ".pth") else None,
     )
+
+
+def _of_tokenizer(folder: Path) -> Iterator[Path]:
+    """The files that a tokenizer may be read from."""
+    patterns = ("*.json", "*.model", "*.txt", "*.spm", "*.tiktoken", "*.jinja")
+    return (path for pattern in patterns for path in folder.glob(pattern))
 
 
 def _weights(folder: Path) -> list[Path]:

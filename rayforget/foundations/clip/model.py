@@ -148,7 +148,7 @@ def _create(source: ClipSource) -> nn.Module:
     """open_clip's model with the weights of its tag or folder, or of a file."""
     import open_clip
 
-    file = source.file
+    file = source.file or source.own_weights
     clip: nn.Module = open_clip.create_model(
         source.name,
         None if file is not None else source.pretrained,

@@ -13,11 +13,22 @@ from rayforget.errors import FoundationError
 from rayforget.foundations.clip.config import ClipFoundation
 from rayforget.foundations.clip.own_code import refuse_own_code
 from rayforget.foundations.clip.weights_file import Settled, settle_facts
-from rayforget.foundations.model_folder import read_config, refuse_empty
+from rayforget.foundations.model_folder import read_config, refuse_empty, refuse_pointers
 from rayforget.space.paths import is_hub_name, is_weights_file
 
 _MODEL_PARTS = frozenset({"embed_dim", "vision_cfg", "text_cfg"})
 _WEIGHT_ENDINGS = (".safetensors", ".bin", ".pth")
+_WEIGHT_NAMES = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "open_clip_pytorch_model.pth",
+    "model.safetensors",
+    "pytorch_model.bin",
+    "pytorch_model.pth",
+    "model.pth",
+)
+"""In the order in which open_clip prefers them; of other names it takes the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +43,8 @@ class ClipSource:
     """Whether the weights want QuickGELU even if the name does not say so (open_clip only warns)."""
     preprocessing: dict[str, Any] = field(default_factory=dict)
     """What the space or a file's tag says of mean, std, interpolation and resizing."""
+    own_weights: str | None = None
+    """The file of weights in a folder that is a whole model."""
     runs_with: str | None = None
     """Activation and preprocessing of a file of weights, which brings none of its own, in words."""
 
@@ -64,15 +77,21 @@ def clip_source(spec: ClipFoundation) -> ClipSource:
         )
     if spec.pretrained is not None and not Path(spec.pretrained).is_file():
         raise FoundationError(f"foundation.pretrained {spec.pretrained}: no such file; give a file of weights")
+    if spec.pretrained is not None:
+        refuse_pointers([Path(spec.pretrained)], "the weights")
     if prefix == "local-dir":
-        _check_folder(Path(place), trusted=spec.trust_remote_code, whole=spec.pretrained is None)
-    elif not is_hub_name(place, owned=True):
+        own = _check_folder(Path(place), trusted=spec.trust_remote_code, whole=spec.pretrained is None)
+        return ClipSource(name=spec.model, pretrained=spec.pretrained, quick_gelu=False, own_weights=own)
+    if not is_hub_name(place, owned=True):
         raise FoundationError(
             f"foundation.model {spec.model!r} cannot be a name on the hub; write hf-hub:OWNER/NAME, "
             "as huggingface.co has it"
         )
-    elif spec.revision is not None:
-        return ClipSource(name=f"local-dir:{_downloaded(place, spec)}", pretrained=spec.pretrained, quick_gelu=False)
+    if spec.revision is not None:
+        folder = _downloaded(place, spec)
+        own = _check_folder(folder, trusted=spec.trust_remote_code, whole=True)
+        name = f"local-dir:{folder}"
+        return ClipSource(name=name, pretrained=spec.pretrained, quick_gelu=False, own_weights=own)
     return ClipSource(name=spec.model, pretrained=spec.pretrained, quick_gelu=False)
 
 
@@ -143,6 +162,7 @@ def _by_name(spec: ClipFoundation) -> ClipSource:
     if is_weights_file(pretrained):
         if not Path(pretrained).is_file():
             raise FoundationError(f"foundation.pretrained {pretrained}: no such file; {known}")
+        refuse_pointers([Path(pretrained)], "the weights")
         settled = file_facts(spec)
         assert settled is not None
         facts = settled.facts
@@ -173,12 +193,11 @@ def _downloaded(name: str, spec: ClipFoundation) -> Path:
             f"foundation.model hf-hub:{name} at revision {revision} cannot be downloaded ({str(error)[:300]}); check "
             "name and commit on huggingface.co and the network, or download it and use local-dir:FOLDER"
         ) from error
-    _check_folder(folder, trusted=spec.trust_remote_code, whole=True)
     return folder
 
 
-def _check_folder(folder: Path, *, trusted: bool, whole: bool) -> None:
-    """Checks what open_clip will read; the weights too, if `whole`."""
+def _check_folder(folder: Path, *, trusted: bool, whole: bool) -> str | None:
+    """Checks what open_clip will read; gives the file of weights, if the folder is a `whole` model."""
     what = f"foundation.model local-dir:{folder}"
     if not folder.is_dir():
         raise FoundationError(f"{what}: no such folder; give the folder that holds open_clip_config.json")
@@ -191,12 +210,24 @@ def _check_folder(folder: Path, *, trusted: bool, whole: bool) -> None:
             f"{config} has no model_cfg with {', '.join(sorted(_MODEL_PARTS))}; expected open_clip's folder format"
         )
     refuse_own_code(f"local-dir:{folder}", parts, trusted=trusted)
+    refuse_pointers(path for pattern in ("*.json", "*.txt", "*.model") for path in folder.glob(pattern))
     if not whole:
-        return
-    weights = [path for path in folder.iterdir() if path.suffix in _WEIGHT_ENDINGS]
+        return None
+    weights = sorted(path for path in folder.iterdir() if path.suffix in _WEIGHT_ENDINGS)
     if not weights:
-        raise FoundationError(f"{what}: no weights; expected open_clip_model.safetensors beside open_clip_config.json")
+        others = [path.name for path in sorted(folder.glob("*.pt"))]
+        found = f" (found {', '.join(others[:4])}: name one by `pretrained: {folder}/{others[0]}`)" if others else ""
+        raise FoundationError(
+            f"{what}: no weights; expected open_clip_model.safetensors beside open_clip_config.json{found}"
+        )
     refuse_empty(weights)
+    own = [folder / name for name in _WEIGHT_NAMES if folder / name in weights] or weights
+    if len(own) > 1 and own[0].name not in _WEIGHT_NAMES:
+        listed = ", ".join(path.name for path in own[:4])
+        raise FoundationError(
+            f"{what}: {listed} may all be its weights; name one by `pretrained: {folder}/{own[0].name}`"
+        )
+    return str(own[0])
 
 
 def _near(name: str, known: Iterable[str]) -> str:

@@ -34,7 +34,7 @@ def read_into(clip: nn.Module, path: Path) -> None:
     """Loads the file into the model; formats with other names are left to open_clip, which converts several.
 
     Raises:
-        FoundationError: the file cannot be read without running code.
+        FoundationError: the file cannot be read without running code, or has more of a tower than the model.
         RuntimeError: open_clip cannot convert it into this model.
     """
     from open_clip.factory import load_checkpoint
@@ -44,6 +44,11 @@ def read_into(clip: nn.Module, path: Path) -> None:
     prefix = wrapper_of(tensors, own) or ""
     found = {name: _as(tensors[prefix + name], tensor) for name, tensor in own.items() if prefix + name in tensors}
     if found.keys() == own.keys() and all(found[name].shape == own[name].shape for name in own):
+        if more := sorted(_own_tensors(tensors, prefix, own).keys() - own.keys()):
+            raise FoundationError(
+                f"{path} is of another architecture: the model has no place for {', '.join(more[:5])} "
+                f"({len(more)} in all); the weights and their architecture must belong together"
+            )
         clip.load_state_dict(found)
         _say_unread(path, tensors.keys() - {prefix + name for name in own})
         return
@@ -97,8 +102,9 @@ def completed_by(base: Mapping[str, Tensor], path: Path) -> dict[str, Tensor] | 
 
 
 def _say_unread(path: Path, names: Collection[str]) -> None:
-    if names:
-        logger.warning("%s: the model has no place for %s; they are not read", path, ", ".join(sorted(names)[:5]))
+    told = sorted(name for name in names if not name.endswith(_COUNTERS))
+    if told:
+        logger.warning("%s: the model has no place for %s; they are not read", path, ", ".join(told[:5]))
 
 
 def _changed_from(path: Path) -> str | None:

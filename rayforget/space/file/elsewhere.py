@@ -131,7 +131,7 @@ def _place(source: Source | TextSource) -> tuple[str, str] | None:
     match source:
         case FolderSource() | JsonLinesSource() | CsvSource() | ParquetSource():
             return "path", str(source.path)
-        case WebdatasetSource() if not is_uri(source.shards):
+        case WebdatasetSource():
             return "shards", source.shards
         case DatasetSource() | TextDatasetSource() if os.path.isabs(source.path):
             return "path", source.path  # made absolute if it is a folder, see paths.py

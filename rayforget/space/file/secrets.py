@@ -15,6 +15,16 @@ WRITTEN_OUT = (
 )
 """What to say of one in `tracking.uri`; without the address, which people copy with the message."""
 
+
+def no_place_for(variable: str) -> str:
+    """What to say of a variable of the environment that may hold a secret, in a key that takes none."""
+    return (
+        f"found ${{{variable}}}, which is named as a secret or holds a password, and the space is recorded; take it "
+        "out: HF_TOKEN is read without being named, and only tracking.uri and storage.path may hold a password (a "
+        "variable that holds none needs another name)"
+    )
+
+
 _SECRET_NAME = re.compile(
     r"passw|pass(?:phrase|code|key)|secret|credential|bearer|cookie"
     r"|(?:api|access|account|private|shared)_?key|tokens?(?![a-z])"
@@ -59,6 +69,12 @@ def without_password(address: str) -> str:
     """An address without its user if a password is with it, for what is shown or handed on; the query stays."""
     user = _user(address)
     return address.replace(f"{user}@", "", 1) if ":" in user else address
+
+
+def shown(address: str) -> str:
+    """An address for messages: without its password and user, and without its query where that is named as a secret."""
+    public = without_password(address)
+    return re.split("[?;#]", public, maxsplit=1)[0] if any(_secrets(public)) else public
 
 
 def _user(address: str) -> str:

@@ -1,12 +1,23 @@
 """`${name}`, `${NAME}` and `${NAME:-default}` in a document's strings -> their values."""
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rayforget.errors import SpaceError
 from rayforget.space.file.document import MOST_CHARACTERS, At, Document, dotted, item_key
-from rayforget.space.file.secrets import VARIABLE, WRITTEN_OUT, has_written_secret
+from rayforget.space.file.secrets import (
+    VARIABLE,
+    WRITTEN_OUT,
+    has_written_secret,
+    may_hold_secret,
+    no_place_for,
+    sounds_secret,
+)
+
+_TAKE_SECRETS = (("tracking", "uri"), ("storage", "path"))
+"""Keys with an address; the first is recorded as it is written, the second without its password."""
 
 
 def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
@@ -18,9 +29,12 @@ def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
 
     `tracking.uri` may hold a password, and the space is recorded: there, and in `vars`, what the environment gives is
     only looked for, and stays written as a variable until MLflow is asked (`fill`). A password written out is refused.
+    `storage.path` may hold keys, which its record leaves out. No other key takes a secret, so that a variable of the
+    environment which is named as one is refused there.
     """
     problems: list[str] = []
     used: set[str] = set()
+    own = document.tree.get("vars")
     address = _uri_of(document.tree)
     of_uri = names_in([address]) if isinstance(address, str) else set()
 
@@ -30,6 +44,15 @@ def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
             place = _without_value(place)
         problems.append(f"{place}: {dotted(at)}: {text}")
 
+    def may_hold(name: str) -> bool:
+        value = environment.get(name, "")
+        return value != "" and (sounds_secret(name) or may_hold_secret(value)) and not os.path.exists(value)
+
+    def secret_of(name: str) -> str | None:
+        """The variable of the environment that may hold a secret, and whose value this name stands for."""
+        names = sorted(names_in([str(own[name])])) if isinstance(own, dict) and name in own else [name]
+        return next((each for each in names if may_hold(each)), None)
+
     def private(at: At) -> bool:
         return at == ("tracking", "uri") or (at[0] == "vars" and at[-1] in of_uri)
 
@@ -37,6 +60,8 @@ def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
         def value_of(match: re.Match[str]) -> str:
             name, default = match.groups()
             used.add(name)
+            if at not in _TAKE_SECRETS and at[0] != "vars" and (secret := secret_of(name)):
+                complain(at, no_place_for(secret))
             value = values.get(name, default)
             if value is None or isinstance(value, dict | list):
                 hint = "" if name in environment or at[0] != "vars" else " (variables do not read each other)"
@@ -53,7 +78,6 @@ def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
             return text
         return VARIABLE.sub(value_of, text)
 
-    own = document.tree.get("vars")
     outside = {name: value for name, value in environment.items() if value}
     variables = _each_string(own, ("vars",), lambda text, at: filled(text, at, outside))
     used.clear()
@@ -73,7 +97,7 @@ def interpolate(document: Document, environment: Mapping[str, str]) -> Document:
             place = _without_value(document.where(("tracking", "uri")))
             problems.append(f"{place}: tracking.uri: {WRITTEN_OUT}")
     if problems:
-        raise SpaceError(*problems)
+        raise SpaceError(*dict.fromkeys(problems))
     return Document(tree=tree, places=document.places)
 
 

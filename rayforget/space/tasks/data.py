@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from rayforget.errors import ExtensionError
 from rayforget.metrics.registry import METRICS
 from rayforget.space.frozen import Frozen, Later, Name, Problem
-from rayforget.space.paths import FolderOrHubName, LocalPath, Place
+from rayforget.space.paths import FolderOrHubName, LocalPath, LocalPattern
 from rayforget.space.tasks.image_splits import role_problems, sources_of, split_problems
 
 Role = Literal["speciality", "generality"]
@@ -47,7 +47,7 @@ class WebdatasetSource(_Limited):
     """Tar shards in webdataset's layout: KEY.jpg beside KEY.cls."""
 
     kind: Literal["webdataset"]
-    shards: Place
+    shards: LocalPattern
     """Local path of the shards; braces and globs are expanded (`/data/val-{000..012}.tar`)."""
     image: str = "jpg"
     """Extension of the image files; several with semicolons (`jpg;png;webp`), of which a sample's first counts."""

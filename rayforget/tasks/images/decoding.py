@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from rayforget.lfs import BEGINNING
 from rayforget.tasks.images.rgb import UPRIGHT, needs_conversion, orientation, to_rgb, turned_upright
 
 # Formats that Pillow decodes itself; others (EPS) would start programs.
@@ -71,6 +72,8 @@ def open_image(data: bytes, reading: Reading) -> OpenedImage | str:
             image = turned_upright(image)
         rgb = to_rgb(image)
     except UnidentifiedImageError:
+        if data.startswith(BEGINNING):
+            return "Git LFS's pointer to an image; fetch them: git lfs pull"
         return "empty" if not data else "no known image format"
     except (*_DAMAGE, Image.DecompressionBombError) as error:
         return str(error) or type(error).__name__

@@ -118,7 +118,7 @@ def _labels(table: Any, column: str, title: str) -> tuple[bool, tuple[str, ...] 
         found, indices = np.unique(labels.astype(str), return_inverse=True)
         return True, tuple(found.tolist()), indices.astype(np.int64)
     if labels.dtype.kind not in "iub":
-        several = "; several classes of one image are not scored" if labels.dtype.kind == "O" else ""
+        several = "; `metric: mean_average_precision` scores several of one image" if labels.dtype.kind == "O" else ""
         raise TaskError(
             f"{title}: column {column!r} holds {table.features[column]}, expected class indices or names{several}"
         )

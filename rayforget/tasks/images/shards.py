@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from rayforget.errors import TaskError
-from rayforget.space.paths import is_uri
+from rayforget.lfs import is_pointer, told
 from rayforget.tasks.images.file_stamps import file_stamp, stamp_of
 from rayforget.tasks.images.gzip_random import is_gzip, read_span
 from rayforget.tasks.images.shard_labels import Several, indices_of, read_label
@@ -127,10 +127,8 @@ def expand_shards(pattern: str) -> list[Path]:
     """`val-{0..2}.tar` -> three paths; then globs, sorted.
 
     Raises:
-        TaskError: a path does not exist, a glob matches nothing, or the pattern is a URL.
+        TaskError: a path does not exist, or a glob matches nothing.
     """
-    if is_uri(pattern):
-        raise TaskError(f"shards {pattern}: only local files can be read at random; download them first")
     if len(pattern) > _LONGEST_PATTERN:
         raise TaskError(f"shards {pattern[:60]}...: found {len(pattern)} letters, expected at most {_LONGEST_PATTERN}")
     if (count := math.prod(map(_num_alternatives, _BRACES.split(pattern)[1::2]))) > _MOST_SHARDS:
@@ -222,6 +220,8 @@ def _label(shard: Path, archive: tarfile.TarFile, info: tarfile.TarInfo) -> byte
 @contextmanager
 def _unpacked(shard: Path) -> Iterator[IO[bytes]]:
     """The tar's bytes in a row, whether or not it is compressed by gzip; opens the shard once."""
+    if is_pointer(shard):
+        raise TaskError(told(shard, "the images"))
     with shard.open("rb") as file:
         if is_gzip(file):
             with gzip.open(file) as unpacked:

@@ -3,24 +3,20 @@
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from itertools import pairwise
 from typing import Any
 
 from rayforget.errors import TaskError
-from rayforget.heartbeat import beat
 from rayforget.space.tasks.text import ChatTask, PlainTextTask, TextTask
-from rayforget.tasks.keys import at_key
-from rayforget.tasks.text.conversations import Message, conversation_of, user_turn
-from rayforget.tasks.text.documents import Document, canonical
+from rayforget.tasks.text.conversations import Message
+from rayforget.tasks.text.documents import canonical
 
 logger = logging.getLogger(__name__)
 
-_BEAT = 500
-"""Documents between two signs of life."""
 _MISTAKES = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError)
 """What Python raises within a template, besides the template's own errors; of memory, for a text that nobody meant."""
 _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
@@ -221,50 +217,6 @@ def chat_of(task: TextTask, tokenizer: Any) -> Chat | None:
     if isinstance(task, PlainTextTask) or not (isinstance(task, ChatTask) or task.chat_template):
         return None
     return Chat(tokenizer, task.chat_settings)
-
-
-def right_turns(chat: Chat, documents: Sequence[Document]) -> list[Turn]:
-    """The turn of each document: of a conversation, or of a single question with its right answer.
-
-    Raises:
-        TaskError: see `Chat.turn`; the message starts with the document's name.
-    """
-    return [_turns(chat, document, [document.answer])[0] for document in _beating(documents)]
-
-
-def written_out(chat: Chat, documents: Sequence[Document]) -> tuple[Document, ...]:
-    """The documents as scoring asks for them: the template's text before the answer, and each choice as its turn.
-
-    Raises:
-        TaskError: see `Chat.turn`, or the template writes other texts before other choices.
-    """
-    return tuple(_written_out(chat, document) for document in _beating(documents))
-
-
-def _beating(documents: Sequence[Document]) -> Iterator[Document]:
-    for index, document in enumerate(documents):
-        if index % _BEAT == 0:
-            beat("write conversations", index, len(documents))
-        yield document
-
-
-def _written_out(chat: Chat, document: Document) -> Document:
-    turns = _turns(chat, document, document.values["choices"])
-    if len({turn.prompt for turn in turns}) > 1:
-        raise TaskError(f"{document.name}: the chat template's text before the answer depends on the answer")
-    values = {
-        "prompt": turns[0].prompt,
-        "choices": [turn.scored for turn in turns],
-        "answer": document.values["answer"],
-    }
-    return replace(document, values=values)
-
-
-def _turns(chat: Chat, document: Document, answers: Sequence[str]) -> list[Turn]:
-    with at_key(document.name):
-        if "conversation" in document.values:
-            return [chat.turn(*conversation_of(document.values))]
-        return [chat.turn(list(user_turn(document.prompt, answer))) for answer in answers]
 
 
 def _told(render: Callable[[], Any]) -> Any:

@@ -60,7 +60,7 @@ def conversation_documents(row: Row) -> list[Document]:
                 "turn of the assistant is learnt with all before it; cut the conversation into several"
             )
         values = {"conversation": text, "choices": [said], "answer": 0}
-        found.append(Document(values=values, content=content, name=f"{row.name}, message {index}"))
+        found.append(Document(values=values, content=content, name=f"{row.name}, message {index}", row=row.name))
     if not found:
         text = f"{row.name}: no message of the assistant that could be learnt; expected at least one"
         raise UnusableRowError(text, why="without a turn of the assistant that could be learnt")

@@ -33,6 +33,8 @@ class Document:
     """Hash that identifies the item; see `own_document`, and `lm_eval_documents` for lm-eval's."""
     name: str
     """The document's name in messages."""
+    row: str = ""
+    """The name of the row that it is from, for the user's own: one may make several."""
     part: str = ""
     """For a group of lm-eval's: the name of the document's task."""
 
@@ -74,7 +76,7 @@ def own_document(task: MultipleChoiceTask | InstructionTask | PlainTextTask, row
             values = {"prompt": "", "choices": [text], "answer": 0}
         case _:
             assert_never(task)
-    return Document(values=values, content=content_hash(canonical(content)), name=row.name)
+    return Document(values=values, content=content_hash(canonical(content)), name=row.name, row=row.name)
 
 
 def contents_of(documents: Sequence[Document]) -> NDArray[np.uint8]:

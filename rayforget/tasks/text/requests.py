@@ -17,7 +17,7 @@ from rayforget.space.paths import is_yaml
 from rayforget.space.tasks.lm_eval import LmEvalTask
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.asking import HowAsked, how_asked, instances
-from rayforget.tasks.text.chat import chat_of, written_out
+from rayforget.tasks.text.chat import chat_of
 from rayforget.tasks.text.delimiters import delimiter_of, identity_of
 from rayforget.tasks.text.documents import Document, documents_hash
 from rayforget.tasks.text.encode import (
@@ -37,6 +37,7 @@ from rayforget.tasks.text.own_task import own_lm_eval_task
 from rayforget.tasks.text.own_yaml import own_identity
 from rayforget.tasks.text.resolved import ResolvedText
 from rayforget.tasks.text.token_files import Tokenised, tokenised
+from rayforget.tasks.text.turns import written_out
 from rayforget.tasks.text.types import Generations, Pairs, TaskRequests
 from rayforget.values.scores import BITS_PER_BYTE, CUT_ITEMS, Split
 
@@ -83,7 +84,7 @@ def task_requests(
             cache=cache,
         )
         return joined_requests([ask(member) for member in own], by_size=task.by_size)
-    key, documents = task.splits[split].key, task.splits[split].documents
+    key, documents, broken = task.splits[split].key, task.splits[split].documents, task.splits[split].broken
     with at_key(key):
         chat = chat_of(task.task, tokenizer)
         parts = [
@@ -92,26 +93,28 @@ def task_requests(
             *filter(None, [documents[0].part]),
             *([] if chat is None else [f"chat {chat.identity}"]),
         ]
+        asked = documents
+        if chat is not None and task.lm_eval is None:
+            taken = written_out(chat, task.splits[split])
+            documents, asked, broken = taken.documents, taken.written, taken.broken
         items_hash = documents_hash(documents, *parts)
         judged = task.lm_eval
         if judged is None:
             assert not isinstance(task.task, LmEvalTask)
-            if chat is not None:
-                documents = written_out(chat, documents)
-            judged = own_lm_eval_task(task.name, task.task, documents[0])
+            judged = own_lm_eval_task(task.name, task.task, asked[0])
         how = how_asked(task.task, chat)
         limits = _Limits(max_length=max_length, prefix_token=prefix_token)
         stored = tokenised(
             cache,
             ["requests", items_hash, _examples(judged), tokenizer_identity(tokenizer), max_length, prefix_token],
-            lambda: _tokenise(judged, documents, tokenizer, limits, how),
+            lambda: _tokenise(judged, asked, tokenizer, limits, how),
             what=key,
         )
         arrays, metric = stored.arrays, metric_of(task.task)
         corpus = corpus_metric_of(judged, metric)
         judge = Judge(
             judged,
-            documents,
+            asked,
             metric,
             request_starts=arrays["request_starts"],
             pair_starts=arrays["pair_starts"],
@@ -134,7 +137,7 @@ def task_requests(
         items_hash=items_hash,
         judge=judge,
         right_pairs=judge.right_pairs,
-        broken=task.splits[split].broken,
+        broken=broken,
         facts=facts,
     )
 

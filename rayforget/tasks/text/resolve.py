@@ -78,8 +78,9 @@ def _read(key: str, task: OwnTextTask, source: TextSource, seen: list[Row]) -> T
     with at_key(key):
         read = read_rows(source)
         seen += (row for row in read.rows if row.fault is None)
-        documents, broken = _usable(task, read.rows, 0 if isinstance(source, LanguageSource) else source.max_broken)
-    return TextSplit(key=key, documents=documents, revision=read.revision, broken=broken)
+        allowed = 0 if isinstance(source, LanguageSource) else source.max_broken
+        documents, broken = _usable(task, read.rows, allowed)
+    return TextSplit(key=key, documents=documents, revision=read.revision, broken=broken, max_broken=allowed)
 
 
 def _usable(task: OwnTextTask, rows: Sequence[Row], max_broken: int) -> tuple[tuple[Document, ...], Skipped]:

@@ -25,6 +25,10 @@ class TextSplit:
     """The commit of the hub data set that the documents come from."""
     broken: Skipped = field(default_factory=dict)
     """The rows that cannot be used and were skipped; those of the whole for both halves of a cut."""
+    max_broken: int = 0
+    """How many such rows there may be, with those that a chat template refuses."""
+    spare: tuple[Document, ...] = ()
+    """Of a few of a split's documents, some others, if a template should refuse all of these."""
 
     @property
     def expected_count(self) -> int:
@@ -35,7 +39,9 @@ class TextSplit:
         """At most `count` documents, spread over the whole split."""
         number = len(self.documents)
         chosen = np.unique(np.linspace(0, number - 1, min(count, number)).astype(np.int64))
-        return replace(self, documents=tuple(self.documents[i] for i in chosen))
+        others = np.setdiff1d(np.arange(number), chosen)[: self.max_broken + 1]
+        few, spare = (tuple(self.documents[i] for i in indices) for indices in (chosen, others))
+        return replace(self, documents=few, spare=spare)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from rayforget.errors import TaskError
+from rayforget.lfs import is_pointer, told
 from rayforget.space.tasks.text import (
     CsvSource,
     JsonLinesSource,
@@ -105,6 +106,8 @@ def parquet_rows(path: Path, *, at_most: int | None = None) -> Iterator[Row]:
     if not files:
         raise TaskError(f"{path}: expected *.parquet in this folder, found none")
     for file in files:
+        if is_pointer(file):
+            raise TaskError(told(file, "the rows"))
         try:
             table = parquet.ParquetFile(file)
             if at_most is not None and (count := table.metadata.num_rows) > at_most:

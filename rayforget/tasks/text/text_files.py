@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from rayforget.errors import TaskError
+from rayforget.lfs import is_pointer, told
+from rayforget.tasks.text.csv_quotes import records
 from rayforget.tasks.text.unusable import UNREADABLE
 
 MOST_OF_A_LINE = 10_000_000
@@ -80,30 +82,33 @@ def csv_rows(path: Path) -> Iterator[Line]:
         lines = _lines(file)
         first = next(lines, "")
         divider = "\t" if ".tsv" in path.suffixes else ";" if ";" in first and "," not in first else ","
-        reader = csv.reader(chain([first], lines), delimiter=divider, strict=True)
-        number = 1
         try:
-            header = next(reader, [])
+            table = records(chain([first], lines), divider)
+            header = next((record.cells for record in table), None) or []
             named = [name for name in header if name]
             if len(set(named)) < len(named) or not named:
                 raise TaskError(f"{path}:1: expected a line of column names, each once, found {_short(str(header))}")
             empty = 0
-            for cells in reader:
-                number = reader.line_num
-                if not any(cells):
+            for number, cells in table:
+                if cells is not None and not any(cells):
                     empty = _one_more_empty(empty, path)
                     continue
-                name = f"{path}:{number}"
-                if len(cells) != len(header):
-                    fault = f"{name}: expected {len(header)} cells, found {len(cells)}; put quotes around texts with "
-                    fault += {",": "commas", ";": "semicolons", "\t": "tabs"}[divider]
-                    yield Line(values={}, name=name, fault=fault, why=f"without {len(header)} cells")
-                    continue
-                values = {column: cell or None for column, cell in zip(header, cells, strict=True) if column}
-                yield Line(values=values, name=name)
+                yield _table_row(f"{path}:{number}", header, cells, divider)
         except csv.Error as error:
-            text = f"{path}:{number + 1}: cannot be read ({error}); expected a table, each quote in a quoted text twice"
+            line, why = error.args
+            text = f"{path}:{line}: cannot be read ({why}); expected a table, each quote in a quoted text twice"
             raise TaskError(text) from error
+
+
+def _table_row(name: str, header: list[str], cells: list[str] | None, divider: str) -> Line:
+    if cells is None:
+        fault = f"{name}: found a quote within a quoted text, expected each one there twice"
+        return Line(values={}, name=name, fault=fault, why="with a quote within a quoted text")
+    if len(cells) != len(header):
+        fault = f"{name}: expected {len(header)} cells, found {len(cells)}; put quotes around texts with "
+        fault += {",": "commas", ";": "semicolons", "\t": "tabs"}[divider]
+        return Line(values={}, name=name, fault=fault, why=f"without {len(header)} cells")
+    return Line(values={column: cell or None for column, cell in zip(header, cells, strict=True) if column}, name=name)
 
 
 def _one_more_empty(before: int, path: Path) -> int:
@@ -124,6 +129,8 @@ def _lines(file: IO[str]) -> Iterator[str]:
 
 @contextmanager
 def _opened(path: Path, expected: str, newline: str | None = None) -> Iterator[IO[str]]:
+    if is_pointer(path):
+        raise TaskError(told(path, "the rows"))
     try:
         with _bytes_of(path) as raw, TextIOWrapper(raw, encoding="utf-8-sig", newline=newline) as file:
             yield file

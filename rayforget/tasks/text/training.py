@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from rayforget.errors import TaskError
 from rayforget.space.tasks.text import Sequences
 from rayforget.tasks.keys import at_key
-from rayforget.tasks.text.chat import Chat, chat_of, right_turns
+from rayforget.tasks.text.chat import Chat, chat_of
 from rayforget.tasks.text.delimiters import delimiter_of, identity_of
 from rayforget.tasks.text.documents import Document, documents_hash
-from rayforget.tasks.text.encode import encode_pairs, encode_texts, joined, tokenizer_identity
-from rayforget.tasks.text.resolved import ResolvedText
+from rayforget.tasks.text.encode import TokenPair, encode_pairs, encode_texts, joined, tokenizer_identity
+from rayforget.tasks.text.resolved import ResolvedText, TextSplit
 from rayforget.tasks.text.token_files import Tokenised, tokenised
+from rayforget.tasks.text.turns import right_turns
 from rayforget.tasks.text.types import TrainingSet
+from rayforget.values.skipped import Skipped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,7 @@ def training_set(
     Raises:
         TaskError: no task has a training split, or no sequence is left.
     """
-    learnt = {name: task.splits["train"].documents for name, task in tasks.items() if "train" in task.splits}
+    learnt = {name: task.splits["train"] for name, task in tasks.items() if "train" in task.splits}
     if not learnt:
         raise TaskError("no task has `train:`; add it to a speciality task")
     chats = {name: _chat(tasks[name], tokenizer) for name in learnt}
@@ -65,11 +67,11 @@ def training_set(
     kinds = [
         [
             tasks[name].task.kind,
-            documents_hash(documents),
+            documents_hash(split.documents),
             *identity_of(tasks[name].task),
-            *([] if (chat := chats[name]) is None else [chat.identity]),
+            *([] if (chat := chats[name]) is None else [chat.identity, split.max_broken, split.broken]),
         ]
-        for name, documents in learnt.items()
+        for name, split in learnt.items()
     ]
     stored = tokenised(
         cache,
@@ -77,19 +79,20 @@ def training_set(
         lambda: _tokenise(tasks, learnt, chats, tokenizer, sequences, max_length, eos, prefix_token),
         what=", ".join(f"tasks.{name}.train" for name in learnt),
     )
+    refused = stored.facts["broken"]
     return TrainingSet(
         tokens=stored.arrays["tokens"],
         starts=stored.arrays["starts"],
         first_targets=stored.arrays["first_targets"],
         facts=dict(stored.facts["counts"]),
         items_hash=stored.facts["items_hash"],
-        broken={name: broken for name in learnt if (broken := tasks[name].splits["train"].broken)},
+        broken={name: rows for name, split in learnt.items() if (rows := refused.get(name, split.broken))},
     )
 
 
 def _tokenise(
     tasks: Mapping[str, ResolvedText],
-    learnt: Mapping[str, Sequence[Document]],
+    learnt: Mapping[str, TextSplit],
     chats: Mapping[str, Chat | None],
     tokenizer: Any,
     sequences: Sequences,
@@ -99,14 +102,20 @@ def _tokenise(
 ) -> Tokenised:
     kept: list[_Sequence] = []
     counts = {"cut_sequences": 0, "dropped_sequences": 0}
-    for name, documents in learnt.items():
+    broken: dict[str, Skipped] = {}
+    for name, split in learnt.items():
         if tasks[name].task.kind == "text":
-            texts = [document.answer for document in documents]
+            texts = [document.answer for document in split.documents]
             for text in encode_texts(tokenizer, texts, prefix_token=prefix_token):
                 kept += [_Sequence(tokens=piece, first_target=1) for piece in pieces(ended(text, eos), max_length)]
             continue
         chat = chats[name]
-        for prompt, answer in _pairs(tokenizer, documents, chat or delimiter_of(tasks[name].task), prefix_token):
+        with at_key(split.key):
+            if chat is None:
+                pairs = _pairs(tokenizer, split, delimiter_of(tasks[name].task), prefix_token)
+            else:
+                pairs, broken[name] = _turns(tokenizer, split, chat, prefix_token)
+        for prompt, answer in pairs:
             answered = answer if chat else ended(answer, eos)
             if len(prompt) + len(answered) > max_length:
                 counts["cut_sequences" if sequences.too_long == "cut" else "dropped_sequences"] += 1
@@ -117,8 +126,8 @@ def _tokenise(
             kept.append(_Sequence(tokens=[*prompt, *answered], first_target=first))
     if not kept:
         raise TaskError(
-            f"none of {sum(map(len, learnt.values()))} training sequences fits {max_length} tokens; raise "
-            "foundation.sequences.length, or write too_long: cut"
+            f"none of {sum(split.expected_count for split in learnt.values())} training sequences fits {max_length} "
+            "tokens; raise foundation.sequences.length, or write too_long: cut"
         )
     tokens, starts = joined(sequence.tokens for sequence in kept)
     arrays: dict[str, NDArray[Any]] = {
@@ -129,7 +138,9 @@ def _tokenise(
     digest = sha256()
     for name in sorted(arrays):
         digest.update(arrays[name].tobytes())
-    return Tokenised(arrays=arrays, facts={"counts": counts, "items_hash": digest.hexdigest()[:32]})
+    return Tokenised(
+        arrays=arrays, facts={"counts": counts, "items_hash": digest.hexdigest()[:32], "broken": dict(broken)}
+    )
 
 
 def _chat(task: ResolvedText, tokenizer: Any) -> Chat | None:
@@ -137,20 +148,25 @@ def _chat(task: ResolvedText, tokenizer: Any) -> Chat | None:
         return chat_of(task.task, tokenizer)
 
 
-def _pairs(
-    tokenizer: Any, documents: Sequence[Document], between: Chat | str, prefix_token: int
-) -> Iterator[tuple[list[int], list[int]]]:
-    """Tokens of what comes before each answer, and of the answer; a chat template writes its own marks."""
-    if isinstance(between, Chat):
-        asked = [(turn.prompt, turn.learnt) for turn in right_turns(between, documents)]
-        encoded = encode_pairs(tokenizer, asked, prefix_token=prefix_token, adds_marks=False, moves_blanks=False)
-    else:
-        asked = [(document.prompt, f"{between}{document.answer}") for document in documents]
-        encoded = encode_pairs(tokenizer, asked, prefix_token=prefix_token)
+def _pairs(tokenizer: Any, split: TextSplit, delimiter: str, prefix_token: int) -> list[TokenPair]:
+    """Tokens of what comes before each answer, and of the answer."""
+    asked = [(document.prompt, f"{delimiter}{document.answer}") for document in split.documents]
+    return _with_tokens(split.documents, encode_pairs(tokenizer, asked, prefix_token=prefix_token))
+
+
+def _turns(tokenizer: Any, split: TextSplit, chat: Chat, prefix_token: int) -> tuple[list[TokenPair], Skipped]:
+    """The same of turns, of which a template writes its own marks; and all rows that cannot be used."""
+    taken = right_turns(chat, split)
+    asked = [(turn.prompt, turn.learnt) for turn in taken.written]
+    encoded = encode_pairs(tokenizer, asked, prefix_token=prefix_token, adds_marks=False, moves_blanks=False)
+    return _with_tokens(taken.documents, encoded), taken.broken
+
+
+def _with_tokens(documents: Sequence[Document], encoded: list[TokenPair]) -> list[TokenPair]:
     for document, (prompt, answer) in zip(documents, encoded, strict=True):
         if not prompt or not answer:
             raise TaskError(f"{document.name}: its prompt or its answer has no tokens; expected at least one of each")
-        yield prompt, answer
+    return encoded
 
 
 def ended(tokens: list[int], eos: int | None) -> list[int]:

@@ -127,9 +127,12 @@ def test_a_pickle_without_names_says_what_it_holds(folder: Path, value: Any) -> 
         _load(folder)
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "model.pt"])
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "pytorch_model.bin", "model.pt", "tokenizer.json", "config.json"]
+)
 def test_a_pointer_of_git_lfs_is_called_one(folder: Path, name: str) -> None:
-    (folder / "model.safetensors").unlink()
+    if name.startswith(("model", "pytorch")):
+        (folder / "model.safetensors").unlink()
     (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
     with pytest.raises(FoundationError, match=f"{name} is Git LFS's pointer"):
         _load(folder)

@@ -1,5 +1,9 @@
+import json
+import logging
+
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_clip import RESNET, VIT, fused_clip, save_clip
 
 from rayforget.errors import FoundationError
@@ -26,6 +30,50 @@ def test_half_precision_file_is_loaded_into_full(tmp_path):
     assert all(tensor.dtype == torch.float32 for tensor in model.theta_0.values())
     assert all(torch.equal(tensor, tensor.half().float()) for tensor in model.theta_0.values())
     assert model.theta_0_hash == state_hash(model.theta_0)
+
+
+@pytest.mark.parametrize("name", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin", "mine.pth"])
+def test_a_folders_weights_may_have_a_wrappers_names_and_others_beside_them(tmp_path, caplog, name):
+    spec = save_clip(tmp_path)
+    expected = load_clip(spec, CPU).theta_0_hash
+    file = tmp_path / "open_clip_model.safetensors"
+    tensors = {f"module._orig_mod.{key}": tensor for key, tensor in load_file(file).items()}
+    tensors |= {"ema_step": torch.zeros(1), "module._orig_mod.text.position_ids": torch.zeros(1, 4)}
+    file.unlink()
+    if name.endswith(".safetensors"):
+        save_file(tensors, tmp_path / name)
+    else:
+        torch.save({"epoch": 3, "state_dict": tensors}, tmp_path / name)
+    with caplog.at_level(logging.WARNING):
+        assert load_clip(spec, CPU).theta_0_hash == expected
+    assert f"{name}: the model has no place for ema_step; they are not read" in caplog.text
+
+
+def test_a_folder_of_another_size_says_that_its_positions_are_resized(tmp_path, caplog):
+    spec = save_clip(tmp_path)
+    config = json.loads((tmp_path / "open_clip_config.json").read_text())
+    config["model_cfg"]["vision_cfg"]["image_size"] *= 2
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    with caplog.at_level(logging.WARNING):
+        load_clip(spec, CPU)
+    assert "visual.positional_embedding is of" in caplog.text
+    assert "open_clip resizes it" in caplog.text
+
+
+def test_a_folder_with_several_files_of_weights_is_asked_which(tmp_path):
+    spec = save_clip(tmp_path)
+    expected = load_clip(spec, CPU).theta_0_hash
+    tensors = load_file(tmp_path / "open_clip_model.safetensors")
+    for epoch in (1, 2):
+        torch.save(tensors, tmp_path / f"epoch_{epoch}.pth")
+    assert load_clip(spec, CPU).theta_0_hash == expected
+    (tmp_path / "open_clip_model.safetensors").unlink()
+    with pytest.raises(FoundationError, match=r"epoch_1\.pth, epoch_2\.pth may all be its weights; name one by"):
+        load_clip(spec, CPU)
+    for epoch in (1, 2):
+        (tmp_path / f"epoch_{epoch}.pth").rename(tmp_path / f"epoch_{epoch}.pt")
+    with pytest.raises(FoundationError, match=r"no weights; .*\(found epoch_1\.pt, epoch_2\.pt: name one by"):
+        load_clip(spec, CPU)
 
 
 @torch.no_grad()

@@ -59,6 +59,21 @@ def test_incomplete_folder_is_named(tmp_path, file, content, message):
         clip_source(foundation)
 
 
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+@pytest.mark.parametrize("file", ["open_clip_model.safetensors", "open_clip_config.json", "vocab.txt", "w.pt"])
+@pytest.mark.parametrize("by_name", [False, True])
+def test_a_pointer_of_git_lfs_is_called_one(tmp_path, file, by_name):
+    foundation = save_clip(tmp_path)
+    (tmp_path / file).write_text(POINTER)
+    if by_name or file == "w.pt":
+        model = "ViT-B-32" if by_name else foundation.model
+        foundation = spec(model, str(tmp_path / file))
+    with pytest.raises(FoundationError, match=rf"{file} is Git LFS's pointer to .* git lfs pull"):
+        clip_source(foundation)
+
+
 def test_tag_that_was_trained_with_quick_gelu_gets_it():
     assert clip_source(spec("ViT-B-16", "openai")).quick_gelu
     assert not clip_source(spec("ViT-B-16", "laion2b_s34b_b88k")).quick_gelu

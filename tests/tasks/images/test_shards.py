@@ -56,14 +56,18 @@ def test_braces_expand_to_every_combination_and_keep_zeros(tmp_path):
     assert [path.name for path in expand_shards(f"{tmp_path}/c-{{10..9}}")] == ["c-10", "c-9"]
 
 
-def test_missing_shards_and_urls_are_refused(tmp_path):
+def test_missing_shards_are_refused(tmp_path):
     (tmp_path / "a-0.tar").touch()
     with pytest.raises(TaskError, match=r"no file at .*a-1\.tar"):
         expand_shards(f"{tmp_path}/a-{{0..1}}.tar")
     with pytest.raises(TaskError, match=r"no file at .*b-\*\.tar"):
         expand_shards(f"{tmp_path}/b-*.tar")
-    with pytest.raises(TaskError, match="only local files"):
-        expand_shards("s3://bucket/a.tar")
+
+
+def test_a_pointer_of_git_lfs_in_place_of_a_shard_is_called_one(tmp_path):
+    (tmp_path / "a.tar").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(TaskError, match=r"a\.tar is Git LFS's pointer to the images .* git lfs pull"):
+        ShardImages(f"{tmp_path}/a.tar", image="jpg", label="cls")
 
 
 def test_a_sample_without_label_or_image_or_with_another_label_is_named(tmp_path, picture):

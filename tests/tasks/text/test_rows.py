@@ -1,13 +1,18 @@
+import csv
 import gzip
+import io
 import json
 import re
+from random import Random
 
 import datasets
+import pandas
 import pyarrow
 import pytest
 
 from rayforget.errors import TaskError
 from rayforget.space.tasks.text import CsvSource, JsonLinesSource, LanguageSource, ParquetSource, TextDatasetSource
+from rayforget.tasks.text.csv_quotes import records
 from rayforget.tasks.text.rows import json_lines, read_rows
 
 ROWS = [{"q": f"question {i}", "n": i} for i in range(5)]
@@ -16,6 +21,26 @@ ROWS = [{"q": f"question {i}", "n": i} for i in range(5)]
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf")
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("a.jsonl", {"kind": "jsonl"}),
+        ("a.csv", {"kind": "csv"}),
+        ("a.parquet", {"kind": "parquet"}),
+        ("train.parquet", {"kind": "dataset", "split": "train"}),
+    ],
+)
+def test_a_pointer_of_git_lfs_in_place_of_data_is_called_one(tmp_path, name, source):
+    (tmp_path / name).write_text(POINTER)
+    path = str(tmp_path) if source["kind"] == "dataset" else tmp_path / name
+    kinds = {"jsonl": JsonLinesSource, "csv": CsvSource, "parquet": ParquetSource, "dataset": TextDatasetSource}
+    with pytest.raises(TaskError, match=rf"{name} is Git LFS's pointer to .* git lfs pull"):
+        read_rows(kinds[source["kind"]](path=path, **source))
 
 
 def lines(path, *texts):
@@ -180,6 +205,52 @@ def test_a_quote_that_is_never_closed_does_not_swallow_the_rows_behind_it(tmp_pa
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(TaskError, match=r"a.csv:3: cannot be read .* each quote in a quoted text twice"):
         read_rows(CsvSource(kind="csv", path=tmp_path / "a.csv"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'q,a\n"abc" ,x\n"d"\t , "e"\n',
+        'q,a\r\n"m ""n"" ","o"  \r\n"of\n  two lines" ,"p"\r\n',
+        'q;a\n"1,5" ;"" \n',
+    ],
+)
+def test_blanks_behind_a_closing_quote_are_the_texts_as_pandas_has_it(tmp_path, text):
+    path = tmp_path / "a.csv"
+    path.write_bytes(text.encode())
+    found = [[row.values[name] or "" for name in "qa"] for row in read_rows(CsvSource(kind="csv", path=path)).rows]
+    assert found == pandas.read_csv(path, sep=text[1], dtype=str, keep_default_na=False).to_numpy().tolist()
+
+
+def test_a_row_with_a_quote_that_is_not_twice_is_one_that_cannot_be_used(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('q,a\n"She said "hi" to me",x\ny,2\n')
+    bad, good = read_rows(CsvSource(kind="csv", path=path)).rows
+    assert (bad.fault, bad.why) == (
+        f"{path}:2: found a quote within a quoted text, expected each one there twice",
+        "with a quote within a quoted text",
+    )
+    assert (good.values, good.name) == ({"q": "y", "a": "2"}, f"{path}:3")
+
+
+def test_a_quote_that_is_not_twice_ends_the_reading_where_its_row_may_go_on(tmp_path):
+    """Else `more", z` would be a row."""
+    path = tmp_path / "a.csv"
+    path.write_text('q,a\n1,2\n"She said "hi, and\nmore",z\n')
+    with pytest.raises(TaskError, match=r"a.csv:3: cannot be read .* each quote in a quoted text twice"):
+        read_rows(CsvSource(kind="csv", path=path))
+
+
+def test_random_tables_are_read_as_the_csv_module_reads_them():
+    random = Random(0)
+    for _ in range(2000):
+        text = "".join(random.choice('ab"",, \n') for _ in range(random.randint(0, 14)))
+        try:
+            found = [record.cells for record in records(iter(io.StringIO(text, newline="")), ",")]
+        except csv.Error:
+            continue
+        if None not in found:
+            assert found == list(csv.reader(io.StringIO(text, newline=""))), text
 
 
 def test_fields_reach_into_nested_values_and_over_columns(tmp_path):
