@@ -253,6 +253,7 @@ def configured(network: Network, port: int, metadata: str) -> dict[str, Any]:
     config["initialization_commands"][0] = config["initialization_commands"][0].replace(" > ~/", f" {words} > ~/")
     for kind, cpus in (("head", 0), ("worker", 1)):
         commands = config[f"{kind}_start_ray_commands"]
-        (starts,) = [number for number, command in enumerate(commands) if " ray start " in command]
-        commands[starts] += f" --num-cpus={cpus} --object-store-memory=200000000"
+        (starts,) = [number for number, command in enumerate(commands) if "ray start " in command]
+        own = f"ray start --num-cpus={cpus} --object-store-memory=200000000 "
+        commands[starts] = commands[starts].replace("ray start ", own)
     return config
