@@ -3,7 +3,7 @@
 from rich.text import Text
 
 from rayforget.commands.glance import date, glance, last_record
-from rayforget.record.command import command
+from rayforget.record.command import command, resuming
 from rayforget.record.named_in import named_in
 from rayforget.record.second_tries import may_be_tried_again
 from rayforget.record.standing import Standing
@@ -54,7 +54,7 @@ def print_status(storage: str, name: str) -> None:
         console.print(Text(f"finished; look at it: {command(f'frontier {name}', storage)}"))
     else:
         console.print(Text("not finished; the record does not tell whether a process is at work on it"))
-        console.print(Text(f"if none is, go on with: {command(f'sweep --resume {name}', storage)}"))
+        console.print(Text(f"if none is, go on with: {command(resuming(name), storage)}"))
 
 
 def _handed_out(standing: Standing) -> int:
