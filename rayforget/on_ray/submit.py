@@ -12,6 +12,7 @@ from rayforget.errors import RayforgetError, SpaceError
 from rayforget.on_ray.way.follow import follow, how_to_go_on
 from rayforget.on_ray.way.jobs import PATHS, SPACE, STORAGE, SWEEP, jobs_of, send_job
 from rayforget.on_ray.way.reach import Reached, Way, reach, say
+from rayforget.record.command import PATHS as USERS_PATHS
 from rayforget.record.command import PROGRAM, WAY, program
 from rayforget.record.names import check_name, name_by_time
 from rayforget.space.file.elsewhere import KEYS_IN_STORAGE, check_elsewhere, variables_for
@@ -133,8 +134,9 @@ def _going_on(
 
 def _send_and_follow(reached: Reached, order: _Order, folder: str, paths_on_cluster: bool) -> int:
     words = ["rayforget", "sweep", *order.options, "--address", "auto"]
-    way = f"{reached.way.words}{' --paths-on-cluster' if paths_on_cluster else ''}"
-    environment = {**_JOB_ENVIRONMENT, **order.environment, PROGRAM: program(), WAY: way}
+    environment = {**_JOB_ENVIRONMENT, **order.environment, PROGRAM: program(), WAY: reached.way.words}
+    if paths_on_cluster:
+        environment[USERS_PATHS] = "--paths-on-cluster"
     metadata = {
         SWEEP: order.sweep,
         STORAGE: order.storage,

@@ -11,8 +11,9 @@ DEFAULT_STORAGE = "runs"
 """The default of `--storage`."""
 
 
-PROGRAM, WAY = "RAYFORGET_USERS_PROGRAM", "RAYFORGET_USERS_WAY"
-"""Variables of a job that was submitted from elsewhere: how its user calls this program and names the cluster there."""
+PROGRAM, WAY, PATHS = "RAYFORGET_USERS_PROGRAM", "RAYFORGET_USERS_WAY", "RAYFORGET_USERS_PATHS"
+"""Variables of a job that was submitted from elsewhere: how its user calls this program and names the cluster there,
+and the option, if it takes one, that lets paths of the nodes pass."""
 
 
 def program() -> str:
@@ -48,5 +49,5 @@ def resuming(name: str, address: str | None = None) -> str:
         address: the Ray cluster's, as the sweep was given it; None for a sweep on this machine alone.
     """
     if (way := users_way()) is not None:
-        return f"submit --resume {name} {way}"
+        return " ".join(filter(None, ("submit --resume", name, way, os.environ.get(PATHS))))
     return f"sweep --resume {name}" + ("" if address is None else f" --address {shlex.quote(address)}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rayforget.errors import RayforgetError
 from rayforget.on_ray.way.reach import Reached
-from rayforget.record.command import command
+from rayforget.record.command import program
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
@@ -38,8 +38,13 @@ class SweepJob:
 
     def resuming(self, reached: Reached) -> str:
         """What a user types here to go on with the sweep."""
-        paths = " --paths-on-cluster" if self.paths_on_cluster else ""
-        return command(f"submit --resume {self.sweep} {reached.way.words}{paths}", self.storage)
+        return resuming_there(self.sweep, reached, self.storage, paths_on_cluster=self.paths_on_cluster)
+
+
+def resuming_there(sweep: str, reached: Reached, storage: str, *, paths_on_cluster: bool = False) -> str:
+    """The command that goes on with a sweep on the cluster; its storage is never the default of this machine."""
+    paths = " --paths-on-cluster" if paths_on_cluster else ""
+    return f"{program()} submit --resume {sweep} {reached.way.words}{paths} --storage {shlex.quote(storage)}"
 
 
 def jobs_of(reached: Reached, sweep: str) -> list[SweepJob]:
@@ -55,7 +60,7 @@ def jobs_of(reached: Reached, sweep: str) -> list[SweepJob]:
     names = ", ".join(dict.fromkeys(job.sweep for job in jobs)) or "none"
     raise RayforgetError(
         f"this cluster has no job of a sweep {sweep}; found: {names}. A cluster that was started anew has forgotten "
-        f"its jobs; the record has not: {command(f'submit --resume {sweep} {reached.way.words}', 'STORAGE')}"
+        f"its jobs; the record has not: {resuming_there(sweep, reached, 'STORAGE')}"
     )
 
 

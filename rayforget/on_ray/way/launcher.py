@@ -39,7 +39,7 @@ def ask_launcher(file: Path) -> Head:
             "uv run --with 'boto3>=1.34,<2' rayforget ..."
         ) from None
     except (Exception, SystemExit) as error:  # Ray's, click's, and whatever the cloud's library raises
-        told = str(error).strip() or said.getvalue().strip() or type(error).__name__
+        told = f"{type(error).__name__}: {str(error).strip() or said.getvalue().strip()}"
         raise RayforgetError(
             f"Ray's launcher does not find the head of {file}'s cluster ({' '.join(told.split())[-300:]}); is it up? "
             f"ray up {file}"

@@ -102,7 +102,8 @@ def _connect(address: str, way: Way) -> "JobSubmissionClient":
             "" if way.address is None else "the tunnel open (`ray dashboard cluster.yaml`; --cluster opens one) and "
         )
         raise RayforgetError(
-            f"no Ray dashboard answers at {named}; is {tunnel}the cluster up (`ray up {way.cluster or 'cluster.yaml'}`)?"
+            f"no Ray dashboard answers at {named}; is {tunnel}the cluster up "
+            f"(`ray up {way.cluster or 'cluster.yaml'}`)?"
         ) from None
     except (AuthenticationError, RuntimeError) as error:
         raise RayforgetError(

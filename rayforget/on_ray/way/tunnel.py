@@ -129,9 +129,8 @@ class Tunnel:
         return " ".join(["ssh", *(f"-i {key}" for key in keys), self._head.target])
 
     def _reason(self) -> str:
-        return " ".join(self._said) or (
-            "ssh ended without a word" if self.opened or self._ended.is_set() else "no answer"
-        )
+        silent = "ssh ended without a word" if self.opened or self._ended.is_set() else "no answer"
+        return " ".join(self._said) or silent
 
     def _end(self) -> None:
         if (ssh := self._ssh) is not None:

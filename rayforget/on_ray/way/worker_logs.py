@@ -24,7 +24,10 @@ def worker_lines(reached: Reached, job: SweepJob, trial: str) -> Iterator[str]:
     from ray.util.state import list_actors
 
     of_job = reached.client.get_job_info(job.job).job_id
-    filters = [("class_name", "=", _CLASS), ("job_id", "=", of_job or "")]
+    filters: list[tuple[str, str, str | bool | int | float]] = [
+        ("class_name", "=", _CLASS),
+        ("job_id", "=", of_job or ""),
+    ]
     actors = list_actors(address=reached.url, filters=filters, limit=_MOST, raise_on_missing_output=False)
     found = unread = 0
     for actor in actors:
@@ -33,7 +36,7 @@ def worker_lines(reached: Reached, job: SweepJob, trial: str) -> Iterator[str]:
             unread += 1
         elif lines := list(lines_about(trial, text.splitlines())):
             found += 1
-            yield f"— worker {actor.pid} on node {(actor.node_id or '')[:12]}, {actor.state.lower()}"
+            yield f"— worker {actor.pid} on node {(actor.node_id or '')[:12]}, {str(actor.state).lower()}"
             yield from lines
     if not found:
         gone = f"; the logs of {unread} more are out of reach, their nodes are gone" if unread else ""
