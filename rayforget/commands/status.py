@@ -50,6 +50,8 @@ def print_status(storage: str, name: str) -> None:
         console.print(Text(f'  traceback: "reason" in {sweep.store}/points/{record.key}.json'))
     if may_be_tried_again(sweep, standing.failed):
         console.print(Text(tried_again_notice(name, storage)))
+    if standing.gpu_budget is not None:
+        console.print(Text(f"{standing.gpu_budget.words} spent{': ended by its budget' * standing.out_of_budget}"))
     if standing.finished:
         console.print(Text(f"finished; look at it: {command(f'frontier {name}', storage)}"))
     else:

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from rayforget.frontier.choose import choose_frontier
+from rayforget.frontier.cost import slot_seconds
 from rayforget.frontier.gather import Gathered, gather
 from rayforget.frontier.leading import Leading
 from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint, task_roles
+from rayforget.record.gpu_budget import GpuBudget, gpus_of_slot
 from rayforget.record.jobs import TestJob, TrialJob, load_asked, save_asked
 from rayforget.record.standing import is_finished
 from rayforget.record.sweep import Sweep
@@ -76,12 +78,28 @@ class Agenda:
         """Trials with a record, without theta_0."""
         self._ended: set[str] = set()
         self._failures: dict[str, str] = {}
+        self._slot_s = 0.0
         self._tests: deque[NamedJob] | None = None
         seeds = self._replay()
         self._num_failed_before = len(self._failures)
         for seed in sorted(set(range(space.plain.seeds)) - seeds):
             recipe = plain_of(space).recipe({}, seed=seed)
             self._waiting.append(self._new_job(PLAIN, TrialJob(name="", recipe=recipe)))
+
+    @property
+    def gpu_budget(self) -> GpuBudget | None:
+        """The GPU hours that the sweep may take and took; None without `resources.max_gpu_hours`."""
+        resources = self.space.resources
+        if resources.max_gpu_hours is None:
+            return None
+        return GpuBudget(hours=resources.max_gpu_hours, spent=self._slot_s * gpus_of_slot(resources) / 3600)
+
+    @property
+    def out_of_budget(self) -> bool:
+        """Whether no training may begin though some are left."""
+        budget = self.gpu_budget
+        left = bool(self._waiting) or self._num_asked < self.space.search.trainings
+        return left and budget is not None and budget.used_up
 
     @property
     def num_trainings(self) -> int:
@@ -100,7 +118,7 @@ class Agenda:
     def settle(self) -> bool:
         """Whether a resumed sweep has nothing left to do, known before anything is started for it."""
         trained = not self.running and not self._waiting and self._num_asked >= self.space.search.trainings
-        if trained and self._tests is None and not self._hopeless():
+        if (trained or (self.out_of_budget and not self.running)) and self._tests is None and not self._hopeless():
             self._tests = deque(self._plan_tests())
         return self.finished
 
@@ -108,10 +126,11 @@ class Agenda:
         """The next job, or why there is none."""
         if self.halted is not None or self._hopeless():
             return Next.WAIT if self.running else Next.FINISHED
-        if self._waiting:
-            return self._start(self._waiting.popleft())
-        if self._num_asked < self.space.search.trainings:
-            return self._start(self._ask())
+        if not self.out_of_budget:
+            if self._waiting:
+                return self._start(self._waiting.popleft())
+            if self._num_asked < self.space.search.trainings:
+                return self._start(self._ask())
         if self.running and self._tests is None:
             return Next.WAIT
         if self._tests is None:
@@ -165,6 +184,7 @@ class Agenda:
         for brief in self.sweep.briefs():
             self.records.setdefault(brief.trial, []).append(brief)
         self._leading.add(gather(self.briefs(), self.roles).points)
+        self._slot_s = slot_seconds(self.briefs())
         for name, records in self.records.items():
             self._note(name, records)
         self._ended &= handed_out.keys()
@@ -228,6 +248,7 @@ class Agenda:
     def _take(self, job: TrialJob, records: list[CheckpointBrief]) -> None:
         self.records[job.name] = sorted(records, key=lambda record: record.step)
         fresh = self.records[job.name]
+        self._slot_s += slot_seconds(fresh)
         if THETA_0 not in self.records and self.sweep.has(THETA_0, 0):
             self.records[THETA_0] = [self.sweep.brief(THETA_0, 0)]
             fresh = [*self.records[THETA_0], *fresh]

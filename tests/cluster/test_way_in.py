@@ -1,4 +1,4 @@
-"""From a laptop through its own tunnel: a sweep is submitted, followed over a break, left, stopped, and gone on with."""
+"""A laptop and its own tunnel: a sweep is submitted, followed over a break, left, stopped, and gone on with."""
 
 import re
 import shlex
@@ -36,12 +36,15 @@ class Typed:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def wait_for(self, text: str, timeout_s: float = 240) -> None:
+    def wait_for(self, text: str, timeout_s: float = 400) -> None:
         def is_there() -> bool:
             assert text in self.said or self.process.poll() is None, self.said
             return text in self.said
 
-        wait_until(is_there, timeout_s, f"{text!r} of {self._words}:\n{self.said}")
+        try:
+            wait_until(is_there, timeout_s, f"{text!r} of {self._words}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.said}") from None
 
     def interrupt(self) -> None:
         """Ctrl-C."""
