@@ -33,6 +33,14 @@ def cluster() -> Iterator[OwnCluster]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def no_driver_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a failed test left running does not run beside the next."""
+    yield
+    if "cluster" in request.fixturenames:
+        request.getfixturevalue("cluster").kill_driver()
+
+
 @pytest.fixture(scope="session")
 def space_file(cluster: OwnCluster) -> Callable[..., Path]:
     """Writes the tiny space for two slots over the bucket, with some keys replaced; recipes do not depend on order."""

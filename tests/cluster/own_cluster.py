@@ -10,9 +10,11 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +38,18 @@ class Driver:
     log: Path
     process: subprocess.Popen[bytes]
     storage: Store
+    faults: list[tuple[float, str]] = field(default_factory=list)
+    """Unix time and name of each fault."""
+
+    def note(self, fault: str) -> None:
+        """Says that a fault comes now: `finish` prints how long it took."""
+        self.faults.append((time.time(), fault))
 
     @property
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def finish(self, timeout_s: float = 300, *, code: int = 0) -> str:
+    def finish(self, timeout_s: float = 500, *, code: int = 0) -> str:
         """Waits for its end; what it said.
 
         Raises:
@@ -52,7 +60,17 @@ class Driver:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"no end of {self.name} in {timeout_s:g} s:\n{self.said}") from None
         assert found == code, f"exit code {found} of {self.name}:\n{self.said}"
+        self._tell()
         return self.said
+
+    def _tell(self) -> None:
+        """Prints, of each fault, when the next checkpoint came, and the longest time without any."""
+        times = sorted(record.finished for record in Sweep.open(self.storage, self.name).records())
+        for at, fault in self.faults:
+            later = [time for time in times if time > at]
+            gap = max((b - a for a, b in pairwise([at, *later])), default=0)
+            first = f"{later[0] - at:.0f} s" if later else "the end"
+            print(f"{self.name}: {fault}; next checkpoint after {first}, longest pause {gap:.0f} s")
 
     def wait_for_points(self, number: int, timeout_s: float = 240) -> None:
         """Waits until its record holds that many checkpoints."""
@@ -96,6 +114,25 @@ class OwnCluster:
             f". ~/rayforget-env.sh; exec rayforget sweep {' '.join(arguments)} --address auto", log
         )
         return Driver(name=name, log=log, process=process, storage=self.storage)
+
+    def kill_driver(self) -> None:
+        """SIGKILL to what `sweep` started on the head."""
+        for process in self.head.processes():
+            if any(word.endswith("/rayforget") for word in process.cmdline()[:3]):
+                process.kill()
+
+    def join(self, host: Host) -> None:
+        """Waits until a worker host that was away belongs to the cluster again."""
+        wait_until(lambda: self.nodes() == 3, 150, f"{host.name} in the cluster")
+
+    @contextmanager
+    def door_rule(self, rule: Callable[[int], int | None]) -> Iterator[None]:
+        """Answers of the storage by a rule, for a time."""
+        self.door.rule = rule
+        try:
+            yield
+        finally:
+            self.door.rule = lambda number: None
 
     def points(self, name: str) -> dict[str, Any]:
         """The coarse points of a sweep, by recipe and step: status, and each point's scores."""
