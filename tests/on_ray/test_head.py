@@ -74,6 +74,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow  # imports Ray
 def test_a_cloud_is_asked_through_rays_launcher(
     cloud: dict[str, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_cloud_is_asked_through_rays_launcher(
     assert head_of(file).target == "ubuntu@10.0.0.7"
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_down_is_said_to_be_so(cloud: dict[str, Any], tmp_path: Path) -> None:
     cloud["provider"]["up"] = False
     file = tmp_path / "cluster.yaml"

@@ -37,7 +37,8 @@ def head_of(file: Path) -> Head:
         return _of_own_machines(file, config)
     from rayforget.on_ray.way.launcher import ask_launcher
 
-    return ask_launcher(file)
+    target, options = ask_launcher(file)
+    return Head(target=target, options=options)
 
 
 def _of_own_machines(file: Path, config: Mapping[str, Any]) -> Head:

@@ -7,7 +7,6 @@ from typing import Any
 
 from rayforget.errors import RayforgetError
 from rayforget.on_ray.session import prepare_environment
-from rayforget.on_ray.way.head import Head
 
 
 class _NotRun:
@@ -22,8 +21,8 @@ class _NotRun:
         return b""
 
 
-def ask_launcher(file: Path) -> Head:
-    """The head as Ray's launcher reaches it; asks the cloud where the head is.
+def ask_launcher(file: Path) -> tuple[str, tuple[str, ...]]:
+    """`USER@ADDRESS` of the head and the options of `ssh`, as Ray's launcher has them; asks the cloud where the head is.
 
     Raises:
         RayforgetError: the launcher finds no head, lacks a library or credentials, or does not reach it by SSH.
@@ -46,7 +45,7 @@ def ask_launcher(file: Path) -> Head:
         ) from None
     if len(command) < 3 or command[0] != "ssh":
         raise RayforgetError(f"{file}: its head is not reached by SSH; forward its port 8265, and give --address")
-    return Head(target=command[-2], options=tuple(word for word in command[1:-2] if word not in ("-t", "-tt")))
+    return command[-2], tuple(word for word in command[1:-2] if word not in ("-t", "-tt"))
 
 
 def _ssh_command(file: Path) -> list[str]:
