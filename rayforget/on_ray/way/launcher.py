@@ -22,7 +22,7 @@ class _NotRun:
 
 
 def ask_launcher(file: Path) -> tuple[str, tuple[str, ...]]:
-    """`USER@ADDRESS` of the head and the options of `ssh`, as Ray's launcher has them; asks the cloud where the head is.
+    """`USER@ADDRESS` of the head, and options of `ssh`, as Ray's launcher has them; asks the cloud where the head is.
 
     Raises:
         RayforgetError: the launcher finds no head, lacks a library or credentials, or does not reach it by SSH.
