@@ -10,10 +10,9 @@ from pathlib import Path
 
 from rayforget.errors import RayforgetError, SpaceError
 from rayforget.on_ray.way.follow import follow, how_to_go_on
-from rayforget.on_ray.way.jobs import PATHS, SPACE, STORAGE, SWEEP, jobs_of, send_job
+from rayforget.on_ray.way.jobs import SPACE, STORAGE, SWEEP, jobs_of, send_job
 from rayforget.on_ray.way.reach import Reached, Way, reach, say
-from rayforget.record.command import PATHS as USERS_PATHS
-from rayforget.record.command import PROGRAM, WAY, program
+from rayforget.record.command import PATHS, PROGRAM, WAY, program
 from rayforget.record.names import check_name, name_by_time
 from rayforget.space.file.elsewhere import KEYS_IN_STORAGE, check_elsewhere, variables_for
 from rayforget.space.file.load import load_space
@@ -87,11 +86,11 @@ def submit_sweep(
             if storage is not None:
                 _check_reachable(storage, paths_on_cluster)
             with reach(way) as reached:
-                order = _going_on(reached, resume, overrides, storage, paths_on_cluster)
-                return _send_and_follow(reached, order, folder, paths_on_cluster or not is_uri(order.storage))
+                order = _going_on(reached, resume, overrides, storage)
+                return _send_and_follow(reached, order, folder)
         order = _new(space or quickstart(), overrides, name, Path(folder), paths_on_cluster)
         with reach(way) as reached:
-            return _send_and_follow(reached, order, folder, paths_on_cluster)
+            return _send_and_follow(reached, order, folder)
 
 
 def _new(path: Path, overrides: Sequence[str], name: str | None, folder: Path, paths_on_cluster: bool) -> _Order:
@@ -113,9 +112,8 @@ def _new(path: Path, overrides: Sequence[str], name: str | None, folder: Path, p
     )
 
 
-def _going_on(
-    reached: Reached, sweep: str, overrides: Sequence[str], storage: str | None, paths_on_cluster: bool
-) -> _Order:
+def _going_on(reached: Reached, sweep: str, overrides: Sequence[str], storage: str | None) -> _Order:
+    """A sweep that has a record; its storage is known to its last job here if the user does not name it."""
     check_name(sweep)
     space = ""
     if storage is None:
@@ -126,23 +124,17 @@ def _going_on(
                 f"where is the record of {sweep}? This cluster has run no job of it, so say the storage that it was "
                 "started with: --storage s3://BUCKET/runs"
             ) from None
-        _check_reachable(last.storage, paths_on_cluster or last.paths_on_cluster)
         storage, space = last.storage, last.space
     options = ["--resume", sweep, "--storage", storage, *_set(overrides), *_shared(storage)]
     return _Order(sweep=sweep, storage=storage, space=space, options=options, environment={})
 
 
-def _send_and_follow(reached: Reached, order: _Order, folder: str, paths_on_cluster: bool) -> int:
+def _send_and_follow(reached: Reached, order: _Order, folder: str) -> int:
     words = ["rayforget", "sweep", *order.options, "--address", "auto"]
     environment = {**_JOB_ENVIRONMENT, **order.environment, PROGRAM: program(), WAY: reached.way.words}
-    if paths_on_cluster:
-        environment[USERS_PATHS] = "--paths-on-cluster"
-    metadata = {
-        SWEEP: order.sweep,
-        STORAGE: order.storage,
-        SPACE: order.space,
-        PATHS: "yes" if paths_on_cluster else "no",
-    }
+    if not is_uri(order.storage):
+        environment[PATHS] = "--paths-on-cluster"
+    metadata = {SWEEP: order.sweep, STORAGE: order.storage, SPACE: order.space}
     sent = send_job(reached, words, {"working_dir": folder, "env_vars": environment}, metadata)
     job = next(job for job in jobs_of(reached, order.sweep) if job.job == sent)
     goes_on = "it goes on when this command ends"

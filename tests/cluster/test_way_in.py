@@ -99,7 +99,7 @@ def test_a_sweep_is_run_from_a_laptop_that_loses_its_way(cluster: OwnCluster, sp
     resume = f"submit --resume way {there} --storage {BUCKET}"
     assert f"stopped; go on with: rayforget {resume}" in stopped
     said = attached.ends(130)
-    assert f"interrupted; go on with: rayforget submit --resume way {there} --paths-on-cluster" in said
+    assert f"interrupted; go on with: rayforget {resume}" in said
     left = ended(cluster, "way")
     assert 1 <= len(left - {"theta_0"}) < TRAININGS + 2, left
 

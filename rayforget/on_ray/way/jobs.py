@@ -1,5 +1,6 @@
 """The jobs of a cluster -> those of a sweep, which carry its name; newest first."""
 
+import os
 import shlex
 import time
 from collections.abc import Sequence
@@ -13,9 +14,8 @@ from rayforget.record.command import program
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
-SWEEP, STORAGE, SPACE, PATHS = (f"rayforget.{name}" for name in ("sweep", "storage", "space", "paths"))
-"""Keys of a job's metadata: the sweep's name, where its record is, its space's name, and whether the nodes have the
-space's paths."""
+SWEEP, STORAGE, SPACE = (f"rayforget.{name}" for name in ("sweep", "storage", "space"))
+"""Keys of a job's metadata: the sweep's name, where its record is, and its space's name."""
 _PATIENCE_S = 180.0
 """How long a cluster may take to accept a job."""
 
@@ -29,7 +29,6 @@ class SweepJob:
     sweep: str
     storage: str
     space: str
-    paths_on_cluster: bool
     ended: bool
     status: str
     """Ray's word."""
@@ -38,12 +37,12 @@ class SweepJob:
 
     def resuming(self, reached: Reached) -> str:
         """What a user types here to go on with the sweep."""
-        return resuming_there(self.sweep, reached, self.storage, paths_on_cluster=self.paths_on_cluster)
+        return resuming_there(self.sweep, reached, self.storage)
 
 
-def resuming_there(sweep: str, reached: Reached, storage: str, *, paths_on_cluster: bool = False) -> str:
+def resuming_there(sweep: str, reached: Reached, storage: str) -> str:
     """The command that goes on with a sweep on the cluster; its storage is never the default of this machine."""
-    paths = " --paths-on-cluster" if paths_on_cluster else ""
+    paths = " --paths-on-cluster" if os.path.isabs(storage) else ""
     return f"{program()} submit --resume {sweep} {reached.way.words}{paths} --storage {shlex.quote(storage)}"
 
 
@@ -77,7 +76,6 @@ def _sweep_job(details: "JobDetails") -> SweepJob:
         sweep=metadata[SWEEP],
         storage=metadata.get(STORAGE, ""),
         space=metadata.get(SPACE, ""),
-        paths_on_cluster=metadata.get(PATHS) == "yes",
         ended=details.status.is_terminal(),
         status=str(details.status.value),
         started=details.start_time or 0,
