@@ -5,6 +5,7 @@ bridge too, so that a server in this process can be asked by all hosts. Hosts en
 """
 
 import fcntl
+import http.client
 import os
 import shutil
 import subprocess
@@ -109,9 +110,17 @@ class Host:
             )
 
     def processes(self) -> list[psutil.Process]:
-        """All of its processes, process 1 among them."""
+        """All of its processes, process 1 and what this machine started there among them."""
         first = self._first()
-        return [] if first is None else [first, *first.children(recursive=True)]
+        if first is None:
+            return []
+        own = _pid_namespace(first.pid)
+        return [process for process in psutil.process_iter() if _pid_namespace(process.pid) == own]
+
+    def open_ports(self, kind: str = "-t") -> set[int]:
+        """Ports that listen beyond loopback, over IPv4 or IPv6; `-t` for TCP, `-u` for UDP."""
+        places = [line.split()[3].rpartition(":") for line in self.run(f"ss -Hln {kind}").splitlines()]
+        return {int(port) for place, _, port in places if not place.startswith(("127.", "[::1]"))}
 
     def link(self, *, up: bool) -> None:
         """Plugs or unplugs its cable; nobody is told."""
@@ -216,6 +225,32 @@ def remove(names: tuple[str, ...]) -> None:
     for words in (*(f"netns del rf-{name}" for name in names), f"link del {_CABLE}", f"netns del {_SWITCH}"):
         with suppress(AssertionError):
             ip(words)
+
+
+def page(address: str, port: int, path: str) -> str:
+    """The text that is served there with status 200; empty if none is."""
+    connection = http.client.HTTPConnection(address, port, timeout=3)
+    with suppress(OSError, http.client.HTTPException):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        if answer.status == 200:
+            return answer.read().decode(errors="replace") or "(empty)"
+    return ""
+
+
+def command_of(process: psutil.Process) -> str:
+    """Its command line; empty of a process that has just ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _pid_namespace(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return ""
 
 
 def ip(words: str) -> None:

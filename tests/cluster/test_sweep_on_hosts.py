@@ -9,8 +9,10 @@ from typing import Any
 
 import psutil
 import pytest
-from cluster.hosts import Host, wait_until
+from cluster.hosts import Host, command_of, wait_until
 from cluster.own_cluster import OwnCluster
+
+from rayforget.record.sweep import Sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -27,7 +29,7 @@ KINDS = (
 def titled(host: Host, titles: tuple[str, ...]) -> list[psutil.Process]:
     """Its processes of Ray's actors of these classes."""
     starts = tuple(f"ray::{title}" for title in titles)
-    return [process for process in host.processes() if " ".join(process.cmdline()).startswith(starts)]
+    return [process for process in host.processes() if command_of(process).startswith(starts)]
 
 
 def test_each_process_of_a_slot_may_be_killed(
@@ -63,10 +65,31 @@ def test_a_worker_host_loses_its_power_and_another_its_link(
     other.link(up=False)
     time.sleep(90)
     other.link(up=True)
+    cluster.join(other)
     said = driver.finish()
     assert cluster.points("cut") == undisturbed
     assert f"node {one.address} does not answer" in said
-    cluster.join(other)
+
+
+def test_a_spot_host_is_taken_away_with_15_s_notice(
+    cluster: OwnCluster, space_file: Callable[..., Path], undisturbed: dict[str, Any]
+) -> None:
+    """Nothing but the notice makes a training save, so that what goes on from a step was saved by it."""
+    resources = {"slots": 2, "cpus_per_worker": 1, "checkpoint_every_s": 1000}
+    driver = cluster.sweep(str(space_file("spot", resources=resources)), "--name", "spot", name="spot")
+    driver.wait_for_points(2)
+    spot, _ = cluster.workers
+    driver.note("a spot host's notice of 15 s")
+    cluster.notices[spot.address] = time.time() + 15
+    time.sleep(15)
+    spot.cut_power()
+    assert "drained: this machine goes in" in (spot.disk / "root" / "spot_notice.log").read_text()
+    del cluster.notices[spot.address]
+    spot.boot()
+    cluster.join(spot)
+    driver.finish()
+    assert cluster.points("spot") == undisturbed
+    assert [record for record in Sweep.open(cluster.storage, "spot").records() if record.facts.get("resumed_from")]
 
 
 def test_the_driver_is_killed_three_times_and_resumed(
@@ -101,23 +124,26 @@ def test_the_storage_is_overloaded_all_the_time_and_refuses_for_half_a_minute(
         driver.wait_for_points(2)
         driver.note("S3 refuses for 30 s")
         refused[:] = time.monotonic(), time.monotonic() + 30
+        time.sleep(30)
+        wait_until(lambda: cluster.gauges().get("storage_waits", 0) > 0, 60, "the gauge of waits")
         said = driver.finish()
     assert cluster.points("storage") == undisturbed
-    assert "does not answer" in said or "storage" in said.lower()
+    assert "trying again for up to 600 s" in said
+    assert "the storage answers again" in said
 
 
 def test_mlflow_is_dead_from_the_start_and_dies_again(
     cluster: OwnCluster, space_file: Callable[..., Path], undisturbed: dict[str, Any]
 ) -> None:
     """The head's own MLflow under its supervisor, which is held at first."""
-    cluster.head.run("pkill -STOP -f mlflow.sh; pkill -KILL -f 'mlflow server'; true")
+    cluster.head.run("pkill -STOP -f '[m]lflow.sh'; pkill -KILL -f '[m]lflow server'; true")
     driver = cluster.sweep(str(space_file("tracked", tracking={"enabled": True})), "--name", "tracked", name="tracked")
     driver.wait_for_points(3)
     driver.note("MLflow comes")
-    cluster.head.run("pkill -CONT -f mlflow.sh")
+    cluster.head.run("pkill -CONT -f '[m]lflow.sh'")
     driver.wait_for_points(6)
     driver.note("MLflow killed")
-    cluster.head.run("pkill -KILL -f 'mlflow server'; true")
+    cluster.head.run("pkill -KILL -f '[m]lflow server'; true")
     driver.finish()
     assert cluster.points("tracked") == undisturbed
     wait_until(lambda: "OK" in cluster.head.run("curl -s localhost:5000/health", check=False), 60, "MLflow")
