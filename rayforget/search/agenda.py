@@ -21,7 +21,8 @@ from rayforget.record.jobs import TestJob, TrialJob, load_asked, save_asked
 from rayforget.record.standing import is_finished
 from rayforget.record.sweep import Sweep
 from rayforget.record.wanted_tests import wanted_tests
-from rayforget.search.study import Asked, CurveStudy
+from rayforget.search.asked_again import asked_of, number_of
+from rayforget.search.study import CurveStudy
 from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Space
 from rayforget.space.path_text import LERP
@@ -207,11 +208,11 @@ class Agenda:
         self._ended &= handed_out.keys()
         self._num_handed_out = len(handed_out)
         self._recipes = {job.recipe.key for job in handed_out.values()}
-        for name, job in sorted(handed_out.items(), key=lambda entry: _number(entry[0])):
+        for name, job in sorted(handed_out.items(), key=lambda entry: number_of(entry[0])):
             searched = job.recipe.method != PLAIN
             if searched:
                 self._num_asked += 1
-                self.study.ask_again(_number(name), _asked(job))
+                self.study.ask_again(number_of(name), asked_of(job))
             if name not in self._ended:
                 self._waiting.append(job)
             elif searched:
@@ -278,9 +279,9 @@ class Agenda:
     def _tell(self, job: TrialJob, points: Sequence[FrontierPoint]) -> None:
         """Tells the study about a trial that ended."""
         if job.name in self._failures:
-            self.study.fail(_number(job.name))
+            self.study.fail(number_of(job.name))
             return
-        self.study.tell(_number(job.name), _asked(job), [point for point in points if point.path == LERP])
+        self.study.tell(number_of(job.name), asked_of(job), [point for point in points if point.path == LERP])
 
     def _frontier(self) -> tuple[tuple[float, float], ...]:
         points = self._leading.points
@@ -297,19 +298,3 @@ class Agenda:
         slots = self.space.resources.slots
         shares = [tuple(jobs[slot::slots]) for slot in range(slots)]
         return [NamedJob(name=f"test-{slot}", job=share) for slot, share in enumerate(shares) if share]
-
-
-def _asked(job: TrialJob) -> Asked:
-    return Asked(
-        method=job.recipe.method,
-        params=dict(job.asked),
-        values={},
-        fraction=job.fraction,
-        alpha=job.alpha,
-        seed=job.recipe.seed,
-    )
-
-
-def _number(trial: str) -> int:
-    """A trial's number: `0007-lora` is the eighth training handed out."""
-    return int(trial.split("-", 1)[0])
