@@ -216,6 +216,10 @@ def test_a_sweep_runs_as_a_job_and_its_output_and_exit_code_come_back(
     assert nobody.returncode == 2
     assert "has trained 0009-plain" in nobody.stderr
 
+    other = rayforget(cluster, tmp_path, "attach", "other")
+    assert other.returncode == 2
+    assert "no job of a sweep other; found: sent." in other.stderr
+
     text = space_file.read_text().replace("{enabled: false}", "{uri: 'http://me:${MLFLOW_PW}@127.0.0.1:9'}")
     space_file.write_text(text.replace("name: tiny", "name: '${SPACE_NAME}'"))
     planted = {"MLFLOW_PW": "planted-8f2c-password", "SPACE_NAME": "planted-8f2c-name"}

@@ -54,7 +54,7 @@ def _patiently(reached: Reached, job: SweepJob, hints: str) -> "JobDetails":
                 return ended
             lost, pause = None, 1.0
         except (RuntimeError, OSError, ClientError) as error:
-            if "status code 404" in str(error) or "does not exist" in str(error):
+            if "status code 404" in str(error) or getattr(error, "status", None) == 404:
                 raise RayforgetError(
                     f"the cluster no longer knows job {job.job}: it was started anew, which ended what ran on it; what "
                     f"is finished is recorded, go on with: {job.resuming(reached)}"
