@@ -81,7 +81,9 @@ def test_a_submitted_sweep_that_goes_on_keeps_its_storage_out_of_the_overrides(
     resume: bool, overrides: tuple[str, ...], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
-    monkeypatch.setattr("rayforget.on_ray.submit.submit_sweep", lambda _, **all_: asked.append(all_["overrides"]) or 0)
+    monkeypatch.setattr(
+        "rayforget.commands.submit.submit_sweep", lambda _, **all_: asked.append(all_["overrides"]) or 0
+    )
     name = ["--resume", "s"] if resume else []
     assert run("sweep", *name, "--address", "http://h:1", "--storage", "s3://b/runs")[0] == 0
     assert asked == [overrides]
