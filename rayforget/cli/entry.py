@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rayforget.cli import choosing, handing_over, looking, own_models, running
+from rayforget.cli import choosing, handing_over, looking, on_clusters, own_models, running
 from rayforget.cli.mistyped import MISTYPED, tell
 from rayforget.quiet import be_quiet
 
@@ -40,6 +40,10 @@ def _options(
 
 app.command()(running.sweep)
 app.command()(running.check)
+app.command()(on_clusters.submit)
+app.command()(on_clusters.attach)
+app.command()(on_clusters.stop)
+app.command()(on_clusters.logs)
 app.command()(running.schema)
 app.command()(own_models.interpolate)
 app.command()(own_models.evaluate)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rayforget.cli.options import Storage, SweepName
+from rayforget.cli.options import Storage, SweepName, refuse
 
 
 def list_(storage: Storage = "runs") -> None:
@@ -61,13 +61,23 @@ def mirror(
 
 
 def ui(
-    name: SweepName,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Name of a sweep; with --cluster it may be left out.")
+    ] = None,
+    cluster: Annotated[
+        Path | None,
+        typer.Option("--cluster", metavar="FILE", help="Of `ray up`: the MLflow of its head, through a tunnel."),
+    ] = None,
     storage: Storage = "runs",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loopback.")] = 5000,
 ) -> None:
-    """Open MLflow's UI on a sweep's store."""
-    from rayforget.commands.ui import open_ui
+    """Open MLflow's UI on a sweep's store, or the one of a cluster."""
+    from rayforget.commands.ui import open_ui, open_ui_of_cluster
 
+    if cluster is not None:
+        raise typer.Exit(open_ui_of_cluster(cluster, name, port))
+    if name is None:
+        refuse("name a sweep (`rayforget list` shows them), or a cluster: --cluster cluster.yaml")
     raise typer.Exit(open_ui(storage, name, port))
 
 

@@ -31,9 +31,10 @@ def sweep(
     from rayforget.space.file.load import load_space
 
     if address is not None and address.startswith(("http://", "https://")):
-        from rayforget.on_ray.submit import submit_sweep
+        from rayforget.commands.submit import submit_there
 
-        code = submit_sweep(
+        code = submit_there(
+            None,
             address,
             space=space,
             overrides=overrides(set_, trials, storage if resume is None else None),

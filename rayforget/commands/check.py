@@ -19,6 +19,7 @@ from rayforget.printable import one_line
 from rayforget.record.cache_folder import cache_folder
 from rayforget.record.storage.store import Store
 from rayforget.report.terminal.live import open_console
+from rayforget.report.words.gpu_hours import how_far
 from rayforget.report.words.numbers import format_duration
 from rayforget.report.words.remarks import broken_remark, skipped_remark
 from rayforget.space.file.extension_places import naming_their_lines
@@ -113,7 +114,7 @@ def precision_lines(resources: Resources) -> Iterator[Line]:
 
 
 def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Line]:
-    from rayforget.planning.estimate import START_UP_S, estimate, training_s
+    from rayforget.planning.estimate import START_UP_S, estimate, gpu_hours, training_s
 
     space, cores = loaded.space, os.cpu_count() or 1
     plan = estimate(space, counts, found, cores=cores)
@@ -144,6 +145,11 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
         )
     for name, shown in found.first_items.items():
         yield "first item", f"tasks.{name}.train, its tokens, »learnt«: {shown}"
+    if space.resources.max_gpu_hours is not None:
+        yield (
+            "budget",
+            how_far(space.resources.max_gpu_hours, gpu_hours(space.resources, counts, found), counts.trainings),
+        )
     if plan.seconds is None:
         yield "time", "unknown: this machine has no GPU and the space asks for one"
         return

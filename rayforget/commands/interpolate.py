@@ -17,7 +17,7 @@ from rayforget.heartbeat import Heartbeat
 from rayforget.planning.cache_check import check_cache
 from rayforget.planning.foundation_check import as_typed, check_foundation, check_gpus
 from rayforget.record.cache_folder import cache_folder
-from rayforget.record.command import command
+from rayforget.record.command import command, resuming
 from rayforget.record.creation import create_sweep
 from rayforget.record.removal import remove_sweep
 from rayforget.record.storage.driver_lock import sole_driver
@@ -129,7 +129,7 @@ def _run(space: GivenSpace, sweep: Sweep, *, verbose: bool) -> int:
             _score(space, sweep, console)
             return 0 if report_on(sweep, space, console, finished=True) else 1
         except KeyboardInterrupt:
-            again = command(f"sweep --resume {name}", storage)
+            again = command(resuming(name), storage)
             console.print(f"interrupted; go on with: {again}", soft_wrap=True, highlight=False)
             return INTERRUPTED
 

@@ -3,7 +3,7 @@
 from rich.text import Text
 
 from rayforget.commands.glance import date, glance, last_record
-from rayforget.record.command import command
+from rayforget.record.command import command, resuming
 from rayforget.record.named_in import named_in
 from rayforget.record.second_tries import may_be_tried_again
 from rayforget.record.standing import Standing
@@ -50,11 +50,13 @@ def print_status(storage: str, name: str) -> None:
         console.print(Text(f'  traceback: "reason" in {sweep.store}/points/{record.key}.json'))
     if may_be_tried_again(sweep, standing.failed):
         console.print(Text(tried_again_notice(name, storage)))
+    if standing.gpu_budget is not None:
+        console.print(Text(f"{standing.gpu_budget.words} spent{': ended by its budget' * standing.out_of_budget}"))
     if standing.finished:
         console.print(Text(f"finished; look at it: {command(f'frontier {name}', storage)}"))
     else:
         console.print(Text("not finished; the record does not tell whether a process is at work on it"))
-        console.print(Text(f"if none is, go on with: {command(f'sweep --resume {name}', storage)}"))
+        console.print(Text(f"if none is, go on with: {command(resuming(name), storage)}"))
 
 
 def _handed_out(standing: Standing) -> int:

@@ -7,9 +7,10 @@ from signal import default_int_handler
 from rich.console import Console
 
 from rayforget.commands.interrupts import interrupts_restored, on_interrupt
+from rayforget.commands.larger_budget import with_budget
 from rayforget.commands.last_words import last_words
 from rayforget.commands.reporting import report_on
-from rayforget.errors import RecordError, SpaceError
+from rayforget.errors import RecordError
 from rayforget.foundations.kind import kind_of
 from rayforget.foundations.revisions import pin_foundation
 from rayforget.frontier.baseline_errors import BaselineErrors
@@ -22,12 +23,13 @@ from rayforget.printable import one_line
 from rayforget.record.cache_folder import cache_folder
 from rayforget.record.command import command, resuming
 from rayforget.record.creation import create_sweep
+from rayforget.record.gpu_budget import note_gpu_hours
 from rayforget.record.housekeeping import tidy_weights
 from rayforget.record.jobs import TrialJob
 from rayforget.record.named_in import named_in
 from rayforget.record.packages import changed_extensions
 from rayforget.record.second_tries import may_be_tried_again, set_aside_failures
-from rayforget.record.space_of import space_here, with_trainings
+from rayforget.record.space_of import space_here
 from rayforget.record.standing import is_finished
 from rayforget.record.storage.driver_lock import sole_driver
 from rayforget.record.storage.store import Store
@@ -36,6 +38,7 @@ from rayforget.report.mlflow.mirror_thread import mirror_thread
 from rayforget.report.present import mark_stale
 from rayforget.report.terminal.live import LiveView, Progress, open_console
 from rayforget.report.terminal.log import log_to
+from rayforget.report.words.gpu_hours import ended_by_budget
 from rayforget.report.words.precision import precision_words
 from rayforget.report.words.remarks import tried_again_notice
 from rayforget.search.agenda import Agenda, NamedJob
@@ -110,7 +113,7 @@ def resume_sweep(name: str, storage: str, overrides: Sequence[str], *, address: 
         from rayforget.commands.interpolate import resume_models
 
         return resume_models(sweep, space, overrides, address=address, verbose=verbose)
-    space = _with_budget(space, overrides)
+    space = with_budget(space, overrides)
     kind_of(space.foundation).find(space.foundation)
     if address is None:
         check_gpus(space.resources)
@@ -118,26 +121,6 @@ def resume_sweep(name: str, storage: str, overrides: Sequence[str], *, address: 
         check_storage(space, address)
     check_tasks(space)
     return _run(space, sweep, address=address, verbose=verbose)
-
-
-def _with_budget(space: Space, overrides: Sequence[str]) -> Space:
-    for override in overrides:
-        key, _, value = override.partition("=")
-        if key == "storage.shared" and value in ("true", "false"):
-            storage = space.storage.model_copy(update={"shared": value == "true"})
-            space = space.model_copy(update={"storage": storage})
-            continue
-        if key != "search.trainings":
-            raise SpaceError(
-                f"--resume goes on with the space as it was, found --set {override}; only a larger search.trainings "
-                "(--trials) and storage.shared may change: start another sweep for other settings"
-            )
-        if not value.isdecimal() or int(value) < space.search.trainings:
-            raise SpaceError(
-                f"--trials {value} is not more than the sweep's {space.search.trainings}; give a larger number, or none"
-            )
-        space = with_trainings(space, int(value))
-    return space
 
 
 def _run(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) -> int:
@@ -150,6 +133,7 @@ def _drive(space: Space, sweep: Sweep, *, address: str | None, verbose: bool) ->
     console = open_console()
     log_to(console, verbose=verbose)
     sweep.note_budget(space.search.trainings)
+    note_gpu_hours(sweep, space.resources)
     _note_changed_extensions(sweep, console)
     mark_stale(sweep, space, console)
     study = CurveStudy(methods_of(space), search=space.search, curve=space.curve, name=sweep.info.name)
@@ -238,6 +222,11 @@ def _close(agenda: Agenda, console: Console, finished: bool, address: str | None
         resume = command(resuming(sweep.info.name, address), space.storage.path)
         console.print(f"{what}; go on with: {resume}", soft_wrap=True, highlight=False)
         return 1 if agenda.halted else INTERRUPTED
+    if agenda.out_of_budget and (budget := agenda.gpu_budget) is not None:
+        ended, total = agenda.finished_trainings(), agenda.num_trainings
+        name, storage = sweep.info.name, space.storage.path
+        text = ended_by_budget(budget, ended=ended, total=total, name=name, storage=storage, address=address)
+        console.print(text, soft_wrap=True, markup=False, highlight=False)
     return 1 if not reported or (failures and len(failures) == agenda.finished_trainings()) else 0
 
 
@@ -261,7 +250,8 @@ def progress_of(agenda: Agenda, named: NamedJob, errors: BaselineErrors) -> Prog
         last = f"{named.name} failed: {failures[named.name]}"
     else:
         last = f"{named.words} {'broke off, so the sweep halts' if named.name in agenda.broken_off else 'done'}"
-    if isinstance(named.job, TrialJob) and agenda.finished_trainings() == agenda.num_trainings:
+    none_left = agenda.finished_trainings() == agenda.num_trainings or (agenda.out_of_budget and not agenda.running)
+    if isinstance(named.job, TrialJob) and none_left:
         last += "; next: the chosen points on test, then the report"
     return Progress(
         done=agenda.finished_trainings(),

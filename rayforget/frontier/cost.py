@@ -43,6 +43,16 @@ def train_seconds(records: Iterable[AnyCheckpoint]) -> dict[str, float]:
     return found
 
 
+def slot_seconds(records: Iterable[AnyCheckpoint]) -> float:
+    """Wall seconds that trainings took of their slots, with scoring on `val` and saving.
+
+    What a training did before it failed or was interrupted without a checkpoint is in no record, and not in the sum.
+    """
+    records = [record for record in records if record.recipe]
+    other = sum(record.seconds.get(stage, 0.0) for record in records for stage in ("evaluate", "save"))
+    return sum(train_seconds(records).values()) + other
+
+
 def cost_of(
     summary: Summary, seconds: Mapping[str, float], *, order: Sequence[str], series: Sequence[tuple[int, float]]
 ) -> SweepCost:

@@ -20,6 +20,7 @@ from rayforget.foundations.sharing import keep_own
 from rayforget.heartbeat import Heartbeat, heard_by
 from rayforget.on_ray.answers import Failure, Reply
 from rayforget.on_ray.draining import draining
+from rayforget.on_ray.log_marks import noted
 from rayforget.on_ray.parcel import Parcel
 from rayforget.on_ray.shared_theta import share_through
 from rayforget.record.jobs import TestJob, TrialJob
@@ -84,9 +85,11 @@ def _set_up(worker: WorkerConfig, mailbox: Any, rank: int, local_rank: int) -> E
 
 def _do(number: int, attempt: int, mailbox: Any, rank: int, num_ranks: int, equipment: Equipment) -> None:
     """Does one job and answers it; restarts the group after a failure that may have broken ranks or device."""
-    job: Parcel[Job] = ray.get(mailbox.job.remote(number))
+    parcel: Parcel[Job] = ray.get(mailbox.job.remote(number))
     try:
-        value = run_job(job.unpacked(), equipment, _heartbeat(number, mailbox))
+        job = parcel.unpacked()
+        with noted(job, attempt):
+            value = run_job(job, equipment, _heartbeat(number, mailbox))
     except EvictedError as error:
         logger.warning("job %d: %s", number, error)
         ray.get(mailbox.spare.remote(number, attempt))

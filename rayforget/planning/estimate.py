@@ -49,7 +49,7 @@ class Estimate:
     slots: int
     """The number of the space's slots that this machine's cores hold at once."""
     seconds: tuple[float, float] | None
-    """With the fewest and with the most steps and models; None if nothing could be timed."""
+    """With the fewest and with the most steps and models; None if nothing was timed."""
 
 
 def estimate(space: Space, counts: Counts, probe: Probe, *, cores: int) -> Estimate:
@@ -89,10 +89,9 @@ def _memory(resources: Resources, counts: Counts, probe: Probe, recipe: RecipePr
 
 
 def _seconds(resources: Resources, counts: Counts, probe: Probe, slots: int) -> tuple[float, float] | None:
-    known = [recipe for recipe in probe.recipes.values() if recipe.step_s is not None]
-    if not known:
+    slowest = _slowest(probe)
+    if slowest is None:
         return None
-    slowest = max(known, key=lambda recipe: recipe.step_s or 0.0)
     once = START_UP_S + probe.load_s + counts.items * probe.decode_s
     low, high = (sum(_trainings_s(resources, counts, probe, slowest, extreme)) / slots for extreme in (0, 1))
     return once + low, once + high
@@ -106,6 +105,21 @@ def _trainings_s(
         recipe = probe.recipes[counted.method.name]
         recipe = recipe if recipe.step_s is not None else slowest
         yield counted.trainings * training_s(resources, counts, counted, recipe, extreme)
+
+
+def gpu_hours(resources: Resources, counts: Counts, probe: Probe) -> tuple[float, float] | None:
+    """GPU hours of all trainings, with the fewest and the most steps and models; None if nothing could be timed."""
+    slowest = _slowest(probe)
+    if slowest is None:
+        return None
+    gpus = resources.workers_per_slot * resources.gpus_per_worker
+    low, high = (sum(_trainings_s(resources, counts, probe, slowest, extreme)) * gpus / 3600 for extreme in (0, 1))
+    return low, high
+
+
+def _slowest(probe: Probe) -> RecipeProbe | None:
+    known = [recipe for recipe in probe.recipes.values() if recipe.step_s is not None]
+    return max(known, key=lambda recipe: recipe.step_s or 0.0) if known else None
 
 
 def training_s(resources: Resources, counts: Counts, counted: MethodCount, recipe: RecipeProbe, extreme: int) -> float:

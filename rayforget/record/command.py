@@ -11,8 +11,15 @@ DEFAULT_STORAGE = "runs"
 """The default of `--storage`."""
 
 
+PROGRAM, WAY, PATHS = "RAYFORGET_USERS_PROGRAM", "RAYFORGET_USERS_WAY", "RAYFORGET_USERS_PATHS"
+"""Variables of a job that was submitted from elsewhere: how its user calls this program and names the cluster there,
+and the option, if it takes one, that lets paths of the nodes pass."""
+
+
 def program() -> str:
-    """How this program was called: `uv run` puts it on no other command's PATH."""
+    """How the user calls this program: `uv run` puts it on no other command's PATH."""
+    if PROGRAM in os.environ:
+        return os.environ[PROGRAM]
     return "uv run rayforget" if "UV_RUN_RECURSION_DEPTH" in os.environ else "rayforget"
 
 
@@ -29,11 +36,18 @@ def command(words: str, storage: str | Path | Store) -> str:
     return f"{program()} {words} --storage {shlex.quote(without_password(place))}"
 
 
-def resuming(name: str, address: str | None) -> str:
-    """The words, for `command`, that go on with a sweep where it ran.
+def users_way() -> str | None:
+    """Where this runs as a job: how its user, who reads what it prints elsewhere, names the cluster."""
+    return os.environ.get(WAY)
+
+
+def resuming(name: str, address: str | None = None) -> str:
+    """The words, for `command`, that go on with a sweep where it ran, from where the user sits.
 
     Args:
         name: the sweep's.
         address: the Ray cluster's, as the sweep was given it; None for a sweep on this machine alone.
     """
+    if (way := users_way()) is not None:
+        return " ".join(filter(None, ("submit --resume", name, way, os.environ.get(PATHS))))
     return f"sweep --resume {name}" + ("" if address is None else f" --address {shlex.quote(address)}")

@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 
 from rayforget.errors import RecordError
-from rayforget.record.command import command
+from rayforget.record.command import command, resuming
 from rayforget.record.storage.store import Store
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -19,9 +19,14 @@ def sweep_names(storage: Store) -> list[str]:
     return [name for name in storage.folders() if _NAME.fullmatch(name) and storage.exists(f"{name}/sweep.json")]
 
 
+def name_by_time(space_name: str, created: float) -> str:
+    """`SPACE-YYYYMMDD-HHMMSS` in local time."""
+    return f"{space_name}-{datetime.fromtimestamp(created):%Y%m%d-%H%M%S}"
+
+
 def unused_name(storage: Store, space_name: str, created: float) -> str:
-    """`SPACE-YYYYMMDD-HHMMSS` in local time, with -2, -3, ... if it is taken."""
-    base = f"{space_name}-{datetime.fromtimestamp(created):%Y%m%d-%H%M%S}"
+    """`name_by_time`, with -2, -3, ... if it is taken."""
+    base = name_by_time(space_name, created)
     name, number = base, 2
     while storage.exists(name):
         name, number = f"{base}-{number}", number + 1
@@ -49,7 +54,7 @@ def check_new_name(storage: Store, name: str) -> None:
     if storage.exists(name):
         raise RecordError(
             f"a sweep {name} exists in {storage}; choose another name, go on with it "
-            f"({command(f'sweep --resume {name}', storage)}), or delete it ({command(f'rm {name}', storage)})"
+            f"({command(resuming(name), storage)}), or delete it ({command(f'rm {name}', storage)})"
         )
 
 

@@ -13,7 +13,7 @@ from rayforget.record.storage.store import Store
 _TRIAL = r"[^/.][^/]*"
 _OWN = re.compile(
     rf"""(sweep|space|driver)\.json | space\.yaml | \.driver
-    | budget/([0-9]+)?
+    | budget/([0-9]+|gpu-hours-[0-9.e+-]+)?
     | (points/({_TRIAL}-[0-9]+\.json)?)
     | ((test|failed)/({_TRIAL}-[0-9]+-[0-9a-f]{{12}}\.json)?)
     | (kernels/([A-Za-z0-9-]+\.json)?)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rayforget.errors import RecordError, SpaceError, StorageError
+from rayforget.record.gpu_budget import noted_gpu_hours
 from rayforget.record.packages import missing_packages
 from rayforget.record.sweep import Sweep
 from rayforget.space.file.document import read_document
@@ -43,7 +44,10 @@ def space_of(sweep: Sweep) -> Space:
         ) from None
     methods, tasks = _recorded_order(sweep)
     ordered = {"methods": _in_order(space.methods, methods), "tasks": _in_order(space.tasks, tasks)}
-    return with_trainings(space.model_copy(update=ordered), max([space.search.trainings, *sweep.budgets()]))
+    space = space.model_copy(update=ordered)
+    if space.resources.max_gpu_hours is not None:
+        space = with_gpu_hours(space, max([space.resources.max_gpu_hours, *noted_gpu_hours(sweep)]))
+    return with_trainings(space, max([space.search.trainings, *sweep.budgets()]))
 
 
 def lacking_here(error: ValidationError) -> str | None:
@@ -69,6 +73,11 @@ def with_trainings(space: Space, trainings: int) -> Space:
         return type(space).model_validate(tree)
     except ValidationError as error:
         raise SpaceError(f"the sweep cannot have {trainings} trainings: {_first(error.errors()[0])}") from None
+
+
+def with_gpu_hours(space: Space, hours: float) -> Space:
+    """The space with another budget of GPU hours."""
+    return space.model_copy(update={"resources": space.resources.model_copy(update={"max_gpu_hours": hours})})
 
 
 def space_here(sweep: Sweep, storage: str) -> Space:

@@ -10,6 +10,7 @@ from rayforget.errors import RecordError
 from rayforget.frontier.choose import points_to_report
 from rayforget.frontier.gather import Gathered
 from rayforget.frontier.points import THETA_0, PointKey, TaskRole
+from rayforget.record.gpu_budget import GpuBudget, budget_of, noted_gpu_hours
 from rayforget.record.jobs import asked_body
 from rayforget.values.brief import AnyCheckpoint
 from rayforget.values.records import TestRecord
@@ -38,6 +39,8 @@ class Standing:
     """Number of known points that the report wants on `test`."""
     untested: tuple[PointKey, ...]
     """Those points that have no `test` score."""
+    gpu_budget: GpuBudget | None = None
+    """The GPU hours that the sweep may take and took, if they are limited."""
     report_is_stale: bool
     """Whether points were scored on `test` for a report, and since then more trainings were asked for or records were
     deleted, and the trainings, or the scores on `test` that they need, are not complete."""
@@ -49,10 +52,16 @@ class Standing:
     """Unix time of the newest checkpoint's record; None before the first."""
 
     @property
+    def out_of_budget(self) -> bool:
+        """Whether trainings are left that no longer may begin, since the GPU hours are used up."""
+        left = len(self.done) + len(self.failed) < self.total
+        return left and self.gpu_budget is not None and self.gpu_budget.used_up
+
+    @property
     def finished(self) -> bool:
-        """Whether every training ended, well or not, and the report is complete."""
-        ended = len(self.done) + len(self.failed)
-        return ended >= self.total and not self.unfinished and not self.untested
+        """Whether every training ended, well or not, or the budget did, and the report is complete."""
+        ended = len(self.done) + len(self.failed) >= self.total and not self.unfinished
+        return (ended or self.out_of_budget) and not self.untested
 
 
 def is_finished(records: Iterable[AnyCheckpoint]) -> bool:
@@ -150,6 +159,7 @@ def standing_of(sweep: "Sweep", records: Sequence[AnyCheckpoint], gathered: Gath
         num_points=len(gathered.points),
         reported=len(wanted),
         untested=tuple(key for key in wanted if key not in tested),
+        gpu_budget=_gpu_budget(sweep, records),
         report_is_stale=False,
         records_lost=False,
         last_record=max((record.finished for record in records if record.finished), default=None),
@@ -158,7 +168,7 @@ def standing_of(sweep: "Sweep", records: Sequence[AnyCheckpoint], gathered: Gath
         return standing
     ended = done | failed.keys()
     begun_anew = {name.rsplit("-", 2)[0] for name in sweep.store.json_files("failed")}
-    grown = standing.total > sum(_budget_and_seeds(sweep))
+    grown = standing.total > sum(_budget_and_seeds(sweep)) or len(noted_gpu_hours(sweep)) > 1
     lost = bool({record.trial for record in tests} - {THETA_0} - ended)
     if not grown:  # then only a second try explains a training that is missing, or newer than the first report
         first = min(record.finished for record in tests)
@@ -170,10 +180,16 @@ def standing_of(sweep: "Sweep", records: Sequence[AnyCheckpoint], gathered: Gath
     )
 
 
+def _gpu_budget(sweep: "Sweep", records: Sequence[AnyCheckpoint]) -> GpuBudget | None:
+    with _reading_space(sweep):
+        return budget_of(sweep, records)
+
+
 def _is_stale(standing: Standing, tests: Sequence[TestRecord]) -> bool:
     """`test` is scored only after the budget's last training, so a missing or newer training means a change since."""
     if not tests or standing.finished:
         return False
     first = min(record.finished for record in tests)
     ended = len(standing.done) + len(standing.failed)
-    return ended < standing.total or (standing.last_record is not None and standing.last_record > first)
+    short = ended < standing.total and not standing.out_of_budget
+    return short or (standing.last_record is not None and standing.last_record > first)

@@ -9,7 +9,7 @@ from rayforget.frontier.paired import Reached, reached
 from rayforget.frontier.pick import Choice, pick_point
 from rayforget.frontier.points import FrontierPoint, PointKey
 from rayforget.frontier.summary import Summary
-from rayforget.record.command import command
+from rayforget.record.command import command, resuming
 from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.present import Report
@@ -85,7 +85,7 @@ def picked_key(summary: Summary) -> PointKey:
 
 def not_on_test(summary: Summary, key: PointKey, storage: str | Store) -> RecordError:
     """That a point of the report has no score on `test`, and what to do."""
-    resume = command(f"sweep --resume {summary.name}", storage)
+    resume = command(resuming(summary.name), storage)
     return RecordError(
         f"{key.text} is not scored on test, so that nothing can be judged; the sweep is not finished, and scores the "
         f"points of its report on test when it ends: go on with {resume}"

@@ -11,15 +11,18 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from rayforget.frontier.choose import choose_frontier
+from rayforget.frontier.cost import slot_seconds
 from rayforget.frontier.gather import Gathered, gather
 from rayforget.frontier.leading import Leading
 from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint, task_roles
+from rayforget.record.gpu_budget import GpuBudget, gpus_of_slot
 from rayforget.record.jobs import TestJob, TrialJob, load_asked, save_asked
 from rayforget.record.standing import is_finished
 from rayforget.record.sweep import Sweep
 from rayforget.record.wanted_tests import wanted_tests
-from rayforget.search.study import Asked, CurveStudy
+from rayforget.search.asked_again import asked_of, number_of
+from rayforget.search.study import CurveStudy
 from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Space
 from rayforget.space.path_text import LERP
@@ -80,12 +83,28 @@ class Agenda:
         """Trials with a record, without theta_0."""
         self._ended: set[str] = set()
         self._failures: dict[str, str] = {}
+        self._slot_s = 0.0
         self._tests: deque[NamedJob] | None = None
         seeds = self._replay()
         self._num_failed_before = len(self._failures)
         for seed in sorted(set(range(space.plain.seeds)) - seeds):
             recipe = plain_of(space).recipe({}, seed=seed)
             self._waiting.append(self._new_job(PLAIN, TrialJob(name="", recipe=recipe)))
+
+    @property
+    def gpu_budget(self) -> GpuBudget | None:
+        """The GPU hours that the sweep may take and took; None without `resources.max_gpu_hours`."""
+        resources = self.space.resources
+        if resources.max_gpu_hours is None:
+            return None
+        return GpuBudget(hours=resources.max_gpu_hours, spent=self._slot_s * gpus_of_slot(resources) / 3600)
+
+    @property
+    def out_of_budget(self) -> bool:
+        """Whether no training may begin though some are left."""
+        budget = self.gpu_budget
+        left = bool(self._waiting) or self._num_asked < self.space.search.trainings
+        return left and budget is not None and budget.used_up
 
     @property
     def num_trainings(self) -> int:
@@ -104,7 +123,7 @@ class Agenda:
     def settle(self) -> bool:
         """Whether a resumed sweep has nothing left to do, known before anything is started for it."""
         trained = not self.running and not self._waiting and self._num_asked >= self.space.search.trainings
-        if trained and self._tests is None and not self._hopeless():
+        if (trained or (self.out_of_budget and not self.running)) and self._tests is None and not self._hopeless():
             self._tests = deque(self._plan_tests())
         return self.finished
 
@@ -112,10 +131,11 @@ class Agenda:
         """The next job, or why there is none."""
         if self.halted is not None or self._hopeless():
             return Next.WAIT if self.running else Next.FINISHED
-        if self._waiting:
-            return self._start(self._waiting.popleft())
-        if self._num_asked < self.space.search.trainings:
-            return self._start(self._ask())
+        if not self.out_of_budget:
+            if self._waiting:
+                return self._start(self._waiting.popleft())
+            if self._num_asked < self.space.search.trainings:
+                return self._start(self._ask())
         if self.running and self._tests is None:
             return Next.WAIT
         if self._tests is None:
@@ -182,16 +202,17 @@ class Agenda:
         for brief in self.sweep.briefs():
             self.records.setdefault(brief.trial, []).append(brief)
         self._leading.add(gather(self.briefs(), self.roles).points)
+        self._slot_s = slot_seconds(self.briefs())
         for name, records in self.records.items():
             self._note(name, records)
         self._ended &= handed_out.keys()
         self._num_handed_out = len(handed_out)
         self._recipes = {job.recipe.key for job in handed_out.values()}
-        for name, job in sorted(handed_out.items(), key=lambda entry: _number(entry[0])):
+        for name, job in sorted(handed_out.items(), key=lambda entry: number_of(entry[0])):
             searched = job.recipe.method != PLAIN
             if searched:
                 self._num_asked += 1
-                self.study.ask_again(_number(name), _asked(job))
+                self.study.ask_again(number_of(name), asked_of(job))
             if name not in self._ended:
                 self._waiting.append(job)
             elif searched:
@@ -245,6 +266,7 @@ class Agenda:
     def _take(self, job: TrialJob, records: list[CheckpointBrief]) -> None:
         self.records[job.name] = sorted(records, key=lambda record: record.step)
         fresh = self.records[job.name]
+        self._slot_s += slot_seconds(fresh)
         if THETA_0 not in self.records and self.sweep.has(THETA_0, 0):
             self.records[THETA_0] = [self.sweep.brief(THETA_0, 0)]
             fresh = [*self.records[THETA_0], *fresh]
@@ -257,9 +279,9 @@ class Agenda:
     def _tell(self, job: TrialJob, points: Sequence[FrontierPoint]) -> None:
         """Tells the study about a trial that ended."""
         if job.name in self._failures:
-            self.study.fail(_number(job.name))
+            self.study.fail(number_of(job.name))
             return
-        self.study.tell(_number(job.name), _asked(job), [point for point in points if point.path == LERP])
+        self.study.tell(number_of(job.name), asked_of(job), [point for point in points if point.path == LERP])
 
     def _frontier(self) -> tuple[tuple[float, float], ...]:
         points = self._leading.points
@@ -276,19 +298,3 @@ class Agenda:
         slots = self.space.resources.slots
         shares = [tuple(jobs[slot::slots]) for slot in range(slots)]
         return [NamedJob(name=f"test-{slot}", job=share) for slot, share in enumerate(shares) if share]
-
-
-def _asked(job: TrialJob) -> Asked:
-    return Asked(
-        method=job.recipe.method,
-        params=dict(job.asked),
-        values={},
-        fraction=job.fraction,
-        alpha=job.alpha,
-        seed=job.recipe.seed,
-    )
-
-
-def _number(trial: str) -> int:
-    """A trial's number: `0007-lora` is the eighth training handed out."""
-    return int(trial.split("-", 1)[0])

@@ -93,6 +93,10 @@ class Resources(Frozen):
     on a cluster of several kinds; null takes any."""
     trial_timeout_s: PositiveFloat = 3600
     """A training without a sign of progress for this long is ended and recorded as failed."""
+    max_gpu_hours: PositiveFloat | None = None
+    """GPU hours after which no training begins; those that have begun end, and the report follows. A training counts
+    its seconds, with scoring on `val` and saving, times the GPUs of its workers; resuming the sweep goes on counting.
+    null sets no limit."""
     max_attempts: PositiveInt = 3
     """How often a slot's workers try a job in all, if they die of it or one of them alone fails.
 
@@ -123,12 +127,15 @@ class Resources(Frozen):
     """Likewise on `test`."""
 
     def problems(self) -> Iterable[Problem]:
-        """Shares of several GPUs, which Ray does not give, and of one GPU by workers that NCCL must connect; TF32 on
-        CPUs, which have none."""
+        """Shares of several GPUs, which Ray does not give, and of one GPU by workers that NCCL must connect; TF32 and
+        GPU hours on CPUs, which have none."""
         for field in ("evaluation_precision", "test_precision"):
             if getattr(self, field) == "tf32" and self.gpus_per_worker == 0:
                 text = "found tf32 with gpus_per_worker: 0; only GPUs have it: write fp32, or bf16, which CPUs have too"
                 yield Problem(at=(field,), text=text)
+        if self.max_gpu_hours is not None and self.gpus_per_worker == 0:
+            text = f"found {self.max_gpu_hours:g} with gpus_per_worker: 0, which spends no GPU hours: leave it out"
+            yield Problem(at=("max_gpu_hours",), text=text)
         if self.gpus_per_worker > 1 and self.gpus_per_worker % 1:
             text = f"found {self.gpus_per_worker}; above 1, Ray gives whole GPUs only: write a whole number"
             yield Problem(at=("gpus_per_worker",), text=text)

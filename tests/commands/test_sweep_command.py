@@ -13,7 +13,8 @@ from command_types import Run
 from rich.console import Console
 from toy_agenda import do_job, toy_agenda
 
-from rayforget.commands.sweep import INTERRUPTED, _close, _drive, _progress, _with_budget, check_storage
+from rayforget.commands.larger_budget import with_budget
+from rayforget.commands.sweep import INTERRUPTED, _close, _drive, _progress, check_storage
 from rayforget.errors import SpaceError
 from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.report.terminal.live import LiveView
@@ -41,8 +42,8 @@ def close(case: str, agenda: Agenda, *, finished: bool) -> int:
 
 def test_a_resumed_sweep_may_be_told_that_its_disk_is_shared_and_nothing_else(tmp_path: Path) -> None:
     space = toy_agenda(tmp_path).space
-    assert _with_budget(space, ["storage.shared=true", "search.trainings=4"]).storage.shared
-    assert _with_budget(space, ["storage.shared=true"]).model_dump() == {
+    assert with_budget(space, ["storage.shared=true", "search.trainings=4"]).storage.shared
+    assert with_budget(space, ["storage.shared=true"]).model_dump() == {
         **space.model_dump(),
         "storage": {**space.storage.model_dump(), "shared": True},
     }
@@ -54,7 +55,7 @@ def test_a_budget_that_a_sweep_cannot_have_is_refused_in_one_line(tmp_path: Path
     said = []
     for override in ("storage.path=elsewhere", "search.trainings=25", "search.trainings=1", "search.trainings=²"):
         with pytest.raises(SpaceError) as refused:
-            _with_budget(space, [override])
+            with_budget(space, [override])
         assert len(str(refused.value).splitlines()) == 1
         said.append(f"{override}: {refused.value}")
     golden_text.check("commands", "sweep --resume: what cannot be changed", "\n".join(said))
@@ -80,14 +81,16 @@ def test_a_submitted_sweep_that_goes_on_keeps_its_storage_out_of_the_overrides(
     resume: bool, overrides: tuple[str, ...], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
-    monkeypatch.setattr("rayforget.on_ray.submit.submit_sweep", lambda _, **all_: asked.append(all_["overrides"]) or 0)
+    monkeypatch.setattr(
+        "rayforget.commands.submit.submit_sweep", lambda _, **all_: asked.append(all_["overrides"]) or 0
+    )
     name = ["--resume", "s"] if resume else []
     assert run("sweep", *name, "--address", "http://h:1", "--storage", "s3://b/runs")[0] == 0
     assert asked == [overrides]
 
 
 def test_a_shared_disk_and_a_bucket_are_taken_without_asking_the_cluster(tmp_path: Path) -> None:
-    space = _with_budget(toy_agenda(tmp_path).space, ["storage.shared=true"])
+    space = with_budget(toy_agenda(tmp_path).space, ["storage.shared=true"])
     check_storage(space, "203.0.113.1:1")  # nobody answers there
     bucket = space.storage.model_copy(update={"path": "s3://b/runs", "shared": False})
     check_storage(space.model_copy(update={"storage": bucket}), "203.0.113.1:1")

@@ -18,6 +18,10 @@ import pytest
 from PIL import Image
 
 from rayforget.errors import RayforgetError, SpaceError
+from rayforget.on_ray.submit import submit_sweep
+from rayforget.on_ray.way.reach import Way
+
+NOWHERE = Way(address="http://127.0.0.1:1")
 
 SPACE = """\
 name: tiny
@@ -47,21 +51,6 @@ storage: {{path: {data}/runs}}
 tracking: {{enabled: false}}
 """
 
-SUBMIT = """\
-import sys
-from pathlib import Path
-from rayforget.errors import RayforgetError
-from rayforget.on_ray.submit import submit_sweep
-address, space = sys.argv[1:]
-try:
-    code = submit_sweep(
-        address, space=Path(space), overrides=["search.seed=3"], name="sent", resume=None, paths_on_cluster=True
-    )
-except RayforgetError as error:
-    sys.exit(f"{type(error).__name__}: {error}")
-sys.exit(code)
-"""
-
 
 @pytest.fixture
 def space_file(tmp_path: Path) -> Path:
@@ -71,18 +60,14 @@ def space_file(tmp_path: Path) -> Path:
 
 
 def test_local_paths_are_refused_before_anything_is_asked_of_the_cluster(space_file: Path) -> None:
-    from rayforget.on_ray.submit import submit_sweep
-
     with pytest.raises(SpaceError, match="only on this machine"):
-        submit_sweep("http://127.0.0.1:1", space=space_file, overrides=(), name=None, resume=None)
+        submit_sweep(NOWHERE, space=space_file, overrides=(), name=None, resume=None)
 
 
 def test_a_sweep_kept_on_this_machine_is_not_resumed_elsewhere() -> None:
-    from rayforget.on_ray.submit import submit_sweep
-
-    for storage in (None, "runs", "/runs"):
+    for storage in ("runs", "/runs"):
         with pytest.raises(SpaceError, match="folder of this machine"):
-            submit_sweep("http://127.0.0.1:1", space=None, overrides=(), name=None, resume="x", storage=storage)
+            submit_sweep(NOWHERE, space=None, overrides=(), name=None, resume="x", storage=storage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,11 +164,12 @@ def save_images(folder: Path, seed: int) -> None:
             Image.fromarray(pixels.astype(np.uint8)).save(folder / label / f"{index}.png")
 
 
-def submit(cluster: Cluster, space: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def rayforget(cluster: Cluster, here: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command of a user whose tunnel is open."""
     return subprocess.run(
-        [sys.executable, "-c", SUBMIT, cluster.address, str(space)],
+        [sys.executable, "-m", "rayforget.cli", *words, "--address", cluster.address],
         env={**cluster.environment, **environment},
-        cwd=space.parent,
+        cwd=here,
         capture_output=True,
         text=True,
         timeout=420,
@@ -202,23 +188,45 @@ def test_a_sweep_runs_as_a_job_and_its_output_and_exit_code_come_back(
     save_clip(tmp_path / "model")
     for seed, split in enumerate(("own/train", "own/val", "own/test", "other/val", "other/test")):
         save_images(tmp_path / split, seed)
+    submit = ("submit", space_file.name, "--set", "search.seed=3", "--name", "sent", "--paths-on-cluster")
 
-    stranger = submit(cluster, space_file, RAY_AUTH_TOKEN="wrong")
+    stranger = rayforget(cluster, tmp_path, *submit, RAY_AUTH_TOKEN="wrong")
     assert "does not let us in" in stranger.stderr, stranger.stderr
     assert not (tmp_path / "runs").exists()
 
-    done = submit(cluster, space_file)
+    done = rayforget(cluster, tmp_path, *submit)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "ray job stop" in done.stderr
+    assert f"rayforget stop sent --address {cluster.address}" in done.stderr
     assert "sweep sent" in done.stdout
     assert (tmp_path / "runs" / "sent").is_dir()
+
+    attached = rayforget(cluster, tmp_path, "attach", "sent")
+    assert (attached.returncode, attached.stdout) == (0, done.stdout)
+    stopped = rayforget(cluster, tmp_path, "stop", "sent")
+    resume = f"submit --resume sent --address {cluster.address} --paths-on-cluster --storage {tmp_path}/runs"
+    assert stopped.returncode == 0
+    assert "does not run" in stopped.stderr
+    assert resume in stopped.stderr
+    one = rayforget(cluster, tmp_path, "logs", "sent", "0000-plain").stdout.splitlines()
+    assert [line.partition("] ")[2] for line in one if "[rayforget]" in line] == [
+        "begins 0000-plain, attempt 1",
+        "ends 0000-plain",
+    ]
+    nobody = rayforget(cluster, tmp_path, "logs", "sent", "0009-plain")
+    assert nobody.returncode == 2
+    assert "has trained 0009-plain" in nobody.stderr
+
+    other = rayforget(cluster, tmp_path, "attach", "other")
+    assert other.returncode == 2
+    assert "no job of a sweep other; found: sent." in other.stderr
 
     text = space_file.read_text().replace("{enabled: false}", "{uri: 'http://me:${MLFLOW_PW}@127.0.0.1:9'}")
     space_file.write_text(text.replace("name: tiny", "name: '${SPACE_NAME}'"))
     planted = {"MLFLOW_PW": "planted-8f2c-password", "SPACE_NAME": "planted-8f2c-name"}
-    again = submit(cluster, space_file, **planted)  # the sweep's name is taken: the job's own exit code
+    again = rayforget(cluster, tmp_path, *submit, **planted)  # the sweep's name is taken: the job's own exit code
     assert again.returncode == 2, again.stdout + again.stderr
     assert "sent" in again.stdout
+    assert resume in again.stdout
     assert "not sent, since they may hold secrets and Ray logs what is sent: MLFLOW_PW;" in again.stderr
     kept = b"".join(path.read_bytes() for path in cluster.folder.rglob("*") if path.is_file())
     assert b"planted-8f2c-name" in kept
@@ -231,11 +239,9 @@ def test_a_cluster_that_is_not_there_is_said_to_be_so(space_file: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        from rayforget.on_ray.submit import submit_sweep
-
         with pytest.raises(RayforgetError, match="no Ray dashboard answers"):
             submit_sweep(
-                f"http://127.0.0.1:{port}",
+                Way(address=f"http://127.0.0.1:{port}"),
                 space=space_file,
                 overrides=(),
                 name=None,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rayforget.record.command import command, resuming
+from rayforget.record.command import PATHS, PROGRAM, WAY, command, resuming
 from rayforget.record.storage.store import Store
 
 
@@ -38,3 +38,14 @@ def test_a_sweep_of_a_cluster_goes_on_there() -> None:
         " sweep --resume s --address http://far:8265 --storage s3://b/runs"
     )
     assert resuming("s", None) == "sweep --resume s"
+
+
+def test_a_job_tells_what_its_user_types_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+    monkeypatch.setenv(PROGRAM, "rayforget")
+    monkeypatch.setenv(WAY, "--cluster 'my cluster.yaml'")
+    assert command(resuming("s", "auto"), "s3://b/runs") == (
+        "rayforget submit --resume s --cluster 'my cluster.yaml' --storage s3://b/runs"
+    )
+    monkeypatch.setenv(PATHS, "--paths-on-cluster")
+    assert resuming("s") == "submit --resume s --cluster 'my cluster.yaml' --paths-on-cluster"

@@ -8,7 +8,7 @@ from mirrored import contents, make_view
 from synthetic_sweep import ROLES
 
 from rayforget.frontier.gather import gather
-from rayforget.report.mlflow.mirror import find_link, mirror
+from rayforget.report.mlflow.mirror import find_link, mirror, newest_links
 from rayforget.report.mlflow.saved_view import filter_link, points_filter
 
 pytestmark = pytest.mark.slow  # MLflow's import and a new database take seconds
@@ -36,6 +36,8 @@ def test_a_renamed_sweep_is_the_same_under_its_new_name(tracking):
     after = mirror(make_view(name="renamed"), tracking)
     assert (after.created, after.run, after.link) == (0, before.run, before.link)
     assert contents(tracking)["tiny-1"]["info"][0] == "renamed"
+    assert newest_links(tracking) == [("tiny-1", after.link)]
+    assert newest_links(tracking, identity="another") == []
     assert find_link(tracking, space_name="tiny", identity="tiny-1", created=990.0) == after.link
 
 
@@ -99,4 +101,5 @@ def test_a_server_that_refuses_the_view_gets_the_list(tracking, monkeypatch):
     monkeypatch.setattr(MlflowClient, "set_experiment_tag", refuse)
     mirrored = mirror(make_view(), tracking)
     assert mirrored.link == filter_link(mirrored.experiment, "tiny-1", 990.0)
+    assert newest_links(tracking, identity="tiny-1") == [("tiny-1", mirrored.link)]
     assert find_link(tracking, space_name="tiny", identity="tiny-1", created=990.0) == mirrored.link

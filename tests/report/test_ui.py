@@ -16,6 +16,7 @@ from rich.console import Console
 from toy_agenda import toy_agenda
 
 from rayforget.cli import looking
+from rayforget.record.command import PROGRAM, WAY
 from rayforget.report.mlflow.tracking import MirrorError, Tracking
 from rayforget.report.mlflow.ui import DEFAULT_PORT, run_ui, where_to_look
 
@@ -77,6 +78,21 @@ def test_a_user_is_told_where_the_charts_are(tmp_path: Path, uri: str, told: str
     assert lines == [
         f"shows its points as charts {told}" + (f" --storage {space.storage.path}" if uri.startswith("sqlite") else "")
     ]
+
+
+@pytest.mark.parametrize(
+    ("way", "there"), [("--cluster c.yaml", "--cluster c.yaml"), ("--address http://localhost:8265", "--cluster FILE")]
+)
+def test_who_submitted_a_job_is_not_sent_to_the_loopback_of_the_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, there: str
+) -> None:
+    space = toy_agenda(tmp_path).space
+    monkeypatch.setenv(WAY, way)
+    monkeypatch.setenv(PROGRAM, "rayforget")
+    (line,) = where_to_look("s", space, Tracking(uri="http://127.0.0.1:5000", artifacts=None), "/#/x")
+    assert line.endswith(f": rayforget ui s {there}")
+    (line,) = where_to_look("s", space, Tracking(uri="http://far:5000", artifacts=None), "/#/x")
+    assert line.endswith(" at http://far:5000/#/x")
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayforget.report.mlflow.logged_models import ALIAS
-from rayforget.report.mlflow.mirror_names import sweep_filter
+from rayforget.report.mlflow.mirror_names import CREATED_TAG, SWEEP_TAG, sweep_filter
 from rayforget.report.mlflow.mirror_plan import RunPlan, SweepView, plan_runs
 from rayforget.report.mlflow.mirror_writer import MirrorWriter, Written
 from rayforget.report.mlflow.saved_view import LONGEST, TAG, TESTED, filter_link, saved_view, view_key, view_link
@@ -85,12 +85,50 @@ def find_link(tracking: Tracking, *, space_name: str, identity: str, created: fl
         experiment: Any = client.get_experiment_by_name(space_name)
         if experiment is None:
             return None
-        key = view_key(identity, created)
-        if TAG + key in experiment.tags:
-            return view_link(experiment.experiment_id, key)
+        if TAG + view_key(identity, created) in experiment.tags:
+            return _link(experiment, identity, created)
         where = f"{sweep_filter(identity, created)} and tags.`rayforget.kind` = 'sweep'"
         runs = client.search_runs([experiment.experiment_id], where, max_results=1)
         return filter_link(experiment.experiment_id, identity, created) if runs else None
+
+
+def newest_links(tracking: Tracking, *, identity: str | None = None, most: int = 10) -> list[tuple[str, str]]:
+    """Names of the sweeps that MLflow holds, newest first, and where it shows their points; no record is needed.
+
+    Args:
+        tracking: the store.
+        identity: the name of one sweep, the only one then.
+        most: how many of them.
+
+    Raises:
+        MirrorError: MLflow cannot open the store.
+    """
+    with _as_mirror_error(tracking):
+        client = _connect(tracking)
+        experiments: dict[str, Any] = {each.experiment_id: each for each in client.search_experiments()}
+        where = "tags.`rayforget.kind` = 'sweep'"
+        if identity is not None:
+            where += f" and tags.`{SWEEP_TAG}` = '{identity}'"
+        order = ["attributes.start_time DESC"]
+        runs = client.search_runs(list(experiments), where, order_by=order, max_results=1 if identity else most)
+        return [
+            (
+                str(run.data.tags[SWEEP_TAG]),
+                _link(
+                    experiments[run.info.experiment_id],
+                    run.data.tags[SWEEP_TAG],
+                    float(run.data.tags[CREATED_TAG]),
+                ),
+            )
+            for run in runs
+        ]
+
+
+def _link(experiment: Any, identity: str, created: float) -> str:
+    """The saved view of a sweep's points, or a list of them while there is none."""
+    key = view_key(identity, created)
+    number = str(experiment.experiment_id)
+    return view_link(number, key) if TAG + key in experiment.tags else filter_link(number, identity, created)
 
 
 def _save_view(client: "MlflowClient", experiment: str, view: SweepView, runs: Sequence[RunPlan]) -> str:

@@ -11,6 +11,8 @@ from rayforget.space.path_text import LERP, parse_path
 
 MAX_TEXT = 5000
 """MLflow cuts longer parameters and tags."""
+SWEEP_TAG, CREATED_TAG = "rayforget.sweep", "rayforget.created"
+"""The tags of all runs of a sweep, and of no others."""
 _REFUSED = re.compile(r"[^\w./ -]", re.ASCII)
 
 
@@ -36,7 +38,7 @@ def model_name(text: str) -> str:
 
 def sweep_tags(identity: str, created: float) -> dict[str, str]:
     """The tags that all runs of a sweep have and no others (`SweepView.identity`, `created`)."""
-    return {"rayforget.sweep": identity, "rayforget.created": str(round(created))}
+    return {SWEEP_TAG: identity, CREATED_TAG: str(round(created))}
 
 
 def sweep_filter(identity: str, created: float) -> str:

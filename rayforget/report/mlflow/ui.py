@@ -11,12 +11,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
 from rayforget.errors import RecordError
 from rayforget.printable import one_line
-from rayforget.record.command import command
+from rayforget.record.command import command, program, users_way
 from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.mlflow.mirror import find_link
@@ -76,6 +77,9 @@ def where_to_look(name: str, space: "Space", tracking: Tracking, link: str | Non
         tracking: the store.
         link: `Mirrored.link`.
     """
+    if (way := users_way()) is not None and is_server(tracking) and _is_loopback(tracking):
+        there = way if way.startswith("--cluster ") else "--cluster FILE"
+        return [f"shows its points as charts, through a tunnel of this command's: {program()} ui {name} {there}"]
     if is_server(tracking):
         return [] if link is None else [f"shows its points as charts at {tracking.name.rstrip('/')}{link}"]
     show = command(f"ui {name}", space.storage.path)
@@ -87,6 +91,10 @@ def where_to_look(name: str, space: "Space", tracking: Tracking, link: str | Non
 def is_server(tracking: Tracking) -> bool:
     """Whether the store is reached through a server of MLflow's, which shows it."""
     return tracking.uri.startswith(("http://", "https://"))
+
+
+def _is_loopback(tracking: Tracking) -> bool:
+    return urlsplit(tracking.uri).hostname in ("127.0.0.1", "localhost", "::1")
 
 
 def _check_port(port: int) -> None:
