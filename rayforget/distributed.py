@@ -80,6 +80,11 @@ def from_rank_0(value: T, device: torch.device) -> T:
     return _from(0, value, device)
 
 
+def from_every_rank(value: T, device: torch.device) -> list[T]:
+    """All ranks' values, by rank; small and picklable."""
+    return [_from(source, value, device) for source in range(world_size())]
+
+
 def on_rank_0(decide: Callable[[], T], device: torch.device) -> T:
     """What `decide` returns on rank 0, on every rank; the other ranks do not call it.
 
@@ -111,7 +116,7 @@ def reason_of_any_rank(reason: str | None, device: torch.device) -> str | None:
     """Why the ranks cannot go on: on every rank the reasons of all ranks that have one; None if none has."""
     if not any_rank(reason is not None, device):
         return None
-    reasons = [_from(source, reason, device) for source in range(world_size())]
+    reasons = from_every_rank(reason, device)
     if len(set(reasons)) == 1:
         return reasons[0]
     return "; ".join(f"rank {source}: {found}" for source, found in enumerate(reasons) if found is not None)

@@ -1,4 +1,4 @@
-"""A loaded space -> data and model checked and the plan of a sweep printed; starts and writes nothing."""
+"""A loaded space -> data and model checked and the plan of a sweep printed; starts nothing and leaves nothing."""
 
 import math
 import os
@@ -13,9 +13,11 @@ from rayforget.foundations.kind import kind_of
 from rayforget.planning.cache_check import check_cache
 from rayforget.planning.counts import Counts, count
 from rayforget.planning.foundation_check import check_foundation
+from rayforget.planning.saving import NOTICE_S, Saving, measure_saving
 from rayforget.planning.strengths import strength_warnings
 from rayforget.printable import one_line
 from rayforget.record.cache_folder import cache_folder
+from rayforget.record.storage.store import Store
 from rayforget.report.terminal.live import open_console
 from rayforget.report.words.numbers import format_duration
 from rayforget.report.words.remarks import broken_remark, skipped_remark
@@ -131,6 +133,8 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
         f"{_size(plan.weights_bytes)} for all checkpoints; of these the frontier's stay, "
         f"at most {_size(plan.kept_bytes)} (storage.keep.max_gib: {space.storage.keep.max_gib:g})",
     )
+    if not (store := Store.open(space.storage.path)).local:
+        yield "saving", _saved(measure_saving(store, plan.state_bytes))
     if found.cut_items:
         counted = ", ".join(f"{name} {number}" for name, number in sorted(found.cut_items.items()))
         yield (
@@ -163,6 +167,18 @@ def _probed(loaded: LoadedSpace, counts: Counts, found: "Probe") -> Iterator[Lin
             f"{of_method.method.name}: {_milliseconds(recipe.step_s)} a step, {_milliseconds(recipe.item_s)} for one "
             f"model on one {item}, {format_duration(longest)} a training at most",
         )
+
+
+def _saved(saving: Saving) -> str:
+    """Whether spot machines can be used: what a save takes beside each cloud's notice."""
+    notices = " and ".join(f"{seconds} s ({cloud})" for cloud, seconds in NOTICE_S.items())
+    late = " and ".join(saving.too_slow_for)
+    verdict = f"too long for {late}: what a spot machine there has not saved before is lost" if late else "enough"
+    return (
+        f"{_size(saving.state_bytes)} to go on from a step, {saving.seconds:.3g} s at the "
+        f"{_size(saving.bytes_per_s)}/s that this machine writes to the storage; a spot machine's notice is "
+        f"{notices}: {verdict}"
+    )
 
 
 def _milliseconds(seconds: float) -> str:

@@ -192,14 +192,15 @@ def _work_through(agenda: Agenda, console: Console, *, address: str | None, verb
 
             told = precision_words(agenda.briefs()) is not None
 
-            def after(named: NamedJob) -> None:
+            def after(named: NamedJob) -> float | None:
                 nonlocal told
                 if not told and (chosen := precision_words(agenda.briefs())) is not None:
                     view.tell(chosen)
                     told = True
                 tidy_weights(sweep, agenda.leading, agenda.roles, space.storage.keep)
-                view.show(_progress(agenda, named, errors))
+                view.show(progress := _progress(agenda, named, errors))
                 mirror.tell(agenda.briefs())
+                return progress.recovered
 
             return run_sweep(
                 agenda,

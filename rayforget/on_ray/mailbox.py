@@ -42,7 +42,7 @@ class Mailbox:
         self._job: Any = None
         self._number = 0
         self._reply: Reply | None = None
-        self._attempts = 0
+        self._attempts = self._spared = 0
         self._group = 0
         self._failures: list[Failure] = []
         self._starts: Counter[int] = Counter()
@@ -55,7 +55,8 @@ class Mailbox:
     async def post(self, job: Any) -> int:
         """Posts a job and returns its number; the previous job must have been answered."""
         async with self._changed:
-            self._job, self._reply, self._attempts, self._failures = job, None, 0, []
+            self._job, self._reply, self._failures = job, None, []
+            self._attempts = self._spared = 0
             self._number += 1
             self._starts.clear()
             self._refusals.clear()
@@ -108,7 +109,7 @@ class Mailbox:
                     return None
                 self._attempts += 1
                 self._last_sign = time.monotonic()
-                if self._attempts <= self._max_attempts:
+                if self._attempts - self._spared <= self._max_attempts:
                     self._failures = []
                     return self._number, self._attempts
                 self._set_reply(last_answer(self._failures, self._max_attempts))
@@ -139,6 +140,11 @@ class Mailbox:
             self._failures.append(failure)
             if (reply := shared_answer(self._failures)) is not None:
                 self._set_reply(reply)
+
+    async def spare(self, number: int, attempt: int) -> None:
+        """Counts this attempt for none: a host of the workers goes, which tells nothing about the job."""
+        if (number, attempt) == (self._number, self._attempts):
+            self._spared += 1
 
     async def reply(self, number: int, timeout_s: float) -> Reply | None:
         """Waits up to `timeout_s` for the answer to a job."""

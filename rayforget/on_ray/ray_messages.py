@@ -25,6 +25,7 @@ _WORDS: Mapping[str, str] = {
     r"A worker died or was killed.*Worker IP address: (\S+)": "a process on node {} died: what it did is done again",
     r"Trial task failed": "a slot's own process died: the slot is started again",
     r"worker processes have been started": "",
+    r"Trials did not complete": "",  # what was lost is handed out again, or halts the sweep
 }
 """What a text of Ray's has in it -> ours; empty: nothing that a person needs to know."""
 

@@ -14,6 +14,7 @@ from rayforget.on_ray.answers import Reply
 from rayforget.on_ray.loopback import LoopbackConfig
 from rayforget.on_ray.mailbox import Pulse, start_mailbox
 from rayforget.on_ray.parcel import Parcel
+from rayforget.on_ray.placement import remove_orphaned_groups
 from rayforget.on_ray.ray_state import IN_MEMORY
 from rayforget.on_ray.worker import Job, WorkerConfig, worker_loop
 from rayforget.space.parts import Resources
@@ -60,6 +61,8 @@ class Slot:
             if not self._thread.is_alive():
                 self._restart_or_answer(number)
             pulse: Pulse = ray.get(self._mailbox.pulse.remote())
+            if pulse.idle_s > _POLL_S:
+                remove_orphaned_groups()
             if pulse.attempts > 0 and pulse.idle_s > self._resources.trial_timeout_s:
                 self._end_stuck(number, pulse)
             if pulse.attempts == 0 and (reason := why_not_started(pulse)):

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-AfterJob = Callable[[NamedJob], None]
-"""Called in the driver after each finished job, once its result is in the agenda."""
+AfterJob = Callable[[NamedJob], float | None]
+"""Called in the driver after each finished job, once its result is in the agenda; returns the share recovered so far on
+`val`, None while it is not defined."""
 
 
 def run_sweep(
@@ -33,7 +34,7 @@ def run_sweep(
     verbose: bool = False,
     started: Callable[[str], None] = lambda dashboard: None,
     interrupted: Callable[[], None] = lambda: None,
-    after: AfterJob = lambda job: None,
+    after: AfterJob = lambda _: None,
 ) -> bool:
     """Runs what is left on the agenda.
 
@@ -54,14 +55,16 @@ def run_sweep(
     prepare_environment()
     resources = agenda.space.resources
     with ray_session(resources, address=address, verbose=verbose) as dashboard:
+        from rayforget.on_ray.gauges import SweepGauges
         from rayforget.on_ray.interrupts import hear_first
         from rayforget.on_ray.searcher import SharedSearch
 
         started(dashboard)
         slots = _affordable_slots(resources, local=address is None)
+        gauges = SweepGauges(agenda.sweep.info.name)
         shared = SharedSearch(
             agenda=agenda,
-            done=lambda job, result: _take_back(agenda, job, result, after),
+            done=lambda job, result: _take_back(agenda, job, result, lambda named: gauges.show(agenda, after(named))),
             tune_is_up=lambda: hear_first(interrupted),
         )
         try:
@@ -128,7 +131,9 @@ def _in_words(error: Exception) -> str:
     return blame(error) or f"{type(error).__name__}: {lines[0] if lines else 'no reason given'} (--verbose shows where)"
 
 
-def _take_back(agenda: Agenda, named: NamedJob, result: dict[str, Any] | None, after: AfterJob) -> None:
+def _take_back(
+    agenda: Agenda, named: NamedJob, result: dict[str, Any] | None, after: Callable[[NamedJob], None]
+) -> None:
     """`_finish`, of which an error halts the sweep: Tune would print a traceback and do the whole job again."""
     try:
         _finish(agenda, named, result, after)
@@ -137,14 +142,19 @@ def _take_back(agenda: Agenda, named: NamedJob, result: dict[str, Any] | None, a
         agenda.halt(named.name, agenda.halted or _in_words(error))
 
 
-def _finish(agenda: Agenda, named: NamedJob, result: dict[str, Any] | None, after: AfterJob) -> None:
+def _finish(agenda: Agenda, named: NamedJob, result: dict[str, Any] | None, after: Callable[[NamedJob], None]) -> None:
     """Takes a job's result, and records a failure that no worker could record.
 
     A job that no worker came to work on, or that data or storage failed, stays unrecorded, since that tells nothing
     about the recipe. The sweep halts, and `--resume` takes the job up.
+
+    Tune gives a trial up when the slot's own actor dies with two calls under way, the reset and the next job, whatever
+    `max_failures` is: such a job is handed out again.
     """
     if result is None:
-        agenda.halt(named.name, "Ray Tune lost the slot; see --verbose")
+        if agenda.hand_out_again(named.name):
+            return
+        agenda.halt(named.name, f"{named.name}: its slot was lost again and again; see --verbose")
     elif result["refused"]:
         agenda.halt(named.name, f"{named.name}: {result['error']}")
     elif result["error"] is None:

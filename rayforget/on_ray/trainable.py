@@ -5,6 +5,7 @@ from typing import Any
 
 from ray import tune
 
+from rayforget.on_ray.gauges import SlotGauge
 from rayforget.on_ray.slot import Slot, SlotSpec
 
 OBJECTIVES = ("speciality", "generality")
@@ -25,6 +26,7 @@ class SlotTrainable(tune.Trainable):
         """Starts the slot; called once for many trials."""
         self._job = config["job"]
         self._slot = Slot(spec)
+        self._gauge = SlotGauge(spec.name)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes the next trial's job."""
@@ -35,6 +37,7 @@ class SlotTrainable(tune.Trainable):
         """Does the whole job; if there is none, naps repeatedly until `EndOfWait` ends the trial."""
         if self._job is IDLE:
             time.sleep(_NAP_S)
+            self._gauge.idle(_NAP_S)
             return {"done": False, **dict.fromkeys(OBJECTIVES)}
         reply = self._slot.run(self._job)
         outcome = {"error": reply.error, "value": reply.value, "refused": reply.refused}

@@ -11,13 +11,15 @@ import torch
 from ray.train import get_context
 from ray.train.collective import broadcast_from_rank_zero
 
-from rayforget.distributed import any_rank
+from rayforget.distributed import any_rank, from_every_rank
 from rayforget.errors import RecordError, SpaceError, TaskError
+from rayforget.eviction import EvictedError, told_by
 from rayforget.extensions.extras import MissingExtraError
 from rayforget.extensions.use import in_a_line
 from rayforget.foundations.sharing import keep_own
 from rayforget.heartbeat import Heartbeat, heard_by
 from rayforget.on_ray.answers import Failure, Reply
+from rayforget.on_ray.draining import draining
 from rayforget.on_ray.parcel import Parcel
 from rayforget.on_ray.shared_theta import share_through
 from rayforget.record.jobs import TestJob, TrialJob
@@ -53,12 +55,15 @@ def worker_loop(config: dict[str, WorkerConfig]) -> None:
     if broadcast_from_rank_zero(ray.get(mailbox.closed.remote()) if rank == 0 else None):
         return
     equipment = _set_up(worker, mailbox, rank, context.get_local_rank())
+    here = ray.get_runtime_context().get_node_id()
+    notice = draining(frozenset(from_every_rank(here, equipment.device)))
     while True:
         taken = broadcast_from_rank_zero(ray.get(mailbox.take.remote()) if rank == 0 else None)
         if taken is None:
             return
         number, attempt = taken
-        _do(number, attempt, mailbox, rank, context.get_world_size(), equipment)
+        with told_by(notice):
+            _do(number, attempt, mailbox, rank, context.get_world_size(), equipment)
 
 
 def _set_up(worker: WorkerConfig, mailbox: Any, rank: int, local_rank: int) -> Equipment:
@@ -82,6 +87,10 @@ def _do(number: int, attempt: int, mailbox: Any, rank: int, num_ranks: int, equi
     job: Parcel[Job] = ray.get(mailbox.job.remote(number))
     try:
         value = run_job(job.unpacked(), equipment, _heartbeat(number, mailbox))
+    except EvictedError as error:
+        logger.warning("job %d: %s", number, error)
+        ray.get(mailbox.spare.remote(number, attempt))
+        raise
     except Exception as error:
         failure = failure_of(error, rank, num_ranks)
         logger.warning("job %d failed: %s", number, failure.reason)

@@ -44,6 +44,8 @@ class Estimate:
     """Bytes of all checkpoints' weights."""
     kept_bytes: int
     """Most bytes of weights that stay."""
+    state_bytes: int
+    """Bytes of the largest state to go on from: the trained weights and AdamW's two moments."""
     slots: int
     """The number of the space's slots that this machine's cores hold at once."""
     seconds: tuple[float, float] | None
@@ -65,6 +67,7 @@ def estimate(space: Space, counts: Counts, probe: Probe, *, cores: int) -> Estim
         cache_bytes=counts.items * probe.item_bytes,
         weights_bytes=round(checkpoints),
         kept_bytes=round(min(checkpoints, space.storage.keep.max_gib * 2**30)),
+        state_bytes=max(3 * recipe.trained_bytes for recipe in probe.recipes.values()),
         slots=slots,
         seconds=_seconds(space.resources, counts, probe, slots),
     )

@@ -5,7 +5,7 @@ trainings; results are read from the record.
 """
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -29,6 +29,9 @@ from rayforget.values.brief import CheckpointBrief
 logger = logging.getLogger(__name__)
 _GIVE_UP_AFTER = 3
 """Trainings that may fail before any succeeds: after that something is wrong with the space, not with a recipe."""
+
+_LOSSES = 3
+"""How often a job may lose its slot before the sweep halts."""
 
 
 class Next(Enum):
@@ -67,6 +70,7 @@ class Agenda:
         """Names of the jobs that ended without a result and made the sweep halt."""
         self._items = items_of(sweep.record)
         self._leading = Leading()
+        self._losses: Counter[str] = Counter()
         self._waiting: deque[TrialJob] = deque()
         self._num_asked = 0
         self._num_handed_out = 0
@@ -127,6 +131,19 @@ class Agenda:
         named = self.running.pop(name)
         if isinstance(named.job, TrialJob):
             self._take(named.job, [self.sweep.brief(name, step) for step in steps])
+
+    def hand_out_again(self, name: str) -> bool:
+        """Queues a running job whose slot was lost, as the next; False once that has happened to it three times."""
+        self._losses[name] += 1
+        if self._losses[name] > _LOSSES:
+            return False
+        named = self.running.pop(name)
+        if isinstance(named.job, TrialJob):
+            self._waiting.appendleft(named.job)
+        else:
+            assert self._tests is not None
+            self._tests.appendleft(named)
+        return True
 
     def halt(self, name: str, reason: str) -> None:
         """Hands out nothing more: a job failed for a reason other than itself."""

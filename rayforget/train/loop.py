@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rayforget.distributed import from_rank_0, rank
+from rayforget.eviction import EvictedError, must_go
 from rayforget.foundations.protocol import Learner
 from rayforget.space.recipe import Recipe
 from rayforget.train.penalties.hooks import Sources
@@ -80,6 +81,7 @@ def train(
 
     Raises:
         TrainingError: on every rank alike, if a loss or a gradient is not finite.
+        EvictedError: after a save, if a host of the training goes (`eviction`); on rank 0, if sharded on every rank.
     """
     trainer = Trainer(learner, recipe, seed=seed, sharded=sharded, sources=sources)
     if resume is not None and from_rank_0(_is_of(resume, trainer), trainer.device):
@@ -95,12 +97,16 @@ def train(
             if progress is not None:
                 progress(trainer.step, trainer.total_steps)
             due = trainer.step in snapshots
-            if save is not None and trainer.step < trainer.total_steps and _saves_now(trainer, clock, due, sharded):
-                started = time.monotonic()
-                state = trainer.state_dict()  # if sharded, all ranks together
-                if rank() == 0:
-                    save({**state, _OF: _identity(trainer)})
-                clock.saved(started)
+            if save is not None and trainer.step < trainer.total_steps:
+                saves, goes = _saves_now(trainer, clock, due, sharded)
+                if saves:
+                    started = time.monotonic()
+                    state = trainer.state_dict()  # if sharded, all ranks together
+                    if rank() == 0:
+                        save({**state, _OF: _identity(trainer)})
+                    clock.saved(started)
+                if goes:
+                    raise EvictedError(f"its host goes: saved at step {trainer.step} of {trainer.total_steps}")
             if due:
                 yield _snapshot(trainer, snapshots[trainer.step])
 
@@ -139,11 +145,17 @@ class _SaveClock:
         self._duration = self._last - started
 
 
-def _saves_now(trainer: Trainer, clock: _SaveClock, snapshot: bool, sharded: bool) -> bool:
+def _saves_now(trainer: Trainer, clock: _SaveClock, snapshot: bool, sharded: bool) -> tuple[bool, bool]:
+    """Whether to save, and whether to end then; on rank 0, or if sharded on every rank."""
+
+    def decide() -> tuple[bool, bool]:
+        goes = must_go()
+        return goes or clock.allows(snapshot=snapshot), goes
+
     if not sharded:
-        return rank() == 0 and clock.allows(snapshot=snapshot)
+        return decide() if rank() == 0 else (False, False)
     asks = snapshot or trainer.step % _ASK_EVERY == 0
-    return asks and from_rank_0(clock.allows(snapshot=snapshot), trainer.device)
+    return from_rank_0(decide(), trainer.device) if asks else (False, False)
 
 
 def _snapshot(trainer: Trainer, fraction: float) -> Snapshot:

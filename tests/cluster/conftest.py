@@ -17,7 +17,7 @@ from tiny_space import tiny_space
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[OwnCluster]:
-    """Three hosts that `ray up` made a cluster of."""
+    """Three hosts that `ray up` made a cluster of; in the end `ray down` leaves nothing running."""
     if reason := lacking():
         pytest.skip(reason)
     folder = Path(tempfile.mkdtemp(prefix="rf-hosts-", dir="/var/tmp"))
@@ -29,8 +29,17 @@ def cluster() -> Iterator[OwnCluster]:
                 patch.setenv(name, value)
             with own_cluster(folder) as found:
                 yield found
+                found.down()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def no_driver_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a failed test left running does not run beside the next."""
+    yield
+    if "cluster" in request.fixturenames:
+        request.getfixturevalue("cluster").kill_driver()
 
 
 @pytest.fixture(scope="session")

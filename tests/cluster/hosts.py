@@ -4,13 +4,15 @@ It takes root, Linux, and the Debian packages iproute2, openssh-server and rsync
 bridge too, so that a server in this process can be asked by all hosts. Hosts end with this process, whatever ends it.
 """
 
+import fcntl
+import http.client
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +27,7 @@ NEEDED = {
     "rsync": "rsync",
     "setpriv": "util-linux",
 }
+LOCK = Path("/var/tmp/rf-hosts.lock")
 MACHINE = "10.77.0.1"
 """This machine's address on the bridge."""
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,9 +110,17 @@ class Host:
             )
 
     def processes(self) -> list[psutil.Process]:
-        """All of its processes, process 1 among them."""
+        """All of its processes, process 1 and what this machine started there among them."""
         first = self._first()
-        return [] if first is None else [first, *first.children(recursive=True)]
+        if first is None:
+            return []
+        own = _pid_namespace(first.pid)
+        return [process for process in psutil.process_iter() if _pid_namespace(process.pid) == own]
+
+    def open_ports(self, kind: str = "-t") -> set[int]:
+        """Ports that listen beyond loopback, over IPv4 or IPv6; `-t` for TCP, `-u` for UDP."""
+        places = [line.split()[3].rpartition(":") for line in self.run(f"ss -Hln {kind}").splitlines()]
+        return {int(port) for place, _, port in places if not place.startswith(("127.", "[::1]"))}
 
     def link(self, *, up: bool) -> None:
         """Plugs or unplugs its cable; nobody is told."""
@@ -153,7 +164,7 @@ class Network:
     """The bridge and the hosts on it."""
 
     folder: Path
-    hosts: Mapping[str, Host]
+    hosts: dict[str, Host]
 
     @property
     def names(self) -> Path:
@@ -163,45 +174,50 @@ class Network:
 
 @contextmanager
 def network(names: tuple[str, ...], folder: Path) -> Iterator[Network]:
-    """Makes the hosts and their cables; none is booted yet.
+    """Makes the hosts and their cables; none is booted yet. One process of a machine at a time has hosts.
 
     Args:
         folder: for the hosts' disks; not below /tmp or /root, which every host replaces by its own.
     """
-    remove(names)
-    folder.mkdir(parents=True, exist_ok=True)
-    hosts: dict[str, Host] = {}
-    found = Network(folder=folder, hosts=hosts)
-    try:
-        ip(f"netns add {_SWITCH}")
-        ip(f"-n {_SWITCH} link add br0 type bridge")
-        ip(f"-n {_SWITCH} link set br0 up")
-        ip(f"link add {_CABLE} type veth peer name v-machine netns {_SWITCH}")
-        ip(f"-n {_SWITCH} link set v-machine master br0 up")
-        ip(f"addr add {MACHINE}/24 dev {_CABLE}")
-        ip(f"link set {_CABLE} up")
-        for number, name in enumerate(names, start=2):
-            host = Host(name=name, address=f"10.77.0.{number}", disk=folder / name, network=found)
-            hosts[name] = host
-            ip(f"netns add {host.namespace}")
-            ip(f"link add v-{name} netns {_SWITCH} type veth peer name eth0 netns {host.namespace}")
-            ip(f"-n {_SWITCH} link set v-{name} master br0 up")
-            ip(f"-n {host.namespace} link set lo up")
-            ip(f"-n {host.namespace} link set eth0 up")
-            ip(f"-n {host.namespace} addr add {host.address}/24 dev eth0")
-            ip(f"-n {host.namespace} route add default via 10.77.0.254")  # nobody: Ray finds its address by the route
-        lines = [
-            "127.0.0.1 localhost",
-            f"{MACHINE} machine",
-            *(f"{host.address} {name}" for name, host in hosts.items()),
-        ]
-        found.names.write_text("".join(f"{line}\n" for line in lines))
-        yield found
-    finally:
-        for host in hosts.values():
-            with suppress(Exception):
-                host.cut_power()
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         remove(names)
+        folder.mkdir(parents=True, exist_ok=True)
+        found = Network(folder=folder, hosts={})
+        try:
+            _wire(found, names)
+            yield found
+        finally:
+            for host in found.hosts.values():
+                with suppress(Exception):
+                    host.cut_power()
+            remove(names)
+
+
+def _wire(found: Network, names: tuple[str, ...]) -> None:
+    ip(f"netns add {_SWITCH}")
+    ip(f"-n {_SWITCH} link add br0 type bridge")
+    ip(f"-n {_SWITCH} link set br0 up")
+    ip(f"link add {_CABLE} type veth peer name v-machine netns {_SWITCH}")
+    ip(f"-n {_SWITCH} link set v-machine master br0 up")
+    ip(f"addr add {MACHINE}/24 dev {_CABLE}")
+    ip(f"link set {_CABLE} up")
+    for number, name in enumerate(names, start=2):
+        host = Host(name=name, address=f"10.77.0.{number}", disk=found.folder / name, network=found)
+        found.hosts[name] = host
+        ip(f"netns add {host.namespace}")
+        ip(f"link add v-{name} netns {_SWITCH} type veth peer name eth0 netns {host.namespace}")
+        ip(f"-n {_SWITCH} link set v-{name} master br0 up")
+        ip(f"-n {host.namespace} link set lo up")
+        ip(f"-n {host.namespace} link set eth0 up")
+        ip(f"-n {host.namespace} addr add {host.address}/24 dev eth0")
+        ip(f"-n {host.namespace} route add default via 10.77.0.254")  # nobody: Ray finds its address by the route
+    lines = [
+        "127.0.0.1 localhost",
+        f"{MACHINE} machine",
+        *(f"{host.address} {name}" for name, host in found.hosts.items()),
+    ]
+    found.names.write_text("".join(f"{line}\n" for line in lines))
 
 
 def remove(names: tuple[str, ...]) -> None:
@@ -209,6 +225,32 @@ def remove(names: tuple[str, ...]) -> None:
     for words in (*(f"netns del rf-{name}" for name in names), f"link del {_CABLE}", f"netns del {_SWITCH}"):
         with suppress(AssertionError):
             ip(words)
+
+
+def page(address: str, port: int, path: str) -> str:
+    """The text that is served there with status 200; empty if none is."""
+    connection = http.client.HTTPConnection(address, port, timeout=3)
+    with suppress(OSError, http.client.HTTPException):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        if answer.status == 200:
+            return answer.read().decode(errors="replace") or "(empty)"
+    return ""
+
+
+def command_of(process: psutil.Process) -> str:
+    """Its command line; empty of a process that has just ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _pid_namespace(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return ""
 
 
 def ip(words: str) -> None:

@@ -10,14 +10,17 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml
-from cluster.hosts import MACHINE, ROOT, Host, Network, network, wait_until
+from cluster.hosts import MACHINE, ROOT, Host, Network, command_of, network, page, wait_until
+from metadata_server import Answer, aws, serving, terminate_at
 from s3_server import ENVIRONMENT, Door, make_bucket, s3_server
 
 from rayforget.record.storage.store import Store
@@ -36,12 +39,18 @@ class Driver:
     log: Path
     process: subprocess.Popen[bytes]
     storage: Store
+    faults: list[tuple[float, str]] = field(default_factory=list)
+    """Unix time and name of each fault."""
+
+    def note(self, fault: str) -> None:
+        """Says that a fault comes now: `finish` prints how long it took."""
+        self.faults.append((time.time(), fault))
 
     @property
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def finish(self, timeout_s: float = 300, *, code: int = 0) -> str:
+    def finish(self, timeout_s: float = 500, *, code: int = 0) -> str:
         """Waits for its end; what it said.
 
         Raises:
@@ -52,7 +61,17 @@ class Driver:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"no end of {self.name} in {timeout_s:g} s:\n{self.said}") from None
         assert found == code, f"exit code {found} of {self.name}:\n{self.said}"
+        self._tell()
         return self.said
+
+    def _tell(self) -> None:
+        """Prints, of each fault, when the next checkpoint came, and the longest time without any."""
+        times = sorted(record.finished for record in Sweep.open(self.storage, self.name).records())
+        for at, fault in self.faults:
+            later = [time for time in times if time > at]
+            gap = max((b - a for a, b in pairwise([at, *later])), default=0)
+            first = f"{later[0] - at:.0f} s" if later else "the end"
+            print(f"{self.name}: {fault}; next checkpoint after {first}, longest pause {gap:.0f} s")
 
     def wait_for_points(self, number: int, timeout_s: float = 240) -> None:
         """Waits until its record holds that many checkpoints."""
@@ -72,6 +91,8 @@ class OwnCluster:
     door: Door
     storage: Store
     """The bucket's `runs`, as this process reaches it: not through the door."""
+    notices: dict[str, float] = field(default_factory=dict)
+    """When a spot machine goes, by its address, as the metadata that its host can ask says; Unix time."""
     folder: Path
     """A folder that every host sees: space files, data, logs."""
     _number: int = 0
@@ -97,6 +118,26 @@ class OwnCluster:
         )
         return Driver(name=name, log=log, process=process, storage=self.storage)
 
+    def kill_driver(self) -> None:
+        """SIGKILL to what `sweep` started on the head."""
+        for process in self.head.processes():
+            if re.search(r"^\S+ \S*/rayforget sweep ", command_of(process)):
+                process.kill()
+
+    def join(self, host: Host) -> None:
+        """Waits until Ray has noticed that a worker host was away, and has it back."""
+        wait_until(lambda: self.nodes() == 2, 120, f"Ray's notice that {host.name} was away")
+        wait_until(lambda: self.nodes() == 3, 150, f"{host.name} in the cluster")
+
+    @contextmanager
+    def door_rule(self, rule: Callable[[int], int | None]) -> Iterator[None]:
+        """Answers of the storage by a rule, for a time."""
+        self.door.rule = rule
+        try:
+            yield
+        finally:
+            self.door.rule = lambda number: None
+
     def points(self, name: str) -> dict[str, Any]:
         """The coarse points of a sweep, by recipe and step: status, and each point's scores."""
         found: dict[str, Any] = {}
@@ -111,6 +152,12 @@ class OwnCluster:
             assert key not in found, f"{name}: twice {key}"
             found[key] = (record.status, scores)
         return found
+
+    def gauges(self) -> dict[str, float]:
+        """Our own of Ray's metrics on the head, by name and state."""
+        pages = (page(self.head.address, port, "/metrics") for port in self.head.open_ports())
+        found = re.findall(r"^ray_rayforget_(\w+)\{(.*)\} (\S+)$", "".join(pages), re.MULTILINE)
+        return {name + "".join(re.findall(r'state="(\w+)"', tags)): float(value) for name, tags, value in found}
 
     def nodes(self) -> int:
         """Nodes that Ray counts as alive."""
@@ -127,6 +174,19 @@ class OwnCluster:
         (self.folder / "ray-up.log").write_text(said)
         wait_until(lambda: self.nodes() == 3, 120, "three nodes")
 
+    def down(self) -> None:
+        """`ray down` from the laptop; waits until no host runs anything of Ray or MLflow any more."""
+        self.laptop.run(
+            f"export RAY_USAGE_STATS_ENABLED=0 RAY_AUTH_MODE=token; {_BIN}/ray down -y {self.folder}/cluster.yaml"
+        )
+        wait_until(lambda: not self._left(), 150, f"the end of {self._left()}")
+
+    def _left(self) -> list[str]:
+        lines = [command_of(process) for host in self.network.hosts.values() for process in host.processes()]
+        return [
+            line[:100] for line in lines if re.search("ray(let|::|/)|gcs_server|mlflow", line) and "sshd" not in line
+        ]
+
 
 _BIN = Path(sys.prefix) / "bin"
 
@@ -138,9 +198,14 @@ def own_cluster(folder: Path) -> Iterator[OwnCluster]:
     Args:
         folder: an empty one, not below /tmp or /root.
     """
+    notices: dict[str, float] = {}
+
+    def metadata_of(host: str) -> Answer:
+        return aws(terminate_at(notices[host]) if host in notices else None)
+
     with s3_server() as port, network(HOSTS, folder / "hosts") as found:
         make_bucket(port, "bucket")
-        with Door(port, MACHINE) as door:
+        with Door(port, MACHINE) as door, serving(metadata_of, MACHINE) as metadata:
             shared = folder / "shared"
             shared.mkdir()
             cluster = OwnCluster(
@@ -148,12 +213,13 @@ def own_cluster(folder: Path) -> Iterator[OwnCluster]:
                 door=door,
                 storage=Store.open(f"{BUCKET}?scheme=http&endpoint_override=127.0.0.1:{port}"),
                 folder=shared,
+                notices=notices,
             )
             for host in found.hosts.values():
                 _furnish(host, folder)
                 host.boot()
             cluster.laptop.run(f"RAY_USAGE_STATS_ENABLED=0 RAY_AUTH_MODE=token {_BIN}/ray get-auth-token --generate")
-            (shared / "cluster.yaml").write_text(yaml.safe_dump(configured(found, door.port)))
+            (shared / "cluster.yaml").write_text(yaml.safe_dump(configured(found, door.port, metadata)))
             cluster.up()
             yield cluster
 
@@ -173,8 +239,8 @@ def _furnish(host: Host, folder: Path) -> None:
         shutil.copy(Path("/etc/skel") / name, home / name)
 
 
-def configured(network: Network, port: int) -> dict[str, Any]:
-    """The project's file for these hosts and this storage."""
+def configured(network: Network, port: int, metadata: str) -> dict[str, Any]:
+    """The project's file for these hosts, this storage and this metadata of a cloud's machine."""
     config: dict[str, Any] = yaml.safe_load((ROOT / "cluster" / "own-machines.yaml").read_text())
     head, *workers = (network.hosts[name].address for name in ("head", "w1", "w2"))
     config["provider"] |= {"head_ip": head, "worker_ips": workers}
@@ -182,11 +248,11 @@ def configured(network: Network, port: int) -> dict[str, Any]:
     config["setup_commands"] = config["head_setup_commands"] = []
     if not (ROOT / ".git").is_dir():
         del config["file_mounts"]["~/rayforget/.git"]
-    storage = " ".join(
-        f"{key}={value}" for key, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": f"http://{MACHINE}:{port}"}.items()
-    )
-    config["initialization_commands"][0] = config["initialization_commands"][0].replace(" > ~/", f" {storage} > ~/")
+    environment = {**ENVIRONMENT, "AWS_ENDPOINT_URL": f"http://{MACHINE}:{port}", "RAYFORGET_METADATA": metadata}
+    words = " ".join(f"{key}={value}" for key, value in environment.items())
+    config["initialization_commands"][0] = config["initialization_commands"][0].replace(" > ~/", f" {words} > ~/")
     for kind, cpus in (("head", 0), ("worker", 1)):
         commands = config[f"{kind}_start_ray_commands"]
-        commands[-1] += f" --num-cpus={cpus} --object-store-memory=200000000"
+        (starts,) = [number for number, command in enumerate(commands) if " ray start " in command]
+        commands[starts] += f" --num-cpus={cpus} --object-store-memory=200000000"
     return config

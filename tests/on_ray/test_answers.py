@@ -113,6 +113,28 @@ def test_a_shared_failure_is_answered_at_the_first_attempt() -> None:
     assert (reply.error or "").startswith("TrainingError: nan\n")
 
 
+def test_an_attempt_whose_host_goes_counts_for_none() -> None:
+    async def play() -> tuple[Reply | None, Reply | None]:
+        mailbox = Mailbox(max_attempts=2)
+        number = await mailbox.post("job")
+        for _ in range(5):
+            taken = await mailbox.take()
+            assert taken is not None
+            await mailbox.fail(*taken, failures(RuntimeError("peer"), RuntimeError("peer"))[1])  # the rank left behind
+            await mailbox.spare(*taken)
+            await mailbox.spare(*taken[:1], taken[1] - 1)  # late, of an attempt before
+        assert await mailbox.take() is not None
+        assert await mailbox.take() is not None
+        before = await mailbox.reply(number, 0.01)
+        await asyncio.wait_for(asyncio.gather(mailbox.take(), mailbox.close()), 5)
+        return before, await mailbox.reply(number, 0.01)
+
+    before, after = asyncio.run(play())
+    assert before is None
+    assert after is not None
+    assert after.error is not None
+
+
 def test_what_an_earlier_worker_group_says_late_is_not_mixed_with_this_ones() -> None:
     async def play() -> Reply | None:
         mailbox = Mailbox(max_attempts=3)

@@ -175,6 +175,33 @@ def test_a_killed_worker_costs_time_and_no_bit_and_what_kills_every_time_is_give
     assert warm.run(job("2-after")).error is None
 
 
+def test_what_a_dead_actor_reserved_is_given_back_and_a_living_ones_is_not(session: None) -> None:
+    import ray
+    from ray.util import placement_group, placement_group_table
+
+    from rayforget.on_ray.placement import remove_orphaned_groups
+
+    @ray.remote(num_cpus=0)
+    class Controller:
+        def reserve(self, cpus: float) -> str:
+            group = placement_group([{"CPU": cpus}])
+            ray.get(group.ready())
+            return group.id.hex()
+
+    dead, living = Controller.remote(), Controller.remote()
+    orphan, cared_for = ray.get([dead.reserve.remote(1.5), living.reserve.remote(0.25)])
+    drivers = placement_group([{"CPU": 0.25}])
+    ray.get(drivers.ready())
+    assert remove_orphaned_groups() == 0
+    ray.kill(dead)
+    wait_for(lambda: remove_orphaned_groups() == 1)
+    states = [placement_group_table()[name]["state"] for name in (orphan, cared_for, drivers.id.hex())]
+    assert states == ["REMOVED", "CREATED", "CREATED"]
+    ray.kill(living)
+    wait_for(remove_orphaned_groups)
+    ray.util.remove_placement_group(drivers)
+
+
 def test_a_job_without_progress_is_ended_and_the_slot_goes_on(slot: Any) -> None:
     warm, sweep, _ = slot(trial_timeout_s=8)
     thread, replies = in_thread(lambda: warm.run(job("0-stuck", epochs=10_000)))

@@ -106,3 +106,17 @@ def test_a_record_torn_before_the_driver_reads_it_halts_the_sweep_in_its_own_wor
     assert (agenda.next(), agenda.broken_off, shown) == (Next.FINISHED, {named.name}, [])
     path.unlink()  # as the message says
     assert resumed(tmp_path).next() == named
+
+
+def test_a_job_whose_slot_tune_gave_up_is_handed_out_again_and_halts_the_sweep_in_the_end(tmp_path: Path) -> None:
+    agenda = toy_agenda(tmp_path)
+    named = agenda.next()
+    assert isinstance(named, NamedJob)
+    shown: list[NamedJob] = []
+    for _ in range(3):
+        _take_back(agenda, named, None, shown.append)
+        assert agenda.next() == named
+    assert (agenda.halted, shown) == (None, [])
+    _take_back(agenda, named, None, shown.append)
+    assert agenda.halted == f"{named.name}: its slot was lost again and again; see --verbose"
+    assert (agenda.next(), shown) == (Next.FINISHED, [named])

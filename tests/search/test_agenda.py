@@ -207,6 +207,24 @@ def test_a_halted_sweep_hands_out_nothing_and_loses_nothing(sweep: Sweep) -> Non
     assert take(agenda(sweep)).job == lost.job
 
 
+def test_what_lost_its_slot_is_the_next_job_three_times(sweep: Sweep) -> None:
+    work = agenda(sweep, trainings=1)
+    first, second = take(work), take(work)
+    for _ in range(3):
+        assert work.hand_out_again(second.name)
+        assert take(work) == second
+    assert not work.hand_out_again(second.name)
+    assert list(work.running) == [first.name, second.name]
+    do(work, first)
+    do(work, second)
+    while isinstance(named := work.next(), NamedJob):
+        if not isinstance(named.job, TrialJob) and work.hand_out_again(named.name):
+            assert take(work) == named
+        do(work, named)
+    assert named is Next.FINISHED
+    assert work.finished
+
+
 def test_a_partial_checkpoint_of_a_failed_training_stays_known(sweep: Sweep) -> None:
     work = agenda(sweep)
     do(work, take(work))

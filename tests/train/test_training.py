@@ -12,6 +12,7 @@ from torch import Tensor
 from train.learners import VectorLearner
 
 from rayforget.errors import TrainingError
+from rayforget.eviction import EvictedError, told_by
 from rayforget.space.recipe import Recipe
 from rayforget.train.loop import Snapshot, train
 from rayforget.train.trainer import Trainer
@@ -147,6 +148,24 @@ def test_a_resumed_training_ends_in_the_same_bits(adapter: dict[str, Any], dies_
         list(until_death())
     resumed = run(changed, fractions=(0.5, 1.0), resume=saved[-1] if saved else None)
     assert same(dict(resumed[-1].theta_1), final(changed))
+
+
+def test_a_notice_saves_at_once_and_ends_and_no_bit_is_lost() -> None:
+    saved: list[Any] = []
+    told = iter([False, False, True])
+    with told_by(lambda: next(told)), pytest.raises(EvictedError, match="saved at step 3 of 13"):
+        run(recipe(), save=lambda state: saved.append(copy.deepcopy(state)), save_every_s=1000, fractions=(3 / 13, 1.0))
+    assert [state["step"] for state in saved] == [3]
+    resumed = run(recipe(), fractions=(3 / 13, 1.0), resume=saved[0])
+    assert [snapshot.step for snapshot in resumed] == [3, 13]
+    assert same(dict(resumed[-1].theta_1), final(recipe()))
+
+
+def test_a_notice_at_the_last_step_comes_too_late_to_matter() -> None:
+    steps: list[int] = []
+    with told_by(lambda: len(steps) == 13):
+        (last,) = run(recipe(), save=steps.append, progress=lambda step, _: steps.append(step))
+    assert last.step == 13
 
 
 def test_a_state_saved_at_a_snapshot_yields_that_snapshot_again() -> None:

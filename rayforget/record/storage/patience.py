@@ -55,11 +55,19 @@ def storage_errors(what: str) -> Iterator[None]:
         raise storage_error(what, error) from error
 
 
+def waits() -> int:
+    """How often this process has had to wait for a storage."""
+    return Patience.waits
+
+
 class Patience:
     """Waits for a storage for a given time, and logs once when that begins and once when it is over.
 
     Threads that share it wait together, with one line for all. A waiting caller beats, so as not to be taken for hung.
     """
+
+    waits = 0
+    """Of all objects in this process."""
 
     def __init__(self, retry_s: float) -> None:
         self.retry_s = retry_s
@@ -111,6 +119,7 @@ class Patience:
             if self._waiting > 1:
                 return
             self._since = time.monotonic()
+            Patience.waits += 1
         reason = " ".join((error.strerror or str(error)).split())[:400]
         logger.warning("%s (%s); trying again for up to %.0f s", what, reason, self.retry_s)
 
