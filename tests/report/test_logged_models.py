@@ -1,5 +1,6 @@
 """What MLflow holds of a sweep beside its runs: models, the registry's champion, data sets."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -51,6 +52,8 @@ def test_the_picked_point_is_registered_once_as_champion(tracking):
     assert champion.tags["point"] == view.frontier[0].text
     models = client.search_logged_models([done.experiment], f"tags.point = '{view.frontier[0].text}'")
     assert [model.artifact_location for model in models] == [champion.source]
+    training, link = re.findall(r"\[(.*)\]\(#(/experiments/.*)\)", champion.description)[0]
+    assert client.get_run(link.rpartition("/")[2]).info.run_name == training == view.frontier[0].trial
     assert mirror(replace(view, picked=view.frontier[1]), tracking, register=True).registered == (
         "tiny version 2, alias champion"
     )

@@ -90,14 +90,15 @@ def test_curves_are_series_over_a_thousand_alphas_and_earlier_checkpoints_have_t
         assert all(step == round(1000 * alpha) for step, alpha in series(run, f"{stage}/alpha").items())
 
 
-def test_points_repeat_their_trials_params_and_have_alpha_as_param_and_metric():
+def test_points_repeat_their_trials_params_and_have_alpha_among_them_and_scores_alone_as_metrics():
     runs = plan_runs(make_view())
     trials = {run.name: run for run in by_kind(runs, "trial")}
     for run in by_kind(runs, "point"):
         trial = trials[run.tags["trial"]]
         assert run.params.items() >= trial.params.items()
         assert f"[{trial.name}](run:{trial.key})" in run.tags["mlflow.note.content"]
-        assert series(run, "alpha") == {0: float(run.params["alpha"])}
+        assert float(run.params["alpha"]) == next(p.alpha for p in make_view().points if p.key.text == run.name)
+        assert {metric.name.partition("/")[0] for metric in run.metrics} <= {"val", "test"}
         assert run.tags["superseded"] == "false"
 
 

@@ -76,12 +76,12 @@ def link(sweep: Sweep, report: Report) -> Iterator[str]:
     )  # fmt: skip
     try:
         assert server.stdout is not None
-        said = "".join(server.stdout.readline() for _ in range(2))
-        wait_for(lambda: is_open(port))
+        said = next(line for line in server.stdout if "#/experiments/" in line)
+        assert is_open(port)  # the link is told when it can be followed
         yield re.findall(r"http://\S+", said)[-1]
     finally:
         server.send_signal(signal.SIGINT)
-        server.communicate(timeout=30)
+        server.communicate(timeout=PATIENCE_S)
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,7 @@ def test_the_link_shows_the_points_as_charts_which_can_be_compared_and_the_repor
     wait_for(lambda: texts(page, ".parcoords .dimension"))
     axes = " ".join(texts(page, ".parcoords .dimension"))
     assert all(name in axes for name in ("method", "learning_rate", "alpha"))
+    assert "adapter.kind" not in axes  # it follows from the method
     assert len(texts(page, "[data-testid='experiment-view-compare-runs-card']")) == 2  # the other charts are folded
     take_picture(page)
 

@@ -253,6 +253,23 @@ def test_a_phone_needs_no_scrolling_sideways_and_paper_has_no_controls(browser: 
     assert ask(page, "getComputedStyle(document.querySelector('#frontier text')).fill") == "rgb(27, 31, 36)"
     shown = "[...document.querySelectorAll('nav, select, input, .copy, .modebar')].filter(e => e.offsetParent).length"
     assert ask(page, shown) == 0
+    paper = 279 - 32  # mm of a page of US letter within its margins; A4 is longer
+    bottom = ask(page, "document.getElementById('plot').getBoundingClientRect().bottom") / 96 * 25.4
+    assert 0.7 * paper < bottom < paper
+    assert ask(page, "getComputedStyle(document.querySelector('h2 + .note')).breakAfter") == "avoid"
+
+
+def test_after_printing_the_chart_has_the_size_it_had(browser: "Chrome", file: Path) -> None:
+    page = show(browser, file)
+    size = "(b => [b.width, b.height])(document.querySelector('#frontier .main-svg').getBoundingClientRect())"
+    before = ask(page, size)
+    page.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert ask(page, size) == [680, 540] != before
+    page.execute_script("dispatchEvent(new Event('afterprint'))")
+    until = time.monotonic() + 20
+    while ask(page, size) != before:
+        assert time.monotonic() < until, ask(page, size)
+        time.sleep(0.05)
 
 
 def test_ten_thousand_points_are_no_elements_of_the_page_and_a_pan_does_not_draw_them_anew(

@@ -61,7 +61,12 @@ def test_parameters_are_shown_if_they_differ_and_every_trained_point_has_them() 
         {"method": "l2", "learning_rate": "1e-3", "penalties.l2.strength": "1", **same},
         {"method": "l1", "learning_rate": "1e-4", **same, "seed": "1", "step": "2", "alpha": "0.5"},
     ) == ["method", "learning_rate"]
-    assert with_params({"clip": "1"}, {"clip": "null"}) == []  # numbers and text do not share an axis
+    plain, lora = {"method": "full", "kind": "full"}, {"method": "lora", "kind": "lora"}
+    assert with_params(plain, lora) == ["method"]
+    assert with_params(plain, lora, {**plain, "kind": "lora"}) == ["method", "kind"]
+    one = {"method": "full"}
+    assert with_params({"clip": "1", **one}, {"clip": "2", **one}) == ["clip"]
+    assert with_params({"clip": "1", **one}, {"clip": "null", **one}) == []  # numbers and text do not share an axis
     assert params_to_show([]) == []
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rayforget.report.mlflow.mirror_names import model_name
-from rayforget.report.mlflow.mirror_plan import NOTE, RunPlan
+from rayforget.report.mlflow.mirror_plan import RunPlan
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -58,8 +58,15 @@ class LoggedModels:
             if model.tags.get(_OLD) != word:
                 self._client.set_logged_model_tags(model.id, {_OLD: word})
 
-    def register(self, run: RunPlan, run_id: str, *, name: str) -> str:
-        """Makes a point's model the registry's `champion` of a name; returns the version, a new one if need be."""
+    def register(self, run: RunPlan, run_id: str, *, name: str, note: str) -> str:
+        """Makes a point's model the registry's `champion` of a name; returns the version, a new one if need be.
+
+        Args:
+            run: the point's.
+            run_id: MLflow's.
+            name: the registered model's.
+            note: what a new version's description says of the point.
+        """
         from mlflow.exceptions import MlflowException
 
         try:
@@ -73,7 +80,7 @@ class LoggedModels:
         held = self._client.search_model_versions(f"name = '{name}'")
         versions = [version for version in held if version.tags.items() >= tags.items()]
         if not versions:
-            description = f"{run.name} of the sweep {self._identity['rayforget.sweep']}. {run.tags[NOTE]}"
+            description = f"{run.name} of the sweep {self._identity['rayforget.sweep']}. {note}"
             place = self._client.get_logged_model(model).artifact_location
             versions = [
                 self._client.create_model_version(

@@ -150,7 +150,7 @@ def _plan_sweep(view: SweepView, trials: Mapping[str, Sequence[AnyCheckpoint]]) 
             **{name: text[:MAX_TEXT] for name, text in view.tags.items()},
             **({} if view.commit is None else {_COMMIT: view.commit}),
             **({_TABLES: _LIST_OF_TABLES} if FRONTIER_TABLE in view.artifacts else {}),
-            NOTE: f"Once the sweep has ended: [its points as charts](charts:), or by the filter {COMPARE_FILTER}.",
+            NOTE: f"Once the sweep has ended: [its points as charts](charts:), or by the filter ``{COMPARE_FILTER}``.",
         },
         status="RUNNING" if view.running else "FINISHED",
         start_ms=start,
@@ -196,8 +196,7 @@ def _plan_point(view: SweepView, place: Place, records: Sequence[AnyCheckpoint],
     record = next(record for record in records if record.step == point.step)
     time_ms = _ms(record.finished)
     scores = next(measured.scores for measured in record.points if measured.spot == (point.alpha, point.path))
-    figures = {"alpha": point.alpha}
-    figures.update({f"val/{name}": value for name, value in _scores(scores, view.roles, point)})
+    figures = {f"val/{name}": value for name, value in _scores(scores, view.roles, point)}
     if point.key in view.test:
         figures["test/speciality"], figures["test/generality"] = view.test[point.key]
     trial = f"{view.identity}/{point.trial}"

@@ -99,7 +99,7 @@ class MirrorWriter:
 
     def register(self, run: RunPlan, *, name: str) -> str:
         """Makes a written point the registry's `champion` of this name; returns the version."""
-        return self._models.register(run, self._ids[run.key], name=name)
+        return self._models.register(run, self._ids[run.key], name=name, note=self._tags(run)[NOTE])
 
     def _existing(self) -> dict[str, _Found]:
         """Key -> the sweep's run; records their ids."""

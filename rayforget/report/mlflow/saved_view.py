@@ -84,13 +84,16 @@ def points_filter(identity: str, created: float) -> str:
 def params_to_show(points: Sequence[RunPlan]) -> list[str]:
     """The recipe's parameters that differ among the points and that every trained point has, the method first.
 
-    MLflow's parallel coordinates leave out a run that lacks one of the axes, or has text on an axis of numbers.
+    A text that follows from the method, as the adapter's kind mostly does, tells nothing beside it. MLflow's parallel
+    coordinates leave out a run that lacks one of the axes, or has text on an axis of numbers.
     """
     trained = [run.params for run in points if run.place != "baseline"]
     common = set.intersection(*(set(params) for params in trained)) if trained else set()
     common -= {"alpha", "step", "seed"}
-    telling = [name for name in common if len({params[name] for params in trained}) > 1]
-    telling = [name for name in telling if len({_is_number(params[name]) for params in trained}) == 1]
+
+    values = {name: {params[name] for params in trained} for name in common}
+    telling = [name for name in common if len(values[name]) > 1 and len({_is_number(v) for v in values[name]}) == 1]
+    telling = [n for n in telling if n == "method" or _is_number(min(values[n])) or not _follows_method(n, trained)]
     return sorted(telling, key=lambda name: (name != "method", name == "fraction", name))[:_MAX_PARAMS]
 
 
@@ -153,6 +156,11 @@ def _metrics(run: RunPlan) -> set[str]:
 
 def _column(kind: str, name: str) -> str:
     return f"{kind}.`{name}`"
+
+
+def _follows_method(name: str, trained: Sequence[Mapping[str, str]]) -> bool:
+    pairs = {(params["method"], params[name]) for params in trained}
+    return len(pairs) == len({method for method, _ in pairs})
 
 
 def _is_number(text: str) -> bool:

@@ -6,7 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -64,8 +65,8 @@ def run_ui(sweep: Sweep, space: "Space", port: int, console: Console) -> int:
     if is_server(tracking):
         _say(console, [f"the sweep's MLflow is a server already: {address}", place])
         return 0
-    _say(console, [f"MLflow on {tracking.name}: {address}  (Ctrl-C ends it)", place])
-    return _serve(uri, port)
+    _say(console, [f"MLflow on {tracking.name} starts at {address}  (Ctrl-C ends it)"])
+    return _serve(uri, port, on_answer=lambda: _say(console, [place]))
 
 
 def where_to_look(name: str, space: "Space", tracking: Tracking, link: str | None) -> list[str]:
@@ -107,7 +108,8 @@ def _check_port(port: int) -> None:
             raise MirrorError(f"port {port} {what}; give another: --port") from error
 
 
-def _serve(uri: str, port: int) -> int:
+def _serve(uri: str, port: int, *, on_answer: Callable[[], None]) -> int:
+    """Serves until a signal comes; calls `on_answer` once somebody can follow a link to it."""
     arguments = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     environment = {**quiet, **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
@@ -116,11 +118,20 @@ def _serve(uri: str, port: int) -> int:
         server = subprocess.Popen(arguments, env=environment, start_new_session=True)
         try:
             with ended_with_us(server):
+                while server.poll() is None and not _listens(port):
+                    time.sleep(0.1)
+                if server.poll() is None:
+                    on_answer()
                 return server.wait()
         except _Stopped:
             return 0
         finally:
             _end(server)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager

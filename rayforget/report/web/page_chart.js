@@ -23,7 +23,7 @@ function layoutNow() {
     layout.yaxis.nticks = layout.xaxis.nticks = 5;
     layout.annotations = [];
   }
-  if (page.printing) Object.assign(layout, { width: 660, height: 430 });
+  if (page.printing) Object.assign(layout, { width: 680, height: 540 });
   placeAnnotation(layout);
   return layout;
 }
@@ -53,8 +53,12 @@ for (const all of document.querySelectorAll("#legend button[data-all]")) all.add
 });
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawChart);
-for (const [event, printing] of [["beforeprint", true], ["afterprint", false]])
-  addEventListener(event, () => { page.printing = printing; drawChart(); });
+addEventListener("beforeprint", () => { page.printing = true; drawChart(); });
+addEventListener("afterprint", async () => {
+  page.printing = false;
+  await drawChart();
+  Plotly.Plots.resize(page.chart);  // by itself it would keep the size it had on paper
+});
 for (const button of document.querySelectorAll("button.copy")) button.addEventListener("click", async () => {
   const code = button.parentElement.querySelector("code");
   getSelection().selectAllChildren(code);
