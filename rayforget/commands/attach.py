@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from rayforget.on_ray.way.follow import follow
-from rayforget.on_ray.way.jobs import jobs_of
-from rayforget.on_ray.way.reach import Way, reach
+from rayforget.on_ray.remote.follow import follow
+from rayforget.on_ray.remote.jobs import jobs_of
+from rayforget.on_ray.remote.reach import ClusterAddress, reach
 
 
 def attach_to(name: str, cluster: Path | None, address: str | None) -> int:
@@ -13,5 +13,5 @@ def attach_to(name: str, cluster: Path | None, address: str | None) -> int:
     Raises:
         RayforgetError: the cluster is not reached, or has no job of that sweep.
     """
-    with reach(Way(cluster=cluster, address=address)) as reached:
+    with reach(ClusterAddress(cluster=cluster, address=address)) as reached:
         return follow(reached, jobs_of(reached, name)[0])

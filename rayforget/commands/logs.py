@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from rayforget.on_ray.way.jobs import jobs_of
-from rayforget.on_ray.way.reach import Way, reach
-from rayforget.on_ray.way.worker_logs import worker_lines
+from rayforget.on_ray.remote.jobs import jobs_of
+from rayforget.on_ray.remote.reach import ClusterAddress, reach
+from rayforget.on_ray.remote.worker_logs import worker_lines
 from rayforget.printable import printable
 
 
@@ -14,7 +14,7 @@ def print_logs(name: str, trial: str | None, cluster: Path | None, address: str 
     Raises:
         RayforgetError: the cluster is not reached, has no job of that sweep, or no worker's log knows the training.
     """
-    with reach(Way(cluster=cluster, address=address)) as reached:
+    with reach(ClusterAddress(cluster=cluster, address=address)) as reached:
         job = jobs_of(reached, name)[0]
         if trial is None:
             print(printable(reached.client.get_job_logs(job.job)), end="")

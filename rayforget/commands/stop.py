@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from rayforget.on_ray.way.jobs import jobs_of
-from rayforget.on_ray.way.reach import Way, reach, say
-from rayforget.on_ray.way.stop import stop_job
+from rayforget.on_ray.remote.jobs import jobs_of
+from rayforget.on_ray.remote.reach import ClusterAddress, reach, say
+from rayforget.on_ray.remote.stop import stop_job
 
 
 def stop_sweep(name: str, cluster: Path | None, address: str | None) -> int:
@@ -13,7 +13,7 @@ def stop_sweep(name: str, cluster: Path | None, address: str | None) -> int:
     Raises:
         RayforgetError: the cluster is not reached, or has no job of that sweep.
     """
-    with reach(Way(cluster=cluster, address=address)) as reached:
+    with reach(ClusterAddress(cluster=cluster, address=address)) as reached:
         job = jobs_of(reached, name)[0]
         if job.ended:
             say(

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from rayforget.on_ray.remote.reach import ClusterAddress
 from rayforget.on_ray.submit import submit_sweep
-from rayforget.on_ray.way.reach import Way
 
 
 def submit_there(
@@ -18,9 +18,12 @@ def submit_there(
     storage: str | None,
     paths_on_cluster: bool,
 ) -> int:
-    """Submits and follows a sweep; returns its exit code. Arguments and errors as for `submit_sweep` and `Way`."""
+    """Submits and follows a sweep; returns its exit code.
+
+    Arguments and errors are those of `submit_sweep` and `ClusterAddress`.
+    """
     return submit_sweep(
-        Way(cluster=cluster, address=address),
+        ClusterAddress(cluster=cluster, address=address),
         space=space,
         overrides=overrides,
         name=name,

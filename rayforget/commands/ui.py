@@ -4,9 +4,9 @@ import threading
 from pathlib import Path
 
 from rayforget.errors import RayforgetError
-from rayforget.on_ray.way.head import head_of
-from rayforget.on_ray.way.reach import say
-from rayforget.on_ray.way.tunnel import free_port, tunnel
+from rayforget.on_ray.remote.head import head_of
+from rayforget.on_ray.remote.reach import say
+from rayforget.on_ray.remote.tunnel import free_port, tunnel
 from rayforget.printable import one_line
 from rayforget.record.names import check_name
 from rayforget.record.space_of import space_here

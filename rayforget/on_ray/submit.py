@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rayforget.errors import RayforgetError, SpaceError
-from rayforget.on_ray.way.follow import follow, how_to_go_on
-from rayforget.on_ray.way.jobs import SPACE, STORAGE, SWEEP, jobs_of, send_job
-from rayforget.on_ray.way.reach import Reached, Way, reach, say
+from rayforget.on_ray.remote.follow import follow, how_to_go_on
+from rayforget.on_ray.remote.jobs import SPACE, STORAGE, SWEEP, jobs_of, send_job
+from rayforget.on_ray.remote.reach import ClusterAddress, Reached, reach, say
 from rayforget.record.command import PATHS, PROGRAM, WAY, program
 from rayforget.record.names import check_name, name_by_time
 from rayforget.space.file.elsewhere import KEYS_IN_STORAGE, check_elsewhere, variables_for
@@ -46,7 +46,7 @@ class _Order:
 
 
 def submit_sweep(
-    way: Way,
+    way: ClusterAddress,
     *,
     space: Path | None,
     overrides: Sequence[str],

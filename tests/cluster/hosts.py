@@ -185,7 +185,7 @@ def network(names: tuple[str, ...], folder: Path) -> Iterator[Network]:
     """
     with LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        remove(names)
+        remove()
         folder.mkdir(parents=True, exist_ok=True)
         found = Network(folder=folder, hosts={})
         try:
@@ -195,7 +195,7 @@ def network(names: tuple[str, ...], folder: Path) -> Iterator[Network]:
             for host in found.hosts.values():
                 with suppress(Exception):
                     host.cut_power()
-            remove(names)
+            remove()
 
 
 def _wire(found: Network, names: tuple[str, ...]) -> None:
@@ -224,9 +224,11 @@ def _wire(found: Network, names: tuple[str, ...]) -> None:
     found.names.write_text("".join(f"{line}\n" for line in lines))
 
 
-def remove(names: tuple[str, ...]) -> None:
-    """Takes away what an earlier run may have left."""
-    for words in (*(f"netns del rf-{name}" for name in names), f"link del {_CABLE}", f"netns del {_SWITCH}"):
+def remove() -> None:
+    """Takes away all hosts, those of a run before that was killed among them."""
+    listed = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=False).stdout
+    names = [line.split()[0] for line in listed.splitlines() if line.startswith("rf-")]
+    for words in (*(f"netns del {name}" for name in names), f"link del {_CABLE}"):
         with suppress(AssertionError):
             ip(words)
 

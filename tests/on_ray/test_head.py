@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from rayforget.errors import RayforgetError
-from rayforget.on_ray.way.head import Head, head_of
+from rayforget.on_ray.remote.head import Head, head_of
 
 ROOT = Path(__file__).resolve().parents[2]
 LISTS = (

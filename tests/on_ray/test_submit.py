@@ -18,10 +18,10 @@ import pytest
 from PIL import Image
 
 from rayforget.errors import RayforgetError, SpaceError
+from rayforget.on_ray.remote.reach import ClusterAddress
 from rayforget.on_ray.submit import submit_sweep
-from rayforget.on_ray.way.reach import Way
 
-NOWHERE = Way(address="http://127.0.0.1:1")
+NOWHERE = ClusterAddress(address="http://127.0.0.1:1")
 
 SPACE = """\
 name: tiny
@@ -241,7 +241,7 @@ def test_a_cluster_that_is_not_there_is_said_to_be_so(space_file: Path) -> None:
             patch.setenv(name, value)
         with pytest.raises(RayforgetError, match="no Ray dashboard answers"):
             submit_sweep(
-                Way(address=f"http://127.0.0.1:{port}"),
+                ClusterAddress(address=f"http://127.0.0.1:{port}"),
                 space=space_file,
                 overrides=(),
                 name=None,

@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from rayforget.errors import RayforgetError
-from rayforget.on_ray.way.head import Head
-from rayforget.on_ray.way.tunnel import free_port, tunnel
+from rayforget.on_ray.remote.head import Head
+from rayforget.on_ray.remote.tunnel import free_port, tunnel
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/bin:/sbin")
 

@@ -35,7 +35,7 @@ def head_of(file: Path) -> Head:
     provider = config["provider"]
     if provider.get("type") == "local" and provider.get("head_ip"):
         return _of_own_machines(file, config)
-    from rayforget.on_ray.way.launcher import ask_launcher
+    from rayforget.on_ray.remote.launcher import ask_launcher
 
     target, options = ask_launcher(file)
     return Head(target=target, options=options)

@@ -5,8 +5,8 @@ import time
 from typing import TYPE_CHECKING
 
 from rayforget.errors import RayforgetError
-from rayforget.on_ray.way.jobs import SweepJob
-from rayforget.on_ray.way.reach import Reached, say
+from rayforget.on_ray.remote.jobs import SweepJob
+from rayforget.on_ray.remote.reach import Reached, say
 from rayforget.record.command import program
 
 if TYPE_CHECKING:

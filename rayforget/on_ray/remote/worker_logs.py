@@ -5,8 +5,8 @@ from urllib.parse import urlencode
 
 from rayforget.errors import RayforgetError
 from rayforget.on_ray.log_marks import lines_about
-from rayforget.on_ray.way.jobs import SweepJob
-from rayforget.on_ray.way.reach import Reached
+from rayforget.on_ray.remote.jobs import SweepJob
+from rayforget.on_ray.remote.reach import Reached
 from rayforget.record.command import program
 
 _CLASS = "RayTrainWorker"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rayforget.errors import RayforgetError
-from rayforget.on_ray.way.reach import Reached
+from rayforget.on_ray.remote.reach import Reached
 from rayforget.record.command import program
 
 if TYPE_CHECKING:

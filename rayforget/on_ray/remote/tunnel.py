@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from rayforget.errors import RayforgetError
-from rayforget.on_ray.way.head import Head
+from rayforget.on_ray.remote.head import Head
 
 _READY = "rayforget-tunnel"
 _OPTIONS = {

@@ -6,26 +6,26 @@ import pytest
 
 from rayforget.errors import SpaceError
 from rayforget.on_ray.log_marks import lines_about, noted
+from rayforget.on_ray.remote.follow import _Printer
+from rayforget.on_ray.remote.reach import ClusterAddress
 from rayforget.on_ray.submit import submit_sweep
-from rayforget.on_ray.way.follow import _Printer
-from rayforget.on_ray.way.reach import Way
 from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.space.recipe import Recipe
 
 
 def test_a_cluster_is_named_in_exactly_one_way() -> None:
-    assert Way(cluster=Path("my cluster.yaml")).words == "--cluster 'my cluster.yaml'"
-    assert Way(address="http://localhost:8265").words == "--address http://localhost:8265"
+    assert ClusterAddress(cluster=Path("my cluster.yaml")).words == "--cluster 'my cluster.yaml'"
+    assert ClusterAddress(address="http://localhost:8265").words == "--address http://localhost:8265"
     with pytest.raises(SpaceError, match="found neither"):
-        Way()
+        ClusterAddress()
     with pytest.raises(SpaceError, match="found both"):
-        Way(cluster=Path("a"), address="http://b")
+        ClusterAddress(cluster=Path("a"), address="http://b")
     with pytest.raises(SpaceError, match="is not a dashboard's"):
-        Way(address="10.0.0.1:6379")
+        ClusterAddress(address="10.0.0.1:6379")
 
 
 def test_what_cannot_be_is_refused_before_the_cluster_is_asked(tmp_path: Path) -> None:
-    nowhere = Way(cluster=tmp_path / "missing.yaml")
+    nowhere = ClusterAddress(cluster=tmp_path / "missing.yaml")
     with pytest.raises(SpaceError, match="leave the space file out"):
         submit_sweep(nowhere, space=tmp_path, overrides=(), name=None, resume="x")
     with pytest.raises(SpaceError, match="leave --name out"):

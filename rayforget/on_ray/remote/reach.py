@@ -21,7 +21,7 @@ DASHBOARD = 8265
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class ClusterAddress:
     """How a user reaches a cluster: exactly one of the two."""
 
     cluster: Path | None = None
@@ -54,7 +54,7 @@ class Way:
 class Reached:
     """A cluster whose dashboard answers."""
 
-    way: Way
+    way: ClusterAddress
     url: str
     """The dashboard's, from here."""
     client: "JobSubmissionClient"
@@ -63,7 +63,7 @@ class Reached:
 
 
 @contextmanager
-def reach(way: Way) -> Iterator[Reached]:
+def reach(way: ClusterAddress) -> Iterator[Reached]:
     """The cluster's jobs, within the block.
 
     Raises:
@@ -72,8 +72,8 @@ def reach(way: Way) -> Iterator[Reached]:
     if way.address is not None:
         yield Reached(way=way, url=way.address, client=_connect(way.address, way), patience_s=60.0)
         return
-    from rayforget.on_ray.way.head import head_of
-    from rayforget.on_ray.way.tunnel import tunnel
+    from rayforget.on_ray.remote.head import head_of
+    from rayforget.on_ray.remote.tunnel import tunnel
 
     assert way.cluster is not None
     with tunnel(head_of(way.cluster), remote=DASHBOARD, tell=say) as found:
@@ -86,7 +86,7 @@ def say(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
-def _connect(address: str, way: Way) -> "JobSubmissionClient":
+def _connect(address: str, way: ClusterAddress) -> "JobSubmissionClient":
     prepare_environment()
     if _has_token():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
