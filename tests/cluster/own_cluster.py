@@ -169,7 +169,8 @@ class OwnCluster:
         """`ray up` from the laptop; waits for the workers."""
         said = self.laptop.run(
             f"export RAY_USAGE_STATS_ENABLED=0 RAY_AUTH_MODE=token RAY_UP_enable_autoscaler_v2=0; cd {ROOT};"
-            f"{_BIN}/ray up -y --no-config-cache {self.folder}/cluster.yaml"
+            f"{_BIN}/ray up -y --no-config-cache {self.folder}/cluster.yaml",
+            timeout_s=300,
         )
         (self.folder / "ray-up.log").write_text(said)
         wait_until(lambda: self.nodes() == 3, 300, "three nodes")
