@@ -17,7 +17,7 @@ from rich.console import Console
 from synthetic_sweep import ROLES, make_records
 from toy_agenda import METHODS, add_theta_0, resumed, started, toy_space, train, work_off
 
-from rayforget.commands.sweep import _drive, _progress
+from rayforget.commands.sweep import _drive, progress_of
 from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.each_training import points_to_compare
 from rayforget.frontier.gather import gather
@@ -85,7 +85,7 @@ def test_a_driver_at_work_reads_of_each_training_what_is_new(tmp_path: Path, rea
     for done in range(1, 12):
         (named,) = work_off(work, at_most=1)
         tidy_weights(work.sweep, work.leading, work.roles, work.space.storage.keep)
-        _progress(work, named, errors)
+        progress_of(work, named, errors)
         assert sum(of(reads, "points").values()) <= done + 3  # theta_0, and the baselines' items for their errors
 
 
@@ -124,7 +124,7 @@ def test_an_answer_and_the_next_ask_look_at_no_earlier_training(tmp_path: Path) 
     work = begin(tmp_path, 40)
     errors = BaselineErrors(work.roles)
     for done in (8, 20):
-        _progress(work, work_off(work, at_most=done)[-1], errors)  # the baselines' errors are known from here on
+        progress_of(work, work_off(work, at_most=done)[-1], errors)  # the baselines' errors are known from here on
         named = work.next()
         assert isinstance(named, NamedJob)
         assert isinstance(named.job, TrialJob)
@@ -134,7 +134,7 @@ def test_an_answer_and_the_next_ask_look_at_no_earlier_training(tmp_path: Path) 
         with counting() as calls:
             work.done(named.name, [record.step for record in records])
             tidy_weights(work.sweep, work.leading, work.roles, work.space.storage.keep)
-            _progress(work, named, errors)
+            progress_of(work, named, errors)
             after = work.next()
         assert isinstance(after, NamedJob)
         work.running.pop(after.name)

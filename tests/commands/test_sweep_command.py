@@ -14,7 +14,7 @@ from rich.console import Console
 from toy_agenda import do_job, toy_agenda
 
 from rayforget.commands.larger_budget import with_budget
-from rayforget.commands.sweep import INTERRUPTED, _close, _drive, _progress, check_storage
+from rayforget.commands.sweep import INTERRUPTED, _close, _drive, check_storage, progress_of
 from rayforget.errors import SpaceError
 from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.report.terminal.live import LiveView
@@ -103,11 +103,11 @@ def test_what_is_recovered_so_far_is_undefined_while_the_baselines_lie_within_er
         named = agenda.next()
         assert isinstance(named, NamedJob)
         do_job(agenda, named)
-        shown.append(_progress(agenda, named, BaselineErrors(agenda.roles)))
+        shown.append(progress_of(agenda, named, BaselineErrors(agenda.roles)))
     assert [one.undefined for one in shown] == [False, False]
     assert shown[0].recovered is not None
     for error in (0.0, 1.0):
-        progress = _progress(agenda, named, lambda *_, error=error: (error, error))  # type: ignore[misc, arg-type]
+        progress = progress_of(agenda, named, lambda *_, error=error: (error, error))  # type: ignore[misc, arg-type]
         text = io.StringIO()
         LiveView(Console(file=text, width=200), "s", running=list).show(progress)
         assert ("undefined" in text.getvalue()) == (error > 0)
@@ -119,7 +119,7 @@ def test_the_last_training_says_that_test_comes_next(tmp_path: Path) -> None:
     said = []
     while isinstance(named := agenda.next(), NamedJob):
         do_job(agenda, named)
-        said.append(_progress(agenda, named, BaselineErrors(agenda.roles)).last)
+        said.append(progress_of(agenda, named, BaselineErrors(agenda.roles)).last)
     trainings, tests = said[: agenda.num_trainings], said[agenda.num_trainings :]
     assert tests
     assert ["next: " in one for one in said] == [False] * (len(trainings) - 1) + [True] + [False] * len(tests)
@@ -132,7 +132,7 @@ def test_a_job_that_halts_the_sweep_is_not_said_to_be_done_and_one_beside_it_is(
     assert isinstance(second, NamedJob)
     agenda.halt(first.name, f"{first.name}: TaskError: photo/1.png: cannot be read")
     do_job(agenda, second)
-    said = [_progress(agenda, named, BaselineErrors(agenda.roles)).last for named in (first, second)]
+    said = [progress_of(agenda, named, BaselineErrors(agenda.roles)).last for named in (first, second)]
     assert said == [f"{first.name} broke off, so the sweep halts", f"{second.name} done"]
 
 
