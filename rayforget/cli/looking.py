@@ -62,7 +62,7 @@ def mirror(
 
 def ui(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Name of a sweep; with --cluster it may be left out.")
+        str | None, typer.Argument(metavar="NAME", help="Name of a sweep; with --cluster it may be left out.")
     ] = None,
     cluster: Annotated[
         Path | None,

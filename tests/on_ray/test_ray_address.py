@@ -50,6 +50,7 @@ def test_a_job_goes_to_the_address_that_was_given(
 ) -> None:
     from test_submit import SPACE, free_ports
 
+    from rayforget.on_ray.remote.reach import ClusterAddress
     from rayforget.on_ray.submit import submit_sweep
 
     other, asked = other_cluster
@@ -60,11 +61,12 @@ def test_a_job_goes_to_the_address_that_was_given(
     space.write_text(SPACE.format(data=tmp_path))
     with pytest.raises(RayforgetError, match=f"no Ray dashboard answers at http://127.0.0.1:{port}"):
         submit_sweep(
-            f"http://127.0.0.1:{port}",
+            ClusterAddress(address=f"http://127.0.0.1:{port}"),
             space=space,
             overrides=(),
             name=None,
             resume=None,
+            storage=None,
             paths_on_cluster=True,
         )
     assert asked == []

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from rayforget.errors import TaskError
-from rayforget.lfs import is_pointer, told
+from rayforget.lfs import BEGINNING, told
 from rayforget.tasks.images.file_stamps import file_stamp, stamp_of
 from rayforget.tasks.images.gzip_random import is_gzip, read_span
 from rayforget.tasks.images.shard_labels import Several, indices_of, read_label
@@ -220,9 +220,9 @@ def _label(shard: Path, archive: tarfile.TarFile, info: tarfile.TarInfo) -> byte
 @contextmanager
 def _unpacked(shard: Path) -> Iterator[IO[bytes]]:
     """The tar's bytes in a row, whether or not it is compressed by gzip; opens the shard once."""
-    if is_pointer(shard):
-        raise TaskError(told(shard, "the images"))
     with shard.open("rb") as file:
+        if file.peek(len(BEGINNING)).startswith(BEGINNING):
+            raise TaskError(told(shard, "the images"))
         if is_gzip(file):
             with gzip.open(file) as unpacked:
                 yield cast(IO[bytes], unpacked)
