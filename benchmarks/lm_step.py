@@ -161,8 +161,8 @@ def timed(work: Any) -> float:
     return time.perf_counter() - started
 
 
-def run_one(args: argparse.Namespace) -> None:
-    """Runs one variant in this process; prints its figures as JSON."""
+def run_one(args: argparse.Namespace) -> dict[str, Any]:
+    """Runs one variant in this process; returns its figures."""
     torch.set_num_threads(args.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = load_causal_lm(CausalLmFoundation(kind="causal_lm", model=str(args.model)), device)
@@ -170,7 +170,7 @@ def run_one(args: argparse.Namespace) -> None:
     seconds = (theirs if "transformers" in args.one else ours)(model, args.one, args)
     tokens = len(sequences(args).tokens) / (SKIPPED + args.steps)
     weights = sum(tensor.numel() for tensor in model.theta_0.values())
-    figures = {
+    return {
         "step_s": statistics.median(seconds[SKIPPED:]),
         "tokens_per_s": tokens / statistics.mean(seconds[SKIPPED:]),
         "peak": peak_bytes(),
@@ -179,7 +179,6 @@ def run_one(args: argparse.Namespace) -> None:
         "tflops": step_flops(args, weights) / statistics.mean(seconds[SKIPPED:]) / 1e12,
         "peak_tflops": peak_tflops() if args.peak_tflops is None else args.peak_tflops,
     }
-    print(json.dumps(figures))
 
 
 def peak_bytes() -> int:
@@ -203,11 +202,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--peak-tflops", type=float, help="of the device in this precision, where it is not known")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--together", action="store_true", help="all in one process: soon done, its memory means nothing"
+    )
     parser.add_argument("--one", choices=VARIANTS, help=argparse.SUPPRESS)
     parser.add_argument("--model", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
     if args.one:
-        run_one(args)
+        print(json.dumps(run_one(args)))
         return
     print_machine()
     with tempfile.TemporaryDirectory() as folder:
@@ -250,7 +252,10 @@ def print_share_of_peak(rounds: list[dict[str, float]], args: argparse.Namespace
 
 
 def start(variant: str, folder: str, args: argparse.Namespace) -> dict[str, float]:
-    """Runs the variant in a process of its own."""
+    """Runs the variant in a process of its own, unless the options say that this one will do."""
+    if args.together:
+        figures = run_one(argparse.Namespace(**{**vars(args), "one": variant, "model": Path(folder)}))
+        return {**figures, "added": max(1.0, figures["peak"] - figures["before"])}
     options = [f"--{name}={getattr(args, name)}" for name in FORWARDED]
     if args.peak_tflops is not None:
         options.append(f"--peak-tflops={args.peak_tflops}")
@@ -258,7 +263,7 @@ def start(variant: str, folder: str, args: argparse.Namespace) -> dict[str, floa
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{variant} failed:\n{done.stderr[-3000:]}")
-    figures: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    figures = json.loads(done.stdout.strip().splitlines()[-1])
     figures["added"] = max(1.0, figures["peak"] - figures["before"])
     return figures
 

@@ -11,7 +11,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 LEAST = {
     "alpha_curve.py": "--images 4 --points 2 --threads 1",
     "penalty_step.py": "--trials 2 --batch 4 --large none --threads 1",
-    "lm_step.py": "--steps 1 --batch 2 --rounds 1 --width 64 --layers 1 --vocab 64 --threads 1",
+    "lm_step.py": "--steps 1 --batch 2 --rounds 1 --width 64 --layers 1 --vocab 64 --threads 1 --together",
     "driver.py": "--trials 25 --items 4",
     "lm_scoring.py": "--arc-easy 2 --pubmedqa 1 --points 2 --width 64 --layers 1 --threads 1",
 }

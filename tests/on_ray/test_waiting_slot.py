@@ -25,6 +25,7 @@ def test_a_wait_is_one_trial_and_ends_soon_when_there_is_work(tmp_path: Path) ->
         from ray import tune
 
         from rayforget.on_ray.answers import Reply
+        from rayforget.on_ray.gauges import SlotGauge
         from rayforget.on_ray.parcel import Parcel
         from rayforget.on_ray.placement import ON_HEAD
         from rayforget.on_ray.ray_state import IN_MEMORY
@@ -54,7 +55,8 @@ def test_a_wait_is_one_trial_and_ends_soon_when_there_is_work(tmp_path: Path) ->
 
         class WithoutWorkers(SlotTrainable):
             def setup(self, config: dict[str, Any], spec: None) -> None:  # type: ignore[override]
-                self._job, self._slot = config["job"], Workers()  # type: ignore[assignment]
+                self._job, self._gauge = config["job"], SlotGauge("t")
+                self._slot = Workers()  # type: ignore[assignment]
 
         plan = toy_agenda(tmp_path, slots=2)
         ended: dict[str, tuple[int, float, float]] = {}
