@@ -254,8 +254,7 @@ def print_share_of_peak(rounds: list[dict[str, float]], args: argparse.Namespace
 def start(variant: str, folder: str, args: argparse.Namespace) -> dict[str, float]:
     """Runs the variant in a process of its own, unless the options say that this one will do."""
     if args.together:
-        figures = run_one(argparse.Namespace(**{**vars(args), "one": variant, "model": Path(folder)}))
-        return {**figures, "added": max(1.0, figures["peak"] - figures["before"])}
+        return with_added(run_one(argparse.Namespace(**{**vars(args), "one": variant, "model": Path(folder)})))
     options = [f"--{name}={getattr(args, name)}" for name in FORWARDED]
     if args.peak_tflops is not None:
         options.append(f"--peak-tflops={args.peak_tflops}")
@@ -263,9 +262,12 @@ def start(variant: str, folder: str, args: argparse.Namespace) -> dict[str, floa
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{variant} failed:\n{done.stderr[-3000:]}")
-    figures = json.loads(done.stdout.strip().splitlines()[-1])
-    figures["added"] = max(1.0, figures["peak"] - figures["before"])
-    return figures
+    return with_added(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def with_added(figures: dict[str, float]) -> dict[str, float]:
+    """The figures, with what the step adds to the loaded model."""
+    return {**figures, "added": max(1.0, figures["peak"] - figures["before"])}
 
 
 if __name__ == "__main__":
