@@ -16,14 +16,17 @@ def _notes(loaded: LoadedSpace) -> Iterator[str]:
     num_recipes = search.trainings // search.seeds
     if search.balance == "method" and num_recipes % num_methods:
         fair = (num_recipes // num_methods + 1) * num_methods * search.seeds
+        verb = "does" if search.trainings == 1 else "do"
         yield (
-            f"search.trainings: {search.trainings} trainings do not divide evenly over {num_methods} methods"
+            f"search.trainings: {_trainings(search.trainings)} {verb} not divide evenly over {num_methods} methods"
             f"{_times(search.seeds)}, and methods are compared at equal numbers; {fair} would ({place})"
         )
-    if search.sampler == "tpe" and search.startup >= search.trainings:
+    searched = any(method.domains for method in loaded.methods)
+    if search.sampler != "random" and search.startup >= search.trainings and searched:
+        drawn = "there is 1: its recipe is" if search.trainings == 1 else f"there are {search.trainings}: all are"
         yield (
-            f"search.startup: all {search.trainings} trainings are drawn at random: the sampler takes over after "
-            f"{search.startup} ({loaded.where('search.startup')})"
+            f"search.startup: the sampler takes over after {_trainings(search.startup)}, and {drawn} drawn at random "
+            f"({loaded.where('search.startup')})"
         )
     if search.sampler == "nsga2":
         yield "search.sampler: nsga2 learns from one point of each curve, the one it asked for; tpe can learn from all"
@@ -33,6 +36,10 @@ def _notes(loaded: LoadedSpace) -> Iterator[str]:
                 f"methods.{method.name}: has no domain, so that its trainings repeat one recipe "
                 f"({loaded.where(f'methods.{method.name}')})"
             )
+
+
+def _trainings(count: int) -> str:
+    return f"{count} training{'' if count == 1 else 's'}"
 
 
 def _times(seeds: int) -> str:

@@ -8,6 +8,7 @@ from rayforget.space.tasks.lm_eval import LmEvalTask
 from rayforget.space.tasks.text import MultipleChoiceTask, TextTask
 from rayforget.tasks.text.chat import Chat
 from rayforget.tasks.text.documents import Document
+from rayforget.tasks.text.foreign import told_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,17 +39,22 @@ def how_asked(task: TextTask, chat: Chat | None) -> HowAsked:
 
 
 def instances(judged: Any, index: int, document: Document, how: HowAsked) -> list[Any]:
-    """lm-eval's requests for one document."""
-    context = judged.fewshot_context(
-        document.values,
-        num_fewshot=judged.config.num_fewshot or 0,
-        gen_prefix=judged.doc_to_prefix(document.values),
-        **how.context,
-    )
-    made = judged.construct_requests(
-        doc=document.values,
-        ctx=context,
-        metadata=(judged.config.task, index, judged.config.repeats),
-        **how.requests,
-    )
-    return made if isinstance(made, list) else [made]
+    """lm-eval's requests for one document.
+
+    Raises:
+        TaskError: the task's templates or functions cannot make them; names the document.
+    """
+    with told_of(document.name, "make its prompt and answers"):
+        context = judged.fewshot_context(
+            document.values,
+            num_fewshot=judged.config.num_fewshot or 0,
+            gen_prefix=judged.doc_to_prefix(document.values),
+            **how.context,
+        )
+        made = judged.construct_requests(
+            doc=document.values,
+            ctx=context,
+            metadata=(judged.config.task, index, judged.config.repeats),
+            **how.requests,
+        )
+        return made if isinstance(made, list) else [made]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rayforget.errors import TaskError
 from rayforget.tasks.text.documents import Document
+from rayforget.tasks.text.foreign import told_of
 from rayforget.tasks.text.metrics import LIKELIHOOD, corpus_metric_of, split_metric
 from rayforget.tasks.text.types import ItemResults, PairResults
 
@@ -48,6 +49,8 @@ class Judge:
         self._task, self._documents = _remembering(task), documents
         self._filters = [each.name for each in task._filters]
         self._metric, self._filter = split_metric(metric, self._filters)
+        self._takes_first = not getattr(task.config, "filter_list", None)
+        """Whether the task has no filters of its own: lm-eval then takes the first answer."""
         self._request_starts, self._pair_starts = request_starts.tolist(), pair_starts.tolist()
         self._corpus = corpus_metric_of(task, metric)
         self._kind: str = task.OUTPUT_TYPE
@@ -63,16 +66,33 @@ class Judge:
         if self._metric == LIKELIHOOD:
             return self._bits_per_byte(answers)
         by_document = self._filtered([answers[a:b] for a, b in pairwise(self._request_starts)])
-        values = [
-            self._task.process_results(document.values, own)[self._metric]
-            for document, own in zip(self._documents, by_document, strict=True)
-        ]
+        values = [self._value(document, own) for document, own in zip(self._documents, by_document, strict=True)]
         if self._corpus is not None:
             return self._corpus.of_values(values), None
         if isinstance(values[0], list):  # one value per instruction: the document's mean, weighted by their number
             weights = np.array([len(each) for each in values], dtype=np.float32)
             return self._checked(np.array([np.mean(each) for each in values], dtype=np.float64)), weights
         return self._checked(np.array(values, dtype=np.float64)), None
+
+    def _value(self, document: Document, answers: list[Any]) -> Any:
+        """What the task's rules, which may be the user's own code, make of a document's answers.
+
+        Raises:
+            TaskError: they fail, or give no value of the metric; names the document.
+        """
+        with told_of(document.name, "judge an answer to it"):
+            found = self._task.process_results(document.values, answers)
+        value = found.get(self._metric)
+        if value is None:
+            without = f"nothing for {self._metric}" if self._metric in found else f"no {self._metric}"
+            raise TaskError(
+                f"{document.name}: process_results gives {without}, but a value for each item is needed; found "
+                f"{', '.join(found) or 'nothing'}"
+            )
+        if self._corpus is None and not isinstance(value, list):
+            with told_of(document.name, f"read {self._metric} as a number"):
+                return float(value)
+        return value
 
     def right_pairs(self) -> list[tuple[int, int]]:
         """Per document the range (first, end) of the pairs that ask for its right answer.
@@ -106,19 +126,21 @@ class Judge:
 
     def _filtered(self, by_document: list[list[Any]]) -> list[list[Any]]:
         """The answers after the task's own filter (which may extract an answer from a text)."""
-        if self._filters == ["none"]:  # take_first of the only one
+        if self._takes_first:
             return by_document
         from lm_eval.api.instance import Instance
 
+        times = int(self._task.config.repeats or 1)  # a greedy answer is the same each time
         instances = [
             [
-                Instance(request_type=self._kind, doc=document.values, arguments=(), idx=index, resps=[answer])
+                Instance(request_type=self._kind, doc=document.values, arguments=(), idx=index, resps=[answer] * times)
                 for index, answer in enumerate(own)
             ]
             for document, own in zip(self._documents, by_document, strict=True)
         ]
         chosen = self._task._filters[self._filter]
-        chosen.apply([each for own in instances for each in own])
+        with told_of(self._task.config.task, f"filter its answers by {chosen.name}"):
+            chosen.apply([each for own in instances for each in own])
         return [[each.filtered_resps[chosen.name] for each in own] for own in instances]
 
     def _checked(self, values: NDArray[np.float64]) -> NDArray[np.bool_] | NDArray[np.float32]:

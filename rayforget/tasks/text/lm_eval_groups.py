@@ -72,6 +72,15 @@ def _weighs_by_size(config: Mapping[str, Any], metric: str) -> bool:
     )
 
 
+def tasks_of_tag(tag: str) -> tuple[str, ...]:
+    """The names of lm-eval's tasks that have this tag, sorted; empty if it is none."""
+    from lm_eval.tasks._index import Kind
+
+    entries = [entry for folder in _tags().get(tag, ()) if (entry := _index(folder).get(tag)) is not None]
+    found = {name for entry in entries if entry.kind is Kind.TAG for name in entry.tags}
+    return tuple(sorted(found))
+
+
 class _Registry:
     """Names -> files, without reading all of lm-eval's ten thousand: first those beside the group. As in lm-eval, what
     lies beside a group of the user's own outranks lm-eval's."""

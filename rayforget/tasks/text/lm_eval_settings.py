@@ -14,6 +14,8 @@ def settled(config: dict[str, Any], task: LmEvalTask, data: Mapping[str, Any] | 
 
     On making the task, lm-eval reads every split that is named, including all of `train`.
     """
+    if "class" in config:
+        return _of_class(config, task)
     wanted = {task.cut.split} if task.cut else {split for split in (task.val, task.test) if split}
     shots = int(config.get("num_fewshot") or 0)
     changed = dict(config)
@@ -36,6 +38,17 @@ def settled(config: dict[str, Any], task: LmEvalTask, data: Mapping[str, Any] | 
     if not changed.get("validation_split") and not changed.get("test_split"):
         changed["validation_split"] = changed["training_split"]  # lm-eval needs one of the two
     return changed
+
+
+def _of_class(config: dict[str, Any], task: LmEvalTask) -> dict[str, Any]:
+    """The configuration of a task that is a class: its functions say what splits and which data set it has."""
+    for key, found in (("revision", task.revision), ("data_files", dict(task.data_files))):
+        if found:
+            raise TaskError(
+                f"lm-eval's task {config['task']} is a class, which loads its own data set: remove {key}, or take a "
+                "task that is a configuration"
+            )
+    return dict(config)
 
 
 def with_shots(config: dict[str, Any], task: LmEvalTask) -> dict[str, Any]:
@@ -71,9 +84,32 @@ def _examples(
             _require_file(config, split, data, why=f"the {config['num_fewshot']} examples in its prompt")
         # lm-eval leaves an item out of its own examples where these two are the same
         changed = {"fewshot_split": split} if split == own_test else {}
+        if split in scored and own_test is None:
+            changed = {"fewshot_split": split, "test_split": split}
     if data is not None:
         changed |= {key: None for key in _SPLITS.values() if config.get(key) not in data}
     return changed
+
+
+def require_examples(loaded: Any) -> None:
+    """Refuses more examples than there are.
+
+    Raises:
+        TaskError: says how many there are.
+    """
+    from lm_eval.api.samplers import ContextSampler
+
+    shots, sampler = int(loaded.config.num_fewshot or 0), getattr(loaded, "sampler", None)
+    if not shots or sampler is None:
+        return
+    # Where these are the same lm-eval draws one more, in case an item is its own example.
+    spare = type(sampler) is ContextSampler and loaded.fewshot_cfg.split == loaded.config.test_split
+    there = len(sampler.df) - spare
+    if shots > there:
+        raise TaskError(
+            f"found {shots} for lm-eval's task {loaded.config.task}, which has {there} to draw examples from; write a "
+            "smaller number"
+        )
 
 
 def _require_file(config: Mapping[str, Any], split: str, data: Mapping[str, Any] | None, *, why: str) -> None:

@@ -3,9 +3,7 @@
 lm-eval would choose the split itself (test, if there is one); here a split is asked for by name.
 """
 
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,20 +12,15 @@ from rayforget.errors import TaskError
 from rayforget.heartbeat import beat
 from rayforget.space.paths import is_yaml
 from rayforget.space.tasks.lm_eval import LmEvalSplit, LmEvalTask
-from rayforget.tasks.hub_split import (
-    IS_COMMIT,
-    SCRIPT_ADVICE,
-    commit_in,
-    download_command,
-    is_script,
-    quiet_library,
-)
+from rayforget.tasks.hub_split import IS_COMMIT, commit_in, download_command, quiet_library
 from rayforget.tasks.images.contents import content_hash
 from rayforget.tasks.keys import at_key
 from rayforget.tasks.text.documents import Document, canonical
-from rayforget.tasks.text.lm_eval_groups import Group, read_group
+from rayforget.tasks.text.lm_eval_greedy import require_greedy
+from rayforget.tasks.text.lm_eval_groups import Group, read_group, tasks_of_tag
 from rayforget.tasks.text.lm_eval_index import file_of_group, file_of_task, task_config, without_lists
-from rayforget.tasks.text.lm_eval_settings import settled, with_shots
+from rayforget.tasks.text.lm_eval_made import constructed
+from rayforget.tasks.text.lm_eval_settings import require_examples, settled, with_shots
 from rayforget.tasks.text.own_yaml import is_group, own_config
 from rayforget.tasks.text.rows import json_lines
 
@@ -83,13 +76,19 @@ def _config(task: LmEvalTask) -> dict[str, Any] | Group:
         return read_group(path, task.metric) if is_group(config) else without_lists(config)
     if file_of_task(task.task) is None and (path_of_group := file_of_group(task.task)) is not None:
         return read_group(path_of_group, task.metric)
+    if file_of_task(task.task) is None and (tasks := tasks_of_tag(task.task)):
+        shown = f"{', '.join(tasks[:3])}{f' and {len(tasks) - 3} more' if len(tasks) > 3 else ''}"
+        raise TaskError(
+            f"lm-eval's {task.task} is a tag, a list of tasks without a score of its own ({shown}); declare them one "
+            f"by one, or write a group of your own: `group: mine`, `task: [{task.task}]`, and an aggregate_metric_list"
+        )
     return task_config(task.task)
 
 
 def _load(name: str, task: LmEvalTask, config: dict[str, Any]) -> Any:
     with at_key(f"tasks.{name}.task"):
         config = without_lists(config)
-        _require_greedy(config["task"], config)
+        require_greedy(config["task"], config)
     with at_key(f"tasks.{name}.num_fewshot"):
         config = with_shots(config, task)
     with at_key(f"tasks.{name}.data_files"):
@@ -97,9 +96,13 @@ def _load(name: str, task: LmEvalTask, config: dict[str, Any]) -> Any:
         data = {split: _local(Path(path)) for split, path in places.items()} or None
         config = settled(config, task, data)
     with at_key(f"tasks.{name}.task"):
-        loaded = _constructed(config, data)
+        loaded = constructed(config, data)
+        if "class" in config:  # as lm-eval does it, since a class makes its configuration itself
+            loaded.set_config("num_fewshot", config.get("num_fewshot"))
         loaded.set_fewshot_seed(seed=FEWSHOT_SEED)
-        return loaded
+    with at_key(f"tasks.{name}.num_fewshot"):
+        require_examples(loaded)
+    return loaded
 
 
 def lm_eval_documents(loaded: Loaded, task: LmEvalTask, split: LmEvalSplit) -> tuple[Document, ...]:
@@ -165,19 +168,6 @@ def _origins(part: Any) -> list[str]:
     return [*files, *(getattr(getattr(part, "info", None), "download_checksums", None) or ())]
 
 
-def task_over(config: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
-    """lm-eval's task with this configuration over data sets in memory, by split name."""
-    from lm_eval.api.task import ConfigurableTask
-
-    base = config.get("class", ConfigurableTask)
-
-    class OverData(base):  # type: ignore[misc, valid-type]
-        def download(self, *_: Any, **__: Any) -> None:
-            self.dataset = dict(data)
-
-    return OverData(config=dict(config))
-
-
 def _local(path: Path) -> Any:
     """A file as an in-memory data set, read without the library's builders, which may ask the hub for counts."""
     datasets = quiet_library()
@@ -193,53 +183,6 @@ def _local(path: Path) -> Any:
     if not rows:
         raise TaskError(f"{path}: no rows; expected at least one")
     return datasets.Dataset.from_list(rows)
-
-
-def _constructed(config: dict[str, Any], data: Mapping[str, Any] | None) -> Any:
-    if data is not None:
-        try:
-            with hushed():
-                return task_over(config, data)
-        except Exception as error:  # lm-eval tries the task's prompt on one document
-            text = f"lm-eval's task {config['task']} cannot use these files ({type(error).__name__}: {error})"
-            raise TaskError(f"{text}; expected the columns of {config.get('dataset_path')}") from error
-    from lm_eval.api.task import ConfigurableTask
-
-    datasets = quiet_library()
-    try:
-        with hushed():
-            return config.get("class", ConfigurableTask)(config=config)
-    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        if is_script(error):
-            raise TaskError(f"lm-eval's task {config['task']}: {error}; {SCRIPT_ADVICE} under `data_files:`") from error
-        if isinstance(error, RuntimeError):
-            raise
-        command = download_command(str(config.get("dataset_path")), config.get("dataset_name"))
-        raise TaskError(
-            f"lm-eval's task {config['task']}: its data set cannot be loaded ({error}); {command}, or name local files "
-            "under `data_files:`"
-        ) from error
-
-
-@contextmanager
-def hushed() -> Iterator[None]:
-    """Silences lm-eval's warnings about its own tasks' reliance on defaults."""
-    logger = logging.getLogger("lm_eval")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-def _require_greedy(name: str, config: Mapping[str, Any]) -> None:
-    kwargs: Mapping[str, Any] = config.get("generation_kwargs") or {}
-    sampled = kwargs.get("do_sample") or float(kwargs.get("temperature") or 0) > 0
-    if sampled or int(config.get("repeats") or 1) > 1:
-        raise TaskError(f"lm-eval's task {name} draws its answers at random; only greedy answers are supported")
-    if config.get("doc_to_image") or config.get("doc_to_audio"):
-        raise TaskError(f"lm-eval's task {name} shows images or plays sounds; only texts are supported")
 
 
 def _own_splits(loaded: Any) -> str:

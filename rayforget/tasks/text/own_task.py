@@ -7,7 +7,7 @@ from rayforget.space.tasks.text import ChatTask, InstructionTask, MultipleChoice
 from rayforget.tasks.hub_split import quiet_library
 from rayforget.tasks.text.delimiters import delimiter_of
 from rayforget.tasks.text.documents import Document
-from rayforget.tasks.text.lm_eval_task import task_over
+from rayforget.tasks.text.lm_eval_made import task_over
 
 
 def own_lm_eval_task(name: str, task: OwnTextTask, example: Document) -> Any:

@@ -40,8 +40,8 @@ def is_group(config: Mapping[str, Any]) -> bool:
 
 
 def own_identity(path: Path) -> str:
-    """32 hex digits over the file, the files that it includes, and the Python files beside each; of a group also over
-    the files in its folder, among which are its tasks."""
+    """32 hex digits over the file, the files that it includes, and the Python files beside each and beside the
+    functions that they name; of a group also over the files in its folder, among which are its tasks."""
     from lm_eval.tasks._yaml_loader import load_yaml
 
     path = path.resolve()
@@ -59,6 +59,21 @@ def _files(path: Path) -> Iterator[Path]:
 
     yield path
     yield from path.parent.glob("*.py")
-    included = load_yaml(path, resolve_func=False, recursive=False).get("include", ())
+    config = load_yaml(path, resolve_func=False, recursive=False)
+    yield from _modules(config, path.parent)
+    included = config.get("include", ())
     for name in included if isinstance(included, list) else filter(None, [included]):
         yield from _files((path.parent / name).resolve())
+
+
+def _modules(value: Any, folder: Path) -> Iterator[Path]:
+    """The files of the folders below whose functions a configuration names: `!function parts.judge.right` is
+    FOLDER/parts/judge.py, and reads as FOLDER/parts.judge.right."""
+    if isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _modules(each, folder)
+    elif isinstance(value, str) and value.startswith(f"{folder}/"):
+        module = value.removeprefix(f"{folder}/").rpartition(".")[0].replace(".", "/")
+        file = folder / f"{module}.py"
+        if module and file.is_file():
+            yield from file.parent.glob("*.py")

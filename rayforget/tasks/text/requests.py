@@ -30,7 +30,8 @@ from rayforget.tasks.text.encode import (
 )
 from rayforget.tasks.text.joined import joined_requests
 from rayforget.tasks.text.judge import Judge
-from rayforget.tasks.text.lm_eval_task import FEWSHOT_SEED, hushed
+from rayforget.tasks.text.lm_eval_made import hushed
+from rayforget.tasks.text.lm_eval_task import FEWSHOT_SEED
 from rayforget.tasks.text.marks import marks_before
 from rayforget.tasks.text.metrics import LIKELIHOOD, corpus_metric_of, metric_of
 from rayforget.tasks.text.own_task import own_lm_eval_task
@@ -168,7 +169,7 @@ def _tokenise(judged: Any, documents: Sequence[Document], tokenizer: Any, limits
     judged.set_fewshot_seed(seed=FEWSHOT_SEED)  # examples are drawn in the documents' order
     asked = [instances(judged, index, document, how) for index, document in enumerate(documents)]
     requests = list(chain.from_iterable(asked))
-    kind = requests[0].request_type
+    kind = _kind(judged, requests)
     arguments = [request.args for request in requests]
     prompts: list[list[int]] = []
     facts: dict[str, Any] = {"until": [], "max_new_tokens": []}
@@ -206,6 +207,17 @@ def _tokenise(judged: Any, documents: Sequence[Document], tokenizer: Any, limits
         "prompt_starts": prompt_starts,
     }
     return Tokenised(arrays=arrays, facts=facts)
+
+
+def _kind(judged: Any, requests: Sequence[Any]) -> str:
+    """How the task asks; a class of a user's own may ask otherwise than it says."""
+    kind = "loglikelihood" if judged.OUTPUT_TYPE == "multiple_choice" else str(judged.OUTPUT_TYPE)
+    if others := sorted({str(request.request_type) for request in requests} - {kind}):
+        raise TaskError(
+            f"lm-eval's task {judged.config.task} asks by {', '.join(others)}, and its output_type is "
+            f"{judged.OUTPUT_TYPE}; only tasks that ask in one way, and say in which, are supported"
+        )
+    return kind
 
 
 def _prompts(

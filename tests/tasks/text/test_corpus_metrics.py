@@ -19,7 +19,7 @@ from rayforget.metrics.scored_items import ScoredItems
 from rayforget.record.objects import decode_scores, encode_scores
 from rayforget.space.tasks.lm_eval import LmEvalTask
 from rayforget.tasks.text.corpus import corpus_metric
-from rayforget.tasks.text.lm_eval_task import task_over
+from rayforget.tasks.text.lm_eval_made import task_over
 from rayforget.tasks.text.requests import task_requests
 from rayforget.tasks.text.resolve import resolve_text_tasks
 from rayforget.tasks.text.resolved import ResolvedText

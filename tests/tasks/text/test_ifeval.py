@@ -88,7 +88,7 @@ def test_ifeval_is_scored_as_by_lm_eval_on_the_same_model(space_of, tmp_path: Pa
     from lm_eval.models.huggingface import HFLM
 
     from rayforget.tasks.text.lm_eval_index import task_config
-    from rayforget.tasks.text.lm_eval_task import task_over
+    from rayforget.tasks.text.lm_eval_made import task_over
 
     model, task = loaded(space_of(count=8, first=10 * seed))
     documents = [dict(each.values) for each in task.splits["val"].documents]

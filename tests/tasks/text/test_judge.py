@@ -10,7 +10,7 @@ from rayforget.errors import TaskError
 from rayforget.space.tasks.lm_eval import LmEvalCut, LmEvalTask
 from rayforget.space.tasks.text import InstructionTask, JsonLinesSource, MultipleChoiceTask, PlainTextTask
 from rayforget.tasks.text.lm_eval_index import task_config
-from rayforget.tasks.text.lm_eval_task import task_over
+from rayforget.tasks.text.lm_eval_made import task_over
 from rayforget.tasks.text.requests import task_requests
 from rayforget.tasks.text.resolve import resolve_text_tasks
 from rayforget.tasks.text.types import PairResults

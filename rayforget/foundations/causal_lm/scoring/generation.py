@@ -27,6 +27,11 @@ _LOOK_BACK = 2
 """Tokens searched for an `until` text beyond its own number: it may be written with other tokens."""
 _LOOK_EVERY = 8
 """Steps between two searches for texts."""
+_LOOKING_BACK = {
+    **{"repetition_penalty": 1.0, "encoder_repetition_penalty": 1.0, "guidance_scale": 1.0},
+    **{"no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0, "min_length": 0},
+}
+"""Rules of a generation_config.json that look at all tokens so far, each with the value by which it does nothing."""
 _CACHE_BYTES = {"cpu": 2**30, "cuda": 2**34}
 """Size of keys and values in fp32, by device. A step reads all weights for one token of each row, so rows pay."""
 
@@ -66,6 +71,7 @@ def generate(model: CausalLm, theta: State, generations: Generations, *, batch_t
         cache_tokens=_CACHE_BYTES["cpu" if model.device.type == "cpu" else "cuda"] // _bytes_per_token(model),
         max_length=model.max_length,
         switch=model.switch,
+        alike=_reads_padding(model),
     )
     # An additional column tells whether all was finite; tokens are kept plus 1, so that 0 is "no token".
     found = torch.zeros(len(prompts), max(generations.max_new_tokens) + 1, dtype=torch.int64)
@@ -102,6 +108,7 @@ def _portions(
     cache_tokens: int,
     max_length: int,
     switch: int | None = None,
+    alike: bool = False,
 ) -> list[list[int]]:
     """Groups the prompts to be answered together, longest first.
 
@@ -113,6 +120,7 @@ def _portions(
             `batch_tokens` are.
         max_length: the model's.
         switch: prompts are answered together only if none of their answers crosses this length.
+        alike: only prompts of one length are answered together, so that none is padded.
     """
     cache_tokens = max(cache_tokens, batch_tokens)
     order = sorted(range(len(prompts)), key=lambda number: (-len(prompts[number]) - answers[number], number))
@@ -124,7 +132,8 @@ def _portions(
         width = read + max(answers[each] for each in wider)
         fits = len(wider) * read <= batch_tokens and len(wider) * width <= cache_tokens
         one_side = switch is None or width <= switch or min(len(prompts[each]) for each in wider) > switch
-        if portions and fits and one_side and width <= max_length:
+        one_length = not alike or len({len(prompts[each]) for each in wider}) == 1
+        if portions and fits and one_side and one_length and width <= max_length:
             portions[-1].append(number)
         else:
             portions.append([number])
@@ -245,6 +254,21 @@ class _Watch:
     def _encoded(self, text: str) -> list[int]:
         tokens: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
         return tokens
+
+
+def _reads_padding(model: CausalLm) -> bool:
+    """Whether the model's generation_config.json has rules that look at all tokens so far, of which padding is one.
+
+    Raises:
+        TaskError: it asks for answers that are not greedy.
+    """
+    configured: Any = getattr(model.head.lm, "generation_config", None)
+    if (beams := getattr(configured, "num_beams", None)) not in (None, 1):
+        raise TaskError(
+            f"the model's generation_config.json asks for num_beams: {beams}, and only greedy answers are supported; "
+            "take the line out, or score likelihoods"
+        )
+    return any(getattr(configured, name, None) not in (None, unset) for name, unset in _LOOKING_BACK.items())
 
 
 def _bytes_per_token(model: CausalLm) -> int:
