@@ -87,7 +87,7 @@ def _examples(
         if split in scored and own_test is None:
             changed = {"fewshot_split": split, "test_split": split}
     if data is not None:
-        changed |= {key: None for key in _SPLITS.values() if config.get(key) not in data}
+        changed |= {key: None for key in _SPLITS.values() if changed.get(key, config.get(key)) not in data}
     return changed
 
 
