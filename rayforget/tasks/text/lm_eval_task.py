@@ -3,6 +3,7 @@
 lm-eval would choose the split itself (test, if there is one); here a split is asked for by name.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,8 @@ FEWSHOT_SEED = 1234
 """lm-eval's default."""
 _NUMBERS = frozenset({"_id", "id", "idx", "ind", "index", "key", "qid", "question_id", "source_id", "uid"})
 """Fields that only number an item; documents that differ in nothing else are the same."""
+_WORD = re.compile(r"(?<![.\w])\w+")
+"""In a template; behind a dot it is a part of another, or a function (`label.index(answer)`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,15 +129,26 @@ def _documents(name: str, loaded: Any, task: LmEvalTask, split: LmEvalSplit) -> 
     docs = {"train": loaded.training_docs, "validation": loaded.validation_docs, "test": loaded.test_docs}[split]()
     if docs is None:
         raise TaskError(f"lm-eval's task {name} has no split {split}; found {_own_splits(loaded)}")
+    numbers = _NUMBERS - (_read_by(loaded.config) if is_yaml(task.task) else set())
     documents = []
     for index, values in enumerate(docs):
         if task.limit is not None and index >= task.limit:
             break
-        content = canonical({key: value for key, value in values.items() if key not in _NUMBERS})
+        content = canonical({key: value for key, value in values.items() if key not in numbers})
         documents.append(Document(values=values, content=content_hash(content), name=f"{name}[{split}] #{index}"))
     if not documents:
         raise TaskError(f"lm-eval's task {name} has no documents in split {split}; expected at least one")
     return documents
+
+
+def _read_by(config: Any) -> set[str]:
+    """The words by which a task file's templates and functions may read a document: `key` may be the right answer."""
+    found: set[str] = set()
+    for part in (config.doc_to_text, config.doc_to_target, config.doc_to_choice):
+        if isinstance(part, str):
+            found |= set(_WORD.findall(part))
+        found |= {word for word in getattr(getattr(part, "__code__", None), "co_consts", ()) if isinstance(word, str)}
+    return found
 
 
 def commit_taken(loaded: Loaded, task: LmEvalTask) -> str | None:

@@ -3,16 +3,20 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from rayforget.space.tasks.lm_eval import LmEvalTask
 from rayforget.space.tasks.text import InstructionTask, LanguageSource, MultipleChoiceTask
 from rayforget.tasks.resolved import SplitName
 from rayforget.tasks.text.delimiters import delimiter_of
 from rayforget.tasks.text.documents import Document
 from rayforget.tasks.text.resolved import ResolvedText
+from rayforget.tasks.text.right_choices import right_remarks
 
 
 def text_remarks(task: ResolvedText) -> Iterator[str]:
     """Sentences that begin with a key of the space, each with the first document that it is about."""
     own = task.task
+    if isinstance(own, LmEvalTask):
+        yield from right_remarks(task)
     if not isinstance(own, MultipleChoiceTask | InstructionTask):
         return
     blank = delimiter_of(own)[-1:].isspace()

@@ -28,6 +28,7 @@ from rayforget.tasks.text.metrics import check_metric
 from rayforget.tasks.text.overlaps import check_overlaps
 from rayforget.tasks.text.prompts import fields_of
 from rayforget.tasks.text.resolved import ResolvedText, TextSplit
+from rayforget.tasks.text.right_choices import refuse_without_right
 from rayforget.tasks.text.rows import Row, read_rows
 from rayforget.tasks.text.unusable import why_of
 from rayforget.values.skipped import Skipped, counted
@@ -178,7 +179,7 @@ def _resolve_lm_eval(name: str, task: LmEvalTask) -> ResolvedText:
             with at_key(f"tasks.{name}.{split}"):
                 documents = lm_eval_documents(loaded, task, own)
             splits[split] = TextSplit(key=f"tasks.{name}.{split}", documents=documents, revision=commit)
-    return ResolvedText(
+    resolved = ResolvedText(
         name=name,
         role=task.role,
         group=task.group,
@@ -188,6 +189,9 @@ def _resolve_lm_eval(name: str, task: LmEvalTask) -> ResolvedText:
         members=loaded.members if loaded.is_group else {},
         by_size=loaded.by_size,
     )
+    with at_key(f"tasks.{name}.task"):
+        refuse_without_right(resolved)
+    return resolved
 
 
 def _halves(whole: TextSplit, cut: TextCut | LmEvalCut) -> dict[SplitName, TextSplit]:

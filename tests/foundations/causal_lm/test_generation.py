@@ -1,5 +1,7 @@
 """Answers equal transformers' own greedy generation, one prompt at a time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -158,3 +160,26 @@ def test_a_batch_is_bounded_by_its_prompts_and_by_the_memory_of_its_keys_and_val
         (300, 100): [3, 3, 3],
         (40, 10**6): [4, 4, 1],
     }
+
+
+@pytest.mark.parametrize("rule", [{"no_repeat_ngram_size": 1}, {"repetition_penalty": 50.0}])
+def test_padding_is_no_text_to_the_rules_of_a_models_own_configuration(rule):
+    """Both look at all tokens so far, and padding must not keep a row from answering with its token."""
+    model = tiny_language_model()
+    asked = prompts_of(TEXTS)
+    shortest = min(asked.prompts, key=len)
+    with torch.no_grad():
+        logits = model.head.lm(torch.from_numpy(shortest).long()[None]).logits[0, -1]
+    logits[torch.from_numpy(shortest).long()] = -torch.inf
+    model = replace(model, pad_token=int(logits.argmax()))
+    for name, value in rule.items():
+        setattr(model.head.lm.generation_config, name, value)
+    together = generate(model, {}, asked, batch_tokens=10**4).texts
+    assert list(together) == [generate(model, {}, prompts_of([text]), batch_tokens=1).texts[0] for text in TEXTS]
+
+
+def test_answers_searched_by_beams_are_refused():
+    model = tiny_language_model()
+    model.head.lm.generation_config.num_beams = 3
+    with pytest.raises(TaskError, match=r"generation_config.json asks for num_beams: 3, and only greedy"):
+        generate(model, {}, prompts_of(TEXTS), batch_tokens=10**4)

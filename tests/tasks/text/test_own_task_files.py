@@ -15,8 +15,9 @@ from rayforget.errors import TaskError
 from rayforget.space.tasks.lm_eval import LmEvalTask
 from rayforget.tasks.text.lm_eval_greedy import require_greedy
 from rayforget.tasks.text.lm_eval_made import task_over
-from rayforget.tasks.text.lm_eval_task import load_lm_eval_task
+from rayforget.tasks.text.lm_eval_task import lm_eval_documents, load_lm_eval_task
 from rayforget.tasks.text.own_yaml import own_config, own_identity
+from rayforget.tasks.text.remarks import text_remarks
 from rayforget.tasks.text.requests import task_requests
 from rayforget.tasks.text.resolve import resolve_text_tasks
 
@@ -42,6 +43,9 @@ def percent(doc, results):
 
 def words(doc, results):
     return {"acc": "right"}
+
+def key(doc):
+    return doc["key"]
 
 class Own(ConfigurableTask):
     def __init__(self):
@@ -131,7 +135,7 @@ def test_what_only_own_files_have_is_judged_as_by_lm_eval(tmp_path, config, metr
     [
         ({"doc_to_text": "{{quesion}}"}, r"cannot use these files \(UndefinedError: 'quesion' is undefined\); correct"),
         ({"doc_to_text": "{{q"}, r"cannot use these files \(TemplateSyntaxError: .*\); correct the task's file"),
-        ({"doc_to_target": "n"}, r"own\[test\] #\d+: cannot .* \(IndexError: list index out of range\)"),
+        ({"doc_to_target": "{{'no ' + c[a]}}"}, r"own\[test\] #\d+: the right answer is 'no .*every score would be 0"),
         ({"doc_to_text": "{{1 / (n - 3)}}"}, r"own\[test\] #3: cannot make its prompt and answers \(ZeroDivisionError"),
         ({"process_results": "FUNCTION code.fails"}, r"cannot judge an answer .*KeyError: 'answer' at code.py:8\)"),
         ({"process_results": "FUNCTION code.first"}, r"own\[test\] #3: process_results gives no acc, .*found seen"),
@@ -214,3 +218,27 @@ def test_a_tag_is_told_with_what_it_stands_for(tmp_path):
     task = declared(tmp_path, CHOOSES).model_copy(update={"task": "glue", "trust_code": False})
     with pytest.raises(TaskError, match=r"^tasks.t.task: lm-eval's glue is a tag, .*\(cola, mnli, .*\[glue\]"):
         load_lm_eval_task("t", task)
+
+
+def test_right_answers_that_are_no_choices_are_counted(tmp_path):
+    """lm-eval counts their documents as wrong; its log says so, once for each."""
+    task = declared(tmp_path, {**CHOOSES, "doc_to_target": "n", "metric_list": mean_of("acc")})
+    resolved = resolve_text_tasks({"t": task})["t"]
+    numbers = [document.values["n"] for document in resolved.splits["test"].documents]
+    (of_test,) = [remark for remark in text_remarks(resolved) if remark.startswith("tasks.t.test: ")]
+    assert of_test.startswith(f"tasks.t.test: {sum(n > 2 for n in numbers)} of {len(numbers)} have no right answer")
+
+
+@pytest.mark.parametrize("target", ["key", "{{c.index(key)}}", "FUNCTION code.key"])
+def test_a_field_that_is_read_numbers_nothing(tmp_path, target):
+    """Elsewhere `key` is an item's number; here it is the right answer, so that another one makes another item."""
+    path = write_task(tmp_path, {**CHOOSES, "doc_to_target": target, "test_split": "test"})
+    known = set()
+    for right in ("a", "zebra"):
+        (tmp_path / "data.jsonl").write_text(json.dumps({**row(1), "key": right, "id": len(known)}))
+        task = LmEvalTask(
+            kind="lm_eval", role="generality", group="g", metric="acc", trust_code=True, task=str(path),
+            data_files={"test": tmp_path / "data.jsonl"}, cut={"split": "test"},
+        )  # fmt: skip
+        known |= {document.content for document in lm_eval_documents(load_lm_eval_task("t", task), task, "test")}
+    assert len(known) == 2
