@@ -23,7 +23,8 @@ from rayforget.space.models import Space
 from rayforget.space.recipe import Recipe
 from rayforget.train.loop import train
 from rayforget.train.penalties.sources import FoundationSources
-from rayforget.trial.equipment import Equipment, EquipmentSpec
+from rayforget.trial.equipment import Equipment
+from rayforget.trial.equipment_spec import EquipmentSpec
 from rayforget.trial.pipeline import run_trial
 from rayforget.values.records import CheckpointRecord
 

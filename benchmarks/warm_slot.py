@@ -26,7 +26,8 @@ from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest
 from rayforget.space.methods import plain_of
 from rayforget.space.models import Space
-from rayforget.trial.equipment import Equipment, EquipmentSpec
+from rayforget.trial.equipment import Equipment
+from rayforget.trial.equipment_spec import EquipmentSpec
 from rayforget.values.records import CheckpointRecord
 
 WARM, COLD = "warm", "cold"

@@ -19,7 +19,8 @@ from rayforget.record.objects import encode_checkpoint
 from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.space.file.load import load_space
-from rayforget.trial.equipment import Equipment, EquipmentSpec
+from rayforget.trial.equipment import Equipment
+from rayforget.trial.equipment_spec import EquipmentSpec
 
 Open = Callable[[], Equipment]
 

@@ -171,7 +171,7 @@ def test_mlflow_starts_no_processes_for_jobs_that_nobody_has() -> None:
 
 
 def test_own_machines_get_what_nodes_of_a_cloud_get_and_the_autoscaler_that_starts_them() -> None:
-    shared = ("file_mounts", "rsync_exclude", "setup_commands", "head_setup_commands", "worker_start_ray_commands")
+    shared = ("file_mounts", "rsync_exclude", "setup_commands", "head_setup_commands")
     assert {key: OWN_MACHINES[key] for key in shared} == {key: CLUSTER[key] for key in shared}
     environment, more = (
         [word for line in config["initialization_commands"] for word in line.split()]
@@ -181,6 +181,9 @@ def test_own_machines_get_what_nodes_of_a_cloud_get_and_the_autoscaler_that_star
     assert len(more) == len(environment) + 1
     warning, *start = OWN_MACHINES["head_start_ray_commands"]
     assert start == CLUSTER["head_start_ray_commands"]
+    *start, end = OWN_MACHINES["worker_start_ray_commands"]
+    assert start == CLUSTER["worker_start_ray_commands"]
+    assert "~/rayforget/cluster/after_ray.sh" in end
     assert "RAY_UP_enable_autoscaler_v2=0" in warning
     assert OWN_MACHINES["min_workers"] == OWN_MACHINES["max_workers"] == len(OWN_MACHINES["provider"]["worker_ips"])
 

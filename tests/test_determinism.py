@@ -17,7 +17,8 @@ from rayforget.record.jobs import TestJob, TrialJob
 from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.trial import equipment as equipment_module
-from rayforget.trial.equipment import Equipment, EquipmentSpec, device_of
+from rayforget.trial.equipment import Equipment, device_of
+from rayforget.trial.equipment_spec import EquipmentSpec
 from rayforget.trial.pipeline import run_trial, score_test
 from rayforget.values.points import Spot
 from rayforget.values.scores import Split

@@ -14,7 +14,8 @@ from rayforget.space.file.load import LoadedSpace, load_space
 from rayforget.space.methods import methods_of
 from rayforget.space.tasks.lm_eval import LmEvalTask
 from rayforget.tasks.check import check_data
-from rayforget.trial.equipment import Equipment, EquipmentSpec
+from rayforget.trial.equipment import Equipment
+from rayforget.trial.equipment_spec import EquipmentSpec
 from rayforget.trial.pipeline import run_trial
 
 SPACE = Path(__file__).parent.parent / "search_spaces" / "galactica_medical.yaml"

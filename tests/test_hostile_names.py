@@ -29,6 +29,7 @@ from rayforget.errors import (
 from rayforget.extensions.use import in_a_line
 from rayforget.foundations.model_folder import read_config
 from rayforget.frontier.gather import gather
+from rayforget.record.failure import failed_record
 from rayforget.record.jobs import TrialJob
 from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
@@ -43,7 +44,6 @@ from rayforget.tasks.images.remarks import image_remarks
 from rayforget.tasks.images.shards import ShardImages
 from rayforget.tasks.resolve import resolve_tasks
 from rayforget.tasks.text.rows import json_lines
-from rayforget.trial.pipeline import failed_record
 
 OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 FAKE = "x\nsweep done: recovered 1.00\x1b[2K\r"

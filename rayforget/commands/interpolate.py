@@ -156,7 +156,8 @@ def _score(space: GivenSpace, sweep: Sweep, console: Console) -> None:
     from rayforget.frontier.gather import gather
     from rayforget.own_models import record_models
     from rayforget.record.wanted_tests import wanted_tests
-    from rayforget.trial.equipment import Equipment, EquipmentSpec
+    from rayforget.trial.equipment import Equipment
+    from rayforget.trial.equipment_spec import EquipmentSpec
     from rayforget.trial.pipeline import score_tests
 
     sweep.clean(finished=set())

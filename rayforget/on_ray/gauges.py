@@ -8,11 +8,15 @@
 | `ray_rayforget_slot_idle_seconds` | slot | seconds for which a warm slot had no job |
 """
 
+from typing import TYPE_CHECKING
+
 from ray.util.metrics import Gauge
 
 from rayforget.record.jobs import TrialJob
 from rayforget.record.storage.patience import waits
-from rayforget.search.agenda import Agenda
+
+if TYPE_CHECKING:
+    from rayforget.search.agenda import Agenda
 
 
 class SweepGauges:
@@ -24,7 +28,7 @@ class SweepGauges:
         self._recovered = _gauge("rayforget_recovered", "Share recovered so far, on val.", tags)
         self._waits = _gauge("rayforget_storage_waits", "Waits for the storage in the driver.", tags)
 
-    def show(self, agenda: Agenda, recovered: float | None) -> None:
+    def show(self, agenda: "Agenda", recovered: float | None) -> None:
         """Sets them; `recovered` is None while it is not defined."""
         failed, done = len(agenda.failures()), agenda.finished_trainings()
         running = sum(isinstance(named.job, TrialJob) for named in tuple(agenda.running.values()))

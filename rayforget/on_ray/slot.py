@@ -1,4 +1,7 @@
-"""A slot: a Ray Train worker group that stays alive and trains one trial after another."""
+"""A slot: a Ray Train worker group that stays alive and trains one trial after another.
+
+Nothing that is imported here imports torch: this runs in the slot's actor, which computes nothing.
+"""
 
 import logging
 import threading
@@ -8,18 +11,19 @@ from typing import Any
 
 import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer
 
 from rayforget.on_ray.answers import Reply
 from rayforget.on_ray.cluster_size import card
-from rayforget.on_ray.loopback import LoopbackConfig
+from rayforget.on_ray.lean_trainer import LeanTrainer
 from rayforget.on_ray.mailbox import Pulse, start_mailbox
 from rayforget.on_ray.parcel import Parcel
 from rayforget.on_ray.placement import remove_orphaned_groups
+from rayforget.on_ray.process_group import ProcessGroup
 from rayforget.on_ray.ray_state import IN_MEMORY
-from rayforget.on_ray.worker import Job, WorkerConfig, worker_loop
+from rayforget.on_ray.worker_config import WorkerConfig
+from rayforget.record.jobs import Job
 from rayforget.space.parts import Resources
-from rayforget.trial.equipment import EquipmentSpec
+from rayforget.trial.equipment_spec import EquipmentSpec
 
 logger = logging.getLogger(__name__)
 _POLL_S = 5.0
@@ -78,10 +82,10 @@ class Slot:
     def _start(self) -> threading.Thread:
         self._starts += 1
         worker = WorkerConfig(mailbox=self._mailbox, equipment=self._spec.equipment, keeper=self._spec.keeper)
-        trainer = TorchTrainer(
+        trainer = LeanTrainer(
             worker_loop,
             train_loop_config={"worker": worker},
-            torch_config=LoopbackConfig() if self._spec.local or self._resources.workers_per_slot == 1 else None,
+            backend_config=ProcessGroup(loopback=self._spec.local or self._resources.workers_per_slot == 1),
             scaling_config=ScalingConfig(
                 num_workers=self._resources.workers_per_slot,
                 use_gpu=self._resources.gpus_per_worker > 0,
@@ -122,6 +126,13 @@ class Slot:
         ray.get(self._mailbox.answer.remote(number, Reply(error=reason)))
         for worker in pulse.workers:
             ray.kill(worker, no_restart=True)
+
+
+def worker_loop(config: dict[str, WorkerConfig]) -> None:
+    """What Ray Train runs on every rank; the worker's own imports are made there alone."""
+    from rayforget.on_ray.worker import work
+
+    work(config["worker"])
 
 
 def worker_resources(resources: Resources) -> dict[str, float]:

@@ -9,11 +9,11 @@ from rayforget.errors import SpaceError
 from rayforget.extensions.use import blame
 from rayforget.on_ray.cluster_size import cluster_nodes, nodes_now, slots_that_fit
 from rayforget.on_ray.session import prepare_environment, ray_session
+from rayforget.record.failure import failed_record
 from rayforget.record.jobs import TrialJob
 from rayforget.search.agenda import Agenda, NamedJob
 from rayforget.space.parts import Resources
-from rayforget.trial.equipment import EquipmentSpec
-from rayforget.trial.pipeline import failed_record
+from rayforget.trial.equipment_spec import EquipmentSpec
 
 if TYPE_CHECKING:
     from ray.tune import Tuner

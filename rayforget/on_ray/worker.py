@@ -1,9 +1,8 @@
-"""The loop of one Ray Train worker: sets up once, then does one job after another until the mailbox is closed."""
+"""One Ray Train worker: sets up once, then does one job after another until the mailbox is closed."""
 
 import logging
 import time
 import traceback
-from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -23,33 +22,20 @@ from rayforget.on_ray.draining import draining
 from rayforget.on_ray.log_marks import noted
 from rayforget.on_ray.parcel import Parcel
 from rayforget.on_ray.shared_theta import share_through
-from rayforget.record.jobs import TestJob, TrialJob
-from rayforget.trial.equipment import Equipment, EquipmentSpec
+from rayforget.on_ray.worker_config import WorkerConfig
+from rayforget.record.jobs import Job, TrialJob
+from rayforget.trial.equipment import Equipment
 from rayforget.trial.pipeline import run_trial, score_tests
 
 logger = logging.getLogger(__name__)
-
-Job = TrialJob | tuple[TestJob, ...]
-"""A training, or points to score on `test`."""
 
 _BEAT_EVERY_S = 0.5
 _PASSING = (torch.AcceleratorError, torch.OutOfMemoryError, torch.distributed.DistError, MemoryError)
 """Errors of a device, of memory and of the ranks' connections."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerConfig:
-    """What a worker needs to know; sent to it once."""
-
-    mailbox: Any
-    equipment: Parcel[EquipmentSpec]
-    keeper: Any = None
-    """Handle of a `ThetaKeeper`; None keeps theta_0 in the worker's own memory."""
-
-
-def worker_loop(config: dict[str, WorkerConfig]) -> None:
-    """Runs on every rank of a slot's worker group."""
-    worker: WorkerConfig = config["worker"]
+def work(worker: WorkerConfig) -> None:
+    """Works as one rank of a slot's worker group."""
     context = get_context()
     mailbox, rank = worker.mailbox, context.get_world_rank()
     ray.get(mailbox.join.remote(rank, ray.get_runtime_context().current_actor))

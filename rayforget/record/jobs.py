@@ -38,6 +38,10 @@ class TestJob:
     spots: tuple[Spot, ...]
 
 
+Job = TrialJob | tuple[TestJob, ...]
+"""A training, or points to score on `test`."""
+
+
 def save_asked(store: Store, job: TrialJob) -> None:
     """Notes a training that is about to be handed out."""
     body = {

@@ -17,7 +17,7 @@ from rayforget.frontier.leading import Leading
 from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint, task_roles
 from rayforget.record.gpu_budget import GpuBudget, gpus_of_slot
-from rayforget.record.jobs import TestJob, TrialJob, load_asked, save_asked
+from rayforget.record.jobs import Job, TrialJob, load_asked, save_asked
 from rayforget.record.standing import is_finished
 from rayforget.record.sweep import Sweep
 from rayforget.record.wanted_tests import wanted_tests
@@ -50,7 +50,7 @@ class NamedJob:
     """A job and the name under which it is reported."""
 
     name: str
-    job: TrialJob | tuple[TestJob, ...]
+    job: Job
 
     @property
     def words(self) -> str:

@@ -43,6 +43,7 @@ from rayforget.tasks.images.known_hashes import HashStore
 from rayforget.tasks.opening import open_tasks
 from rayforget.trial.alpha_models import AlphaModels, Ends
 from rayforget.trial.changed_since import Start, runs_as
+from rayforget.trial.equipment_spec import EquipmentSpec
 from rayforget.trial.kernel_choice import settle_kernels
 from rayforget.trial.precise import in_precision
 from rayforget.trial.precision_choice import Choice, Measured, choose_precision, measured, precision_of_records, settled
@@ -53,16 +54,6 @@ from rayforget.values.scores import Score, Split
 _log = logging.getLogger(__name__)
 _UNUSABLE = (RuntimeError, TypeError, ValueError, NotImplementedError)
 """Errors of models that do not run in a precision, out of memory and what is not deterministic among them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EquipmentSpec:
-    """What a worker needs to set itself up."""
-
-    space: Space
-    sweep_name: str
-    token: int | None = None
-    """The driver's number: this worker stops writing once another driver has the sweep. None checks nothing."""
 
 
 @dataclass(slots=True, kw_only=True)

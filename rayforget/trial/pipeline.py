@@ -16,8 +16,8 @@ from rayforget.errors import FoundationError, RayforgetError, RecordError, Stora
 from rayforget.evaluate.finite import NotFinite, Scored, require_finite
 from rayforget.frontier.points import THETA_0, PointKey
 from rayforget.heartbeat import Heartbeat, beat, heard_by
+from rayforget.record.failure import failed_record
 from rayforget.record.jobs import TestJob, TrialJob
-from rayforget.record.provenance import extension_facts
 from rayforget.record.resume import Owner, load_resume, newest_resume, save_resume
 from rayforget.record.standing import is_finished
 from rayforget.record.storage.store import Store
@@ -246,19 +246,3 @@ def _failed(job: TrialJob, error: Exception, equipment: Equipment) -> Checkpoint
     )
     on_rank_0(lambda: equipment.sweep.add(record), equipment.device)
     return record
-
-
-def failed_record(job: TrialJob, reason: str, theta_0_hash: str) -> CheckpointRecord:
-    """The record of a trial that failed; its step is 0, which no checkpoint has."""
-    return CheckpointRecord(
-        trial=job.name,
-        step=0,
-        fraction=0.0,
-        status="failed",
-        reason=reason,
-        recipe=job.recipe.model_dump(mode="json"),
-        asked=dict(job.asked),
-        theta_0_hash=theta_0_hash,
-        provenance=extension_facts(),
-        finished=time.time(),
-    )

@@ -1,4 +1,4 @@
-"""One cluster for all faults, and the sweep that nothing disturbed."""
+"""One cluster for all faults."""
 
 import os
 import shutil
@@ -28,29 +28,26 @@ def cluster() -> Iterator[OwnCluster]:
             for name, value in ENVIRONMENT.items():
                 patch.setenv(name, value)
             with own_cluster(folder) as found:
+                patch.syspath_prepend(found.folder / "site")
                 yield found
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(autouse=True)
-def no_driver_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What a failed test left running does not run beside the next."""
-    yield
-    if "cluster" in request.fixturenames:
-        request.getfixturevalue("cluster").kill_driver()
-
-
 @pytest.fixture(scope="session")
 def space_file(cluster: OwnCluster) -> Callable[..., Path]:
-    """Writes the tiny space for two slots over the bucket, with some keys replaced; recipes do not depend on order."""
+    """Writes the tiny space for two slots over the bucket, with some keys replaced; recipes do not depend on order.
+
+    Its one method, but not the plain baseline, has trainings that take as long as `OwnCluster.pace` says.
+    """
     make = tiny_space(cluster.folder / "tiny")
 
     def write(name: str, **changed: Any) -> Path:
         usual = {
             "storage": {"path": BUCKET},
             "search": {"trainings": 4, "seed": 0, "sampler": "random"},
-            "recipe": {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "epochs": 40, "batch_size": 8},
+            "methods": {"paced": {"penalties": [{"kind": "pace", "file": str(cluster.pace), "strength": 1}]}},
+            "curve": {"coarse": [0, 0.5, 1], "refine": 0, "fractions": [0.5, 1.0]},
             "resources": {"slots": 2, "cpus_per_worker": 1, "checkpoint_every_s": 0.5},
         }
         path = cluster.folder / f"{name}.yaml"
@@ -58,10 +55,3 @@ def space_file(cluster: OwnCluster) -> Callable[..., Path]:
         return path
 
     return write
-
-
-@pytest.fixture(scope="session")
-def undisturbed(cluster: OwnCluster, space_file: Callable[..., Path]) -> dict[str, Any]:
-    """The points of a sweep that nothing disturbed."""
-    cluster.sweep(str(space_file("plain")), "--name", "plain", name="plain").finish()
-    return cluster.points("plain")

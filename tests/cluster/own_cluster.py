@@ -5,7 +5,6 @@ door that a test can shut. Nothing of the file is changed but addresses, what a 
 installed) and how much each node offers: the head nothing, each worker one CPU.
 """
 
-import json
 import re
 import shutil
 import subprocess
@@ -20,7 +19,9 @@ from typing import Any
 
 import yaml
 from cluster.hosts import MACHINE, ROOT, Host, Network, command_of, network, page, wait_until
+from cluster.undisturbed import points_of
 from metadata_server import Answer, aws, serving, terminate_at
+from plugins.outsiders import write_package
 from s3_server import ENVIRONMENT, Door, make_bucket, s3_server
 
 from rayforget.record.storage.store import Store
@@ -73,12 +74,16 @@ class Driver:
             first = f"{later[0] - at:.0f} s" if later else "the end"
             print(f"{self.name}: {fault}; next checkpoint after {first}, longest pause {gap:.0f} s")
 
+    def recorded(self) -> int:
+        """How many checkpoints its record holds."""
+        return len(self.storage.json_files(f"{self.name}/points"))
+
     def wait_for_points(self, number: int, timeout_s: float = 240) -> None:
         """Waits until its record holds that many checkpoints."""
 
         def enough() -> bool:
             assert self.process.poll() is None, self.said
-            return len(self.storage.json_files(f"{self.name}/points")) >= number
+            return self.recorded() >= number
 
         wait_until(enough, timeout_s, f"{number} checkpoints of {self.name}")
 
@@ -118,6 +123,11 @@ class OwnCluster:
         )
         return Driver(name=name, log=log, process=process, storage=self.storage)
 
+    @property
+    def pace(self) -> Path:
+        """How many seconds each step of a paced training takes; a file that every host sees."""
+        return self.folder / "pace"
+
     def kill_driver(self) -> None:
         """SIGKILL to what `sweep` started on the head."""
         for process in self.head.processes():
@@ -139,19 +149,8 @@ class OwnCluster:
             self.door.rule = lambda number: None
 
     def points(self, name: str) -> dict[str, Any]:
-        """The coarse points of a sweep, by recipe and step: status, and each point's scores."""
-        found: dict[str, Any] = {}
-        for record in Sweep.open(self.storage, name).records():
-            recipe = json.dumps(dict(record.recipe), sort_keys=True, default=str)
-            scores = {
-                (point.path, point.alpha): {task: score.value for task, score in point.scores.items()}
-                for point in record.points
-                if point.coarse
-            }
-            key = f"{recipe} {record.step}"
-            assert key not in found, f"{name}: twice {key}"
-            found[key] = (record.status, scores)
-        return found
+        """As `points_of`, of a sweep in the bucket."""
+        return points_of(Sweep.open(self.storage, name))
 
     def gauges(self) -> dict[str, float]:
         """Our own of Ray's metrics on the head, by name and state."""
@@ -175,6 +174,15 @@ class OwnCluster:
         (self.folder / "ray-up.log").write_text(said)
         wait_until(lambda: self.nodes() == 3, 300, "three nodes")
 
+    def down(self) -> None:
+        """`ray down` from the laptop."""
+        said = self.laptop.run(
+            f"export RAY_USAGE_STATS_ENABLED=0 RAY_AUTH_MODE=token RAY_UP_enable_autoscaler_v2=0; cd {ROOT};"
+            f"{_BIN}/ray down -y {self.folder}/cluster.yaml",
+            timeout_s=300,
+        )
+        (self.folder / "ray-down.log").write_text(said)
+
 
 _BIN = Path(sys.prefix) / "bin"
 
@@ -194,8 +202,10 @@ def own_cluster(folder: Path) -> Iterator[OwnCluster]:
     with s3_server() as port, network(HOSTS, folder / "hosts") as found:
         make_bucket(port, "bucket")
         with Door(port, MACHINE) as door, serving(metadata_of, MACHINE) as metadata:
-            shared = folder / "shared"
-            shared.mkdir()
+            shared, site = folder / "shared", folder / "shared" / "site"
+            site.mkdir(parents=True)
+            code = Path(__file__).with_name("pace_penalty.py").read_text()
+            write_package(site, "pace_penalty", {"pace": "PacePenalty"}, code, "rayforget.penalties")
             cluster = OwnCluster(
                 network=found,
                 door=door,
@@ -207,7 +217,7 @@ def own_cluster(folder: Path) -> Iterator[OwnCluster]:
                 _furnish(host, folder)
                 host.boot()
             cluster.laptop.run(f"RAY_USAGE_STATS_ENABLED=0 RAY_AUTH_MODE=token {_BIN}/ray get-auth-token --generate")
-            (shared / "cluster.yaml").write_text(yaml.safe_dump(configured(found, door.port, metadata)))
+            (shared / "cluster.yaml").write_text(yaml.safe_dump(configured(found, door.port, metadata, site)))
             cluster.up()
             yield cluster
 
@@ -227,8 +237,8 @@ def _furnish(host: Host, folder: Path) -> None:
         shutil.copy(Path("/etc/skel") / name, home / name)
 
 
-def configured(network: Network, port: int, metadata: str) -> dict[str, Any]:
-    """The project's file for these hosts, this storage and this metadata of a cloud's machine."""
+def configured(network: Network, port: int, metadata: str, site: Path) -> dict[str, Any]:
+    """The project's file for these hosts, this storage, this metadata of a cloud's machine and packages of others."""
     config: dict[str, Any] = yaml.safe_load((ROOT / "cluster" / "own-machines.yaml").read_text())
     head, *workers = (network.hosts[name].address for name in ("head", "w1", "w2"))
     config["provider"] |= {"head_ip": head, "worker_ips": workers}
@@ -237,6 +247,7 @@ def configured(network: Network, port: int, metadata: str) -> dict[str, Any]:
     if not (ROOT / ".git").is_dir():
         del config["file_mounts"]["~/rayforget/.git"]
     environment = {**ENVIRONMENT, "AWS_ENDPOINT_URL": f"http://{MACHINE}:{port}", "RAYFORGET_METADATA": metadata}
+    environment["PYTHONPATH"] = str(site)
     words = " ".join(f"{key}={value}" for key, value in environment.items())
     config["initialization_commands"][0] = config["initialization_commands"][0].replace(" > ~/", f" {words} > ~/")
     for kind, cpus in (("head", 0), ("worker", 1)):

@@ -11,13 +11,13 @@ from plugins.outsiders import write_package
 from toy_agenda import toy_space
 
 from rayforget.cli import main
+from rayforget.record.failure import failed_record
 from rayforget.record.jobs import TrialJob
 from rayforget.record.provenance import extension_facts
 from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Space
-from rayforget.trial.pipeline import failed_record
 from rayforget.values.points import Point
 from rayforget.values.records import CheckpointRecord
 from rayforget.values.scores import Score

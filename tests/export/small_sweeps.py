@@ -20,7 +20,8 @@ from rayforget.report.present import read_report
 from rayforget.space.file.load import load_space
 from rayforget.space.methods import methods_of, plain_of
 from rayforget.space.models import Space
-from rayforget.trial.equipment import Equipment, EquipmentSpec
+from rayforget.trial.equipment import Equipment
+from rayforget.trial.equipment_spec import EquipmentSpec
 from rayforget.trial.pipeline import run_trial, score_tests
 from rayforget.values.points import Spot
 

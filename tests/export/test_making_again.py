@@ -149,7 +149,8 @@ def test_a_space_file_trains_the_recorded_weights(pictures: Recorded, tmp_path: 
 
     from rayforget.record.storage.store import Store
     from rayforget.record.sweep import Sweep, SweepInfo
-    from rayforget.trial.equipment import Equipment, EquipmentSpec
+    from rayforget.trial.equipment import Equipment
+    from rayforget.trial.equipment_spec import EquipmentSpec
 
     record = pictures.sweep.record("0001-head", 2)
     again = reread(space_file(pictures.space, record, NAME), tmp_path)

@@ -18,7 +18,8 @@ from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.space.file.load import load_space
 from rayforget.space.methods import methods_of
-from rayforget.trial.equipment import Equipment, EquipmentSpec
+from rayforget.trial.equipment import Equipment
+from rayforget.trial.equipment_spec import EquipmentSpec
 from rayforget.trial.pipeline import run_trial
 from rayforget.values.records import CheckpointRecord
 from rayforget.values.scores import Score

@@ -15,7 +15,8 @@ from rayforget.record.sweep import Sweep, SweepInfo
 from rayforget.record.weights import load_theta_1
 from rayforget.space.models import Space
 from rayforget.space.recipe import Recipe
-from rayforget.trial.equipment import Equipment, EquipmentSpec
+from rayforget.trial.equipment import Equipment
+from rayforget.trial.equipment_spec import EquipmentSpec
 from rayforget.trial.pipeline import run_trial
 from rayforget.values.records import CheckpointRecord
 

@@ -29,7 +29,8 @@ from rayforget.on_ray.session import ray_session
 from rayforget.record.sweep import Sweep
 from rayforget.space.models import Space
 from rayforget.space.parts import Resources
-from rayforget.trial.equipment import Equipment, EquipmentSpec
+from rayforget.trial.equipment import Equipment
+from rayforget.trial.equipment_spec import EquipmentSpec
 from rayforget.trial.pipeline import run_trial
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]

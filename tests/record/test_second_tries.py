@@ -10,6 +10,7 @@ import pytest
 from plugins.outsiders import write_package
 from toy_agenda import do_job, resumed, started, toy_space, work_off
 
+from rayforget.record.failure import failed_record
 from rayforget.record.jobs import TrialJob
 from rayforget.record.packages import changed_extensions, missing_packages
 from rayforget.record.provenance import extension_facts
@@ -17,7 +18,6 @@ from rayforget.record.second_tries import may_be_tried_again, set_aside_failures
 from rayforget.record.standing import standing_of
 from rayforget.report.words.numbers import stale_notice
 from rayforget.search.agenda import Agenda, NamedJob
-from rayforget.trial.pipeline import failed_record
 
 CODE = """
 from typing import Literal

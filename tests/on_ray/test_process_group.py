@@ -1,6 +1,8 @@
 """Ranks of one machine meet where no other machine can reach them."""
 
 import inspect
+import subprocess
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +12,8 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from rayforget.on_ray import loopback
-from rayforget.on_ray.loopback import LoopbackConfig, join, listen
+from rayforget.on_ray import process_group
+from rayforget.on_ray.process_group import ProcessGroup, join, listen
 
 
 class Group(SimpleNamespace):
@@ -45,9 +47,9 @@ def test_the_store_of_a_group_listens_on_loopback_alone() -> None:
 def test_a_single_worker_opens_nothing() -> None:
     asked: list[Any] = []
 
-    config = LoopbackConfig()
+    config = ProcessGroup(loopback=True)
     config.backend_cls().on_start(Group(1, execute=asked.append), config)
-    assert asked == [loopback._set_torch_distributed_env_vars]
+    assert asked == [process_group._name_rank]
     assert not dist.is_initialized()
 
 
@@ -58,7 +60,7 @@ def test_every_worker_of_a_larger_group_joins_at_the_port_of_the_first(monkeypat
         inspect.signature(fn).bind(*fn_args, **fn_kwargs)
         asked.append((rank, fn, fn_args))
 
-    monkeypatch.setattr(loopback.ray, "get", lambda references: None)
+    monkeypatch.setattr(process_group.ray, "get", lambda references: None)
     for gpus, backend in ((0, "gloo"), (1, "nccl")):
         asked.clear()
         group = Group(
@@ -68,6 +70,12 @@ def test_every_worker_of_a_larger_group_joins_at_the_port_of_the_first(monkeypat
             execute_single_async=execute_single_async,
             get_resources_per_worker=lambda gpus=gpus: {"CPU": 1, "GPU": gpus},
         )
-        config = LoopbackConfig(timeout_s=7)
+        config = ProcessGroup(loopback=True)
         config.backend_cls().on_start(group, config)
-        assert asked == [(rank, join, (rank, backend, 3, (0, listen), 7)) for rank in range(3)]
+        assert asked == [(rank, join, (rank, backend, 3, (0, listen), process_group.TIMEOUT_S)) for rank in range(3)]
+
+
+def test_a_slots_actor_and_ray_trains_controller_need_no_torch() -> None:
+    """They name the group, its workers' loop and the job, which the workers alone read."""
+    code = "import sys, rayforget.on_ray.trainable; sys.exit(bool({'torch', 'optuna', 'mlflow'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
