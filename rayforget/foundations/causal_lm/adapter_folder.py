@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rayforget.errors import FoundationError
 from rayforget.foundations.exporter import LowRankChange
 
 _NAME = "default"
@@ -25,12 +26,20 @@ def write_adapter(lm: nn.Module, change: LowRankChange, folder: Path, *, base: s
         folder: gets adapter_config.json and adapter_model.safetensors.
         base: the foundation's folder or hub name, which the adapter names.
         revision: its commit on the hub.
+
+    Raises:
+        FoundationError: a tied embedding changed, which no linear layer of its own holds.
     """
     from peft import LoraConfig, get_peft_model
     from peft.tuners.lora import LoraLayer
     from peft.utils import ModulesToSaveWrapper
 
     targets = [name.rpartition(".")[0] for name in change.factors]
+    if odd := [target for target in targets if isinstance(lm.get_submodule(target), nn.Embedding)]:
+        raise FoundationError(
+            f"--adapter: {odd[0]} shares its weight with a layer that modules_to_save trains in full, and peft splits "
+            "tied tensors, so that the adapter would be another model; leave --adapter out"
+        )
     saved = sorted({name.rpartition(".")[0] for name in change.whole})
     settings = LoraConfig(
         r=change.rank,

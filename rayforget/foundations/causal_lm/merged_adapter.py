@@ -64,6 +64,11 @@ def _read(lm: nn.Module, folder: Path) -> Any:
                     f"{folder} is an adapter of prompts ({adapted.active_peft_config.peft_type.value}), which changes "
                     "no weights, so that there is nothing to interpolate; use a LoRA, or a model trained in full"
                 )
+            if getattr(adapted.active_peft_config, "layer_replication", None):
+                raise FoundationError(
+                    f"the adapter {folder} uses its base's layers several times, each time with another change "
+                    "(layer_replication), which no merged model of the base can hold; use a LoRA of the base itself"
+                )
             renamed = getattr(lm, "_checkpoint_conversion_mapping", {})
             found = adapted.load_adapter(str(folder), "default", torch_device="cpu", key_mapping=renamed)
     except FoundationError:

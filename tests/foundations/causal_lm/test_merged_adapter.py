@@ -11,10 +11,13 @@ from safetensors.torch import load_file, save_file
 from tiny_lm import save_lm
 
 from rayforget.errors import FoundationError
+from rayforget.export.low_rank import low_rank_change
+from rayforget.foundations.causal_lm.adapter_folder import write_adapter
 from rayforget.foundations.causal_lm.config import CausalLmFoundation
 from rayforget.foundations.causal_lm.exporter import CausalExporter
 from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
 from rayforget.foundations.causal_lm.prepared import with_tasks
+from rayforget.space.recipe import LoraAdapter
 from rayforget.space.tasks.text import Sequences
 
 CPU = torch.device("cpu")
@@ -136,3 +139,17 @@ def test_what_is_wrong_with_an_adapter_is_not_blamed_on_its_base(folder: Path, t
     file.write_bytes(file.read_bytes()[:500])
     with pytest.raises(FoundationError, match=r"adapter .*cut cannot be put on its base"):
         _load(tmp_path / "cut")
+
+
+def test_an_adapter_that_repeats_its_base_s_layers_is_refused_as_that(folder: Path, tmp_path: Path) -> None:
+    _adapter(folder, tmp_path / "adapter", layer_replication=[[0, 2], [0, 2]])
+    with pytest.raises(FoundationError, match=r"uses its base's layers several times, .*\(layer_replication\)"):
+        _load(tmp_path / "adapter")
+
+
+def test_a_tied_output_layer_that_was_trained_in_full_is_no_adapter_s(tmp_path: Path) -> None:
+    model = _load(save_lm(tmp_path / "tied", "qwen2"))
+    theta = {name: tensor + 0.1 * ("embed_tokens" in name) for name, tensor in model.theta_0.items()}
+    change = low_rank_change(model.theta_0, theta, LoraAdapter(rank=2, modules_to_save=("lm_head",)), 1.0)
+    with pytest.raises(FoundationError, match=r"--adapter: model.embed_tokens shares its weight .*leave --adapter out"):
+        write_adapter(model.head.lm, change, tmp_path / "adapter", base="", revision=None)
