@@ -13,7 +13,7 @@ import torch
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 PARTS = ("models", "bits", "clip_train", "clip_score", "lm_train", "lm_score", "checkpoint")
-NOT_THERE = ("ray", "mlflow", "optuna", "lm_eval", "datasets", "plotly", "matplotlib")
+NOT_THERE = ("ray", "mlflow", "optuna", "lm_eval", "datasets", "plotly", "matplotlib", "obstore", "pandas", "rich")
 
 
 @pytest.fixture(autouse=True)

@@ -184,6 +184,18 @@ def test_a_kernel_that_answers_otherwise_is_not_chosen(monkeypatch: pytest.Monke
     assert "features differ" in measured["plain"]["reason"]
 
 
+def test_kernels_are_measured_on_a_vocabulary_of_any_size() -> None:
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    few = LlamaConfig(
+        vocab_size=7, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2,
+        max_position_embeddings=64, bos_token_id=0, pad_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    head = CausalHead(AutoModelForCausalLM.from_config(few).eval())  # type: ignore[no-untyped-call]
+    settings: Any = {"longest": 16, "dtype": torch.float32, "repeatable": False, "kernels": ("plain",)}
+    assert [found["reason"] for found in choose_kernel(head, **settings)[1].values()] == [None, None]
+
+
 def test_layers_that_hand_no_boundaries_on_are_refused() -> None:
     head = head_of("opt")
     use_boundaries(head.lm, "plain")
