@@ -59,7 +59,9 @@ def fresh() -> Iterator[None]:
     torch.compiler.reset()
 
 
-def test_later_compiled_trainings_of_a_process_give_the_bits_of_fresh_ones(tmp_path: Path, fresh: None) -> None:
+def test_compiled_trainings_are_the_plain_ones_and_later_ones_of_a_process_have_the_bits_of_fresh_ones(
+    tmp_path: Path, fresh: None
+) -> None:
     torch.set_num_threads(1)
     here, made = [], []
     for changes in (*RECIPES, RECIPES[0]):
@@ -68,6 +70,9 @@ def test_later_compiled_trainings_of_a_process_give_the_bits_of_fresh_ones(tmp_p
         made.append(graphs() - before)
     assert made == [1, 1, 0, 0]  # one for each batch size
     assert all(torch.equal(tensor, here[-1][name]) for name, tensor in here[0].items())
+    for changes, found in zip(RECIPES, here, strict=False):
+        plain = final({**changes, "compile": False})
+        assert all((tensor - plain[name]).abs().max() < 1e-3 for name, tensor in found.items())
     preload()
     torch.multiprocessing.start_processes(  # type: ignore[no-untyped-call]
         train_alone, args=(tmp_path,), nprocs=2, start_method="forkserver"
