@@ -115,8 +115,12 @@ def ray_session(resources: Resources, *, address: str | None, verbose: bool = Fa
                 elsewhere,
             )
         import ray
+        from ray._private import ray_constants
 
         from rayforget.on_ray.ray_messages import Messages, in_our_words
+
+        # Ray may have been imported before `prepare_environment`, in a notebook say.
+        ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] not in ("0", "false")
 
         with nullcontext() if verbose else in_our_words(Messages(logger.warning)):
             try:

@@ -11,10 +11,10 @@ from typing import Any
 
 import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from rayforget.on_ray.answers import Reply
 from rayforget.on_ray.cluster_size import card
+from rayforget.on_ray.lean_trainer import LeanTrainer
 from rayforget.on_ray.mailbox import Pulse, start_mailbox
 from rayforget.on_ray.parcel import Parcel
 from rayforget.on_ray.placement import remove_orphaned_groups
@@ -82,7 +82,7 @@ class Slot:
     def _start(self) -> threading.Thread:
         self._starts += 1
         worker = WorkerConfig(mailbox=self._mailbox, equipment=self._spec.equipment, keeper=self._spec.keeper)
-        trainer = DataParallelTrainer(
+        trainer = LeanTrainer(
             worker_loop,
             train_loop_config={"worker": worker},
             backend_config=ProcessGroup(loopback=self._spec.local or self._resources.workers_per_slot == 1),

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from ranks import run_ranks
 
 from rayforget.record.jobs import TrialJob
@@ -22,7 +23,7 @@ NAME = "undisturbed"
 
 
 def points_of(sweep: Sweep) -> dict[str, Any]:
-    """The coarse points of a sweep, by recipe and step: status, and each point's scores."""
+    """The checkpoints of a sweep, by recipe and step: status, the weights' hash, and each coarse point's scores."""
     found: dict[str, Any] = {}
     for record in sweep.records():
         recipe = json.dumps(dict(record.recipe), sort_keys=True, default=str)
@@ -33,7 +34,7 @@ def points_of(sweep: Sweep) -> dict[str, Any]:
         }
         key = f"{recipe} {record.step}"
         assert key not in found, f"twice: {key}"
-        found[key] = (record.status, scores)
+        found[key] = (record.status, record.theta_1_hash, scores)
     return found
 
 
@@ -56,7 +57,8 @@ def undisturbed(space_file: Path, folder: Path) -> dict[str, Any]:
 
 
 def train_all(folder: Path) -> None:
-    """Does all trainings of the sweep in a folder, as one rank."""
+    """Does all trainings of the sweep in a folder, as one rank, with one thread as a worker of one CPU."""
+    torch.set_num_threads(1)
     space = _kept_in(load_space(Path((folder / "space_file").read_text())).space, folder)
     equipment = Equipment.open(EquipmentSpec(space=space, sweep_name=NAME))
     study = CurveStudy(methods_of(space), search=space.search, curve=space.curve, name=NAME)

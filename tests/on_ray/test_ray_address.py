@@ -74,11 +74,11 @@ def test_a_job_goes_to_the_address_that_was_given(
 
 STAY = """
 import json, logging, os, pathlib, sys
+import ray  # as in a notebook, before anything of ours
 logging.basicConfig(format="%(message)s")
 from rayforget.on_ray.session import ray_session
 from rayforget.space.parts import Resources
 with ray_session(Resources(cpus_per_worker=1), address=None):
-    import ray
     ask = ray.remote(runtime_env={"env_vars": {"A": ""}})(lambda: (os.environ.get("RAY_ADDRESS"), sys.executable))
     theirs, interpreter = ray.get(ask.remote())
     assert interpreter == sys.executable, (interpreter, sys.executable)
