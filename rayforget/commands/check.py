@@ -51,7 +51,8 @@ def print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
 def _print_plan(loaded: LoadedSpace, *, probe: bool) -> None:
     check_foundation(loaded)
     check_cache(loaded)
-    tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(loaded.space), writes=False))
+    cache = cache_folder(loaded.space)
+    tasks = check_data(loaded, cache=cache, hashes=HashStore.in_cache(cache, writes=False))
     counts = count(loaded, tasks)
     lines = [*class_lines(tasks), *_counted(counts), *precision_lines(loaded.space.resources)]
     broken: list[str] = []

@@ -62,7 +62,8 @@ def _score(loaded: LoadedSpace, splits: Sequence[Split]) -> tuple[str, Scored]:
     space = loaded.space
     device, kind = device_of(space.resources, 0), kind_of(space.foundation)
     model = kind.load(space.foundation, device, keep_own)  # a model that does not fit is refused before data is read
-    tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(space)))
+    cache = cache_folder(space)
+    tasks = check_data(loaded, cache=cache, hashes=HashStore.in_cache(cache))
     foundation = kind.with_tasks(model, space.foundation, tasks, cache=cache_folder(space), resources=space.resources)
     precisions = {"val": planned(space.resources.evaluation_precision), "test": space.resources.test_precision}
     scored: dict[Split, Mapping[str, Score]] = {}

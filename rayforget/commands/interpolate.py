@@ -64,7 +64,8 @@ def start_models(loaded: LoadedSpace, *, name: str | None, verbose: bool) -> int
     _refuse_other_architectures(space)
     check_cache(loaded)
     check_gpus(space.resources, f"{loaded.where('resources.gpus_per_worker')}: ")
-    tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(space)))
+    cache = cache_folder(space)
+    tasks = check_data(loaded, cache=cache, hashes=HashStore.in_cache(cache))
     space = _pinned(pin_foundation(pin_revisions(space, tasks)))
     sweep = create_sweep(space, text=loaded.text, name=name, stem=f"{space.name}-interpolate")
     try:
@@ -91,7 +92,7 @@ def resume_models(
         )
     kind_of(space.foundation).find(space.foundation)
     check_gpus(space.resources)
-    check_tasks(space)
+    check_tasks(space, cache=cache_folder(space))
     return _run(space, sweep, verbose=verbose)
 
 

@@ -78,7 +78,8 @@ def _checked(loaded: LoadedSpace, address: str | None) -> Space:
         check_gpus(loaded.space.resources, f"{loaded.where('resources.gpus_per_worker')}: ")
     else:
         check_storage(loaded.space, address, f"{loaded.where('storage.path')}: ")
-    tasks = check_data(loaded, hashes=HashStore.in_cache(cache_folder(loaded.space)))
+    cache = cache_folder(loaded.space)
+    tasks = check_data(loaded, cache=cache, hashes=HashStore.in_cache(cache))
     return pin_foundation(pin_revisions(loaded.space, tasks))
 
 
@@ -119,7 +120,7 @@ def resume_sweep(name: str, storage: str, overrides: Sequence[str], *, address: 
         check_gpus(space.resources)
     else:
         check_storage(space, address)
-    check_tasks(space)
+    check_tasks(space, cache=cache_folder(space))
     return _run(space, sweep, address=address, verbose=verbose)
 
 

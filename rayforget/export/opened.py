@@ -38,7 +38,7 @@ def open_sweep(sweep: Sweep, space: Space) -> OpenedSweep:
         RecordError: the model is another one than the sweep's.
     """
     cache = cache_folder(space)
-    tasks = open_tasks(space.tasks, hashes=HashStore.in_cache(cache))
+    tasks = open_tasks(space.tasks, cache=cache, hashes=HashStore.in_cache(cache))
     foundation = prepare_foundation(space, cache=cache, device=torch.device("cpu"), tasks=tasks)
     if sweep.has(THETA_0, 0):
         recorded = sweep.record(THETA_0, 0).theta_0_hash

@@ -19,6 +19,6 @@ def prepare_foundation(
     theta_0 lies."""
     kind = kind_of(space.foundation)
     if tasks is None:
-        tasks = open_tasks(space.tasks, hashes=HashStore.in_cache(cache))
+        tasks = open_tasks(space.tasks, cache=cache, hashes=HashStore.in_cache(cache))
     model = kind.load(space.foundation, device, share)
     return kind.with_tasks(model, space.foundation, tasks, cache=cache, resources=space.resources)

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from rayforget.space.file.secrets import shown
+from rayforget.space.file.secrets import has_written_secret, may_hold_secret, shown
 
 LOCAL_FOLDER = "local-dir:"
 """open_clip's prefix of a model in a local folder."""
 
 _HUB_PART = r"(?!\.+(?:/|$))[\w.-]+"
 _FILE_SYSTEMS = frozenset({"file", "s3", "gs", "gcs", "abfs", "abfss"})
-"""URI schemes in which the record can be kept."""
+"""URI schemes in which the record can be kept, and data lie."""
 
 
 def is_uri(place: str) -> bool:
@@ -55,6 +55,22 @@ def _of_this_machine(path: Any) -> Any:
     return _given(path)
 
 
+def _of_data(place: Any) -> Any:
+    """The value as text, if it can be a path or an address from which data are fetched."""
+    if isinstance(place, Path):
+        place = str(place)
+    if isinstance(place, str) and is_uri(place):
+        if not has_file_system(place):
+            known = ", ".join(f"{scheme}://" for scheme in sorted(_FILE_SYSTEMS))
+            raise _refused(f"found {shown(place)}, expected a path or one of {known}; download what is there first")
+        if has_written_secret(place) or may_hold_secret(place):
+            raise _refused(
+                f"found a key in the address {shown(place)}, and the space is recorded; leave it out, since each node "
+                "finds its own credentials"
+            )
+    return _given(place)
+
+
 def _refused(text: str) -> PydanticCustomError:
     return PydanticCustomError("problem", "{text}", {"text": text})
 
@@ -68,7 +84,8 @@ def _absolute_unless_uri(place: str) -> str:
 
 
 def _absolute_if_folder(place: str) -> str:
-    _of_this_machine(place)
+    if is_uri(place):
+        return place
     looks_local = place.startswith(("/", "./", "../", "~")) or place in (".", "..")
     return _absolute(place) if looks_local or os.path.isdir(place) else place
 
@@ -98,12 +115,13 @@ def _absolute_if_yaml(name: str) -> str:
 
 LocalPath = Annotated[Path, BeforeValidator(_of_this_machine), AfterValidator(_absolute_path)]
 """A file or folder of this machine."""
-LocalPattern = Annotated[str, BeforeValidator(_of_this_machine), AfterValidator(_absolute)]
-"""Files of this machine, with braces and globs."""
+DataPlace = Annotated[str, BeforeValidator(_of_data), AfterValidator(_absolute_unless_uri)]
+"""A file or folder, or several by braces and globs, of this machine or at a URI, from which each node fetches it."""
 Place = Annotated[str, AfterValidator(_absolute_unless_uri)]
 """A local path or a URI."""
-FolderOrHubName = Annotated[str, AfterValidator(_absolute_if_folder)]
-"""A local folder if there is one or the spelling says so (`./x`), else a name on the hub, as in `datasets`."""
+FolderOrHubName = Annotated[str, BeforeValidator(_of_data), AfterValidator(_absolute_if_folder)]
+"""A folder at a URI; a local folder if there is one or the spelling says so (`./x`); else a name on the hub, as in
+`datasets`."""
 ModelName = Annotated[str, AfterValidator(_absolute_model)]
 """A model's name; the folder after `local-dir:` is made absolute."""
 TagOrFile = Annotated[str, AfterValidator(_absolute_if_file)]

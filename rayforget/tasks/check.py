@@ -1,6 +1,7 @@
 """A loaded space -> its tasks, proven readable: labels, class names, prompts, and splits that share no item."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from rayforget.errors import SpaceError, TaskError
 from rayforget.space.file.load import LoadedSpace
@@ -17,11 +18,15 @@ from rayforget.tasks.text.resolved import ResolvedText
 from rayforget.values.skipped import Skipped
 
 
-def check_data(loaded: LoadedSpace, *, contents: bool = True, hashes: HashStore | None = None) -> Opened:
-    """Opens all data that the space names; decodes and tokenises nothing, and writes only to `hashes`.
+def check_data(
+    loaded: LoadedSpace, *, cache: Path | None = None, contents: bool = True, hashes: HashStore | None = None
+) -> Opened:
+    """Opens all data that the space names; decodes and tokenises nothing, and writes only to `hashes` and, of what lies
+    at a URI, to the cache.
 
     Args:
         loaded: the space.
+        cache: this node's cache folder.
         contents: also read items, to refuse contents shared by two splits, empty halves of a cut and empty files.
         hashes: the content hashes that this node remembers; new ones are added unless the store is read-only.
 
@@ -29,7 +34,7 @@ def check_data(loaded: LoadedSpace, *, contents: bool = True, hashes: HashStore 
         SpaceError: names the file and line of the fault.
     """
     try:
-        tasks = open_tasks(loaded.space.tasks, hashes=hashes)
+        tasks = open_tasks(loaded.space.tasks, cache=cache, hashes=hashes)
         for task in tasks.values() if contents else ():
             match task:
                 case ResolvedTask():
@@ -65,10 +70,10 @@ def skipped_rows(tasks: Opened) -> dict[str, Skipped]:
     return {items.key: items.broken for task in texts for items in task.splits.values() if items.broken}
 
 
-def check_tasks(space: Space) -> None:
+def check_tasks(space: Space, *, cache: Path | None = None) -> None:
     """Opens all data of a recorded space; shared contents were refused when its sweep was started.
 
     Raises:
         TaskError: some data is no longer there.
     """
-    open_tasks(space.tasks)
+    open_tasks(space.tasks, cache=cache)

@@ -86,7 +86,7 @@ class Equipment:
         if spec.token is not None:
             sweep.store.fence = Fence(sweep.store.folder, spec.token)
         cache = cache_folder(spec.space)
-        tasks = open_tasks(spec.space.tasks, hashes=HashStore.in_cache(cache))
+        tasks = open_tasks(spec.space.tasks, cache=cache, hashes=HashStore.in_cache(cache))
         equipment = cls(
             space=spec.space,
             foundation=prepare_foundation(spec.space, cache=cache, device=device, share=share, tasks=tasks),

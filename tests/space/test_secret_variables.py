@@ -11,7 +11,7 @@ from rayforget.space.file.document import read_document
 from rayforget.space.file.overrides import override
 from rayforget.space.file.secrets import has_written_secret, may_hold_secret, secret_variables, sounds_secret
 from rayforget.space.file.variables import interpolate
-from rayforget.space.paths import FolderOrHubName, LocalPath, LocalPattern
+from rayforget.space.paths import DataPlace, FolderOrHubName, LocalPath
 
 
 @pytest.mark.parametrize(
@@ -133,12 +133,17 @@ def test_what_is_no_secret_of_the_environment_is_taken_whatever_its_name(tmp_pat
         ("https://me:s3cret@h/x.tar", "https://h/x.tar"),
         ("https://h/x.tar?token=s3cret", "https://h/x.tar"),
         ("https://h/x.tar?version=2", "https://h/x.tar?version=2"),
-        ("s3://bucket/a.tar", "s3://bucket/a.tar"),
     ],
 )
-@pytest.mark.parametrize("kind", [LocalPath, LocalPattern, FolderOrHubName])
-def test_an_address_in_place_of_a_path_is_refused_without_its_password(kind: Any, address: str, public: str) -> None:
+@pytest.mark.parametrize("kind", [LocalPath, DataPlace, FolderOrHubName])
+def test_an_address_that_cannot_be_read_is_refused_without_its_password(kind: Any, address: str, public: str) -> None:
     with pytest.raises(ValidationError) as raised:
         TypeAdapter(kind).validate_python(address)
     (error,) = raised.value.errors()
-    assert error["msg"] == f"found {public}, expected a path of this machine; download what is there first"
+    assert error["msg"].startswith(f"found {public}, expected a path")
+    assert error["msg"].endswith("; download what is there first")
+
+
+def test_where_only_a_path_will_do_no_address_is_taken() -> None:
+    with pytest.raises(ValidationError, match=r"found s3://bucket/a\.tar, expected a path of"):
+        TypeAdapter(LocalPath).validate_python("s3://bucket/a.tar")

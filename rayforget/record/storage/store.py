@@ -118,7 +118,7 @@ class Store:
 
     def files(self, folder: str = "") -> dict[str, int]:
         """Name -> bytes of the files directly in a folder, sorted by name, without unfinished ones."""
-        found = {entry.name: entry.size for entry in self._children(folder) if not entry.name.startswith(TEMPORARY)}
+        found = {entry.name: entry.size for entry in self.entries(folder) if not entry.name.startswith(TEMPORARY)}
         return {name: size for name, size in found.items() if size is not None}
 
     def json_files(self, folder: str) -> dict[str, str | None]:
@@ -126,13 +126,20 @@ class Store:
         (`.nfs0001`, notes)."""
         return {
             entry.name: entry.stamp
-            for entry in self._children(folder)
+            for entry in self.entries(folder)
             if entry.size is not None and entry.name.endswith(".json") and not entry.name.startswith(".")
         }
 
     def folders(self, folder: str = "") -> list[str]:
         """Names of the folders directly in a folder, sorted."""
-        return [entry.name for entry in self._children(folder) if entry.size is None]
+        return [entry.name for entry in self.entries(folder) if entry.size is None]
+
+    def entries(self, folder: str = "") -> list[Entry]:
+        """The direct contents of a folder, sorted by name, unfinished files among them."""
+        checked = self._checked(folder) if folder else ""
+        where = f"{self}/{folder}" if folder else str(self)
+        found = self.patience.answer(f"{where} cannot be listed", lambda: self.folder.children(checked))
+        return sorted(found, key=lambda entry: entry.name)
 
     def write(self, name: str, data: bytes) -> None:
         """Writes a file, or replaces it, in one step."""
@@ -204,12 +211,6 @@ class Store:
     def _look(self, name: str) -> Entry | None:
         checked = self._checked(name)
         return self.patience.answer(f"{self}/{name} cannot be looked at", lambda: self.folder.look(checked))
-
-    def _children(self, folder: str) -> list[Entry]:
-        checked = self._checked(folder) if folder else ""
-        where = f"{self}/{folder}" if folder else str(self)
-        found = self.patience.answer(f"{where} cannot be listed", lambda: self.folder.children(checked))
-        return sorted(found, key=lambda entry: entry.name)
 
 
 class _Listening:

@@ -130,9 +130,9 @@ def _place(source: Source | TextSource) -> tuple[str, str] | None:
     """The key and the value of the source's path, if it has one on a machine."""
     match source:
         case FolderSource() | JsonLinesSource() | CsvSource() | ParquetSource():
-            return "path", str(source.path)
+            return None if is_uri(source.path) else ("path", source.path)
         case WebdatasetSource():
-            return "shards", source.shards
+            return None if is_uri(source.shards) else ("shards", source.shards)
         case DatasetSource() | TextDatasetSource() if os.path.isabs(source.path):
             return "path", source.path  # made absolute if it is a folder, see paths.py
         case _:

@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from rayforget.errors import ExtensionError
 from rayforget.metrics.registry import METRICS
 from rayforget.space.frozen import Frozen, Later, Name, Problem
-from rayforget.space.paths import FolderOrHubName, LocalPath, LocalPattern
+from rayforget.space.paths import DataPlace, FolderOrHubName
 from rayforget.space.tasks.image_splits import role_problems, sources_of, split_problems
 
 Role = Literal["speciality", "generality"]
@@ -33,8 +33,8 @@ class FolderSource(_Limited):
     """Images in one sub-folder per class."""
 
     kind: Literal["folder"]
-    path: LocalPath
-    """The folder that holds the classes' folders; relative to where the command is started."""
+    path: DataPlace
+    """The folder that holds the classes' folders: relative to where the command is started, or at a URI."""
     max_broken: NonNegativeInt = 0
     """How many unreadable images are skipped (and named); more are an error."""
     max_megapixels: Megapixels = 90
@@ -47,8 +47,8 @@ class WebdatasetSource(_Limited):
     """Tar shards in webdataset's layout: KEY.jpg beside KEY.cls."""
 
     kind: Literal["webdataset"]
-    shards: LocalPattern
-    """Local path of the shards; braces and globs are expanded (`/data/val-{000..012}.tar`)."""
+    shards: DataPlace
+    """Path or URI of the shards; braces and globs are expanded (`/data/val-{000..012}.tar`)."""
     image: str = "jpg"
     """Extension of the image files; several with semicolons (`jpg;png;webp`), of which a sample's first counts."""
     label: str = "cls"
@@ -71,7 +71,7 @@ class DatasetSource(_Limited):
 
     kind: Literal["dataset"]
     path: FolderOrHubName
-    """Local folder, or name on the hub."""
+    """Folder, at a URI too, or name on the hub."""
     config: str | None = None
     """The data set's configuration, if it has several."""
     split: str

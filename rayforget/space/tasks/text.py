@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from rayforget.space.frozen import Frozen, FrozenDict, Name, Problem
-from rayforget.space.paths import FolderOrHubName, LocalPath
+from rayforget.space.paths import DataPlace, FolderOrHubName
 from rayforget.space.tasks.data import Role
 from rayforget.space.tasks.lm_eval import ChatSettings, LmEvalTask, chat_problems
 from rayforget.space.tasks.roles import role_problems
@@ -48,7 +48,7 @@ class JsonLinesSource(_Rows):
     """A file with one JSON object per line, or with one list of them."""
 
     kind: Literal["jsonl"]
-    path: LocalPath
+    path: DataPlace
     """The file; also compressed, as .gz or .zst."""
 
 
@@ -56,7 +56,7 @@ class CsvSource(_Rows):
     """A table as text whose first line names its columns; an empty cell is no value."""
 
     kind: Literal["csv"]
-    path: LocalPath
+    path: DataPlace
     """The file, its cells divided by commas, in .tsv by tabs; also compressed, as .gz or .zst."""
 
 
@@ -64,7 +64,7 @@ class ParquetSource(_Rows):
     """A Parquet file, or a folder of them."""
 
     kind: Literal["parquet"]
-    path: LocalPath
+    path: DataPlace
     """The file, or the folder whose *.parquet are read in the order of their names."""
 
 
@@ -73,7 +73,7 @@ class TextDatasetSource(_Rows):
 
     kind: Literal["dataset"]
     path: FolderOrHubName
-    """Local folder, or name on the hub."""
+    """Folder, at a URI too, or name on the hub."""
     config: str | None = None
     """The data set's configuration, if it has several."""
     split: str

@@ -1,5 +1,6 @@
 """A declared source -> random access to its undecoded images and their labels."""
 
+from pathlib import Path
 from typing import assert_never
 
 from rayforget.space.tasks.data import DatasetSource, FolderSource, Source, SuiteName, WebdatasetSource, WorldSource
@@ -34,7 +35,7 @@ def open_source(
         case FolderSource():
             from rayforget.tasks.images.folder import FolderImages
 
-            return FolderImages(source.path, key)
+            return FolderImages(Path(source.path), key)
         case WebdatasetSource():
             from rayforget.tasks.images.shards import ShardImages
 

@@ -6,10 +6,7 @@ second copy of all bytes into its cache, and `webdataset` itself only streams.
 
 import glob
 import gzip
-import itertools
-import math
 import os
-import re
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -20,13 +17,12 @@ from typing import IO, cast
 
 from rayforget.errors import TaskError
 from rayforget.lfs import BEGINNING, told
+from rayforget.tasks.images.braces import expand_braces, num_expansions
 from rayforget.tasks.images.file_stamps import file_stamp, stamp_of
 from rayforget.tasks.images.gzip_random import is_gzip, read_span
 from rayforget.tasks.images.shard_labels import Several, indices_of, read_label
 from rayforget.tasks.images.tar_end import prove_end
 
-_BRACES = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"([0-9]{1,18})\.\.([0-9]{1,18})")
 _LONGEST_PATTERN = 4096
 _MOST_SHARDS = 100_000
 _MOST_OF_A_LABEL = 2**20
@@ -131,41 +127,16 @@ def expand_shards(pattern: str) -> list[Path]:
     """
     if len(pattern) > _LONGEST_PATTERN:
         raise TaskError(f"shards {pattern[:60]}...: found {len(pattern)} letters, expected at most {_LONGEST_PATTERN}")
-    if (count := math.prod(map(_num_alternatives, _BRACES.split(pattern)[1::2]))) > _MOST_SHARDS:
+    if (count := num_expansions(pattern)) > _MOST_SHARDS:
         raise TaskError(f"shards {pattern}: expected at most {_MOST_SHARDS} files, found {count}; correct the range")
     paths: list[Path] = []
-    for expanded in _expand_braces(pattern):
+    for expanded in expand_braces(pattern):
         found = sorted(glob.glob(expanded)) if glob.has_magic(expanded) else [expanded]
         missing = [path for path in found if not os.path.isfile(path)]
         if missing or not found:
             raise TaskError(f"shards {pattern}: no file at {(missing or [expanded])[0]}; correct the path or the range")
         paths += map(Path, found)
     return paths
-
-
-def _expand_braces(pattern: str) -> Iterator[str]:
-    """Every combination of the braces' alternatives, the last brace varying fastest; ranges keep leading zeros."""
-    pieces = _BRACES.split(pattern)
-    choices = [[piece] if position % 2 == 0 else _alternatives(piece) for position, piece in enumerate(pieces)]
-    for combination in itertools.product(*choices):
-        yield "".join(combination)
-
-
-def _alternatives(inside: str) -> list[str]:
-    """`000..012` -> 13 numbers of three digits; `a,b` -> two words; `a` -> `{a}`, which is no brace expression."""
-    bounds = _RANGE.fullmatch(inside)
-    if bounds is None:
-        return inside.split(",") if "," in inside else ["{" + inside + "}"]
-    first, last = bounds.groups()
-    width = max(len(first), len(last)) if first.startswith("0") or last.startswith("0") else 0
-    step = 1 if int(first) <= int(last) else -1
-    return [str(number).zfill(width) for number in range(int(first), int(last) + step, step)]
-
-
-def _num_alternatives(inside: str) -> int:
-    """How many texts `_alternatives` gives."""
-    bounds = _RANGE.fullmatch(inside)
-    return inside.count(",") + 1 if bounds is None else abs(int(bounds[2]) - int(bounds[1])) + 1
 
 
 def _members(

@@ -1,5 +1,6 @@
 """The ImageNet family: class names, prompts, and the map from each set's folders to its classes."""
 
+from pathlib import Path
 from typing import assert_never
 
 from rayforget.errors import TaskError
@@ -30,7 +31,7 @@ def load_suite(name: SuiteName, source: Source) -> Suite:
                 raise TaskError("suite objectnet: expected kind: folder (objectnet-1.0/images, beside its mappings)")
             from rayforget.tasks.images.objectnet import objectnet
 
-            return objectnet(source.path)
+            return objectnet(Path(source.path))
         case _:
             assert_never(name)
 

@@ -64,10 +64,10 @@ def read_rows(source: TextSource) -> Rows:
     rows: Iterator[Row]
     match source:
         case JsonLinesSource() | CsvSource():
-            lines = json_rows(source.path) if isinstance(source, JsonLinesSource) else csv_rows(source.path)
+            lines = (json_rows if isinstance(source, JsonLinesSource) else csv_rows)(Path(source.path))
             rows = (Row(values=line.values, name=line.name, fault=line.fault, why=line.why) for line in lines)
         case ParquetSource():
-            rows = parquet_rows(source.path, at_most=None if source.limit is not None else MOST_ROWS)
+            rows = parquet_rows(Path(source.path), at_most=None if source.limit is not None else MOST_ROWS)
         case TextDatasetSource():
             table, revision = load_split(source, files="Parquet or JSON lines files")
             rows = (Row(values=values, name=f"{title(source)} #{index}") for index, values in enumerate(table))
