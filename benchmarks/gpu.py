@@ -1,8 +1,9 @@
 """What a sweep does on a GPU, beside what others do there: training, scoring, and the time between two trainings.
 
-Each part runs in a process of its own with its own time limit; its figures are printed as they come, and once more in
-one table at the end. Models have random weights, made on the device. It needs the core alone (no Ray, MLflow, Optuna or
-lm-eval), Python 3.12 and torch 2.11 or newer; README.md beside it says how to bring the rest to a bare machine.
+Each part runs in a process of its own with its own time limit, longer if earlier parts left some of theirs; its figures
+are printed as they come, and once more in one table at the end. Models have random weights, made on the device. It
+needs the core alone (no Ray, MLflow, Optuna or lm-eval), Python 3.12 and torch 2.11 or newer; README.md beside it says
+how to bring the rest to a bare machine.
 """
 
 import argparse
@@ -20,11 +21,20 @@ from pathlib import Path
 from gpu_rows import Row, fail, read, table
 from verdict import print_machine
 
-LIMITS_S = {"clip_train": 70, "clip_score": 45, "lm_train": 115, "lm_score": 50, "checkpoint": 45}
-EARLY_S = {"clip_train": 50, "clip_score": 40, "lm_train": 80, "lm_score": 50, "checkpoint": 45}
+LIMITS_S = {"bits": 40, "clip_train": 65, "clip_score": 35, "lm_train": 100, "lm_score": 45, "checkpoint": 40}
+EARLY_S = {"bits": 30, "clip_train": 45, "clip_score": 35, "lm_train": 75, "lm_score": 45, "checkpoint": 35}
 _MODELS = "models"
+_MODULES = {
+    _MODELS: "gpu_models",
+    "bits": "gpu_bits",
+    **dict.fromkeys(("clip_train", "clip_score"), "gpu_clip"),
+    **dict.fromkeys(("lm_train", "lm_score", "checkpoint"), "gpu_lm"),
+}
+"""Part -> the module that has it as a function of a `gpu_run.Run`."""
 _MODELS_S = 35
 """For making the models; with the parts six minutes, or five for an early look."""
+_LEAST = 0.6
+"""Share of its limit that earlier parts leave to each part, however long they take."""
 _ENOUGH_ROOM = 32 * 2**30
 """Bytes of shared memory from which models and data are written there."""
 
@@ -50,13 +60,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     began, rows = time.monotonic(), list[Row]()
     try:
         limits = {_MODELS: _MODELS_S, **(EARLY_S if given.early else LIMITS_S)}
-        for part in (_MODELS, *parts):
+        factor = given.limit * (5 if given.quick else 1)
+        whole = [limits[part] * factor for part in (_MODELS, *parts)]
+        for number, part in enumerate((_MODELS, *parts)):
             shutil.rmtree(folder / part, ignore_errors=True)
-            rows += run_part(part, given, folder, limits[part] * given.limit * (5 if given.quick else 1))
+            rows += run_part(part, given, folder, limit_of(number, whole, time.monotonic() - began))
     finally:
         if given.folder is None:
             shutil.rmtree(folder, ignore_errors=True)
     print(f"\n{table(rows)}\n{time.monotonic() - began:.0f} s in all", flush=True)
+
+
+def limit_of(number: int, limits: Sequence[float], elapsed_s: float) -> float:
+    """Seconds for a part: all that is left, but for a share of each later part's own limit.
+
+    A part that is slow at first (a cold disk) thus ends none of its figures while others have time to spare, and all
+    parts together keep to the sum of their limits.
+
+    Args:
+        number: the part's.
+        limits: of all parts.
+        elapsed_s: since the first began.
+    """
+    left = sum(limits) - elapsed_s - _LEAST * sum(limits[number + 1 :])
+    return max(left, _LEAST * limits[number])
 
 
 def roomy_folder() -> str | None:
@@ -116,33 +143,19 @@ class Watch:
 
 
 def run_one(given: argparse.Namespace) -> None:
-    """One part in this process."""
+    """One part in this process; what only other parts need is not imported."""
     import logging
     import warnings
+    from importlib import import_module
 
     import torch
     import transformers
-    from gpu_clip import clip_score, clip_train
-    from gpu_lm import checkpoint, lm_score, lm_train
-    from gpu_models import TOY, VIT_B_16, write_clip, write_lm
+    from gpu_models import TOY, VIT_B_16
     from gpu_run import Run
 
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call, unused-ignore]
-
-    def models(run: Run) -> None:  # in a process of its own: a worker sets torch's allocator up before its first tensor
-        write_clip(run.folder, run.sizes, run.device)
-        write_lm(run.folder, run.sizes, run.device)
-
-    parts: dict[str, Callable[[Run], None]] = {
-        _MODELS: models,
-        "clip_train": clip_train,
-        "clip_score": clip_score,
-        "lm_train": lm_train,
-        "lm_score": lm_score,
-        "checkpoint": checkpoint,
-    }
     device = torch.device("cuda" if torch.cuda.is_available() and not given.quick else "cpu")
     card = torch.cuda.get_device_name() if device.type == "cuda" else "no GPU"
     print(f"{card}, torch {torch.__version__}, Python {sys.version.split()[0]}", flush=True)
@@ -156,7 +169,8 @@ def run_one(given: argparse.Namespace) -> None:
         early=given.early,
         toy=given.quick,
     )
-    parts[given.one](run)
+    part: Callable[[Run], None] = getattr(import_module(_MODULES[given.one]), given.one)
+    part(run)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,18 @@ import torch
 from gpu_models import lm_folder, new_lm, write_questions, write_training_texts
 from gpu_profile import profile_work
 from gpu_requests import ask_without_lm_eval
-from gpu_run import Run, Timed, counted, open_equipment, precision_of, recipe_of, scoring_s, timed_training, trial
+from gpu_run import (
+    Run,
+    Timed,
+    chosen_by,
+    counted,
+    open_equipment,
+    precision_of,
+    recipe_of,
+    scoring_s,
+    timed_training,
+    trial,
+)
 from lm_peers import flat_attention, flattened, flops, padded, peak_tflops, rows_of, trainer_seconds
 from lm_scoring_peers import best_seconds, by_hflm, by_plain_forward
 
@@ -32,6 +44,8 @@ def lm_train(run: Run) -> None:
     steps, skipped = run.steps(60, 40), 2 if run.toy else 9
     equipment = _open(run, trained=steps * run.sizes.text_batch, pairs=16, alphas=(0.0, 1.0))
     assert isinstance(equipment.foundation, PreparedCausalLm)
+    for name in equipment.sweep.store.json_files("kernels"):
+        print(f"kernels: {equipment.sweep.store.read(f'kernels/{name}').decode()}", flush=True)
     data = equipment.foundation.training_set()
     rates: dict[str, float] = {}
     variants: dict[str, dict[str, Any]] = {"full": {}, "LoRA": {"adapter": _LORA}}
@@ -49,7 +63,7 @@ def lm_train(run: Run) -> None:
                 theirs = _trainer_rate(run, name, peer, attention, data)
                 called = peer if peer == _PADDED else f"{peer}, {attention}"
                 more = {"peer": called, "theirs": theirs, "target": _TARGETS[name, peer]}
-                run.row(name, rates[name], "tokens/s", **more)
+                run.row(name, rates.get(name, nan), "tokens/s", **more)
     with run.attempt("profile"):
         recipe = recipe_of(equipment)
         trainer = Trainer(equipment.foundation.learner(recipe), recipe, seed=0)
@@ -98,12 +112,13 @@ def lm_score(run: Run) -> None:
     equipment = _open(run, trained=run.sizes.text_batch, pairs=run.sizes.pairs, alphas=(0.0, 0.5, 1.0))
     foundation = equipment.foundation
     assert isinstance(foundation, PreparedCausalLm)
-    seconds = []
-    for number in range(2):  # the first settles what is settled once per sweep
-        record = trial(equipment, number)
-        seconds.append(scoring_s(record) / 2)
-        run.row(("the first curve, each α", "one α of all pairs")[number], seconds[-1], "s")
-    print(f"scored in {precision_of(record)}", flush=True)
+    seconds = [nan]
+    with run.attempt("curves"):
+        for number in range(2):  # the first settles what is settled once per sweep
+            record = trial(equipment, number)
+            seconds.append(scoring_s(record) / 2)
+            run.row(("the first curve, each α", "one α of all pairs")[number], seconds[-1], "s")
+        print(f"scored in {precision_of(record)}: {chosen_by(equipment)}", flush=True)
     pairs, dtype = _pairs(run), torch.float32 if run.toy else torch.bfloat16
     with run.attempt("peers"):
         lm = new_lm(run.sizes, run.device).eval().to(dtype)

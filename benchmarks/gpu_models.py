@@ -1,14 +1,18 @@
 """Sizes -> models of random weights, made on the device, and images and texts of noise, as files that a space names."""
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from PIL import Image
+
+if TYPE_CHECKING:
+    from gpu_run import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +64,23 @@ def lm_folder(folder: Path) -> Path:
     return folder / "lm"
 
 
+def models(run: "Run") -> None:
+    """Both models; a part, since a worker sets torch's allocator up before its process's first tensor."""
+    for folder, write in ((clip_folder(run.folder), write_clip), (lm_folder(run.folder), write_lm)):
+        if not folder.exists():
+            part = folder.with_name(f"{folder.name}.part")
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+            write(part, run.sizes, run.device)
+            part.rename(folder)  # so that a folder is whole, or is not there
+        print(f"{folder} is there", flush=True)
+
+
 def write_clip(folder: Path, sizes: Sizes, device: torch.device) -> None:
-    """An open_clip folder within this one, unless it is there."""
+    """A model of open_clip into this folder."""
     from open_clip.model import CLIP
     from safetensors.torch import save_file
 
-    folder = clip_folder(folder)
-    if (folder / "open_clip_config.json").exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
     config = {"embed_dim": sizes.embed, "vision_cfg": sizes.vision, "text_cfg": sizes.text}
     torch.manual_seed(0)
     with device:
@@ -99,16 +111,14 @@ def new_lm(sizes: Sizes, device: torch.device, attention: str = "sdpa") -> Any:
 
 
 def write_lm(folder: Path, sizes: Sizes, device: torch.device) -> None:
-    """A model of transformers in bf16 with a tokenizer of words within this folder, unless it is there."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
+    """A model of transformers in bf16 with a tokenizer of words into this folder."""
+    from tokenizers import Tokenizer, pre_tokenizers
+    from tokenizers.models import WordLevel
 
-    folder = lm_folder(folder)
-    if (folder / "config.json").exists():
-        return
     words = {word: i for i, word in enumerate(("<s>", "<pad>", "</s>", "<unk>"))}
     words |= {f"w{i}": i for i in range(len(words), sizes.vocab)}
     new_lm(sizes, device).to(torch.bfloat16).save_pretrained(folder)
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer = Tokenizer(WordLevel(words, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.save(str(folder / "tokenizer.json"))
     special = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}

@@ -42,7 +42,10 @@ def profile_work(run: Run, what: str, work: Callable[[], Any], *, times: int = 2
     if on_gpu:
         on_device = [event.time_range for event in events if _is_kernel(event)]
         busy = covered([(each.start, each.end) for each in on_device]) / 1e6 / times
-        run.row(f"{what}: the GPU's idle share", max(0.0, 1 - busy / plain_s), "")
+        if on_device:
+            run.row(f"{what}: the GPU's idle share", max(0.0, 1 - busy / plain_s), "")
+        else:
+            print(f"{what}: the profiler saw no kernels (may this container use CUPTI?)", flush=True)
         copies = sum(event.name.startswith("Memcpy HtoD") for event in events) / times
         run.row(f"{what}: copies to the device", copies, "each time")
     run.row(f"{what}: synchronisations", max(0, syncs - 1) / times, "each time")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import isnan
 
 _MARK = "@row "
 
@@ -26,15 +27,15 @@ class Row:
     @property
     def ratio(self) -> float | None:
         """How many times as fast as the peer; None without one."""
-        if not self.theirs:
+        if not self.theirs or isnan(self.theirs) or isnan(self.ours):
             return None
         return self.ours / self.theirs if self.unit.endswith("/s") else self.theirs / self.ours
 
     @property
     def verdict(self) -> str:
         """Met or missed, or nothing if nothing is asked."""
-        judged = self.ours if self.ratio is None else self.ratio
-        if self.target is None:
+        judged = self.ours if self.peer is None else self.ratio
+        if self.target is None or judged is None:
             return ""
         return "met" if (judged <= self.target if self.at_most else judged >= self.target) else "missed"
 

@@ -1,6 +1,7 @@
 """A space -> a worker's equipment as in a sweep, and trainings of it against the clock."""
 
 import gc
+import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -15,11 +16,13 @@ from gpu_models import Sizes
 from gpu_rows import Row, fail, tell
 from lm_peers import synchronise
 
+from rayforget.frontier.points import THETA_0
 from rayforget.record.jobs import TrialJob
 from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest
 from rayforget.space.methods import plain_of
 from rayforget.space.models import Space
+from rayforget.space.precision import CHOICE
 from rayforget.space.recipe import Recipe
 from rayforget.train.loop import train
 from rayforget.train.penalties.sources import FoundationSources
@@ -85,7 +88,16 @@ def open_equipment(run: Run, tree: Mapping[str, Any]) -> Equipment:
     resolved = space.model_dump(mode="json")
     info = SweepInfo(name="gpu", space_name=space.name, created=0.0, space_digest=space_digest(resolved))
     Sweep.create(Store.open(space.storage.path), info, space_text="", space=resolved)
+    _take_kernels(run)
     return Equipment.open(EquipmentSpec(space=space, sweep_name="gpu"))
+
+
+def _take_kernels(run: Run) -> None:
+    """A card's kernels are measured once for all parts, as for all slots of a sweep."""
+    chosen = sorted(run.folder.glob("*/runs/gpu/kernels"))
+    mine = run.folder / run.part / "runs" / "gpu" / "kernels"
+    if chosen and not mine.exists():
+        shutil.copytree(chosen[0], mine)
 
 
 def recipe_of(equipment: Equipment, **changes: Any) -> Recipe:
@@ -121,6 +133,12 @@ def counted(equipment: Equipment, first: int) -> Callable[[], CheckpointRecord]:
 def precision_of(record: CheckpointRecord) -> str:
     """In which the record's models were scored."""
     return str(record.provenance.get("evaluation_precision", "fp32"))
+
+
+def chosen_by(equipment: Equipment) -> Any:
+    """The figures by which the precision was chosen, as the record has them."""
+    facts = equipment.sweep.record(THETA_0, 0).facts
+    return facts.get(CHOICE, "nothing was to be chosen")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

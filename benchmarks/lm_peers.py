@@ -124,7 +124,7 @@ def flat_attention() -> str:
 
 
 def _varlen(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Any, **given: Any) -> Any:
-    """transformers' attention by `torch.nn.attention.varlen`, of which 2.11 knows no scale and other arguments."""
+    """transformers' attention by `torch.nn.attention.varlen`, whose arguments changed from 2.10 to 2.11."""
     from torch.nn.attention.varlen import varlen_attn
 
     ours = torch.bfloat16 if query.dtype == torch.float32 else query.dtype

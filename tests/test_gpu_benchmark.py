@@ -12,8 +12,8 @@ import pytest
 import torch
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-PARTS = ("models", "clip_train", "clip_score", "lm_train", "lm_score", "checkpoint")
-NOT_THERE = ("ray", "mlflow", "optuna", "lm_eval", "datasets", "plotly", "matplotlib")
+PARTS = ("models", "bits", "clip_train", "clip_score", "lm_train", "lm_score", "checkpoint")
+NOT_THERE = ("ray", "mlflow", "optuna", "lm_eval", "datasets", "plotly", "matplotlib", "obstore", "pandas", "rich")
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +41,29 @@ def test_a_target_is_for_the_ratio_where_there_is_one(target: float | None, at_m
     beside = Row(part="p", what="w", ours=3, unit="x/s", peer="q", theirs=2, target=target, at_most=at_most)
     alone = Row(part="p", what="w", ours=1.5, unit="s", target=target, at_most=at_most)
     assert [beside.verdict, alone.verdict] == [verdict, verdict]
+
+
+def test_what_could_not_be_measured_meets_nothing() -> None:
+    from gpu_rows import Row
+
+    alone = Row(part="p", what="w", ours=2500, unit="x/s", peer="q", theirs=None, target=0.97)
+    unknown = Row(part="p", what="w", ours=float("nan"), unit="x/s", peer="q", theirs=2, target=0.97)
+    assert [row.verdict for row in (alone, unknown)] == ["", ""]
+    assert [row.cells[-3:] for row in (alone, unknown)] == [("", "≥ 0.97", "")] * 2
+
+
+@pytest.mark.parametrize("slow", [0, 1, 2])
+def test_parts_may_take_what_earlier_ones_left_and_keep_to_the_whole_together(slow: int) -> None:
+    from gpu import limit_of
+
+    limits, elapsed = [35.0, 70.0, 45.0], 0.0
+    for number, own in enumerate(limits):
+        limit = limit_of(number, limits, elapsed)
+        assert limit >= 0.6 * own
+        elapsed += limit if number == slow else 1.0
+        if number == slow and number < 2:
+            assert limit > own
+    assert elapsed <= sum(limits)
 
 
 def test_rows_survive_the_way_to_the_table(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,7 +115,7 @@ def test_a_part_beyond_its_limit_is_ended_with_its_children() -> None:
 
 @pytest.mark.slow
 def test_both_peers_of_scoring_find_the_same_log_likelihoods(tmp_path: Path) -> None:
-    from gpu_models import TOY, lm_folder, new_lm, write_lm
+    from gpu_models import TOY, new_lm, write_lm
     from lm_scoring_peers import by_hflm, by_plain_forward
     from transformers import AutoTokenizer
 
@@ -102,7 +125,7 @@ def test_both_peers_of_scoring_find_the_same_log_likelihoods(tmp_path: Path) -> 
     rng = np.random.default_rng(0)
     sizes = zip(rng.integers(1, 20, 9), rng.integers(1, 9, 9), strict=True)
     pairs = [(rng.integers(4, TOY.vocab, a).tolist(), rng.integers(4, TOY.vocab, b).tolist()) for a, b in sizes]
-    theirs = by_hflm(lm, AutoTokenizer.from_pretrained(lm_folder(tmp_path)), pairs, 4)
+    theirs = by_hflm(lm, AutoTokenizer.from_pretrained(tmp_path), pairs, 4)
     assert by_plain_forward(lm, pairs, 4) == pytest.approx(theirs, abs=1e-4)
 
 

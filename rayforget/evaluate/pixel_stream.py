@@ -29,11 +29,25 @@ def num_items(sets: Sequence[PixelSet]) -> int:
     return sum(len(each.labels) for each in sets)
 
 
-def pixel_batches(sets: Sequence[PixelSet], batch_size: int, *, rank: int, world_size: int) -> Iterator[PixelBatch]:
+def pixel_batches(
+    sets: Sequence[PixelSet],
+    batch_size: int,
+    *,
+    rank: int,
+    world_size: int,
+    pixels: Sequence[UInt8[Tensor, "n 3 h w"]] | None = None,
+) -> Iterator[PixelBatch]:
     """This rank's share, read from the memory maps once and in order, on CPU.
 
     The ranks take consecutive shares whose sizes differ by one item at most (with every world_size-th item each rank
     would read every page). Only a rank's last batch may be short.
+
+    Args:
+        sets: the sets.
+        batch_size: items of a batch.
+        rank: this rank's number.
+        world_size: the number of ranks.
+        pixels: those of each set where they lie on a device already; a batch's are then there, and its labels are not.
     """
     starts = np.cumsum([0, *(len(each.labels) for each in sets)]).tolist()
     total = starts[-1]
@@ -45,10 +59,12 @@ def pixel_batches(sets: Sequence[PixelSet], batch_size: int, *, rank: int, world
             for index, (start, stop) in enumerate(pairwise(starts))
             if max(first, start) < min(last, stop)
         ]
-        chosen = [(sets[index], slice(low - starts[index], high - starts[index])) for index, low, high in spans]
+        chosen = [(index, slice(low - starts[index], high - starts[index])) for index, low, high in spans]
         yield PixelBatch(
-            pixels=torch.from_numpy(np.concatenate([each.pixels[items] for each, items in chosen])),
-            labels=torch.from_numpy(np.concatenate([each.labels[items] for each, items in chosen])),
+            pixels=torch.from_numpy(np.concatenate([sets[index].pixels[items] for index, items in chosen]))
+            if pixels is None
+            else torch.cat([pixels[index][items] for index, items in chosen]),
+            labels=torch.from_numpy(np.concatenate([sets[index].labels[items] for index, items in chosen])),
             first=first,
             parts=tuple((index, slice(low - first, high - first)) for index, low, high in spans),
         )

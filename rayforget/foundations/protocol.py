@@ -86,8 +86,10 @@ class Learner(Protocol):
 
     # A learner may also have `raw(indices, generator) -> Batch`, which any thread may call and which leaves all global
     # generators alone, and `finished(raw) -> Batch`, with batch(i, g) = finished(raw(i, g) on the device): on a GPU its
-    # batches are then made ahead (`rayforget.train.ahead`). Unless it has `sizes_repeat = False`, its inputs are taken
-    # to have few sizes, for each of which a compiled recipe makes code of its own.
+    # batches are then made ahead (`rayforget.train.ahead`). With `at_theta_0` (the module's own names -> theta_0's
+    # values, on the CPU) a LoRA's frozen base may lie in half precision (`rayforget.train.half_base`). Unless it has
+    # `sizes_repeat = False`, its inputs are taken to have few sizes, for each of which a compiled recipe makes code of
+    # its own.
 
     def canonical(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The module's own parameter and buffer names -> all names of `Foundation.initial(recipe)`, values unchanged.

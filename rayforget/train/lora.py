@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any, cast
 
 import torch
@@ -182,7 +183,13 @@ def adapters_off(module: nn.Module) -> Iterator[None]:
             layer._disable_adapters = False
 
 
-def merged_weights(module: nn.Module, factors: list[LoraFactors], *, in_4_bits: bool = False) -> dict[str, Tensor]:
+def merged_weights(
+    module: nn.Module,
+    factors: list[LoraFactors],
+    *,
+    in_4_bits: bool = False,
+    full: Mapping[str, Tensor] = MappingProxyType({}),
+) -> dict[str, Tensor]:
     """The module's parameters and buffers on the CPU in fp32, adapters merged, under its names without adapters.
 
     If the module is sharded, every rank must call it; every rank gets the whole.
@@ -192,14 +199,16 @@ def merged_weights(module: nn.Module, factors: list[LoraFactors], *, in_4_bits: 
         factors: its adapters.
         in_4_bits: whether adapters are merged into a base in 4 bits as it was trained on, and not into that base in
             full precision.
+        full: fp32 values, on the CPU, of matrices that the module keeps in half precision (`half_base`).
 
     Returns:
         name -> a tensor that shares no memory with the module.
     """
     weights = {
-        name.replace(".base_layer.", "."): whole(tensor.detach()).to("cpu", torch.float32, copy=True)
+        own: full[own].clone() if own in full else whole(tensor.detach()).to("cpu", torch.float32, copy=True)
         for name, tensor in _named_tensors(module).items()
         if not is_of_adapter(name)
+        for own in (name.replace(".base_layer.", "."),)
     }
     for name, layer in layers_in_4_bits(module):
         weight = layer.weight.to("cpu") if in_4_bits else layer.full.clone()

@@ -6,40 +6,64 @@ work (proximal steps, quadratic forms, the lerp) runs on each rank's own share, 
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeGuard
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
 
 from rayforget.distributed import rank, world_size
 from rayforget.errors import FoundationError
+from rayforget.train.rounded import LINEAR, only_multiplied
 
 if TYPE_CHECKING:  # takes a second to import, for nothing if nothing is sharded
+    from torch.distributed.fsdp import FSDPModule
     from torch.distributed.tensor import DTensor
 
 
-def shard(module: nn.Module, device: torch.device) -> None:
+def shard(module: nn.Module, device: torch.device, *, half: torch.dtype | None = None) -> None:
     """Shards the module in place over all ranks: each of its towers' blocks by itself, the rest together.
 
-    A module on the CPU moves to `device` block by block, so that at most one block is ever whole there. Constants of a
-    single number (CLIP's logit_scale) stay whole on every rank.
+    A module on the CPU moves to `device` block by block. While a block computes, the next one is gathered, so that at
+    most two are ever whole. Constants of a single number (CLIP's logit_scale) stay whole on every rank.
+
+    Args:
+        module: to be trained.
+        device: this rank's.
+        half: autocast's type. Matrices of the blocks' linear layers, which autocast would round to it at each use, are
+            gathered in it: half the bytes, and the same bits. Shares, gradients between ranks and moments stay fp32.
 
     Raises:
         FoundationError: a trained parameter is a single number, which has no shares.
     """
     constants = _single_numbers(module)
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
     # It warns about in-place operations on a layer's output in general; transformers' layers have none.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor", category=UserWarning)
     mesh = init_device_mesh(device.type, (world_size(),))
     for constant in constants:
         constant.data = constant.data.to(device)
-    for block in blocks_of(module):
-        fully_shard(block, mesh=mesh, ignored_params=constants)
+    policy = MixedPrecisionPolicy()
+    if half is not None:
+        rounded = {id(weight) for weight in only_multiplied(module, LINEAR)}
+        policy = MixedPrecisionPolicy(
+            param_dtype=half,
+            reduce_dtype=torch.float32,
+            cast_forward_inputs=False,
+            param_dtype_override_fn=lambda weight: half if id(weight) in rounded else weight.dtype,
+        )
+    blocks = [fully_shard(block, mesh=mesh, mp_policy=policy, ignored_params=constants) for block in blocks_of(module)]
     # The root's weights stay whole from forward to backward, since the output layer is called in between.
     fully_shard(module, mesh=mesh, reshard_after_forward=False, ignored_params=constants)
+    for block, coming in pairwise(blocks):
+        block.set_modules_to_forward_prefetch([coming])
+
+
+def reduce_gradients(module: nn.Module, *, now: bool) -> None:
+    """Whether the next backward of a sharded module shares its gradients among the ranks, or keeps them whole here."""
+    cast("FSDPModule", module).set_requires_gradient_sync(now)
 
 
 def blocks_of(module: nn.Module) -> tuple[nn.Module, ...]:

@@ -1,12 +1,15 @@
 """theta_0 as the teacher of one training: a batch's inputs -> theta_0's logits, from the module being trained."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rayforget.train.distillation import teacher_output
+from rayforget.train.rounded import LINEAR_AND_CONVOLUTIONS, only_multiplied
 from rayforget.train.sharded_teacher import sharded_teacher_output
 from rayforget.train.sharding import own_share
 
@@ -23,18 +26,11 @@ def start_values(weights: Mapping[str, Tensor], module: nn.Module, *, rounded: b
         rounded: keep in bf16 what autocast would round to bf16 anyway: the matrices of linear layers and convolutions.
             Embeddings, norms and biases enter sums in fp32 and stay so; otherwise the teacher would not be theta_0.
     """
-    castable = {id(tensor) for tensor in _cast_by_autocast(module)} if rounded else set()
+    castable = {id(tensor) for tensor in only_multiplied(module, LINEAR_AND_CONVOLUTIONS)} if rounded else set()
     return {
         name: own_share(tensor.detach()).to(torch.bfloat16 if id(tensor) in castable else torch.float32, copy=True)
         for name, tensor in weights.items()
     }
-
-
-def _cast_by_autocast(module: nn.Module) -> list[Tensor]:
-    embeddings = {id(part.weight) for part in module.modules() if isinstance(part, nn.Embedding)}
-    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-    own = (part._parameters.get("weight") for part in module.modules() if isinstance(part, kinds))  # of 4 bits: none
-    return [weight for weight in own if weight is not None and id(weight) not in embeddings]
 
 
 def ask_teacher(
@@ -59,10 +55,16 @@ def ask_teacher(
     if sharded and start:
         teacher, logits_of = sharded_teacher_output(module, output, weights, start, inputs)
     else:
-        teacher = teacher_output(module, start, inputs)
-        logits_of = partial(_logits_of, module, start)
+        # Shards that are gathered in inference mode could not be trained on afterwards.
+        mode = torch.no_grad if sharded else torch.inference_mode
+        logits_of = partial(_logits_of, module, start, mode)
+        with mode():
+            teacher = teacher_output(module, start, inputs)
     return lambda piece: teacher[piece] if output is None else logits_of(teacher[piece])
 
 
-def _logits_of(module: nn.Module, start: Mapping[str, Tensor], features: Tensor) -> Tensor:
-    return teacher_output(module, start, {"features": features})
+def _logits_of(
+    module: nn.Module, start: Mapping[str, Tensor], mode: Callable[[], AbstractContextManager[Any]], features: Tensor
+) -> Tensor:
+    with mode():
+        return teacher_output(module, start, {"features": features})

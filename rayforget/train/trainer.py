@@ -7,7 +7,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from rayforget.determinism import seed_global_generators
 from rayforget.distributed import all_reduce_sum, is_distributed, rank, world_size
@@ -18,7 +17,9 @@ from rayforget.space.recipe import LoraAdapter, Recipe
 from rayforget.space.seeds import derive_seed
 from rayforget.train.adapters_in_use import refuse_without_gradient
 from rayforget.train.ahead import Ahead, parts_of
+from rayforget.train.between_ranks import Exchange
 from rayforget.train.compiled import compile_blocks, compiled
+from rayforget.train.half_base import keep_in_half
 from rayforget.train.lora import attach_lora, lora_factors, merged_weights
 from rayforget.train.lora_targets import saved_parts
 from rayforget.train.optimiser import adamw, clip_gradients, set_learning_rate
@@ -57,20 +58,22 @@ class Trainer:
         """
         self.learner, self.recipe, self.seed = learner, recipe, seed
         self.total_steps = num_steps(num_items=learner.num_items, epochs=recipe.epochs, batch_size=recipe.batch_size)
-        self.step, self._resumed_from, self._loss = 0, 0, float("nan")
+        self.step, self._resumed_from, self._loss = 0, 0, math.nan
         self._skipped, self._skipped_in_a_row = 0, 0
         self._parts: list[Tensor] = []
         """The loss of the last piece of targets without penalties, and what each penalty added to it."""
-
         module = learner.module
         if recipe.adapter.kind == "lora":
             there = None if sharded else learner.device
             attach_lora(module, recipe.adapter, seed=derive_seed(seed, "lora"), output=learner.output, device=there)
+        half = _AUTOCAST.get(recipe.precision)
+        self._sharded = sharded and is_distributed()
+        rounds = recipe.adapter.kind == "lora" and not self._sharded
+        self._full = keep_in_half(learner, half) if rounds and half is not None else {}
         sizes_repeat = getattr(learner, "sizes_repeat", True)
         has_blocks = recipe.compile and compile_blocks(module, sizes_repeat=sizes_repeat)
-        self._sharded = sharded and is_distributed()
         if self._sharded:
-            shard(module, learner.device)
+            shard(module, learner.device, half=half)
         self._factors = lora_factors(module) if recipe.adapter.kind == "lora" else []
         self._trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
         self.device = learner.device
@@ -86,12 +89,10 @@ class Trainer:
         )
         self._batches = Ahead(learner, parts_of(learner, recipe, seed), total_steps=self.total_steps)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
-        self._ddp: DistributedDataParallel | None = None
-        if world_size() > 1 and not self._sharded:
-            self._ddp = DistributedDataParallel(module, forward_sync_buffers=False, gradient_as_bucket_view=True)
-        wrapped: nn.Module = self._ddp or module
-        whole = recipe.compile and not has_blocks
-        self._forward = compiled(wrapped, sizes_repeat=sizes_repeat) if whole else wrapped
+        self._exchange = Exchange(module, self.device, recipe.accumulation, sharded=self._sharded)
+        self._forward: Any = self._exchange.forward
+        if recipe.compile and not has_blocks:
+            self._forward = compiled(self._forward, sizes_repeat=sizes_repeat)
 
     def take_step(self) -> None:
         """One optimiser step over `batch_size` items of all ranks together, then the proximal steps.
@@ -160,14 +161,13 @@ class Trainer:
 
     def _loss_of(self, batch: Batch, *, last: bool) -> Tensor:
         """Sum of the loss over the batch's targets, a scalar in fp32."""
-        dtype = _AUTOCAST.get(self.recipe.precision)
+        half = _AUTOCAST.get(self.recipe.precision)
         module, output, targets = self.learner.module, self.learner.output, batch.targets
-        with torch.autocast(self.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+        with torch.autocast(self.device.type, dtype=half or torch.bfloat16, enabled=half is not None):
             with torch.no_grad():
                 for hooks in self._hooks.values():
                     hooks.before_forward(batch.inputs)
-            if self._ddp is not None:
-                self._ddp.require_backward_grad_sync = last
+            self._exchange.before_forward(last=last)
             found: Tensor = self._forward(**batch.inputs)
             if output is None:
                 return self._judge(found, targets, slice(None))
@@ -237,7 +237,8 @@ class Trainer:
 
     def theta_1(self, *, in_4_bits: bool = False) -> dict[str, Tensor]:
         """The current weights, adapters merged (see `merged_weights`), under canonical names, on the CPU in fp32."""
-        return self.learner.canonical(merged_weights(self.learner.module, self._factors, in_4_bits=in_4_bits))
+        module = self.learner.module
+        return self.learner.canonical(merged_weights(module, self._factors, in_4_bits=in_4_bits, full=self._full))
 
     def facts(self) -> dict[str, Any]:
         """Facts on the training so far, for the record."""

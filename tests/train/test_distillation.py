@@ -7,6 +7,7 @@ from train.learners import VectorLearner
 from rayforget.space.recipe import LoraAdapter
 from rayforget.train.distillation import distillation_loss, teacher_output
 from rayforget.train.lora import attach_lora
+from rayforget.train.teacher import ask_teacher
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
@@ -79,3 +80,20 @@ def test_teacher_answers_as_theta_0_whatever_was_trained_since(lora: bool) -> No
     assert torch.equal(rng, torch.get_rng_state())
     assert all(part.training for part in learner.module.modules())
     assert not torch.allclose(learner.module(**inputs), expected)
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_the_teacher_answers_in_inference_mode_unless_its_weights_are_gathered_for_the_student_too(
+    sharded: bool,
+) -> None:
+    learner = VectorLearner()
+    modes: list[bool] = []
+    layer = learner.module.get_submodule("q_proj")
+    layer.register_forward_hook(lambda *_: modes.append(torch.is_inference_mode_enabled()))
+    batch = learner.batch(torch.arange(5), torch.Generator().manual_seed(0))
+    attach_lora(learner.module, LoraAdapter(rank=1), seed=0)
+    answer = ask_teacher(learner.module, None, {}, {}, batch.inputs, sharded=sharded)
+    assert modes == [not sharded]
+    loss = distillation_loss(learner.module(**batch.inputs), answer(slice(None)), 2.0)
+    loss.backward()
+    assert any(weight.grad is not None for weight in learner.module.parameters())

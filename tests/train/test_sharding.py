@@ -20,6 +20,7 @@ from rayforget.foundations.causal_lm.model import CausalLm, load_causal_lm
 from rayforget.foundations.protocol import Learner
 from rayforget.interpolate.lerp import lerp
 from rayforget.space.recipe import Recipe
+from rayforget.train import trainer as of_trainer
 from rayforget.train.distillation import teacher_output
 from rayforget.train.loop import Snapshot, train
 from rayforget.train.penalties.ewc import EwcPenalty, FisherData
@@ -227,3 +228,55 @@ def test_two_ranks_of_shards_train_as_one_process_and_any_number_goes_on(tmp_pat
     run_ranks(3, tmp_path, go_on)
     (three_on,) = torch.load(tmp_path / "gone_on.pt", weights_only=False)[-1:]
     assert three_on.facts["loss"] == pytest.approx(sharded["full"][-1].facts["loss"], rel=1e-5)
+
+
+class Traffic:
+    """Bytes gathered, and the number of times that gradients were cut into shares."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.gathered, self.reduced = 0, 0
+        gather, reduce = dist.all_gather_single, dist.reduce_scatter_single
+
+        def gathering(output: Tensor, *given: Any, **more: Any) -> Any:
+            self.gathered += output.nbytes
+            return gather(output, *given, **more)
+
+        def reducing(*given: Any, **more: Any) -> Any:
+            self.reduced += 1
+            return reduce(*given, **more)
+
+        monkeypatch.setattr(dist, "all_gather_single", gathering)
+        monkeypatch.setattr(dist, "reduce_scatter_single", reducing)
+
+
+def travel(folder: Path) -> None:
+    """A step in bf16 whose matrices are gathered in it, and one whose are gathered in fp32."""
+    torch.set_num_threads(1)
+    model = load(folder / "model")
+    for adapter in ({}, {"adapter": LORA}):
+        found = []
+        for half in (True, False):
+            with pytest.MonkeyPatch.context() as patch:
+                if not half:
+                    patch.setattr(of_trainer, "shard", lambda module, device, **_: shard(module, device))
+                traffic = Traffic(patch)
+                trainer = Trainer(learner_of(model), recipe_of(precision="bf16", **adapter), seed=1, sharded=True)
+                for _ in range(2):
+                    trainer.take_step()
+                found.append((trainer._loss, trainer.theta_1(), traffic.gathered))
+        (loss, theta_1, few), (other_loss, other_theta_1, many) = found
+        assert loss == other_loss
+        assert all(torch.equal(tensor, other_theta_1[name]) for name, tensor in theta_1.items())
+        assert few < 0.8 * many, (few, many)
+    counts = []
+    for accumulation in (1, 2):
+        with pytest.MonkeyPatch.context() as patch:
+            traffic = Traffic(patch)
+            Trainer(learner_of(model), recipe_of(accumulation=accumulation), seed=1, sharded=True).take_step()
+            counts.append(traffic.reduced)
+    assert counts[0] == counts[1] == 3, counts  # two blocks and the rest
+
+
+def test_shards_travel_in_half_precision_with_the_same_bits_and_gradients_once_a_step(tmp_path: Path) -> None:
+    save_lm(tmp_path / "model", "opt")
+    run_ranks(2, tmp_path, travel)

@@ -202,7 +202,7 @@ def test_one_worker_in_a_process_group_trains_the_same_bits_without_ddp(tmp_path
     dist.init_process_group("gloo", f"file://{tmp_path}/rendezvous", rank=0, world_size=1)
     try:
         trainer = Trainer(VectorLearner(), recipe(), seed=0)
-        assert trainer._ddp is None
+        assert trainer._forward is trainer.learner.module
         assert same(final(recipe(penalties=[{"kind": "kd", "strength": 0.5}], accumulation=2)), alone)
     finally:
         dist.destroy_process_group()

@@ -17,10 +17,14 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention.varlen import varlen_attn
 
 Kernel = Literal["varlen", "plain"]
 _REFUSED = ("position_bias", "s_aux", "head_mask")
 """What layers of some models add to attention, and these kernels do not compute."""
+_SHARES_KEYS = "enable_gqa" in inspect.signature(varlen_attn).parameters
+"""Whether several queries' heads may share a key's; from torch 2.12 on. Not asked in a layer, which may be compiled."""
 
 
 def use_boundaries(lm: nn.Module, kernel: Kernel) -> None:
@@ -61,18 +65,14 @@ def _varlen(
     attention_mask: Tensor | None = None,
     **asked: Any,
 ) -> tuple[Float[Tensor, "1 t h d"], None]:
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-    from torch.nn.attention.varlen import varlen_attn
-
     boundaries = _checked(module, attention_mask, asked)
     if asked.get("softcap") is not None:
         raise ValueError("varlen attention caps no logits")
-    known = inspect.signature(varlen_attn).parameters
     dtype = _half(query)
     q_THD, k_TKD, v_TKD = (x[0].transpose(0, 1).to(dtype) for x in (query, key, value))  # noqa: N806
     further: dict[str, Any] = {}
     if q_THD.shape[1] != k_TKD.shape[1]:
-        if "enable_gqa" in known:
+        if _SHARES_KEYS:
             further["enable_gqa"] = True
         else:  # torch 2.11
             times = q_THD.shape[1] // k_TKD.shape[1]

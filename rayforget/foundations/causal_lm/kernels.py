@@ -31,6 +31,8 @@ _ROUNDS = 2
 """Batches measured, each of other lengths, after one that is not."""
 _SEQUENCES = 12
 """Sequences of a batch."""
+_TOKENS = 100
+"""Of the vocabulary, if it has so many."""
 _TIMES, _ROUNDING = 3.0, 1e-4
 """A way agrees if its features and gradients are at most so many times as far from those with dense masks in fp32 as
 dense masks are in half precision, plus fp32's own rounding; distances are shares of the whole's length."""
@@ -58,7 +60,8 @@ def choose_kernel(
         repeatable: whether a way must give the same bits twice.
         kernels: those to try beside dense masks.
     """
-    batches = [_sequences(longest, number) for number in range(_ROUNDS + 1)]
+    tokens = min(_TOKENS, int(head.lm.get_input_embeddings().num_embeddings))  # type: ignore[operator]
+    batches = [_sequences(longest, number, tokens) for number in range(_ROUNDS + 1)]
     dense = _Trial(head, None, longest=longest, dtype=dtype, repeatable=repeatable)
     try:
         found = {"dense": Measured(seconds=dense.seconds(batches))}
@@ -159,8 +162,8 @@ class _Trial:
             torch.cuda.synchronize(self._device)
 
 
-def _sequences(longest: int, number: int) -> list[Any]:
-    """Sequences of a few tokens' ids; as long in the mean, and as different, as instructions are."""
+def _sequences(longest: int, number: int, tokens: int) -> list[Any]:
+    """Sequences of this many tokens' ids; as long in the mean, and as different, as instructions are."""
     rng = np.random.default_rng(number)
     lengths = np.clip(rng.lognormal(np.log(max(2, longest / 4)), 0.6, _SEQUENCES).astype(int), 2, longest)
-    return [rng.integers(0, 100, length).astype(np.int32) for length in lengths]
+    return [rng.integers(0, tokens, length).astype(np.int32) for length in lengths]

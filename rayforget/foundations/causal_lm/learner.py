@@ -72,6 +72,11 @@ class CausalLearner:
         """The layer between features and logits."""
         return self.module.output
 
+    @property
+    def at_theta_0(self) -> Mapping[str, Tensor]:
+        """The module's own names -> theta_0's values, on the CPU."""
+        return {f"{PREFIX}{name}": tensor for name, tensor in self._model.theta_0.items()}
+
     def batch(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:
         """The sequences at these indices, in rows; involves no randomness."""
         return self.finished(self.raw(indices, generator).to(self.device))

@@ -139,10 +139,12 @@ class ClipKind(Kind[ClipFoundation, "ClipModel"]):
     ) -> "PreparedClip":
         """Sets up the model with its tasks of images."""
         from rayforget.foundations.clip.prepared import PreparedClip
+        from rayforget.foundations.clip.resident import Resident
         from rayforget.tasks.resolved import ResolvedTask
 
         images = {name: task for name, task in tasks.items() if isinstance(task, ResolvedTask)}
-        return PreparedClip(model, images, cache=cache, evaluation_batch=resources.evaluation_batch)
+        resident = Resident.on(model.device, share=min(1.0, resources.gpus_per_worker or 1.0))
+        return PreparedClip(model, images, cache=cache, evaluation_batch=resources.evaluation_batch, resident=resident)
 
     def exporter(self, foundation: "Foundation", spec: ClipFoundation) -> "ClipExporter":
         """Writes open_clip's folders."""

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Generator, Tensor, nn
 
 from rayforget.errors import FoundationError
-from rayforget.foundations.clip.attention import fused_names
+from rayforget.foundations.clip.attention import fused_names, split_names
 from rayforget.foundations.clip.heads import ImageHead, PairHead, TextHead
 from rayforget.foundations.clip.model import ClipModel
 from rayforget.foundations.protocol import Batch, State
@@ -33,6 +33,7 @@ class ClipLearner:
         augmentation: Augmentation | None,
         initial: State,
         tokens: Int[Tensor, "c t l"] | None,
+        resident: UInt8[Tensor, "n 3 h w"] | None = None,
     ) -> None:
         """Sets up `module` to be trained on these items, in place.
 
@@ -44,6 +45,7 @@ class ClipLearner:
             augmentation: the recipe's; None makes batches deterministic: templates then alternate with the items.
             initial: every canonical tensor at the start.
             tokens: token ids of every class in every template, for a module that trains the text tower.
+            resident: the pixels of `train` on the device, if they lie there.
         """
         self.module: ImageHead | TextHead | PairHead = module
         self.device: torch.device = model.device
@@ -51,9 +53,16 @@ class ClipLearner:
         self.facts: Mapping[str, Any] = broken_facts({task.name: train.broken})
         self.num_items: int = len(train.labels)
         self._model, self._train, self._augmentation, self._initial = model, train, augmentation, initial
+        self._resident = resident
         self._left_out = _names_outside_theta(module)
         self._tokens = None if tokens is None else tokens.to(model.device)
         self._classes = [task.class_names, task.class_groups, task.templates]
+
+    @property
+    def at_theta_0(self) -> Mapping[str, Tensor]:
+        """The module's own names -> theta_0's values, on the CPU."""
+        prefix = "" if isinstance(self.module, ImageHead) else "clip."
+        return {f"{prefix}{name}": x for name, x in split_names(self._initial, self._model.swapped).items()}
 
     def batch(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:
         """The images at these indices; with a text head also one prompt per class, all in one template drawn here.
@@ -63,8 +72,8 @@ class ClipLearner:
         return self.finished(self.raw(indices, generator).to(self.device))
 
     def raw(self, indices: Int[Tensor, " n"], generator: Generator) -> Batch:
-        """The pixels at these indices and all that is random about the batch, on the CPU."""
-        inputs = {"pixels": self._pixels(indices)}
+        """The pixels at these indices (their places, if they lie on the device) and all that is random, on the CPU."""
+        inputs = {"places": indices} if self._resident is not None else {"pixels": self._pixels(indices)}
         if self._augmentation is not None:
             inputs["draws"] = draws(len(indices), self._augmentation, generator)
         if self._tokens is not None:
@@ -117,7 +126,8 @@ class ClipLearner:
 
     def _images(self, raw: Batch) -> Float[Tensor, "n 3 h w"]:
         """The raw batch's images as the model takes them, augmented."""
-        pixels = raw.inputs["pixels"]
+        there = self._resident
+        pixels = raw.inputs["pixels"] if there is None else there.index_select(0, raw.inputs["places"])
         if self._augmentation is not None:
             pixels = augmented(pixels, self._augmentation, raw.inputs["draws"])
         return self._model.normalisation(pixels)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
@@ -34,6 +34,7 @@ class PairLearner(ClipLearner):
         initial: State,
         texts: Int[Tensor, "t l"],
         captions: Captions,
+        resident: UInt8[Tensor, "n 3 h w"] | None = None,
     ) -> None:
         """Sets up `module` to be trained on these pairs, in place.
 
@@ -46,8 +47,18 @@ class PairLearner(ClipLearner):
             initial: every canonical tensor at the start.
             texts: token ids of every text.
             captions: which of them are each image's: its captions, or its class in each template.
+            resident: the images' pixels on the device, if they lie there.
         """
-        super().__init__(model, module, train, task=task, augmentation=augmentation, initial=initial, tokens=None)
+        super().__init__(
+            model,
+            module,
+            train,
+            task=task,
+            augmentation=augmentation,
+            initial=initial,
+            tokens=None,
+            resident=resident,
+        )
         self._texts, self._captions = texts.to(model.device), captions
         self._starts = np.searchsorted(captions.images, np.arange(self.num_items + 1))
 

@@ -17,6 +17,7 @@ from rayforget.foundations.clip.learner import ClipLearner
 from rayforget.foundations.clip.model import ClipModel, load_clip
 from rayforget.foundations.clip.names import HEAD
 from rayforget.foundations.clip.pairs import PairLearner, class_prompts
+from rayforget.foundations.clip.resident import Resident
 from rayforget.foundations.clip.scoring.classifier import filled
 from rayforget.foundations.clip.scoring.scorer import ZeroShotScorer
 from rayforget.foundations.clip.text import prompt_tokens
@@ -62,7 +63,13 @@ class PreparedClip:
     """
 
     def __init__(
-        self, model: ClipModel, tasks: Mapping[str, ResolvedTask], *, cache: Path, evaluation_batch: int
+        self,
+        model: ClipModel,
+        tasks: Mapping[str, ResolvedTask],
+        *,
+        cache: Path,
+        evaluation_batch: int,
+        resident: Resident | None = None,
     ) -> None:
         trained = [name for name, task in tasks.items() if "train" in task.splits]
         special = trained or [name for name, task in tasks.items() if task.role == "speciality"][:1]
@@ -76,6 +83,7 @@ class PreparedClip:
         self.speciality = tasks[special[0]]
         """The task that is trained on, if one is; see the class."""
         self._vectors = ClassVectors(model)
+        self._resident = resident or Resident.on(model.device)
 
         @remember
         def pixels(name: str, split: SplitName) -> PixelSet:
@@ -117,14 +125,16 @@ class PreparedClip:
             gradient_checkpointing=recipe.gradient_checkpointing,
             groups=groups,
         )
+        images = self._pixels(name, split)
         return ClipLearner(
             self.model,
             module,
-            self._pixels(name, split),
+            images,
             task=task,
             augmentation=recipe.augmentation if data is None else None,
             initial=self.initial(recipe),
             tokens=self._vectors.tokens(task) if head == "text" else None,
+            resident=self._resident.of(images),
         )
 
     def _pair_learner(self, recipe: Recipe, task: ResolvedTask) -> PairLearner:
@@ -145,6 +155,7 @@ class PreparedClip:
             initial=self.initial(recipe),
             texts=tokens.flatten(0, 1),
             captions=captions,
+            resident=self._resident.of(images),
         )
 
     def initial(self, recipe: AnyRecipe) -> State:
@@ -169,6 +180,7 @@ class PreparedClip:
             speciality=self.speciality.name,
             head=None if recipe is None else self._head(recipe),
             batch_size=self._batch_size,
+            resident=self._resident,
         )
 
     @property

@@ -52,14 +52,17 @@ class L1Hooks(Hooks):
     """Moves the weights after every step."""
 
     def __init__(self, training: Training, strength: float) -> None:
+        from rayforget.train.penalties.fused import Proximal
+
         self.weights, self.start = training.weights, list(training.start.values())
         self._strength = strength
+        self._proximal = Proximal("l1", lambda weights, starts, _, tau: l1_proximal_step(weights, starts, tau))
 
     def after_step(self, learning_rate: float) -> None:
         """Takes the step with tau = learning rate * strength."""
         from rayforget.train.sharding import own_shares
 
-        l1_proximal_step(own_shares(self.weights.values()), self.start, learning_rate * self._strength)
+        self._proximal.take(own_shares(self.weights.values()), self.start, [], learning_rate * self._strength)
 
 
 def l1_proximal_step(weights: "list[Tensor]", theta_0: "list[Tensor]", tau: float) -> None:

@@ -184,6 +184,18 @@ def test_a_kernel_that_answers_otherwise_is_not_chosen(monkeypatch: pytest.Monke
     assert "features differ" in measured["plain"]["reason"]
 
 
+def test_kernels_are_measured_on_a_vocabulary_of_any_size() -> None:
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    few = LlamaConfig(
+        vocab_size=7, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2,
+        max_position_embeddings=64, bos_token_id=0, pad_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    head = CausalHead(AutoModelForCausalLM.from_config(few).eval())  # type: ignore[no-untyped-call]
+    settings: Any = {"longest": 16, "dtype": torch.float32, "repeatable": False, "kernels": ("plain",)}
+    assert [found["reason"] for found in choose_kernel(head, **settings)[1].values()] == [None, None]
+
+
 def test_layers_that_hand_no_boundaries_on_are_refused() -> None:
     head = head_of("opt")
     use_boundaries(head.lm, "plain")
@@ -242,9 +254,7 @@ def test_flash_attention_is_asked_for_what_the_plain_equation_computes(
     monkeypatch: pytest.MonkeyPatch, knows_gqa: bool, asked: dict[str, Any]
 ) -> None:
     """Torch's function runs on GPUs alone: what stands in for it computes what torch documents."""
-    import torch.nn.attention.varlen as of_torch
-
-    from rayforget.foundations.causal_lm.boundaries import _KERNELS
+    from rayforget.foundations.causal_lm import boundaries
 
     def new(q, k, v, a, b, m, n, *, scale=None, window_size=(-1, -1), enable_gqa=False):  # type: ignore[no-untyped-def]
         assert enable_gqa == (q.shape[1] != k.shape[1])
@@ -257,15 +267,16 @@ def test_flash_attention_is_asked_for_what_the_plain_equation_computes(
         assert knows_gqa or q.shape[1] == k.shape[1]
         return by_sequence(q, k, v, a, window_size, scale)
 
-    monkeypatch.setattr(of_torch, "varlen_attn", new if knows_gqa else old)
+    monkeypatch.setattr(boundaries, "varlen_attn", new if knows_gqa else old)
+    monkeypatch.setattr(boundaries, "_SHARES_KEYS", knows_gqa)
     torch.manual_seed(0)
     q, k, v = (torch.randn(1, heads, 16, 8) for heads in (4, 2, 2))
     edges = torch.tensor([0, 9, 11, 16, 16, 16], dtype=torch.int32)
     module = torch.nn.Identity()
     with torch.autocast("cpu", torch.bfloat16):  # q and k come in fp32 from rotations
         given = {**boundary_arguments(edges, 9), **asked}
-        found, _ = _KERNELS["varlen"](module, q, k, v.bfloat16(), None, **given)
-        expected, _ = _KERNELS["plain"](module, q, k, v.bfloat16(), None, **given)
+        found, _ = boundaries._KERNELS["varlen"](module, q, k, v.bfloat16(), None, **given)
+        expected, _ = boundaries._KERNELS["plain"](module, q, k, v.bfloat16(), None, **given)
     assert found.shape == (1, 16, 4, 8)
     torch.testing.assert_close(found.float(), expected.float(), atol=0.03, rtol=0.03)
 
@@ -294,3 +305,26 @@ def test_rows_with_dense_masks_can_have_few_sizes_too_and_mean_the_same() -> Non
     alone = training_rows(sequences, [1] * 12, packing=False, filler=1, repeat_up_to=40)
     assert alone.mask is None
     assert alone.tokens.shape == (12, eighth_up(max(map(len, sequences))))
+
+
+def test_layers_with_flash_attention_compile_into_one_graph_without_a_break() -> None:
+    """The graph is made, not run: torch's flash attention for varying lengths runs on GPUs alone."""
+    from rayforget.foundations.causal_lm import boundaries
+
+    graphs: list[list[str]] = []
+
+    def note(graph: Any, examples: Any) -> Any:
+        graphs.append([f"{node.target}" for node in graph.graph.nodes if node.op == "call_function"])
+        return lambda *given: [torch.zeros(1, 8, 2, 16)]
+
+    def attend(query: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
+        asked = {**boundary_arguments(edges, 5), "scaling": 1.0}
+        found: torch.Tensor = boundaries._KERNELS["varlen"](torch.nn.Identity(), query, query, query, **asked)[0]
+        return found
+
+    torch.compiler.reset()
+    compiled = torch.compile(attend, fullgraph=True, backend=note)
+    compiled(torch.zeros(1, 2, 8, 16, dtype=torch.bfloat16), torch.tensor([0, 3, 8], dtype=torch.int32))
+    torch.compiler.reset()
+    (nodes,) = graphs
+    assert any("varlen" in node for node in nodes), nodes

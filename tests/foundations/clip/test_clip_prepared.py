@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -208,7 +209,7 @@ def test_broken_images_are_facts_of_training_and_of_scoring(tmp_path):
         split: folder(tmp_path / split, {"dog": 2, "cat": 2}, seed) for seed, split in enumerate(("train", "val"))
     }
     for source in splits.values():
-        (source.path / "dog" / "1.png").write_bytes(b"no image")
+        (Path(source.path) / "dog" / "1.png").write_bytes(b"no image")
     splits = {split: source.model_copy(update={"max_broken": 1}) for split, source in splits.items()}
     test = folder(tmp_path / "test", {"dog": 1, "cat": 1}, 7)
     task = ZeroShotTask(kind="zero_shot", role="speciality", templates=TEMPLATES, **splits, test=test)
@@ -219,7 +220,7 @@ def test_broken_images_are_facts_of_training_and_of_scoring(tmp_path):
         device=CPU,
         evaluation_batch=4,
     )
-    names = {split: [str(source.path / "dog" / "1.png")] for split, source in splits.items()}
+    names = {split: [str(Path(source.path) / "dog" / "1.png")] for split, source in splits.items()}
     assert found.learner(recipe()).facts == {"broken": {"speciality": names["train"]}}
     assert found.scorer(None).facts("val") == {"broken": {"speciality": names["val"]}}
     assert found.scorer(None).facts("test") == {}

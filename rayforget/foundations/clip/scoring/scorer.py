@@ -38,6 +38,7 @@ from rayforget.foundations.clip.classes import ClassVectors
 from rayforget.foundations.clip.model import ClipModel
 from rayforget.foundations.clip.named import answering
 from rayforget.foundations.clip.names import HEAD
+from rayforget.foundations.clip.resident import Resident
 from rayforget.foundations.clip.scoring.classifier import Classifier, groups_within, restrict
 from rayforget.foundations.clip.scoring.recall import found_among_k
 from rayforget.foundations.protocol import State
@@ -67,6 +68,7 @@ class ZeroShotScorer:
         speciality: str,
         head: Head | None,
         batch_size: int,
+        resident: Resident | None = None,
     ) -> None:
         """Decodes nothing yet: the pixels of a split are requested when it is first scored.
 
@@ -79,7 +81,9 @@ class ZeroShotScorer:
             speciality: name of the task that is trained on.
             head: the recipe's; None scores models that no recipe trained.
             batch_size: images per forward pass.
+            resident: the sets that lie on the device; None: they are read for each pass.
         """
+        self._resident = resident or Resident(model.device, 0)
         self.tasks: Sequence[str] = tuple(tasks)
         self.models_per_pass: int | None = None
         self._model, self._vectors, self._resolved = model, vectors, tasks
@@ -233,8 +237,9 @@ class ZeroShotScorer:
             for at, name in enumerate(self.tasks)
             if thetas and self._needs_all(name)
         }
-        read = pixel_batches(sets, self._batch_size, rank=rank(), world_size=world_size())
-        for batch in on_device(read, self._model.device):
+        there = self._resident.of_all(sets)
+        read = pixel_batches(sets, self._batch_size, rank=rank(), world_size=world_size(), pixels=there)
+        for batch in on_device(read, self._model.device, ahead=None if there is None else 0):
             beat("score images", batch.first, total)
             images, labels = self._model.normalisation(batch.pixels), batch.labels
             for model, (row, visual, of_tasks, finite) in enumerate(
