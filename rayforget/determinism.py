@@ -61,6 +61,9 @@ def _operation(message: str) -> str:
 
 def seed_global_generators(seed: int) -> None:
     """Seeds the generators that a model's own code may draw from (torch's on all devices, NumPy's, Python's)."""
-    torch.manual_seed(seed)
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)
+    else:  # which would note its callers' stack for each kind of device that is not there: milliseconds of each step
+        torch.default_generator.manual_seed(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)

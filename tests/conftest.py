@@ -10,6 +10,25 @@ os.environ.pop("UV_RUN_RECURSION_DEPTH", None)  # messages then omit `uv run`, h
 
 import pytest
 
+HERE = Path(__file__).parent
+LONGEST = (
+    "golden",
+    "train/test_sharding.py",
+    "train/test_compile.py",
+    "train/test_clip_sharding.py",
+    "report/test_mlflow_ui.py",
+    "export/test_fresh_process.py",
+    "report/test_mlflow_on_postgres.py",
+    "test_gpu_benchmark.py",
+    "test_benchmarks.py",
+)
+"""Files and folders of tests that take a minute or so; they begin first, lest a process wait for one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest tests first and leaves the rest in order."""
+    items.sort(key=lambda item: not any(item.path.is_relative_to(HERE / name) for name in LONGEST))
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

@@ -20,6 +20,11 @@ _IMPORTED_ONCE = [
 ]
 
 
+def preload() -> None:
+    """Says what the server imports; in force if it has not started yet."""
+    multiprocessing.set_forkserver_preload(_IMPORTED_ONCE)
+
+
 def run_ranks(world_size: int, folder: Path, work: Callable[[Path], None]) -> None:
     """Runs `work(folder)` on every rank; it asks torch.distributed which rank it is.
 
@@ -31,7 +36,7 @@ def run_ranks(world_size: int, folder: Path, work: Callable[[Path], None]) -> No
     Raises:
         Exception: torch's own for a rank that raised or died, with its traceback.
     """
-    multiprocessing.set_forkserver_preload(_IMPORTED_ONCE)
+    preload()
     torch.multiprocessing.start_processes(
         _rank, args=(world_size, folder, work), nprocs=world_size, start_method="forkserver"
     )  # type: ignore[no-untyped-call]

@@ -1,11 +1,9 @@
 """The benchmarks start, at the smallest sizes; their figures mean nothing there."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked import run_script
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 LEAST = {
@@ -19,13 +17,8 @@ LEAST = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", LEAST)
-def test_it_runs_to_its_verdict(script: str, shared: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / script), *LEAST[script].split()],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "RAYFORGET_SHARED": str(shared)},
-    )
+def test_it_runs_to_its_verdict(script: str, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAYFORGET_SHARED", str(shared))
+    done = run_script(BENCHMARKS / script, *LEAST[script].split())
     assert done.returncode == 0, done.stderr[-3000:]
     assert "; target: at " in done.stdout

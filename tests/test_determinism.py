@@ -1,15 +1,17 @@
 """`resources.deterministic` is on while a trial trains and scores, is recorded, and changes no bit on a CPU."""
 
 import os
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from train.learners import VectorLearner
 from vector_equipment import VectorFoundation, VectorScorer, no_heartbeat, vector_equipment, vector_recipe, vector_space
 
-from rayforget.determinism import deterministic
+from rayforget.determinism import deterministic, seed_global_generators
 from rayforget.errors import TrainingError
 from rayforget.evaluate.finite import Scored
 from rayforget.foundations.protocol import State
@@ -42,6 +44,19 @@ class Watching(VectorScorer):
     def score(self, thetas: Sequence[State], split: Split) -> list[Scored]:
         self.seen.append(flags())
         return super().score(thetas, split)
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**63 - 1])
+def test_a_seed_gives_the_draws_of_each_librarys_own_seeding(seed: int) -> None:
+    def draws() -> tuple[list[float], float, float]:
+        return torch.rand(5).tolist(), float(np.random.rand()), random.random()
+
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+    expected = draws()
+    seed_global_generators(seed)
+    assert draws() == expected
 
 
 def job() -> TrialJob:

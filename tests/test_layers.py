@@ -31,9 +31,9 @@ for top in {names}:
 """
 
 
-def import_without(blocked: set[str], names: list[str]) -> None:
-    """Imports every module in these parts of rayforget, as if the blocked packages did not exist."""
-    code = IMPORT_ALL.format(blocked=sorted(blocked), names=names)
+def import_without(blocked: set[str], names: list[str], *, then: str = "") -> None:
+    """Imports every module in these parts of rayforget, as if the blocked packages did not exist, then runs a code."""
+    code = IMPORT_ALL.format(blocked=sorted(blocked), names=names) + then
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

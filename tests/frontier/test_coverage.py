@@ -11,15 +11,19 @@ fine-tuning has three seeds. Points are chosen and scored on the same items, as 
 """
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rayforget.frontier.choose import choose_by_method, is_plain_baseline
 from rayforget.frontier.compare import summarise
+from rayforget.frontier.each_training import choose_each_curve
 from rayforget.frontier.hypervolume import hypervolumes
 from rayforget.frontier.intervals import MEASURED_COVERAGE, boxes, interval_of_mean
-from rayforget.frontier.points import FrontierPoint, PointKey, TaskRole
+from rayforget.frontier.measured import Trainings, measure
+from rayforget.frontier.points import THETA_0, FrontierPoint, PointKey, TaskRole
 from rayforget.frontier.summary import OneTraining
 from rayforget.values.scores import Score
 
@@ -29,6 +33,7 @@ ROLES = (
 )
 ALPHAS = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
 NUM_ITEMS = 600
+RESAMPLES = 200
 
 
 def curves(
@@ -42,6 +47,7 @@ def curves(
     return np.stack((0.3 + 0.16 * (1 - np.exp(-4 * reach)) * moved[0], 0.9 - 0.14 * reach**1.5 * moved[1]), axis=-1)
 
 
+@cache
 def true_mean() -> float:
     """What one training recovers alone, in expectation over infinitely many items and seeds."""
     rng = np.random.default_rng(0)
@@ -56,9 +62,14 @@ def homed_in(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
     return np.concatenate((first, np.clip(first.max() + rng.normal(scale=0.05, size=count - 2), 0, 1)))
 
 
-def simulate(rng: np.random.Generator, num_trainings: int, *, homing: bool = False) -> OneTraining:
+Simulated = tuple[list[FrontierPoint], dict[PointKey, dict[str, Score]]]
+"""A sweep's points, and their scores on val."""
+
+
+def simulate(rng: np.random.Generator, num_trainings: int, *, homing: bool = False) -> Simulated:
     thresholds = rng.random((2, NUM_ITEMS))
-    points, val = [], {}
+    points: list[FrontierPoint] = []
+    val: dict[PointKey, dict[str, Score]] = {}
 
     def add(trial: str, method: str, seed: int, truth: NDArray[np.float64], alphas: NDArray[np.float64]) -> None:
         own = np.where(rng.random((2, NUM_ITEMS)) < 0.2, rng.random((2, NUM_ITEMS)), thresholds)
@@ -89,10 +100,29 @@ def simulate(rng: np.random.Generator, num_trainings: int, *, homing: bool = Fal
         speed = homed_in(rng, count) if homing and method == "full" else None
         for seed, truth in enumerate(curves(rng, count, plain=method == "plain", speed=speed)):
             add(f"{method}-{seed}", method, seed, truth, ALPHAS)
-    summary = summarise(points, ROLES, val=val, test={}, name="s", seed=0, num_resamples=200)
-    found = summary.methods[0].one_curve
+    return points, val
+
+
+def one_training(sweep: Simulated) -> OneTraining:
+    """What a report says of one training of `full`, without all else that it says."""
+    points, val = sorted(sweep[0], key=lambda point: point.key.order), sweep[1]
+    full, *_ = choose_by_method(points)
+    recipes = choose_each_curve(points, full)
+    alone = tuple(own for trainings in recipes for own in trainings)
+    plain = tuple(i for i, point in enumerate(points) if is_plain_baseline(point))
+    (theta_0,) = (i for i, point in enumerate(points) if point.method == THETA_0)
+    measured = measure(
+        {i: points[i].key for i in (theta_0, *plain)},
+        val,
+        ROLES,
+        theta_0=theta_0,
+        split="val",
+        num_resamples=RESAMPLES,
+        seed=0,
+        trainings=Trainings(keys={i: points[i].key for own in alone for i in own}, alone=alone, plain=plain),
+    )
+    found = measured.one_training(recipes, plain=plain)
     assert found is not None
-    assert found.recipes == num_trainings
     return found
 
 
@@ -100,12 +130,27 @@ def covered(num_trainings: int, *, sweeps: int, homing: bool = False) -> float:
     truth = true_mean()
     held = []
     for number in range(sweeps):
-        interval = simulate(np.random.default_rng([num_trainings, number, 1]), num_trainings, homing=homing).interval
+        sweep = simulate(np.random.default_rng([num_trainings, number, 1]), num_trainings, homing=homing)
+        found = one_training(sweep)
+        assert found.recipes == num_trainings
+        interval = found.interval
         assert interval is not None
         assert interval.low is not None
         assert interval.high is not None
         held.append(interval.low <= truth <= interval.high)
     return float(np.mean(held))
+
+
+@pytest.mark.parametrize("num_trainings", MEASURED_COVERAGE)
+def test_the_simulated_intervals_are_those_of_a_report(num_trainings: int) -> None:
+    points, val = simulate(np.random.default_rng(num_trainings), num_trainings)
+    summary = summarise(points, ROLES, val=val, test={}, name="s", seed=0, num_resamples=RESAMPLES)
+    told, found = summary.methods[0].one_curve, one_training((points, val))
+    assert told is not None
+    assert told.interval is not None
+    assert found.interval is not None
+    assert (found.mean, found.recipes) == (pytest.approx(told.mean), told.recipes)
+    assert (found.interval.low, found.interval.high) == pytest.approx((told.interval.low, told.interval.high))
 
 
 @pytest.mark.slow

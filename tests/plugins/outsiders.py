@@ -7,6 +7,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from forked import run_rayforget
+
 HERE = Path(__file__).parent
 SPACE = """
 name: outsiders
@@ -79,11 +81,11 @@ def write_package(
 
 def rayforget(folder: Path, *arguments: str, site: bool = True) -> subprocess.CompletedProcess[str]:
     """Runs a command in the folder; with `site`, packages in its sub-folder `site` are on the path."""
-    return python(folder, "-m", "rayforget.cli", *arguments, site=site)
+    return run_rayforget(folder, *arguments, path=[folder / "site"] if site else [])
 
 
 def python(folder: Path, *arguments: str, site: bool = True) -> subprocess.CompletedProcess[str]:
-    """Runs Python itself, likewise."""
+    """Runs Python itself, likewise, as a fresh interpreter."""
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,

@@ -5,9 +5,10 @@ What each of them does alone is tested in the file that is named after it.
 
 import json
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
-from plugins.outsiders import SPACE, install, rayforget
+from plugins.outsiders import SPACE, install, python
 from plugins.test_foundation_plugin import OURS, THEIRS
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
@@ -20,6 +21,11 @@ SPACE = SPACE.replace(
     "curve: {coarse: [0, 0.5, 1], refine: 2, paths: {lerp: {}, trim: {keep: {grid: [0.1, 0.5]}}}}",
 )
 PACKAGES = ("pixels", "huber", "trim", "macro_f1")
+
+
+def rayforget(folder: Path, *arguments: str, site: bool = True) -> CompletedProcess[str]:
+    """In a fresh interpreter, since Ray starts others like it."""
+    return python(folder, "-m", "rayforget.cli", *arguments, site=site)
 
 
 @pytest.fixture

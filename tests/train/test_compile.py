@@ -1,14 +1,14 @@
 """Trainings that are compiled in one process: each as if it were the first, and what was compiled once is not again."""
 
 import copy
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.multiprocessing
+from ranks import preload
 from tiny_clip import save_clip
 from tiny_lm import save_lm
 from torch._dynamo.utils import counters
@@ -32,18 +32,18 @@ RECIPES: tuple[dict[str, Any], ...] = (
     {"batch_size": 5},  # another size: dynamo would compile the second one as dynamic
     {"batch_size": 8, "penalties": [{"kind": "l2", "strength": 3.0}], "epochs": 1},
 )
-ALONE = """
-import sys, torch
-from train.test_compile import RECIPES, final
-torch.set_num_threads(1)
-torch.save(final(RECIPES[int(sys.argv[1])]), sys.argv[2])
-"""
 
 
 def final(changes: dict[str, Any]) -> dict[str, torch.Tensor]:
     base = {"method": "m", "learning_rate": 1e-2, "epochs": 2, "seed": 0, "compile": True}
     recipe = Recipe.model_validate({**base, **changes})
     return dict(list(train(VectorLearner(width=9), recipe, seed=3, fractions=(1.0,)))[-1].theta_1)
+
+
+def train_alone(rank: int, folder: Path) -> None:
+    """In a process that has compiled nothing before."""
+    torch.set_num_threads(1)
+    torch.save(final(RECIPES[rank + 1]), folder / f"{rank + 1}.pt")
 
 
 def graphs() -> int:
@@ -59,7 +59,9 @@ def fresh() -> Iterator[None]:
     torch.compiler.reset()
 
 
-def test_later_compiled_trainings_of_a_process_give_the_bits_of_fresh_ones(tmp_path: Path, fresh: None) -> None:
+def test_compiled_trainings_are_the_plain_ones_and_later_ones_of_a_process_have_the_bits_of_fresh_ones(
+    tmp_path: Path, fresh: None
+) -> None:
     torch.set_num_threads(1)
     here, made = [], []
     for changes in (*RECIPES, RECIPES[0]):
@@ -68,14 +70,15 @@ def test_later_compiled_trainings_of_a_process_give_the_bits_of_fresh_ones(tmp_p
         made.append(graphs() - before)
     assert made == [1, 1, 0, 0]  # one for each batch size
     assert all(torch.equal(tensor, here[-1][name]) for name, tensor in here[0].items())
+    for changes, found in zip(RECIPES, here, strict=False):
+        plain = final({**changes, "compile": False})
+        assert all((tensor - plain[name]).abs().max() < 1e-3 for name, tensor in found.items())
+    preload()
+    torch.multiprocessing.start_processes(  # type: ignore[no-untyped-call]
+        train_alone, args=(tmp_path,), nprocs=2, start_method="forkserver"
+    )
     for number in (1, 2):
-        path = tmp_path / f"{number}.pt"
-        command = [sys.executable, "-c", ALONE, str(number), str(path)]
-        done = subprocess.run(
-            command, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=250, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        alone = torch.load(path)
+        alone = torch.load(tmp_path / f"{number}.pt")
         assert alone.keys() == here[number].keys()
         assert all(torch.equal(alone[name], here[number][name]) for name in alone)
 

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,9 @@ class SameTexts:
         return make()
 
 
+@cache
 def load(folder: Path) -> CausalLm:
+    """Read once in a process; `learner_of` trains a copy."""
     return load_causal_lm(CausalLmFoundation(kind="causal_lm", model=str(folder)), torch.device("cpu"))
 
 

@@ -247,8 +247,3 @@ def test_fp16_skips_a_step_whose_gradients_overflow_and_goes_on() -> None:
     (snapshot,) = run(recipe(precision="fp16", epochs=6))
     assert snapshot.facts["skipped_steps"] >= 0
     assert snapshot.facts["steps"] == 27
-
-
-@pytest.mark.slow
-def test_compile_trains_the_same_model() -> None:
-    assert distance(final(recipe(compile=True)), final(recipe())) < 1e-3

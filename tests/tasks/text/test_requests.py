@@ -1,4 +1,5 @@
 import json
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -67,6 +68,13 @@ def noted(task, split, *, bos, max_length):
     return peer.noted
 
 
+@pytest.fixture(scope="module")
+def resolved_once(tmp_path_factory):
+    """lm-eval's tasks by name, each read once."""
+    folder = tmp_path_factory.mktemp("lm_eval")
+    return cache(lambda name: resolved(lm_eval_task(folder, name)))
+
+
 @pytest.fixture
 def own(tmp_path):
     """One task of each of our own kinds over a dozen rows."""
@@ -96,8 +104,8 @@ def own(tmp_path):
 @pytest.mark.parametrize("bos", [False, True])
 @pytest.mark.parametrize("max_length", [64, 21])
 @pytest.mark.parametrize("name", [name for name in DOCUMENTS if name not in ("arc_challenge_chat", "ifeval")])
-def test_lm_evals_own_tasks_ask_what_hflm_asks(tmp_path, name, bos, max_length):
-    task = resolved(lm_eval_task(tmp_path, name))
+def test_lm_evals_own_tasks_ask_what_hflm_asks(resolved_once, tmp_path, name, bos, max_length):
+    task = resolved_once(name)
     for split in ("val", "test"):
         found = asked(task, tmp_path, bos=bos, max_length=max_length, split=split)
         assert pairs_of(found) == noted(task, split, bos=bos, max_length=max_length)
