@@ -114,6 +114,7 @@ class Door:
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer((address, 0), Handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that was killed, or left
         self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 

@@ -104,7 +104,7 @@ def test_it_begins_without_mlflow_on_an_overloaded_storage(long: LongSweep) -> N
     assert long.overloaded > 10
 
 
-@pytest.mark.parametrize("titles", KINDS)
+@pytest.mark.parametrize("titles", KINDS, ids=lambda titles: titles[0])
 def test_a_process_of_a_slot_is_killed(long: LongSweep, titles: tuple[str, ...]) -> None:
     def living() -> list[psutil.Process]:
         return [process for host in (long.cluster.head, *long.cluster.workers) for process in titled(host, titles)]
