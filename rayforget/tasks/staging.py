@@ -25,7 +25,8 @@ from rayforget.space.file.secrets import shown
 from rayforget.space.frozen import Frozen
 from rayforget.space.paths import is_uri
 from rayforget.space.tasks.any_task import Task
-from rayforget.space.tasks.data import WebdatasetSource
+from rayforget.space.tasks.data import Cut, WebdatasetSource
+from rayforget.space.tasks.text import TextCut
 from rayforget.tasks.images.braces import expand_braces, num_expansions
 from rayforget.tasks.images.node_lock import node_lock
 
@@ -61,7 +62,10 @@ def _staged_task(key: str, task: Task, cache: Path | None) -> Task:
         if source is not None and (local := _staged_source(f"{key}.{split}", source, cache)) is not source:
             changes[split] = local
     cut = getattr(task, "cut", None)
-    if cut is not None and (local := _staged_source(f"{key}.cut.source", cut.source, cache)) is not cut.source:
+    if (
+        isinstance(cut, Cut | TextCut)
+        and (local := _staged_source(f"{key}.cut.source", cut.source, cache)) is not cut.source
+    ):
         changes["cut"] = cut.model_copy(update={"source": local})
     return task.model_copy(update=changes) if changes else task
 

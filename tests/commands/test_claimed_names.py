@@ -8,6 +8,7 @@ from command_types import Run
 from plugins.outsiders import write_package
 
 from rayforget.cli import main
+from rayforget.extensions.malformed import malformed_package
 from rayforget.foundations.kind import kind_of
 from rayforget.metrics.find import metric_of
 from rayforget.record.space_of import space_of
@@ -99,3 +100,14 @@ def test_a_package_with_a_malformed_list_of_entry_points_is_named_in_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"package {'torn' if metadata else 'without a name'} in {site} has an entry_points.txt that")
     assert line.endswith("; mend or uninstall the package")
+
+
+def test_it_is_named_by_the_backport_of_the_library_too(site: Path) -> None:
+    import importlib_metadata  # imported, it replaces the standard library's reading for the whole process
+
+    write_package(site, "torn", {})
+    (folder,) = site.glob("torn-*")
+    (folder / "entry_points.txt").write_text("[rayforget.metrics]\nnothing\n")
+    with pytest.raises(TypeError) as raised:
+        importlib_metadata.PathDistribution(folder).entry_points  # noqa: B018
+    assert (malformed_package(raised.value) or "").startswith(f"package torn in {site} has an entry_points.txt that")

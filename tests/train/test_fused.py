@@ -70,7 +70,7 @@ def test_a_kernel_that_differs_or_cannot_be_had_is_not_used(
             raise ImportError("no module named triton")
         return False
 
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger=fused.__name__)
     monkeypatch.setattr(fused, "equals", differs)
     taken: list[float] = []
     proximal = Proximal("l1", lambda *given: taken.append(given[-1]))

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from lm_eval_data import write
@@ -87,7 +88,7 @@ def test_a_question_in_two_splits_is_refused_whatever_its_answer(rows, one, othe
     numbers = {"train": [1, 2], "val": [3, 4], "test": [5, 6]}
     numbers[other] = [*numbers[other], numbers[one][1]]
     sources = {split: rows(split, each) for split, each in numbers.items()}
-    path = sources[other].path
+    path = Path(sources[other].path)
     path.write_text(path.read_text().replace('"answer": 0', '"answer": 1'))
     with pytest.raises(TaskError) as found:
         check_overlaps(resolved(choice(**sources)))
@@ -106,7 +107,7 @@ def test_a_malformed_row_is_an_error_at_its_key(rows, tmp_path):
 
 
 def test_rows_that_cannot_be_used_are_skipped_up_to_a_limit_and_named(rows, tmp_path):
-    path = rows("a", range(4)).path
+    path = Path(rows("a", range(4)).path)
     path.write_text(path.read_text() + '\n{"question": "Is 9 odd?"}\n{oops\n')
     sources = {limit: JsonLinesSource(kind="jsonl", path=path, max_broken=limit) for limit in (0, 1, 2)}
     split = resolved(choice(train=sources[2])).splits["train"]
