@@ -120,9 +120,12 @@ def test_the_storage_refuses_for_half_a_minute(long: LongSweep) -> None:
     long.refused_until = time.monotonic() + 30
     time.sleep(30)
     long.goes_on()
-    wait_until(lambda: "the storage answers again" in long.said, 60, "word of it")
-    assert "trying again for up to 600 s" in long.said
-    wait_until(lambda: long.cluster.gauges().get("storage_waits", 0) > 0, 60, "the gauge of waits")
+    hosts = (long.cluster.head, *long.cluster.workers)
+    logs = [log for host in hosts for log in (host.disk / "tmp" / "ray").glob("session_*/logs/worker-*")]
+    told = long.said + "".join(log.read_text(errors="replace") for log in logs)  # by who had to wait: a worker, mostly
+    assert "trying again for up to 600 s" in told
+    assert "the storage answers again" in told
+    wait_until(lambda: long.cluster.gauges().get("trainingsdone", 0) > 0, 60, "the gauge of trainings")
 
 
 def test_mlflow_comes_and_is_killed(long: LongSweep) -> None:
@@ -207,6 +210,12 @@ def test_a_rank_of_a_training_on_two_hosts_is_killed(
     file = space_file("two", resources=two, search={"trainings": 2, "seed": 0, "sampler": "random"})
     driver = cluster.sweep(str(file), "--name", "two", name="two")
     driver.wait_for_points(5)  # theta_0 and the two plain ones: now a paced one trains
+
+    def has_saved() -> bool:
+        states = cluster.storage.within("two/resume")
+        return any(states.json_files(trial) for trial in states.folders() if trial.endswith("-paced"))
+
+    wait_until(has_saved, 120, "a saved state of a paced training")
     rank, *others = titled(cluster.workers[1], ("RayTrainWorker",))
     assert not others
     driver.note("a rank killed")
