@@ -1,10 +1,10 @@
 """The ranks of a worker group -> torch's process group, over the network or over loopback alone.
 
 Ray's own way, TorchTrainer with TorchConfig, imports torch in the slot's actor and in Ray Train's controller, which
-compute nothing: seconds of each start, and some 200 MB in each. Here only the workers do; what they are asked to call
-are Ray's own functions, but for groups on one machine: Ray lets torch's TCPStore listen on all of the machine's
-interfaces, even for a group of one worker, who has nobody to talk to. Such a group gets none, and
-`rayforget.distributed` works without one.
+compute nothing: a slot's actor then takes 704 MB instead of 204, and 4.9 s of CPU to import instead of 3.4. Here only
+the workers do. What they are asked to call are Ray's own functions, but for groups on one machine: Ray lets torch's
+TCPStore listen on all of the machine's interfaces, even for a group of one worker, who has nobody to talk to. Such a
+group gets none, and `rayforget.distributed` works without one.
 """
 
 import os
