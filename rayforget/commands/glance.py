@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rayforget.errors import ExtensionError, RecordError
-from rayforget.frontier.compare import recover_by_sign
+from rayforget.frontier.compare import recover
 from rayforget.frontier.gather import Gathered, gather
 from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import TaskRole
@@ -13,7 +13,7 @@ from rayforget.frontier.summary import Recovery
 from rayforget.record.packages import missing_packages
 from rayforget.record.standing import Standing, roles_of, standing_of
 from rayforget.record.sweep import Sweep
-from rayforget.report.present import summary_of
+from rayforget.report.present import SEED
 from rayforget.report.words.numbers import format_recovered
 
 
@@ -33,9 +33,9 @@ def _recovery(
 ) -> tuple[Recovery | None, str | None]:
     """What the sweep recovers, None if theta_0 is not scored yet; and what another package's metric lacks."""
     try:
-        if not resamples:
-            return recover_by_sign(gathered.points, roles, test=sweep.test_scores()), None
-        return summary_of(sweep.info.name, gathered, sweep.test_scores(), roles, resamples=resamples).recovery, None
+        tests = sweep.test_scores()
+        found = recover(gathered.points, roles, val=gathered.val, test=tests, seed=SEED, num_resamples=resamples)
+        return found, None
     except ExtensionError as error:  # the scores are recorded, but their errors need the package
         missing = missing_packages(sweep.info.provenance)
         lacking = f"{error}" if missing is None else f"install {missing}"

@@ -13,7 +13,7 @@ from rayforget.frontier.choose import (
     points_to_report,
 )
 from rayforget.frontier.each_training import choose_each_alone, choose_each_curve, trainings_alone
-from rayforget.frontier.measured import Measured, Trainings, baseline, measure
+from rayforget.frontier.measured import KnownShares, Measured, Trainings, baseline, measure
 from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint, PointKey, TaskRole
 from rayforget.frontier.summary import Measure, MethodSummary, PathSummary, Recovery, Summary
 from rayforget.values.scores import Score
@@ -43,6 +43,7 @@ def summarise(
     num_resamples: int = 1000,
     failed: Mapping[str, int] | None = None,
     reasons: Mapping[str, str] | None = None,
+    known_shares: KnownShares | None = None,
 ) -> Summary:
     """Chooses points on `val`, scores them on `test`, and computes what each method recovers.
 
@@ -56,6 +57,7 @@ def summarise(
         num_resamples: 0 skips the bootstrap: no errors, no intervals, and recovered is undefined by sign alone.
         failed: method -> number of trainings without points.
         reasons: the same methods -> why the first of them failed.
+        known_shares: what earlier summaries of these trainings computed.
 
     Raises:
         RecordError: theta_0 has no point, a point repeats, or scores are missing, of unknown points, or not paired.
@@ -72,7 +74,7 @@ def summarise(
         strays = [key for key in scores if key not in known]
         if strays:
             raise RecordError(f"{len(strays)} points {what}, the first is {strays[0]}")
-    drawn = not any("models" in ordered[i].recipe for i in plain)
+    drawn = _are_draws(ordered, plain)
     if num_resamples:
         on_val = measure(
             {i: ordered[i].key for i in shown},
@@ -82,7 +84,9 @@ def summarise(
             split="val",
             num_resamples=num_resamples,
             seed=seed,
-            trainings=Trainings(keys={i: key for key, i in needed.items()}, alone=alone, plain=plain),
+            trainings=Trainings(
+                points={i: ordered[i] for i in needed.values()}, alone=alone, plain=plain, known=known_shares
+            ),
             plain_is_drawn=drawn,
         )
     else:  # the points' own values suffice, and their items might have to be read
@@ -122,20 +126,50 @@ def summarise(
     )
 
 
-def recover_by_sign(points: Sequence[FrontierPoint], roles: Sequence[TaskRole], *, test: Scores) -> Recovery:
-    """The `recovery` of `summarise` without a bootstrap, from the frontier's and the baselines' points alone.
+def recover(
+    points: Sequence[FrontierPoint],
+    roles: Sequence[TaskRole],
+    *,
+    val: Scores,
+    test: Scores,
+    seed: int,
+    num_resamples: int = 1000,
+) -> Recovery:
+    """The `recovery` of `summarise` alone, from the frontier's and the baselines' items: arguments as there.
 
     Raises:
-        RecordError: theta_0 has no point, or scores on `test` are missing for a task.
+        RecordError: theta_0 has no point, or scores are missing for a task, or are not paired.
     """
-    some = [points[i] for i in points_to_report(points)]
+    some = tuple(points[i] for i in points_to_report(points))
     theta_0, plain = _baselines(some)
-    index = {point.key: i for i, point in enumerate(some)}
-    pairs = {i: (point.speciality, point.generality) for i, point in enumerate(some)}
-    keys = {index[key]: key for key in test if key in index}
-    on_test = measure(keys, test, roles, theta_0=theta_0[0], split="test", num_resamples=0, seed=0)
-    on_val = Measured(pairs=pairs, resampled=None, theta_0=theta_0[0])
-    return _recover(choose_frontier(some), _Ground(points=tuple(some), plain=plain, on_val=on_val, on_test=on_test))
+    frontier = choose_frontier(some)
+    keys = {i: some[i].key for i in {*theta_0, *plain, *frontier}}
+    drawn = _are_draws(some, plain)
+    if num_resamples:
+        on_val = measure(
+            keys,
+            val,
+            roles,
+            theta_0=theta_0[0],
+            split="val",
+            num_resamples=num_resamples,
+            seed=seed,
+            plain_is_drawn=drawn,
+        )
+    else:
+        pairs = {i: (some[i].speciality, some[i].generality) for i in keys}
+        on_val = Measured(pairs=pairs, resampled=None, theta_0=theta_0[0])
+    on_test = measure(
+        {i: key for i, key in keys.items() if key in test},
+        test,
+        roles,
+        theta_0=theta_0[0],
+        split="test",
+        num_resamples=num_resamples,
+        seed=seed,
+        plain_is_drawn=drawn,
+    )
+    return _recover(frontier, _Ground(points=some, plain=plain, on_val=on_val, on_test=on_test))
 
 
 def _baselines(points: Sequence[FrontierPoint]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -147,6 +181,11 @@ def _baselines(points: Sequence[FrontierPoint]) -> tuple[tuple[int, ...], tuple[
             "the latest: let it go on, then ask again"
         )
     return theta_0, tuple(i for i, point in enumerate(points) if is_plain_baseline(point))
+
+
+def _are_draws(points: Sequence[FrontierPoint], plain: Sequence[int]) -> bool:
+    """Whether plain fine-tuning's models are seeds of one training; given models are not."""
+    return not any("models" in points[i].recipe for i in plain)
 
 
 def _describe_methods(ground: _Ground, failed: Mapping[str, int]) -> list[MethodSummary]:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from rayforget.errors import RecordError
 from rayforget.frontier.band import Band, band_of
 from rayforget.frontier.each_training import Recipes
 from rayforget.frontier.intervals import Boxes, Interval, boxes, errors_of_seeds, interval_of_frontier, interval_of_mean
-from rayforget.frontier.points import PointKey, TaskRole, trade_offs
+from rayforget.frontier.points import FrontierPoint, PointKey, TaskRole, trade_offs
 from rayforget.frontier.recovered import Pair, Recovered, recovered
 from rayforget.frontier.summary import Baseline, Measure, OneTraining
 from rayforget.frontier.uncertainty import Draws, bootstrap, stack_scores, standard_error
@@ -36,7 +37,7 @@ class Measured:
     """Point -> (S, G) in every resample, shape (num_resamples, 2); None if there was no bootstrap."""
     theta_0: int
     """theta_0's point, to which differences are taken."""
-    shares: Mapping[tuple[int, ...], NDArray[np.float64]] = field(default_factory=dict)
+    shares: Mapping[tuple[int, ...], NDArray[np.float32]] = field(default_factory=dict)
     """Points that represent one training -> what they recover in every resample with a box, shape (num_full,). Of
     thousands of trainings the points' own resamples would not fit into memory."""
     seed: int = 0
@@ -101,7 +102,7 @@ class Measured:
         within, interval = self.boxes(plain), None
         if within is not None:
             each = [[self.shares[own] for own in trainings] for trainings in recipes]
-            resampled = np.stack([np.mean(seeds, axis=0) for seeds in each], axis=-1)
+            resampled = np.stack([np.mean(seeds, axis=0, dtype=np.float64) for seeds in each], axis=-1)
             interval = interval_of_mean(means, resampled, within)
         return OneTraining(mean=float(means.mean()), recipes=len(recipes), interval=interval)
 
@@ -122,16 +123,36 @@ class Measured:
         return _stacked(points, self.resampled, len(self.resampled[self.theta_0]))
 
 
+class KnownShares(Protocol):
+    """What earlier reports computed of single trainings; may know nothing."""
+
+    def recall(
+        self, within: Boxes, groups: Mapping[tuple[int, ...], tuple[FrontierPoint, ...]], /
+    ) -> Mapping[tuple[int, ...], NDArray[np.float32]]:
+        """`Measured.shares` of some of these groups of points, in these boxes."""
+
+    def keep(
+        self,
+        within: Boxes,
+        groups: Mapping[tuple[int, ...], tuple[FrontierPoint, ...]],
+        shares: Mapping[tuple[int, ...], NDArray[np.float32]],
+        /,
+    ) -> None:
+        """Remembers the shares of all these groups, and forgets others."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trainings:
     """Trainings of which only is asked what each recovers alone."""
 
-    keys: Mapping[int, PointKey]
+    points: Mapping[int, FrontierPoint]
     """All points that represent one of them."""
     alone: Sequence[tuple[int, ...]]
     """Groups of points, each representing one training; neighbours are read together."""
     plain: Sequence[int]
     """Plain fine-tuning's results, which span the box with theta_0; among the points that are measured."""
+    known: KnownShares | None = None
+    """What need not be computed again."""
 
 
 def measure(
@@ -164,14 +185,14 @@ def measure(
         RecordError: a point has no score for a task, or two points were not scored on the same items.
     """
     resampling = _Resampling(scores, roles, split, Draws(num_resamples=num_resamples, seed=seed))
-    further = trainings or Trainings(keys={}, alone=(), plain=())
+    further = trainings or Trainings(points={}, alone=(), plain=())
     pairs: dict[int, Pair] = {}
     kept: dict[int, NDArray[np.float64]] = {}
-    shares: dict[tuple[int, ...], NDArray[np.float64]] = {}
+    shares: dict[tuple[int, ...], NDArray[np.float32]] = {}
 
     def read(points: Iterable[int]) -> dict[int, NDArray[np.float64]]:
         own, drawn = resampling.of(
-            {i: keys.get(i) or further.keys[i] for i in points if i not in pairs or i not in keys}
+            {i: keys.get(i) or further.points[i].key for i in points if i not in pairs or i not in keys}
         )
         pairs.update(own)
         kept.update({i: each.copy() for i, each in drawn.items() if i in keys})
@@ -187,11 +208,20 @@ def measure(
         plain_is_drawn=plain_is_drawn,
     )
     within, wanted = found.boxes(further.plain), set(further.alone)
+    groups = {group: tuple(further.points[i] for i in group) for group in further.alone}
+    if within is not None and further.known is not None:
+        shares |= further.known.recall(within, groups)
+        wanted -= shares.keys()
     # In the points' order, so that a training's items are read once for all that is asked of it.
     for lot in _lots(sorted({*wanted, *((i,) for i in keys)}), known=tuple(kept)):
         drawn = read(chain.from_iterable(lot))
         if within is not None:
-            shares |= {group: within.shares(_stacked(group, drawn, num_resamples)) for group in wanted & set(lot)}
+            for group in wanted & set(lot):
+                shares[group] = within.shares(_stacked(group, drawn, num_resamples)).astype(np.float32)
+    if within is not None and further.known is not None and wanted:
+        further.known.keep(within, groups, shares)
+    for i, point in further.points.items():  # those whose items were not read
+        pairs.setdefault(i, (point.speciality, point.generality))
     return replace(found, shares=shares)
 
 

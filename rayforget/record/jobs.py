@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rayforget.record.envelope import open_sealed, seal
+from rayforget.record.known import Known
 from rayforget.record.names import check_place
+from rayforget.record.segments import Segments
 from rayforget.record.storage.store import Store
 from rayforget.space.recipe import Recipe
 from rayforget.values.points import Spot
@@ -38,13 +40,40 @@ class TestJob:
     spots: tuple[Spot, ...]
 
 
+FOLDER = "asked"
+"""Of a sweep: the notes."""
 Job = TrialJob | tuple[TestJob, ...]
 """A training, or points to score on `test`."""
 
 
-def save_asked(store: Store, job: TrialJob) -> None:
-    """Notes a training that is about to be handed out."""
-    body = {
+class NotedJobs:
+    """The driver's notes of trainings, each written before the training is handed out."""
+
+    def __init__(self, store: Store) -> None:
+        """Reads nothing yet; `store` is the sweep's folder."""
+        segments = None if store.local is not None else Segments(store, FOLDER, encode=_body_of, decode=_job_of)
+        self._store, self._known = store, Known(store, FOLDER, _read_job, segments=segments)
+
+    def save(self, job: TrialJob) -> None:
+        """Notes a training that is about to be handed out."""
+        self._store.write_once(f"{FOLDER}/{job.name}.json", seal("asked", _body_of(job)))
+        self._known.wrote(f"{job.name}.json", job)
+
+    def load(self) -> dict[str, TrialJob]:
+        """Every training that was ever handed out, by name, in order.
+
+        Raises:
+            RecordError: a note is damaged, or another training's.
+        """
+        return {job.name: job for job in self._known.everything()}
+
+    def load_one(self, trial: str) -> TrialJob:
+        """One training's note; raises as `load`, and if it is missing."""
+        return self._known.one(f"{trial}.json")
+
+
+def _body_of(job: TrialJob) -> dict[str, Any]:
+    return {
         "trial": job.name,
         "recipe": job.recipe.model_dump(mode="json"),
         "fraction": job.fraction,
@@ -52,29 +81,21 @@ def save_asked(store: Store, job: TrialJob) -> None:
         "asked": dict(job.asked),
         "frontier": [list(point) for point in job.frontier],
     }
-    store.write_once(f"asked/{job.name}.json", seal("asked", body))
 
 
-def asked_body(store: Store, trial: str) -> dict[str, Any]:
-    """The note of a training; raises RecordError if it is damaged, or another training's."""
-    path = f"asked/{trial}.json"
-    body = open_sealed("asked", store.read(path), f"{store}/{path}")
-    check_place(f"{store}/{path}", f"{body.get('trial', trial)}.json")  # older notes do not name their training
-    return body
+def _job_of(body: Mapping[str, Any]) -> TrialJob:
+    return TrialJob(
+        name=body["trial"],
+        recipe=Recipe.model_validate(body["recipe"]),
+        fraction=body["fraction"],
+        alpha=body["alpha"],
+        asked=body["asked"],
+        frontier=tuple((s, g) for s, g in body["frontier"]),
+    )
 
 
-def load_asked(store: Store) -> dict[str, TrialJob]:
-    """Every training that was ever handed out, by name, in order."""
-    jobs = {}
-    for file in store.json_files("asked"):
-        name = file.removesuffix(".json")
-        body = asked_body(store, name)
-        jobs[name] = TrialJob(
-            name=name,
-            recipe=Recipe.model_validate(body["recipe"]),
-            fraction=body["fraction"],
-            alpha=body["alpha"],
-            asked=body["asked"],
-            frontier=tuple((s, g) for s, g in body["frontier"]),
-        )
-    return jobs
+def _read_job(data: bytes, path: str) -> TrialJob:
+    trial = path.rpartition("/")[2].removesuffix(".json")
+    body = {"trial": trial, **open_sealed("asked", data, path)}  # older notes do not name their training
+    check_place(path, f"{body['trial']}.json")
+    return _job_of(body)

@@ -7,6 +7,7 @@ from rayforget.errors import RecordError, StorageError
 from rayforget.record.brief_index import BriefIndex
 from rayforget.record.envelope import open_sealed
 from rayforget.record.names import check_name, no_sweep
+from rayforget.record.shares_index import SharesIndex
 from rayforget.record.storage.driver_lock import sole_driver
 from rayforget.record.storage.store import Store
 
@@ -17,6 +18,7 @@ _OWN = re.compile(
     | (points/({_TRIAL}-[0-9]+\.json)?)
     | ((test|failed)/({_TRIAL}-[0-9]+-[0-9a-f]{{12}}\.json)?)
     | (kernels/([A-Za-z0-9-]+\.json)?)
+    | (segments/((points|asked)/([0-9]+-[0-9a-f]{{12}}\.json)?)?)
     | (asked/([0-9]+-[^/]+\.json)?)
     | (weights/({_TRIAL}-[0-9]+\.safetensors)?)
     | (resume/({_TRIAL}/(state(-[0-9]+)?\.(pt|json))?)?)
@@ -53,7 +55,8 @@ def remove_sweep(storage: Store, name: str) -> list[str]:
         )
     with sole_driver(store):
         store.delete("sweep.json")
-        BriefIndex(store).remove()
+        for index in (BriefIndex(store), SharesIndex(store, ())):
+            index.remove()
         store.delete_own(lambda path: _is_own(path) and path not in _LAST)
         return store.delete_own(_is_own)
 

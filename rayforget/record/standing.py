@@ -11,7 +11,7 @@ from rayforget.frontier.choose import points_to_report
 from rayforget.frontier.gather import Gathered
 from rayforget.frontier.points import THETA_0, PointKey, TaskRole
 from rayforget.record.gpu_budget import GpuBudget, budget_of, noted_gpu_hours
-from rayforget.record.jobs import asked_body
+from rayforget.record.jobs import NotedJobs
 from rayforget.values.brief import AnyCheckpoint
 from rayforget.values.records import TestRecord
 
@@ -142,8 +142,9 @@ def standing_of(sweep: "Sweep", records: Sequence[AnyCheckpoint], gathered: Gath
     noted = {name.removesuffix(".json") for name in sweep.store.json_files("asked")}
     failed = {name: found[0] for name, of in trials.items() if (found := [r for r in of if r.status == "failed"])}
     done = {name for name, of in trials.items() if name not in failed and is_finished(of)}
+    notes = NotedJobs(sweep.store)
     for name in sorted(noted - done - failed.keys()):
-        asked_body(sweep.store, name)  # tells what would keep the sweep from going on
+        notes.load_one(name)  # tells what would keep the sweep from going on
     tests = sweep.tests()
     tested = {PointKey(record.trial, record.step, *spot) for record in tests for spot in record.scores}
     wanted = [gathered.points[i].key for i in points_to_report(gathered.points)]

@@ -10,11 +10,12 @@ from typing import Any
 
 from rayforget.errors import RecordError, StorageError
 from rayforget.frontier.points import PointKey
-from rayforget.record.brief_index import BriefIndex
+from rayforget.record.brief_index import BriefIndex, brief_of_entry, entry_of
 from rayforget.record.envelope import canonical_json, open_sealed, seal
 from rayforget.record.known import Known
 from rayforget.record.names import check_name, check_new_name, check_place, file_key, no_sweep, split_key
 from rayforget.record.objects import decode_checkpoint, decode_test, encode_checkpoint, encode_test
+from rayforget.record.segments import Segments
 from rayforget.record.storage.store import Store
 from rayforget.record.tested import of_recorded_weights
 from rayforget.values.brief import CheckpointBrief, brief_of
@@ -55,7 +56,10 @@ class Sweep:
         self.info = info
         self.first_name = first_name or info.name
         """The name that it was created with, which stays when its folder is renamed."""
-        self._briefs = Known(store, "points", _brief, index=BriefIndex(store))
+        segments = (
+            None if store.local is not None else Segments(store, "points", encode=entry_of, decode=brief_of_entry)
+        )
+        self._briefs = Known(store, "points", _brief, index=BriefIndex(store), segments=segments)
         self._tests = Known(store, "test", _test)
         self._space = Known(store, "", self._sealed_space)
         self._told: set[str] = set()
@@ -165,6 +169,12 @@ class Sweep:
     def brief(self, trial: str, step: int) -> CheckpointBrief:
         """One record without its items; raises as `record`."""
         return self._briefs.one(f"{file_key(trial, step)}.json")
+
+    def recorded(self, trial: str, step: int) -> CheckpointBrief:
+        """A record that a worker of this driver has just written; raises as `record`."""
+        brief = self.brief(trial, step)
+        self._briefs.wrote(f"{file_key(trial, step)}.json", brief)
+        return brief
 
     def set_aside(self, record: CheckpointRecord) -> None:
         """Moves a failed training's record to `failed/`, so that it counts as not yet done."""

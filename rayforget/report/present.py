@@ -13,6 +13,7 @@ from rich.console import Console
 from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.compare import Scores, summarise
 from rayforget.frontier.gather import Gathered, gather
+from rayforget.frontier.measured import KnownShares
 from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import TaskRole, task_roles
 from rayforget.frontier.progress import recovered_so_far
@@ -20,6 +21,7 @@ from rayforget.frontier.split_halves import WholeScore, halved_tasks, whole_scor
 from rayforget.frontier.summary import Summary
 from rayforget.printable import one_line
 from rayforget.record.command import command
+from rayforget.record.shares_index import SharesIndex
 from rayforget.record.standing import Standing, order_of_finish, standing_of
 from rayforget.record.sweep import Sweep
 from rayforget.report.frontier_json import frontier_json
@@ -33,14 +35,22 @@ if TYPE_CHECKING:  # a summary only needs the tasks' roles, and building the spa
 
 logger = logging.getLogger(__name__)
 
+SEED = 0
+"""Of a report's bootstrap."""
 PAGE = "frontier.html"
 """The page's file, beside the record and in MLflow."""
 
 
 def summary_of(
-    name: str, gathered: Gathered, tests: Scores, roles: Sequence[TaskRole], *, resamples: int = 1000
+    name: str,
+    gathered: Gathered,
+    tests: Scores,
+    roles: Sequence[TaskRole],
+    *,
+    resamples: int = 1000,
+    known_shares: KnownShares | None = None,
 ) -> Summary:
-    """The summary of what is gathered; `resamples` of the bootstrap, 0 for none.
+    """The summary of what is gathered; `resamples` of the bootstrap, 0 for none; `known_shares` from earlier ones.
 
     Raises:
         RecordError: theta_0 has not been scored yet.
@@ -52,10 +62,11 @@ def summary_of(
         val=gathered.val,
         test={key: scores for key, scores in tests.items() if key in known},
         name=name,
-        seed=0,
+        seed=SEED,
         num_resamples=resamples,
         failed=gathered.failed,
         reasons=gathered.reasons,
+        known_shares=known_shares,
     )
 
 
@@ -110,7 +121,7 @@ def read_report(sweep: Sweep, space: "Space", *, full: bool = False) -> Report:
     gathered = with_items(gather(records, roles), items_of(sweep.record))
     tests, halved = sweep.test_scores(), halved_tasks(space)
     standing = standing_of(sweep, records, gathered)
-    summary = summary_of(sweep.info.name, gathered, tests, roles)
+    summary = summary_of(sweep.info.name, gathered, tests, roles, known_shares=SharesIndex(sweep.store, records))
     whole: tuple[WholeScore, ...] = ()
     if full:
         plain = summary.plain.points if summary.plain is not None else ()

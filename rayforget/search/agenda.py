@@ -17,7 +17,7 @@ from rayforget.frontier.leading import Leading
 from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint, task_roles
 from rayforget.record.gpu_budget import GpuBudget, gpus_of_slot
-from rayforget.record.jobs import Job, TrialJob, load_asked, save_asked
+from rayforget.record.jobs import Job, NotedJobs, TrialJob
 from rayforget.record.standing import is_finished
 from rayforget.record.sweep import Sweep
 from rayforget.record.wanted_tests import wanted_tests
@@ -72,6 +72,7 @@ class Agenda:
         self.broken_off: set[str] = set()
         """Names of the jobs that ended without a result and made the sweep halt."""
         self._items = items_of(sweep.record)
+        self._notes = NotedJobs(sweep.store)
         self._leading = Leading()
         self._losses: Counter[str] = Counter()
         self._waiting: deque[TrialJob] = deque()
@@ -150,7 +151,7 @@ class Agenda:
         """Reads a finished job's result from the record: the trial's `steps`, or a test's scores."""
         named = self.running.pop(name)
         if isinstance(named.job, TrialJob):
-            self._take(named.job, [self.sweep.brief(name, step) for step in steps])
+            self._take(named.job, [self.sweep.recorded(name, step) for step in steps])
 
     def hand_out_again(self, name: str) -> bool:
         """Queues a running job whose slot was lost, as the next; False once that has happened to it three times."""
@@ -198,7 +199,7 @@ class Agenda:
         Returns:
             The baseline's seeds that were handed out.
         """
-        handed_out = load_asked(self.sweep.store)
+        handed_out = self._notes.load()
         for brief in self.sweep.briefs():
             self.records.setdefault(brief.trial, []).append(brief)
         self._leading.add(gather(self.briefs(), self.roles).points)
@@ -253,7 +254,7 @@ class Agenda:
 
     def _new_job(self, method: str, job: TrialJob) -> TrialJob:
         job = replace(job, name=f"{self._num_handed_out:04d}-{method}")
-        save_asked(self.sweep.store, job)
+        self._notes.save(job)
         self._num_handed_out += 1
         self._recipes.add(job.recipe.key)
         return job

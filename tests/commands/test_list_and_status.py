@@ -7,7 +7,7 @@ import golden_text
 import pytest
 from command_types import Run, Says
 
-from rayforget.record.jobs import TrialJob, save_asked
+from rayforget.record.jobs import NotedJobs, TrialJob
 from rayforget.record.standing import trainings_of
 from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
@@ -16,7 +16,7 @@ from rayforget.space.recipe import Recipe
 
 def note_asked(sweep: Path, name: str) -> Path:
     recipe = Recipe(method="full", learning_rate=1e-3, epochs=1, batch_size=4, seed=0)
-    save_asked(Store.open(sweep), TrialJob(name=name, recipe=recipe))
+    NotedJobs(Store.open(sweep)).save(TrialJob(name=name, recipe=recipe))
     return sweep / "asked" / f"{name}.json"
 
 

@@ -7,7 +7,7 @@ from synthetic_sweep import ROLES, make_records
 
 from rayforget.errors import RecordError
 from rayforget.frontier.choose import points_to_report
-from rayforget.frontier.compare import summarise
+from rayforget.frontier.compare import recover, summarise
 from rayforget.frontier.each_training import points_to_compare
 from rayforget.frontier.gather import gather
 from rayforget.frontier.hypervolume import hypervolume
@@ -206,3 +206,14 @@ def test_points_on_other_items_are_refused_in_whatever_lot_they_come(monkeypatch
     strange = {task: dataclasses.replace(score, items_hash="other") for task, score in GATHERED.val[last].items()}
     with pytest.raises(RecordError, match="paired errors need the same items"):
         summary_of(val={**GATHERED.val, last: strange})
+
+
+@pytest.mark.parametrize("num_resamples", [0, 200])
+@pytest.mark.parametrize("tested", [0, 3, len(TEST)])
+def test_what_is_recovered_alone_is_what_the_summary_says(num_resamples: int, tested: int) -> None:
+    test = dict(list(TEST.items())[:tested])
+    given = {"val": GATHERED.val, "test": test, "seed": 0, "num_resamples": num_resamples}
+    alone, summary = recover(GATHERED.points, ROLES, **given), summary_of(**given)
+    chosen = [GATHERED.points[i].key for i in points_to_report(GATHERED.points)]
+    assert [chosen[i] for i in alone.chosen] == [summary.points[i].key for i in summary.recovery.chosen]
+    assert dataclasses.replace(alone, chosen=summary.recovery.chosen) == summary.recovery

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rayforget.errors import RecordError, StorageError
-from rayforget.record.jobs import TrialJob, save_asked
+from rayforget.record.jobs import NotedJobs, TrialJob
 from rayforget.record.names import sweep_names
 from rayforget.record.removal import remove_sweep
 from rayforget.record.resume import Owner, save_resume
@@ -37,7 +37,7 @@ def fill(sweep: Sweep, make_record) -> None:
     sweep.set_aside(failed)
     sweep.note_budget(4)
     recipe = Recipe(method="l2", learning_rate=1e-3, epochs=1, batch_size=4, seed=0)
-    save_asked(sweep.store, TrialJob(name=TRIAL, recipe=recipe))
+    NotedJobs(sweep.store).save(TrialJob(name=TRIAL, recipe=recipe))
     for step in (1, 2, 3):
         save_resume(sweep.resume_folder(TRIAL), {"step": step}, Owner(sweep="one", trial=TRIAL, recipe=recipe.key))
     others = [weights_name(TRIAL, 80), "report/frontier.png", "report/frontier.html", "report/frontier.json"]

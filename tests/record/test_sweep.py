@@ -6,7 +6,7 @@ import pytest
 
 from rayforget.errors import RecordError, StorageError
 from rayforget.frontier.points import PointKey
-from rayforget.record.jobs import load_asked
+from rayforget.record.jobs import NotedJobs
 from rayforget.record.names import sweep_names, unused_name
 from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep, SweepInfo, space_digest
@@ -63,7 +63,7 @@ def test_foreign_files_in_a_sweep_are_no_part_of_it(storage, make_record, assert
     assert sweep.budgets() == [4]
     assert_same(sweep.records(), [record])
     assert sweep.trials() == {record.trial: [record.step]}
-    assert (sweep.tests(), sweep.kept_weights(), load_asked(sweep.store)) == ([], {}, {})
+    assert (sweep.tests(), sweep.kept_weights(), NotedJobs(sweep.store).load()) == ([], {}, {})
     sweep.store.write("points/abc.json", b"?")
     with pytest.raises(RecordError, match=r"abc.json is no name of the record's"):
         sweep.trials()

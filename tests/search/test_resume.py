@@ -8,7 +8,7 @@ import pytest
 from toy_agenda import METHODS, add_theta_0, resumed, score_tests, started, toy_space, train, work_off
 
 from rayforget.record.envelope import open_sealed, seal
-from rayforget.record.jobs import TrialJob, load_asked
+from rayforget.record.jobs import NotedJobs, TrialJob
 from rayforget.record.space_of import with_trainings
 from rayforget.record.storage.store import Store
 from rayforget.search.agenda import Agenda, NamedJob, Next
@@ -29,7 +29,7 @@ def begin(folder: Path, *, slots: int = 1, **search: Any) -> Agenda:
 
 
 def asked(folder: Path) -> Jobs:
-    return load_asked(Store.open(folder / "s"))
+    return NotedJobs(Store.open(folder / "s")).load()
 
 
 def undisturbed(work: Agenda) -> Jobs:
