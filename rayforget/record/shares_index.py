@@ -15,7 +15,7 @@ from rayforget.record.index_file import IndexFile
 from rayforget.record.storage.store import Store
 from rayforget.values.brief import AnyCheckpoint
 
-Shares = dict[tuple[int, ...], NDArray[np.float32]]
+Shares = Mapping[tuple[int, ...], NDArray[np.float32]]
 
 
 class SharesIndex(IndexFile):

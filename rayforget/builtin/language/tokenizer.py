@@ -34,7 +34,7 @@ def build_tokenizer(texts: Iterable[str], *, max_length: int) -> Any:
     tokenizer = Tokenizer(Unigram(pieces, unk_id=SPECIAL.index("<unk>")))
     tokenizer.pre_tokenizer = cutter
     tokenizer.decoder = ByteLevelDecoder()
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token="</s>",
         eos_token="</s>",

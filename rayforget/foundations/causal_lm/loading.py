@@ -138,7 +138,7 @@ def _attempt(
                 lm, found = known.from_pretrained(source.name, **given, **common, **options)
                 return lm, found
             with torch.device("meta"):
-                built: Any = AutoModelForCausalLM.from_config(config, trust_remote_code=source.trust_remote_code)  # type: ignore[no-untyped-call]
+                built: Any = AutoModelForCausalLM.from_config(config, trust_remote_code=source.trust_remote_code)
             given |= {"config": built.config, "state_dict": pickled_tensors(source.state_file)}
             lm, found = built.__class__.from_pretrained(None, **given, **options)
             return lm, found

@@ -24,4 +24,4 @@ def _layers(source: CausalSource) -> nn.Module:
         config = AutoConfig.from_pretrained(source.name, local_files_only=True, trust_remote_code=trusted)
     except StrictDataclassError as error:  # is neither a ValueError nor a TypeError
         raise ValueError(str(error)) from error
-    return CausalHead(AutoModelForCausalLM.from_config(config, trust_remote_code=trusted))  # type: ignore[no-untyped-call]
+    return CausalHead(AutoModelForCausalLM.from_config(config, trust_remote_code=trusted))
