@@ -1,5 +1,6 @@
 """The application and its entry point; each command is a function of a file beside it."""
 
+import gc
 import io
 import os
 import sys
@@ -63,6 +64,7 @@ app.command()(looking.rm)
 def main() -> None:
     """Runs a command; a fault in the user's input, or of a disk, is one message and exit code 2."""
     be_quiet()
+    gc.set_threshold(100_000, 50, 50)  # a record's objects, a million of them, live to the end
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter shows ?
             stream.reconfigure(errors="replace")

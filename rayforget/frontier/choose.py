@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
-from rayforget.frontier.nondominated import nondominated
+from rayforget.frontier.nondominated import check_pairs
 from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint
 from rayforget.space.path_text import LERP, path_name
 
@@ -37,13 +38,16 @@ def choose(points: Sequence[FrontierPoint], within: Callable[[FrontierPoint], bo
 
 def choose_among(points: Sequence[FrontierPoint], indices: Iterable[int]) -> tuple[int, ...]:
     """`choose` among the points at these indices."""
-    held = [i for i in indices if not points[i].is_copy_of_theta_0]
-    pairs = [(points[i].speciality, points[i].generality) for i in held]
-    kept = {pairs[place]: held[place] for place in np.flatnonzero(nondominated(np.array(pairs).reshape(-1, 2)))}
-    for i, pair in zip(held, pairs, strict=True):  # only duplicates need their order, which is slow to make
-        if pair in kept and i != kept[pair] and points[i].key.order < points[kept[pair]].key.order:
-            kept[pair] = i
-    return tuple(sorted(kept.values(), key=lambda i: points[i].speciality))
+    pairs = {i: (points[i].speciality, points[i].generality) for i in indices if not points[i].is_copy_of_theta_0}
+    if not all(isfinite(s) and isfinite(g) for s, g in pairs.values()):
+        check_pairs(np.array([*pairs.values()]))
+    kept: list[int] = []
+    for i in sorted(pairs, key=pairs.__getitem__, reverse=True):  # thousands of times of a few points: numpy is slower
+        if not kept or pairs[i][1] > pairs[kept[-1]][1]:
+            kept.append(i)
+        elif pairs[i] == pairs[kept[-1]] and points[i].key.order < points[kept[-1]].key.order:
+            kept[-1] = i
+    return tuple(reversed(kept))
 
 
 def choose_frontier(points: Sequence[FrontierPoint]) -> tuple[int, ...]:

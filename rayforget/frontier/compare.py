@@ -12,7 +12,7 @@ from rayforget.frontier.choose import (
     is_plain_baseline,
     points_to_report,
 )
-from rayforget.frontier.each_training import choose_each_alone, choose_each_curve, trainings_alone
+from rayforget.frontier.each_training import EachTraining, choose_each, trainings_alone
 from rayforget.frontier.measured import KnownShares, Measured, Trainings, baseline, measure
 from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint, PointKey, TaskRole
 from rayforget.frontier.summary import Measure, MethodSummary, PathSummary, Recovery, Summary
@@ -67,7 +67,8 @@ def summarise(
     if len(index) < len(ordered):
         raise RecordError(f"{len(ordered) - len(index)} of {len(ordered)} points repeat a (trial, step, alpha, path)")
     theta_0, plain = _baselines(ordered)
-    alone = trainings_alone(ordered)
+    each = choose_each(ordered)
+    alone = trainings_alone(each)
     shown = points_to_report(ordered)
     needed = {ordered[i].key: i for i in {*shown, *(i for group in alone for i in group)}}
     for scores, known, what in ((needed, val, "have no val scores"), (test, index, "have test scores but no point")):
@@ -103,7 +104,7 @@ def summarise(
         plain_is_drawn=drawn,
     )
     ground = _Ground(points=ordered, plain=plain, on_val=on_val, on_test=on_test)
-    *methods, together = _describe_methods(ground, failed or {})
+    *methods, together = _describe_methods(ground, each, failed or {})
     frontier = choose_frontier(ordered)
     base = baseline(theta_0, on_val, on_test)
     assert base is not None  # its val scores were requested above
@@ -188,7 +189,12 @@ def _are_draws(points: Sequence[FrontierPoint], plain: Sequence[int]) -> bool:
     return not any("models" in points[i].recipe for i in plain)
 
 
-def _describe_methods(ground: _Ground, failed: Mapping[str, int]) -> list[MethodSummary]:
+_NO_TRAININGS = EachTraining(alone=(), curve=())
+
+
+def _describe_methods(
+    ground: _Ground, each: Mapping[str, EachTraining], failed: Mapping[str, int]
+) -> list[MethodSummary]:
     """Methods by name, including those whose trainings all failed, then `plain`, then all together."""
     *choices, together = choose_by_method(ground.points)
     known = {choice.method for choice in choices}
@@ -203,10 +209,11 @@ def _describe_methods(ground: _Ground, failed: Mapping[str, int]) -> list[Method
             failed=sum(failed.values()) if choice is together else failed.get(choice.method, 0),
             alpha_1=_recover(choice.alpha_1, ground, with_interval=choice is together),
             curve=_recover(choice.curve, ground, with_interval=choice is together),
-            one_alone=ground.on_val.one_training(choose_each_alone(ground.points, choice), plain=ground.plain),
-            one_curve=ground.on_val.one_training(choose_each_curve(ground.points, choice), plain=ground.plain),
+            one_alone=ground.on_val.one_training(own.alone, plain=ground.plain),
+            one_curve=ground.on_val.one_training(own.curve, plain=ground.plain),
         )
         for choice in (*choices, together)
+        for own in [each.get(choice.method, _NO_TRAININGS)]
     ]
 
 

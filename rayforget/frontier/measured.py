@@ -73,11 +73,26 @@ class Measured:
 
     def recovered(self, chosen: Sequence[int], *, plain: Sequence[int]) -> Recovered | None:
         """What the chosen points recover against theta_0 and the mean of `plain`."""
+        (found,) = self._recovered([chosen], plain)
+        return found
+
+    def _recovered(self, groups: Iterable[Sequence[int]], plain: Sequence[int]) -> list[Recovered | None]:
+        """What each group of points recovers."""
         base, tuned = self.mean([self.theta_0]), self.mean(plain)
-        if base is None or tuned is None or any(i not in self.pairs for i in chosen):
-            return None
-        values = np.array([self.pairs[i] for i in chosen]).reshape(-1, 2)
-        return recovered(values, theta_0=base.pair, plain=tuned.pair, errors=tuned.difference_errors or (0.0, 0.0))
+        if base is None or tuned is None:
+            return [None for _ in groups]
+        errors = tuned.difference_errors or (0.0, 0.0)
+        return [
+            recovered(
+                np.array([self.pairs[i] for i in own]).reshape(-1, 2),
+                theta_0=base.pair,
+                plain=tuned.pair,
+                errors=errors,
+            )
+            if all(i in self.pairs for i in own)
+            else None
+            for own in groups
+        ]
 
     def interval(self, chosen: Sequence[int], *, plain: Sequence[int]) -> Interval | None:
         """The interval of what the chosen points recover, for their very trainings."""
@@ -94,7 +109,8 @@ class Measured:
 
     def one_training(self, recipes: Recipes, *, plain: Sequence[int]) -> OneTraining | None:
         """What one training recovers alone, in the mean over recipes; None if there is none or it is undefined."""
-        found = [[self.recovered(own, plain=plain) for own in trainings] for trainings in recipes]
+        alone = iter(self._recovered((own for trainings in recipes for own in trainings), plain))
+        found = [[next(alone) for _ in trainings] for trainings in recipes]
         shares = [[one.value for one in each if one is not None and one.value is not None] for each in found]
         if not recipes or any(len(known) < len(each) for known, each in zip(shares, recipes, strict=True)):
             return None

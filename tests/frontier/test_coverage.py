@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rayforget.frontier.choose import choose_by_method, is_plain_baseline
+from rayforget.frontier.choose import is_plain_baseline
 from rayforget.frontier.compare import summarise
-from rayforget.frontier.each_training import choose_each_curve
+from rayforget.frontier.each_training import choose_each
 from rayforget.frontier.hypervolume import hypervolumes
 from rayforget.frontier.intervals import MEASURED_COVERAGE, boxes, interval_of_mean
 from rayforget.frontier.measured import Trainings, measure
@@ -106,8 +106,7 @@ def simulate(rng: np.random.Generator, num_trainings: int, *, homing: bool = Fal
 def one_training(sweep: Simulated) -> OneTraining:
     """What a report says of one training of `full`, without all else that it says."""
     points, val = sorted(sweep[0], key=lambda point: point.key.order), sweep[1]
-    full, *_ = choose_by_method(points)
-    recipes = choose_each_curve(points, full)
+    recipes = choose_each(points)["full"].curve
     alone = tuple(own for trainings in recipes for own in trainings)
     plain = tuple(i for i, point in enumerate(points) if is_plain_baseline(point))
     (theta_0,) = (i for i, point in enumerate(points) if point.method == THETA_0)
@@ -119,7 +118,7 @@ def one_training(sweep: Simulated) -> OneTraining:
         split="val",
         num_resamples=RESAMPLES,
         seed=0,
-        trainings=Trainings(keys={i: points[i].key for own in alone for i in own}, alone=alone, plain=plain),
+        trainings=Trainings(points={i: points[i] for own in alone for i in own}, alone=alone, plain=plain),
     )
     found = measured.one_training(recipes, plain=plain)
     assert found is not None

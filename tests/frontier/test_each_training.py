@@ -1,6 +1,5 @@
 """Which trainings count as one, and which of a training's points represent it alone."""
 
-from rayforget.frontier.choose import is_on_common_grid, is_uninterpolated
 from rayforget.frontier.each_training import Recipes, choose_each
 from rayforget.frontier.points import FrontierPoint
 
@@ -32,12 +31,12 @@ def keys(recipes: Recipes, points: list[FrontierPoint]) -> list[list[list[tuple[
 
 def test_each_training_is_chosen_from_by_itself_whatever_others_dominate_it() -> None:
     points = [*training("t2", 1e-4, 0, BEST), *training("t1", 1e-3, 0, CURVE)]
-    assert keys(choose_each(points, "l2", is_on_common_grid), points) == [
+    assert keys(choose_each(points)["l2"].curve, points) == [
         [[("t1", 0.5)]],  # theta_0 again does not count, the refined alpha is not common, alpha = 1 is dominated
         [[("t2", 0.5), ("t2", 1.0)]],
     ]
-    assert keys(choose_each(points, "l2", is_uninterpolated), points) == [[[("t1", 1.0)]], [[("t2", 1.0)]]]
-    assert choose_each(points, "kd", is_uninterpolated) == ()
+    assert keys(choose_each(points)["l2"].alone, points) == [[[("t1", 1.0)]], [[("t2", 1.0)]]]
+    assert list(choose_each(points)) == ["l2"]
 
 
 def test_seeds_of_one_recipe_are_one_and_a_repeated_training_counts_once() -> None:
@@ -47,10 +46,10 @@ def test_seeds_of_one_recipe_are_one_and_a_repeated_training_counts_once() -> No
         *training("t3", 1e-4, 0, BEST),
         *training("t4", 1e-4, 0, BEST),
     ]
-    found = keys(choose_each(points, "l2", is_uninterpolated), points)
+    found = keys(choose_each(points)["l2"].alone, points)
     assert found == [[[("t1", 1.0)], [("t2", 1.0)]], [[("t3", 1.0)]]]
 
 
 def test_of_a_single_recipe_the_seeds_are_what_differs() -> None:
     points = [*training("t1", 1e-3, 0, CURVE), *training("t2", 1e-3, 1, BEST)]
-    assert keys(choose_each(points, "l2", is_uninterpolated), points) == [[[("t1", 1.0)]], [[("t2", 1.0)]]]
+    assert keys(choose_each(points)["l2"].alone, points) == [[[("t1", 1.0)]], [[("t2", 1.0)]]]

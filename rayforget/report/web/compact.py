@@ -32,7 +32,11 @@ def compact_hovers(summary: Summary, hovers: Hovers, traces: Mapping[int, Sequen
     points = [summary.points[i] for i in shown]
     roles = [role.name for role in summary.roles]
     values = [[p.speciality, p.generality, *(p.tasks.get(name, -1.0) for name in roles)] for p in points]
-    tenths = np.array([[round(10 * float(percent(v).replace("−", "-"))) for v in row] for row in values])
+    distinct, where = np.unique(values, return_inverse=True)  # a score has no more values than its task has items
+    shown_tenths = np.array(
+        [round(10 * float(percent(v).replace("−", "-"))) for v in distinct.tolist()], dtype=np.int64
+    )
+    tenths = shown_tenths[where].reshape(len(points), 2 + len(roles))
     fits = [all(0 <= each <= _MOST for each in row) for row in tenths.tolist()]
     known = {i for i, whole in zip(shown, fits, strict=True) if whole} - summary.val.keys() - summary.test.keys()
     checkpoints: dict[tuple[str, int], int] = {}
@@ -52,14 +56,14 @@ def compact_hovers(summary: Summary, hovers: Hovers, traces: Mapping[int, Sequen
         labels[point.alpha, point.path] = hover_alpha(point)
     return {
         "places": list(traces),
-        "traces": [_packed([place[i] for i in some], "<u4") for some in traces.values()],
+        "traces": [_packed([place[i] for i in some]) for some in traces.values()],
         "checkpoints": heads,
-        "checkpoint": _packed(of_checkpoint, "<u4"),
+        "checkpoint": _packed(of_checkpoint),
         "alphas": [[labels[spot], *spot] for spot in alphas],
-        "alpha": _packed(of_alpha, "<u4"),
+        "alpha": _packed(of_alpha),
         "tasks": [hover_task(name) for name in roles],
         "perRow": PER_ROW,
-        "scores": [_packed(column, "<u2") for column in np.clip(tenths, 0, _MOST).T] if points else [],
+        "scores": [_packed(column) for column in np.clip(tenths, 0, _MOST).T] if points else [],
         "recipes": [hovers.recipe(trial) for trial in recipes],
         "whole": {place[i]: hovers.text(i) for i in shown if i not in known},
     }
@@ -71,5 +75,8 @@ def as_script(value: Any, name: str) -> str:
     return f'<script type="application/json" id="{name}">{text.replace("<", chr(92) + "u003c")}</script>'
 
 
-def _packed(numbers: Sequence[int] | NDArray[np.int64], kind: str) -> str:
-    return base64.b64encode(np.asarray(numbers).astype(kind).tobytes()).decode()
+def _packed(numbers: Sequence[int] | NDArray[np.int64]) -> str:
+    """Whole numbers, the lowest byte first, in base64; before them how many bytes each takes."""
+    values = np.asarray(numbers, dtype=np.int64)
+    width = next(width for width in (1, 2, 4) if values.max(initial=0) < 256**width)
+    return str(width) + base64.b64encode(values.astype(f"<u{width}").tobytes()).decode()

@@ -1,8 +1,9 @@
 "use strict";
 // The page's table of points -> columns of numbers, and the description of every point.
 
-function unpackNumbers(text, bytes) {
-  const raw = atob(text), found = [];
+// The first letter says how many bytes a number takes.
+function unpackNumbers(text) {
+  const bytes = Number(text[0]), raw = atob(text.slice(1)), found = [];
   for (let i = 0; i < raw.length; i += bytes) {
     let value = 0;
     for (let j = bytes - 1; j >= 0; j--) value = value * 256 + raw.charCodeAt(i + j);
@@ -14,10 +15,10 @@ function unpackNumbers(text, bytes) {
 // One entry per point in each column; scores in tenths of a percent: speciality, generality, then the tasks.
 function unpackColumns(table) {
   return {
-    checkpoint: unpackNumbers(table.checkpoint, 4),
-    alpha: unpackNumbers(table.alpha, 4),
-    scores: table.scores.map(text => unpackNumbers(text, 2)),
-    traces: table.traces.map(text => unpackNumbers(text, 4)),
+    checkpoint: unpackNumbers(table.checkpoint),
+    alpha: unpackNumbers(table.alpha),
+    scores: table.scores.map(text => unpackNumbers(text)),
+    traces: table.traces.map(text => unpackNumbers(text)),
   };
 }
 
