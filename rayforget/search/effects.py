@@ -6,20 +6,19 @@ them. The models are those at the alphas common to all trainings, so that alpha 
 weighed.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import TrialState, create_trial
 
 from rayforget.frontier.choose import is_on_common_grid, is_uninterpolated
 from rayforget.frontier.points import FrontierPoint
 from rayforget.frontier.recovered import Pair
 from rayforget.search.distributions import distribution
+from rayforget.search.ped_anova import importances
 from rayforget.space.domains import Domain, Scalar
 from rayforget.space.method import Method, value_at
 
@@ -120,14 +119,5 @@ def _importances(method: Method, models: Sequence[FrontierPoint]) -> dict[str, P
             for each, pair in zip(params, values, strict=True)
         ]
     )
-    special, general = _shares(study, 0), _shares(study, 1)
+    special, general = importances(study, 0), importances(study, 1)
     return {name: (special.get(name, 0.0), general.get(name, 0.0)) for name in dists}
-
-
-def _shares(study: optuna.Study, objective: int) -> dict[str, float]:
-    """PED-ANOVA asks what makes a target low, and warns of it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return optuna.importance.get_param_importances(
-            study, evaluator=PedAnovaImportanceEvaluator(), target=lambda trial: -trial.values[objective]
-        )
