@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rayforget.frontier.intervals import Boxes
 from rayforget.frontier.points import FrontierPoint
 from rayforget.record.index_file import IndexFile
+from rayforget.record.segments import LEAST
 from rayforget.record.storage.store import Store
 from rayforget.values.brief import AnyCheckpoint
 
@@ -44,7 +45,9 @@ class SharesIndex(IndexFile):
         return {group: row for group, row in known if row is not None}
 
     def keep(self, within: Boxes, groups: Mapping[tuple[int, ...], tuple[FrontierPoint, ...]], shares: Shares) -> None:
-        """Replaces what is known by these groups' shares."""
+        """Replaces what is known by these groups' shares; few are computed as fast as they are read."""
+        if len(groups) < LEAST:
+            return
         content = io.BytesIO()
         digests = np.frombuffer(b"".join(map(self._digest, groups.values())), np.uint8).reshape(len(groups), -1)
         rows = np.stack([shares[group] for group in groups])

@@ -15,7 +15,7 @@ from rayforget.record.storage.store import Store
 from rayforget.record.sweep import Sweep
 from rayforget.report.present import read_report
 
-TRIALS = 30
+TRIALS = 50
 
 
 @pytest.fixture
