@@ -244,6 +244,12 @@ def page(address: str, port: int, path: str) -> str:
     return ""
 
 
+def titled(host: Host, titles: tuple[str, ...]) -> list[psutil.Process]:
+    """Its processes of Ray's actors of these classes."""
+    starts = tuple(f"ray::{title}" for title in titles)
+    return [process for process in host.processes() if command_of(process).startswith(starts)]
+
+
 def command_of(process: psutil.Process) -> str:
     """Its command line; empty of a process that has just ended."""
     try:

@@ -204,8 +204,10 @@ def own_cluster(folder: Path) -> Iterator[OwnCluster]:
         with Door(port, MACHINE) as door, serving(metadata_of, MACHINE) as metadata:
             shared, site = folder / "shared", folder / "shared" / "site"
             site.mkdir(parents=True)
-            code = Path(__file__).with_name("pace_penalty.py").read_text()
-            write_package(site, "pace_penalty", {"pace": "PacePenalty"}, code, "rayforget.penalties")
+            code = Path(__file__).with_name("odd_penalties.py").read_text()
+            write_package(
+                site, "odd_penalties", {"pace": "PacePenalty", "ill": "IllPenalty"}, code, "rayforget.penalties"
+            )
             cluster = OwnCluster(
                 network=found,
                 door=door,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from cluster.hosts import Host, command_of, wait_until
+from cluster.hosts import command_of, titled, wait_until
 from cluster.own_cluster import BUCKET, Driver, OwnCluster
 from cluster.undisturbed import undisturbed
 
@@ -21,7 +21,7 @@ from rayforget.record.sweep import Sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(600)]
 
-TRAININGS = 60
+TRAININGS = 64
 """More than the faults leave time for: those that are left at the end are not made to last."""
 STEP_S = 0.8
 """Of 20 steps in a training."""
@@ -46,6 +46,8 @@ class LongSweep:
     driver: Driver
     refused_until: float = 0.0
     """Until when the storage drops every connection, by the monotonic clock."""
+    hangs_until: float = 0.0
+    """Until when it answers nobody."""
     overloaded: int = 0
     """Number of requests that were answered with 503."""
     logs: list[Path] = field(default_factory=list)
@@ -54,6 +56,7 @@ class LongSweep:
         """The storage's rule."""
         if time.monotonic() < self.refused_until:
             return 0
+        time.sleep(max(self.hangs_until - time.monotonic(), 0))
         if number % 3 == 0:
             self.overloaded += 1
             return 503
@@ -93,12 +96,6 @@ def long(cluster: OwnCluster, space_file: Callable[..., Path]) -> Iterator[LongS
     cluster.kill_driver()
 
 
-def titled(host: Host, titles: tuple[str, ...]) -> list[psutil.Process]:
-    """Its processes of Ray's actors of these classes."""
-    starts = tuple(f"ray::{title}" for title in titles)
-    return [process for process in host.processes() if command_of(process).startswith(starts)]
-
-
 def test_it_begins_without_mlflow_on_an_overloaded_storage(long: LongSweep) -> None:
     long.goes_on(3)
     assert long.overloaded > 10
@@ -126,6 +123,13 @@ def test_the_storage_refuses_for_half_a_minute(long: LongSweep) -> None:
     assert "trying again for up to 600 s" in told
     assert "the storage answers again" in told
     wait_until(lambda: long.cluster.gauges().get("trainingsdone", 0) > 0, 60, "the gauge of trainings")
+
+
+def test_the_storage_answers_nobody_for_a_minute(long: LongSweep) -> None:
+    long.driver.note("S3 hangs for 60 s")
+    long.hangs_until = time.monotonic() + 60
+    time.sleep(60)
+    long.goes_on()
 
 
 def test_mlflow_comes_and_is_killed(long: LongSweep) -> None:
