@@ -1,5 +1,6 @@
 """`rayforget ui NAME`: MLflow's UI on a sweep's store; `rayforget ui --cluster FILE`: a cluster's own MLflow, here."""
 
+import sys
 import threading
 from pathlib import Path
 
@@ -58,7 +59,8 @@ def open_ui_of_cluster(cluster: Path, name: str | None, port: int) -> int:
             print(f"points of {one_line(sweep)} as charts: {address}{link}")
         if not links:
             what = "a sweep" if name is None else f"sweep {name}"
-            print(f"it does not hold {what} yet; a sweep is there once its first trainings are done", flush=True)
+            print(f"it does not hold {what} yet; a sweep is there once its first trainings are done")
+        sys.stdout.flush()  # it may be a pipe or a file
         try:
             threading.Event().wait()
         except KeyboardInterrupt:
