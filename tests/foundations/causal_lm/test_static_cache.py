@@ -1,0 +1,216 @@
+"""Answers written with a cache of fixed size are those of transformers' `generate`, in few sizes."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny_architectures import tiny_model
+from tiny_language import KINDS, TEXTS, prompts_of, tiny_language_model, tiny_tokenizer
+
+from rayforget.foundations.causal_lm.head import CausalHead
+from rayforget.foundations.causal_lm.rows import eighth_up
+from rayforget.foundations.causal_lm.scoring import static_cache
+from rayforget.foundations.causal_lm.scoring.cache_choice import keep_to_generate, takes_static_cache
+from rayforget.foundations.causal_lm.scoring.ends import NOT_FINITE, OpenAnswer, Until
+from rayforget.foundations.causal_lm.scoring.generation import generate
+from rayforget.foundations.causal_lm.scoring.static_cache import rows_up
+from rayforget.foundations.causal_lm.scoring.step_graph import CaptureError
+from rayforget.tasks.text.types import Generations
+
+
+def asked_of(lengths, limits, until=(), *, seed=0):
+    """Prompts of noise."""
+    random = np.random.default_rng(seed)
+    return Generations(
+        prompts=[random.integers(3, 300, length).astype(np.int32) for length in lengths],
+        until=[until] * len(lengths),
+        max_new_tokens=list(limits),
+    )
+
+
+MIXED = asked_of([3, 17, 9, 30, 1, 22, 12], [20, 5, 12, 20, 1, 8, 17])
+
+
+def model_of(architecture):
+    """A tiny model of any architecture, with the tokenizer of the others."""
+    return replace(tiny_language_model(), head=CausalHead(tiny_model(architecture)), theta_0={}, config={})
+
+
+def by_generate(model, asked):
+    """The same by transformers' `generate`; the model keeps to it."""
+    keep_to_generate(model, "to be compared")
+    assert not takes_static_cache(model)
+    return generate(model, {}, asked, batch_tokens=10**4)
+
+
+def sizes_of(model, theta, asked, **settings):
+    """(rows, tokens, columns) of every forward, in order, and the answers."""
+    sizes = []
+
+    def note(module, given, named):
+        tokens = named["input_ids"]
+        sizes.append((*tokens.shape, named["past_key_values"].get_max_length()))
+
+    with torch.no_grad():
+        handle = model.head.lm.register_forward_pre_hook(note, with_kwargs=True)
+    try:
+        assert takes_static_cache(model)
+        sizes.clear()
+        return generate(model, theta, asked, **settings), sizes
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("until", [(), ("e",), (" ", "a")])
+def test_answers_are_those_of_transformers_generate(kind, until):
+    model = tiny_language_model(kind)
+    asked = replace(MIXED, until=[until] * len(MIXED.prompts))
+    assert takes_static_cache(model)
+    found = generate(model, {}, asked, batch_tokens=10**4)
+    expected = by_generate(model, asked)
+    assert found.texts == expected.texts
+    assert (found.finite == expected.finite).all()
+
+
+@pytest.mark.parametrize("architecture", ["bloom", "gpt2", "gptj", "mpt", "deepseek_v3", "cohere", "bert", "xglm"])
+def test_many_architectures_take_a_cache_of_fixed_size(architecture):
+    model = model_of(architecture)
+    assert takes_static_cache(model)
+    found = generate(model, {}, MIXED, batch_tokens=10**4)
+    assert found.texts == by_generate(model, MIXED).texts
+    assert len(set(found.texts)) > 3
+
+
+@pytest.mark.parametrize("architecture", ["mistral", "gemma2", "gpt_oss"])
+def test_sliding_windows_hide_what_lies_before_them(architecture, monkeypatch):
+    monkeypatch.setattr("tiny_architectures._SIZES", {"sliding_window$": 6, **tiny_model.__globals__["_SIZES"]})
+    model = model_of(architecture)
+    assert model.head.lm.config.sliding_window == 6
+    assert takes_static_cache(model)
+    found = generate(model, {}, MIXED, batch_tokens=10**4)
+    assert found.texts == by_generate(model, MIXED).texts
+
+
+@pytest.mark.parametrize(
+    ("architecture", "reason"),
+    [("mamba", "LinearAttentionLayer"), ("rwkv", "logits differ"), ("mvp", "logits differ")],  # mvp: counts padding
+)
+def test_a_model_that_takes_no_fixed_cache_answers_as_before_and_says_so(architecture, reason, caplog):
+    model = model_of(architecture)
+    asked = prompts_of(TEXTS)
+    with caplog.at_level(logging.INFO, logger="rayforget"):
+        generate(model, {}, asked, batch_tokens=10**4)
+        generate(model, {}, asked, batch_tokens=10**4)
+    (told,) = [record.message for record in caplog.records if "writes its answers" in record.message]
+    assert "by transformers' generate" in told
+    assert reason in told
+
+
+def test_a_rule_of_the_models_configuration_is_left_to_transformers_generate(caplog):
+    model = tiny_language_model()
+    asked = prompts_of(TEXTS)
+    free = generate(model, {}, asked, batch_tokens=10**4).texts
+    tokens = sorted({token for text in free for token in tiny_tokenizer().encode(text)})
+    model.head.lm.generation_config.suppress_tokens = tokens
+    with caplog.at_level(logging.INFO, logger="rayforget"):
+        assert not takes_static_cache(model)
+    assert "suppress_tokens" in caplog.text
+    held = generate(model, {}, asked, batch_tokens=10**4).texts
+    assert not {token for text in held for token in tiny_tokenizer().encode(text)} & set(tokens)
+    model.head.lm.generation_config.suppress_tokens = None
+    assert takes_static_cache(model)
+
+
+def test_rows_that_are_done_leave_and_the_others_answer_as_alone():
+    model = tiny_language_model("llama")
+    asked = asked_of([5, 9, 7, 9, 4, 6, 8], [33, 2, 3, 30, 2, 17, 5])
+    found, sizes = sizes_of(model, {}, asked, batch_tokens=10**4)
+    rows = [size[0] for size in sizes]
+    assert rows == sorted(rows, reverse=True)
+    assert set(rows) == {8, 4, 2}
+    assert len(rows) == 33
+    alone = [asked_of([1], [1])] * 7
+    for number in range(7):
+        alone[number] = replace(
+            asked,
+            prompts=asked.prompts[number : number + 1],
+            until=asked.until[:1],
+            max_new_tokens=asked.max_new_tokens[number : number + 1],
+        )
+    assert list(found.texts) == [generate(model, {}, each, batch_tokens=1).texts[0] for each in alone]
+
+
+def test_sizes_come_again():
+    """However many lengths there are."""
+    model = tiny_language_model(positions=256)
+    random = np.random.default_rng(0)
+    lengths = random.integers(20, 121, 60)
+    asked = asked_of(lengths, [20 + int(length) % 7 for length in lengths])
+    found, sizes = sizes_of(model, {}, asked, batch_tokens=1000)
+    assert len(set(lengths.tolist())) > 35
+    assert all(rows == rows_up(rows) for rows, _, _ in sizes)
+    assert all(columns == eighth_up(columns) and tokens == eighth_up(tokens) for _, tokens, columns in sizes)
+    assert all(rows * tokens <= 1000 for rows, tokens, _ in sizes)
+    prompts, steps = ({size for size in sizes if (size[1] > 1) == first} for first in (True, False))
+    assert len(prompts) <= 10
+    assert len(steps) <= 15
+    _, again = sizes_of(model, {}, asked, batch_tokens=1000)
+    assert again == sizes
+    assert found.texts == by_generate(model, asked).texts
+
+
+def test_a_row_that_is_not_finite_is_told_and_spoils_no_other():
+    model = tiny_language_model("llama")
+    asked = asked_of([6, 9, 4], [12, 12, 12])
+    before = generate(model, {}, asked, batch_tokens=10**4)
+    own = next(token for token in asked.prompts[1] if token not in np.concatenate([asked.prompts[0], asked.prompts[2]]))
+    broken = model.theta_0["model.embed_tokens.weight"].clone()
+    broken[int(own)] = torch.nan
+    found = generate(model, {"model.embed_tokens.weight": broken}, asked, batch_tokens=10**4)
+    assert found.finite.tolist() == [True, False, True]
+    assert [found.texts[0], found.texts[2]] == [before.texts[0], before.texts[2]]
+
+
+def test_a_step_that_cannot_be_captured_leaves_the_model_to_transformers_generate(monkeypatch, caplog):
+    model = tiny_language_model()
+    expected = generate(model, {}, MIXED, batch_tokens=10**4).texts
+
+    def refusing(step, device):
+        left = iter(range(3))
+
+        def taken():
+            if next(left, None) is None:
+                raise CaptureError("the step waits for the device")
+            step()
+
+        return taken
+
+    monkeypatch.setattr(static_cache, "repeated", refusing)
+    with caplog.at_level(logging.INFO, logger="rayforget"):
+        assert generate(model, {}, MIXED, batch_tokens=10**4).texts == expected
+    assert "generate: the step waits for the device" in caplog.text
+    assert not takes_static_cache(model)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, 1), (2, 2), (3, 4), (4, 4), (5, 8), (64, 64), (65, 128)])
+def test_rows_are_rounded_up_to_powers_of_two(count, expected):
+    assert rows_up(count) == expected
+
+
+def test_an_open_answer_ends_once_and_for_all():
+    until = Until(tiny_tokenizer(), (), [2])
+    answer = OpenAnswer(until=until, end_tokens=frozenset({2}), limit=4)
+    answer.extend([7, 8])
+    assert (answer.tokens, answer.done) == ([7, 8], False)
+    answer.extend([2, 9, NOT_FINITE])
+    answer.extend([5])
+    assert (answer.tokens, answer.done, answer.finite) == ([7, 8, 2], True, True)
+    broken = OpenAnswer(until=until, end_tokens=frozenset({2}), limit=4)
+    broken.extend([NOT_FINITE, 3])
+    assert (broken.tokens, broken.done, broken.finite) == ([], True, False)
+    full = OpenAnswer(until=until, end_tokens=frozenset({2}), limit=1)
+    full.extend([3, 4])
+    assert (full.tokens, full.done) == ([3], True)
