@@ -112,15 +112,17 @@ def test_a_model_that_takes_no_fixed_cache_answers_as_before_and_says_so(archite
 def test_a_rule_of_the_models_configuration_is_left_to_transformers_generate(caplog):
     model = tiny_language_model()
     asked = prompts_of(TEXTS)
-    free = generate(model, {}, asked, batch_tokens=10**4).texts
-    tokens = sorted({token for text in free for token in tiny_tokenizer().encode(text)})
-    model.head.lm.generation_config.suppress_tokens = tokens
+    lm, free = model.head.lm, generate(model, {}, asked, batch_tokens=10**4).texts
+    lm.generation_config.suppress_tokens = list(range(100, 340))
     with caplog.at_level(logging.INFO, logger="rayforget"):
         assert not takes_static_cache(model)
     assert "suppress_tokens" in caplog.text
     held = generate(model, {}, asked, batch_tokens=10**4).texts
-    assert not {token for text in held for token in tiny_tokenizer().encode(text)} & set(tokens)
-    model.head.lm.generation_config.suppress_tokens = None
+    assert held != free
+    for prompt, text in zip(asked.prompts, held, strict=True):
+        made = lm.generate(torch.from_numpy(prompt).long()[None], max_new_tokens=8, do_sample=False)
+        assert text == tiny_tokenizer().decode(made[0, len(prompt) :], skip_special_tokens=True)
+    lm.generation_config.suppress_tokens = None
     assert takes_static_cache(model)
 
 
@@ -132,15 +134,9 @@ def test_rows_that_are_done_leave_and_the_others_answer_as_alone():
     assert rows == sorted(rows, reverse=True)
     assert set(rows) == {8, 4, 2}
     assert len(rows) == 33
-    alone = [asked_of([1], [1])] * 7
-    for number in range(7):
-        alone[number] = replace(
-            asked,
-            prompts=asked.prompts[number : number + 1],
-            until=asked.until[:1],
-            max_new_tokens=asked.max_new_tokens[number : number + 1],
-        )
-    assert list(found.texts) == [generate(model, {}, each, batch_tokens=1).texts[0] for each in alone]
+    for prompt, limit, text in zip(asked.prompts, asked.max_new_tokens, found.texts, strict=True):
+        alone = Generations(prompts=[prompt], until=[()], max_new_tokens=[limit])
+        assert generate(model, {}, alone, batch_tokens=1).texts == (text,)
 
 
 def test_sizes_come_again():
