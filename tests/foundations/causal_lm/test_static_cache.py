@@ -15,7 +15,6 @@ from rayforget.foundations.causal_lm.scoring import static_cache
 from rayforget.foundations.causal_lm.scoring.cache_choice import keep_to_generate, takes_static_cache
 from rayforget.foundations.causal_lm.scoring.ends import NOT_FINITE, OpenAnswer, Until
 from rayforget.foundations.causal_lm.scoring.generation import generate
-from rayforget.foundations.causal_lm.scoring.static_cache import rows_up
 from rayforget.foundations.causal_lm.scoring.step_graph import CaptureError
 from rayforget.tasks.text.types import Generations
 
@@ -128,11 +127,11 @@ def test_a_rule_of_the_models_configuration_is_left_to_transformers_generate(cap
 
 def test_rows_that_are_done_leave_and_the_others_answer_as_alone():
     model = tiny_language_model("llama")
-    asked = asked_of([5, 9, 7, 9, 4, 6, 8], [33, 2, 3, 30, 2, 17, 5])
+    asked = asked_of([5, 9, 7, 9, 4, 6, 8, 2, 11], [33, 2, 3, 30, 2, 12, 5, 1, 15])
     found, sizes = sizes_of(model, {}, asked, batch_tokens=10**4)
     rows = [size[0] for size in sizes]
     assert rows == sorted(rows, reverse=True)
-    assert set(rows) == {8, 4, 2}
+    assert set(rows) == {9, 4, 2}
     assert len(rows) == 33
     for prompt, limit, text in zip(asked.prompts, asked.max_new_tokens, found.texts, strict=True):
         alone = Generations(prompts=[prompt], until=[()], max_new_tokens=[limit])
@@ -147,7 +146,7 @@ def test_sizes_come_again():
     asked = asked_of(lengths, [20 + int(length) % 7 for length in lengths])
     found, sizes = sizes_of(model, {}, asked, batch_tokens=1000)
     assert len(set(lengths.tolist())) > 35
-    assert all(rows == rows_up(rows) for rows, _, _ in sizes)
+    assert all(rows == eighth_up(rows) for rows, _, _ in sizes)
     assert all(columns == eighth_up(columns) and tokens == eighth_up(tokens) for _, tokens, columns in sizes)
     assert all(rows * tokens <= 1000 for rows, tokens, _ in sizes)
     prompts, steps = ({size for size in sizes if (size[1] > 1) == first} for first in (True, False))
@@ -155,6 +154,15 @@ def test_sizes_come_again():
     assert len(steps) <= 15
     _, again = sizes_of(model, {}, asked, batch_tokens=1000)
     assert again == sizes
+    assert found.texts == by_generate(model, asked).texts
+
+
+def test_rows_that_only_fill_a_batch_up_change_nothing():
+    model = tiny_language_model("neox")
+    asked = asked_of([2 + number % 11 for number in range(37)], [1 + 5 * number % 12 for number in range(37)])
+    found, sizes = sizes_of(model, {}, asked, batch_tokens=10**4)
+    assert sizes[0][0] == 40
+    assert {size[0] for size in sizes} < {40, *range(1, 20)}
     assert found.texts == by_generate(model, asked).texts
 
 
@@ -189,11 +197,6 @@ def test_a_step_that_cannot_be_captured_leaves_the_model_to_transformers_generat
         assert generate(model, {}, MIXED, batch_tokens=10**4).texts == expected
     assert "generate: the step waits for the device" in caplog.text
     assert not takes_static_cache(model)
-
-
-@pytest.mark.parametrize(("count", "expected"), [(1, 1), (2, 2), (3, 4), (4, 4), (5, 8), (64, 64), (65, 128)])
-def test_rows_are_rounded_up_to_powers_of_two(count, expected):
-    assert rows_up(count) == expected
 
 
 def test_an_open_answer_ends_once_and_for_all():

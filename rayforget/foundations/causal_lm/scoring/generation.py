@@ -19,7 +19,7 @@ from rayforget.foundations.causal_lm.model import CausalLm
 from rayforget.foundations.causal_lm.rows import eighth_up
 from rayforget.foundations.causal_lm.scoring.cache_choice import LOOKING_BACK, keep_to_generate, takes_static_cache
 from rayforget.foundations.causal_lm.scoring.growing_cache import answers_by_growing
-from rayforget.foundations.causal_lm.scoring.static_cache import answers_in_place, rows_up
+from rayforget.foundations.causal_lm.scoring.static_cache import answers_in_place
 from rayforget.foundations.causal_lm.scoring.step_graph import CaptureError
 from rayforget.foundations.protocol import State
 from rayforget.tasks.text.types import Generations
@@ -136,7 +136,7 @@ def _portions(
         width = read + max(answers[each] for each in wider)
         rows, columns, kept = len(wider), read, width
         if rounded:
-            rows, columns, kept = rows_up(rows), eighth_up(read), eighth_up(width)
+            rows, columns, kept = eighth_up(rows), eighth_up(read), eighth_up(width)
         fits = rows * columns <= batch_tokens and rows * kept <= cache_tokens
         one_side = switch is None or width <= switch or min(len(prompts[each]) for each in wider) > switch
         one_length = not alike or len({len(prompts[each]) for each in wider}) == 1

@@ -1,8 +1,8 @@
 """A batch of prompts -> greedy answers, with keys and values in tensors of a size that comes again.
 
-Rows are rounded up to a power of two, columns to an eighth of an octave, so that few sizes occur. A step takes one
-token of every row, and everything that it reads and writes stays on the device. Every few steps the new tokens are
-looked at, and when half of the rows are done the others go on in a smaller batch.
+Rows and columns are rounded up to an eighth of an octave, so that few sizes occur. A step takes one token of every row,
+and everything that it reads and writes stays on the device. Every few steps the new tokens are looked at, and when half
+of the rows are done the others go on in a smaller batch.
 """
 
 import inspect
@@ -24,11 +24,6 @@ from rayforget.foundations.causal_lm.scoring.prompt_rows import prompt_rows
 from rayforget.foundations.causal_lm.scoring.step_graph import repeated
 from rayforget.heartbeat import beat
 from rayforget.tasks.text.types import Generations
-
-
-def rows_up(count: int) -> int:
-    """The smallest power of two that is at least `count`."""
-    return 1 << (count - 1).bit_length()
 
 
 def answers_in_place(
@@ -74,7 +69,7 @@ def _fill(answers: Sequence[OpenAnswer], decoding: "Decoding") -> None:
         going = [row for row, answer in enumerate(rows) if not answer.done]
         if not going:
             return
-        if 2 * rows_up(len(going)) <= decoding.rows:
+        if 2 * len(going) <= decoding.rows:
             decoding.keep(going)
             rows, step = [rows[row] for row in going], repeated(decoding.step, decoding.device)
         stretch = min(LOOK_EVERY, max(rows[row].limit for row in range(len(rows)) if not rows[row].done) - made)
@@ -115,7 +110,7 @@ class Decoding:
             NotImplementedError: the model's keys and values do not all stay (sliding windows, state spaces).
         """
         self._lm, self.device = lm, device
-        self.rows = rows_up(len(prompts))
+        self.rows = eighth_up(len(prompts))
         filled = [*prompts, *[prompts[0]] * (self.rows - len(prompts))]
         tokens, seen = (
             each.to(device)
@@ -154,7 +149,7 @@ class Decoding:
 
     def keep(self, going: Sequence[int]) -> None:
         """Goes on with these rows only, in the smallest batch that holds them."""
-        self.rows = rows_up(len(going))
+        self.rows = eighth_up(len(going))
         chosen = torch.tensor([*going, *[going[0]] * (self.rows - len(going))], device=self.device)
         self.tokens, self._positions, self._seen, self._found = (
             each.index_select(0, chosen) for each in (self.tokens, self._positions, self._seen, self._found)
