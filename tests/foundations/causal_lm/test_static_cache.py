@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 from tiny_architectures import tiny_model
-from tiny_language import KINDS, TEXTS, prompts_of, tiny_language_model, tiny_tokenizer
+from tiny_language import CPU, KINDS, TEXTS, prompts_of, tiny_language_model, tiny_tokenizer
 
+from rayforget.evaluate.precision import run_in
 from rayforget.foundations.causal_lm.head import CausalHead
 from rayforget.foundations.causal_lm.rows import eighth_up
 from rayforget.foundations.causal_lm.scoring import static_cache
@@ -81,6 +82,20 @@ def test_many_architectures_take_a_cache_of_fixed_size(architecture):
     found = generate(model, {}, MIXED, batch_tokens=10**4)
     assert found.texts == by_generate(model, MIXED).texts
     assert len(set(found.texts)) > 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_precision_takes_it_too(kind):
+    """Keys that were rotated are fp32 there, and values are not."""
+    model = tiny_language_model(kind)
+    with run_in("bf16", CPU):
+        assert takes_static_cache(model)
+        found, sizes = sizes_of(model, {}, MIXED, batch_tokens=10**4)
+        assert len(sizes) == max(MIXED.max_new_tokens)
+        expected = by_generate(model, MIXED)
+    same = [mine == theirs for mine, theirs in zip(found.texts, expected.texts, strict=True)]
+    assert sum(same) >= 5  # rounding may decide between tokens that are about as likely
+    assert takes_static_cache(model)  # by_generate spoke of bf16 alone
 
 
 @pytest.mark.parametrize("architecture", ["mistral", "gemma2", "gpt_oss"])

@@ -14,11 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rayforget.evaluate.precision import exactly
+from rayforget.evaluate.precision import current_precision, exactly
 from rayforget.foundations.causal_lm.model import CausalLm
 from rayforget.foundations.causal_lm.scoring.prompt_rows import prompt_rows
 from rayforget.foundations.causal_lm.scoring.static_cache import Decoding
 from rayforget.foundations.causal_lm.scoring.step_graph import CaptureError, repeated
+from rayforget.space.precision import FULL, ScoringPrecision
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +40,13 @@ _NO_RULES = frozenset(
 _PROMPTS = (17, 4, 2)
 """Tokens of the trial's prompts. The longest is rounded up: a model that counts padding as positions must not pass."""
 _STEPS = 7
-_TOLERANCE = 1e-3
-"""Share of the largest logit."""
+_TOLERANCE, _HALF_TOLERANCE = 1e-3, 0.05
+"""Share of the largest logit, in fp32 and in what else answers are written in."""
 _UNFIT = (AttributeError, CaptureError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
 """What a model's own code raises where it was not made for this."""
 
-_TRIED: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
-"""Model -> why it keeps to transformers' `generate`; "" if it does not."""
+_TRIED: WeakKeyDictionary[nn.Module, dict[ScoringPrecision, str]] = WeakKeyDictionary()
+"""Model and precision -> why it keeps to transformers' `generate`; "" if it does not."""
 _TOLD: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
 """Model -> what the log said last."""
 
@@ -53,17 +54,18 @@ _TOLD: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
 def takes_static_cache(model: CausalLm) -> bool:
     """Whether `answers_in_place` gives the model's answers; the log says so once."""
     lm = model.head.lm
-    if lm not in _TRIED:
-        _TRIED[lm] = _found_by_trial(model)
+    tried, precision = _TRIED.setdefault(lm, {}), current_precision()
+    if precision not in tried:
+        tried[precision] = _found_by_trial(model)
     rules = _rules(lm)
-    reason = f"its generation_config.json sets {', '.join(rules)}" if rules else _TRIED[lm]
+    reason = f"its generation_config.json sets {', '.join(rules)}" if rules else tried[precision]
     _tell(lm, f"by transformers' generate: {reason}" if reason else "with a cache of fixed size")
     return not reason
 
 
 def keep_to_generate(model: CausalLm, reason: object) -> None:
     """From now on the model answers by transformers' `generate`."""
-    _TRIED[model.head.lm] = str(reason)
+    _TRIED.setdefault(model.head.lm, {})[current_precision()] = str(reason)
     _tell(model.head.lm, f"by transformers' generate: {reason}")
 
 
@@ -94,17 +96,22 @@ def _found_by_trial(model: CausalLm) -> str:
         return "it has a generate of its own"
     try:
         with exactly(model.device):
-            distance = _largest_distance(model)
+            distance, most = _largest_distance(model, _TOLERANCE), _TOLERANCE
+        if distance <= most and current_precision() != FULL:
+            distance, most = _largest_distance(model, _HALF_TOLERANCE), _HALF_TOLERANCE
     except torch.OutOfMemoryError:
         raise
     except _UNFIT as error:
         return f"{type(error).__name__}: {error}".splitlines()[0]
-    return "" if distance <= _TOLERANCE else f"its logits differ by {distance:.2g} of the largest"
+    return "" if distance <= most else f"its logits differ by {distance:.2g} of the largest"
 
 
 @torch.inference_mode()
-def _largest_distance(model: CausalLm) -> float:
-    """Between both ways' logits, as a share of the largest; goes through all that a batch may go through."""
+def _largest_distance(model: CausalLm, enough: float) -> float:
+    """Between both ways' logits, as a share of the largest, up to the first beyond `enough`.
+
+    Goes through what a batch goes through: columns and rows of a rounded batch, and rows that leave.
+    """
     lm: Any = model.head.lm
     prompts = [(np.arange(5, 5 + 3 * count, 3) % model.num_embedded).astype(np.int32) for count in _PROMPTS]
     tokens, seen = prompt_rows(prompts, filler=model.pad_token)
@@ -112,6 +119,7 @@ def _largest_distance(model: CausalLm) -> float:
         input_ids=tokens.to(model.device),
         attention_mask=seen.to(model.device),
         max_new_tokens=_STEPS,
+        min_new_tokens=_STEPS,
         do_sample=False,
         use_cache=True,
         pad_token_id=model.pad_token,
@@ -125,7 +133,7 @@ def _largest_distance(model: CausalLm) -> float:
     for number, expected in enumerate(made.logits):
         wanted = expected[kept].float()
         away = (decoding.logits[: len(kept)] - wanted).abs().max() / wanted.abs().max()
-        if not float(away) <= _TOLERANCE:
+        if not float(away) <= enough:
             return float(away)
         worst = max(worst, float(away))
         if number + 1 == len(made.logits):

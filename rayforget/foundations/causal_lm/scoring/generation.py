@@ -19,6 +19,7 @@ from rayforget.foundations.causal_lm.model import CausalLm
 from rayforget.foundations.causal_lm.rows import eighth_up
 from rayforget.foundations.causal_lm.scoring.cache_choice import LOOKING_BACK, keep_to_generate, takes_static_cache
 from rayforget.foundations.causal_lm.scoring.growing_cache import answers_by_growing
+from rayforget.foundations.causal_lm.scoring.rounded_weights import rounded_once
 from rayforget.foundations.causal_lm.scoring.static_cache import answers_in_place
 from rayforget.foundations.causal_lm.scoring.step_graph import CaptureError
 from rayforget.foundations.protocol import State
@@ -55,7 +56,7 @@ def generate(model: CausalLm, theta: State, generations: Generations, *, batch_t
     prompts = _fitted(generations, model.max_length)
     if not prompts:
         return Answers(texts=(), finite=np.zeros(0, dtype=np.bool_))
-    weights = model.weights(theta)
+    weights = rounded_once(model, model.weights(theta))
     alike = _reads_padding(model)
     in_place = takes_static_cache(model)
     portions = _portions(

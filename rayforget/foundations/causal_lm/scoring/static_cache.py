@@ -186,19 +186,16 @@ class Decoding:
 
 
 def _cache_of(lm: nn.Module, columns: int) -> Any:
-    """transformers' cache of a fixed size, whose layers all keep every column: windows are a matter of the mask alone.
-
-    transformers' own layers of windows count their columns on the host, which a captured step cannot.
-    """
+    """transformers' cache of a fixed size, all of whose layers keep every column."""
     from transformers import StaticCache
     from transformers.cache_utils import StaticLayer, StaticSlidingWindowLayer
 
+    from rayforget.foundations.causal_lm.scoring.kept_columns import KeptColumns
+
     config: Any = lm.config
     cache = StaticCache(config=config, max_cache_len=columns)
-    for number, layer in enumerate(cache.layers):
-        if type(layer) is StaticSlidingWindowLayer:
-            cache.layers[number] = StaticLayer(max_cache_len=columns)
-            cache.layers[number].is_sliding = True  # by which transformers finds a layer of each kind of mask
-    if others := sorted({type(layer).__name__ for layer in cache.layers if type(layer) is not StaticLayer}):
+    kinds = [type(layer) for layer in cache.layers]
+    if others := sorted({kind.__name__ for kind in kinds if kind not in (StaticLayer, StaticSlidingWindowLayer)}):
         raise NotImplementedError(f"it keeps its past in {', '.join(others)}")
+    cache.layers = [KeptColumns(columns, windowed=kind is StaticSlidingWindowLayer) for kind in kinds]
     return cache
