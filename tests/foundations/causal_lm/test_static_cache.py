@@ -8,6 +8,8 @@ import pytest
 import torch
 from tiny_architectures import tiny_model
 from tiny_language import CPU, KINDS, TEXTS, prompts_of, tiny_language_model, tiny_tokenizer
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
 
 from rayforget.evaluate.precision import run_in
 from rayforget.foundations.causal_lm.head import CausalHead
@@ -16,6 +18,7 @@ from rayforget.foundations.causal_lm.scoring import static_cache
 from rayforget.foundations.causal_lm.scoring.cache_choice import keep_to_generate, takes_static_cache
 from rayforget.foundations.causal_lm.scoring.ends import NOT_FINITE, OpenAnswer, Until
 from rayforget.foundations.causal_lm.scoring.generation import generate
+from rayforget.foundations.causal_lm.scoring.static_cache import Decoding
 from rayforget.foundations.causal_lm.scoring.step_graph import CaptureError
 from rayforget.tasks.text.types import Generations
 
@@ -82,6 +85,47 @@ def test_many_architectures_take_a_cache_of_fixed_size(architecture):
     found = generate(model, {}, MIXED, batch_tokens=10**4)
     assert found.texts == by_generate(model, MIXED).texts
     assert len(set(found.texts)) > 3
+
+
+class Operators(TorchDispatchMode):
+    """Notes every operator with the shapes of its tensors and all other arguments."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        shown = tree_map(lambda x: (tuple(x.shape), x.dtype) if isinstance(x, torch.Tensor) else x, (args, kwargs))
+        self.seen.append((str(func), repr(shown)))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("architecture", ["opt", "llama", "gpt_neox", "gpt2", "gemma2", "mistral", "qwen2_moe"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_step_can_be_captured(architecture, precision):
+    """It asks the host nothing, does the same each time, and keeps its state where it is."""
+    model = model_of(architecture)
+    with torch.no_grad(), run_in(precision, CPU):  # operators made of others are seen as these
+        decoding = Decoding(model.head.lm, MIXED.prompts, filler=1, most=20, device=CPU)
+        steps, places = [], []
+        for _ in range(4):
+            with Operators() as operators:
+                decoding.step()
+            steps.append(operators.seen)
+            places.append(places_of(decoding))
+    names = {name for name, _ in steps[1]}
+    assert not names & {
+        f"aten.{each}.default" for each in ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "lift_fresh")
+    }
+    assert steps[1] == steps[2] == steps[3]
+    assert places[1] == places[2] == places[3]
+
+
+def places_of(decoding):
+    """Where the state between two steps lies."""
+    state = [each for each in vars(decoding).values() if isinstance(each, torch.Tensor) and each is not decoding.logits]
+    of_layers = [(layer.keys, layer.values, layer.cumulative_length) for layer in decoding._cache.layers]
+    return [each.data_ptr() for each in (*state, *sum(of_layers, ()))]
 
 
 @pytest.mark.parametrize("kind", KINDS)
