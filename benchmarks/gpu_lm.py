@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gpu_generation import tell_answers
 from gpu_models import lm_folder, new_lm, write_questions, write_training_texts
 from gpu_profile import profile_work
 from gpu_requests import ask_without_lm_eval
@@ -108,7 +109,7 @@ def _trainer_rate(run: Run, name: str, peer: str, attention: str, data: Training
 
 
 def lm_score(run: Run) -> None:
-    """Seconds of one alpha, everything included, beside lm-eval's HFLM."""
+    """Seconds of one alpha, everything included, and of written answers, beside lm-eval's HFLM."""
     equipment = _open(run, trained=run.sizes.text_batch, pairs=run.sizes.pairs, alphas=(0.0, 0.5, 1.0))
     foundation = equipment.foundation
     assert isinstance(foundation, PreparedCausalLm)
@@ -133,6 +134,9 @@ def lm_score(run: Run) -> None:
             batch, theirs = best_seconds(score, (2,) if run.toy else (16, 64, 128))
             called = f"{name}, {dtype}, batch {batch}".replace("torch.", "")
             run.row("one α of all pairs", seconds[-1], "s", peer=called, theirs=theirs, target=5)
+        del lm, peers
+    if not run.early:
+        tell_answers(run, equipment)
     with run.attempt("profile"):
         profile_work(run, "a training of one step and its curve", counted(equipment, 2), times=1, warm=0)
 

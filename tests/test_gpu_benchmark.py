@@ -130,6 +130,23 @@ def test_both_peers_of_scoring_find_the_same_log_likelihoods(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+def test_both_peers_of_generation_write_the_same_answers(tmp_path: Path) -> None:
+    from generation_peers import by_plain_generate, generate_by_hflm
+    from gpu_models import TOY, new_lm, write_lm
+    from transformers import AutoTokenizer
+
+    device = torch.device("cpu")
+    write_lm(tmp_path, TOY, device)
+    lm: Any = new_lm(TOY, device).eval()
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    rng = np.random.default_rng(0)
+    prompts = [rng.integers(4, TOY.vocab, length).tolist() for length in (3, 17, 9, 4, 12)]
+    theirs = generate_by_hflm(lm, tokenizer, [tokenizer.decode(prompt) for prompt in prompts], 2, 8)
+    plain = [tokenizer.decode(answer, skip_special_tokens=True) for answer in by_plain_generate(lm, prompts, 3, 8)]
+    assert plain == theirs
+
+
+@pytest.mark.slow
 def test_every_part_runs_where_only_the_core_is_installed(tmp_path: Path) -> None:
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({NOT_THERE!r})); sys.path.insert(0, {str(BENCHMARKS)!r})\n"

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from rayforget.foundations.protocol import Learner
+from rayforget.foundations.rounded import LINEAR, only_multiplied
 from rayforget.train.distillation import teacher_output
-from rayforget.train.rounded import LINEAR, only_multiplied
 
 _log = logging.getLogger(__name__)
 _UNFIT = (AttributeError, NotImplementedError, RuntimeError, TypeError)

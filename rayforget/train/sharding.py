@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rayforget.distributed import rank, world_size
 from rayforget.errors import FoundationError
-from rayforget.train.rounded import LINEAR, only_multiplied
+from rayforget.foundations.rounded import LINEAR, only_multiplied
 
 if TYPE_CHECKING:  # takes a second to import, for nothing if nothing is sharded
     from torch.distributed.fsdp import FSDPModule

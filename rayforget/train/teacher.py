@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rayforget.foundations.rounded import LINEAR_AND_CONVOLUTIONS, only_multiplied
 from rayforget.train.distillation import teacher_output
-from rayforget.train.rounded import LINEAR_AND_CONVOLUTIONS, only_multiplied
 from rayforget.train.sharded_teacher import sharded_teacher_output
 from rayforget.train.sharding import own_share
 

@@ -17,11 +17,11 @@ from rayforget.foundations.clip.heads import build_module
 from rayforget.foundations.clip.learner import ClipLearner
 from rayforget.foundations.clip.model import load_clip
 from rayforget.foundations.protocol import Learner
+from rayforget.foundations.rounded import LINEAR, only_multiplied
 from rayforget.space.recipe import LoraAdapter, Recipe
 from rayforget.train import trainer as of_trainer
 from rayforget.train.loop import Snapshot, train
 from rayforget.train.penalties.kd import Distillation
-from rayforget.train.rounded import LINEAR, only_multiplied
 from rayforget.train.trainer import Trainer
 
 CPU = torch.device("cpu")
