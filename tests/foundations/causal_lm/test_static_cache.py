@@ -272,3 +272,11 @@ def test_an_open_answer_ends_once_and_for_all():
     full = OpenAnswer(until=until, end_tokens=frozenset({2}), limit=1)
     full.extend([3, 4])
     assert (full.tokens, full.done) == ([3], True)
+
+
+def test_a_model_whose_layers_differ_answers_as_transformers_generate():
+    """Gemma 4's configuration refuses to tell of all layers at once, so that their keys' size is not known."""
+    model = model_of("gemma4_text")
+    found = generate(model, {}, MIXED, batch_tokens=10**4)
+    assert found.texts == by_generate(model, MIXED).texts
+    assert len(set(found.texts)) > 3

@@ -25,6 +25,8 @@ from rayforget.foundations.causal_lm.scoring.step_graph import CaptureError
 from rayforget.foundations.protocol import State
 from rayforget.tasks.text.types import Generations
 
+_UNKNOWN_BYTES = 2**20
+"""Of keys and values for a token: as many as a large model needs."""
 _CACHE_BYTES = {"cpu": 2**30, "cuda": 2**34}
 """Size of keys and values in fp32, by device. A step reads all weights for one token of each row, so rows pay."""
 
@@ -164,16 +166,16 @@ def _reads_padding(model: CausalLm) -> bool:
 
 
 def _bytes_per_token(model: CausalLm) -> int:
-    """Bytes of keys and values in fp32, if the configuration tells them; else as many as a large model needs."""
+    """Bytes of keys and values in fp32, if the configuration tells them."""
     config: Any = model.head.lm.config
-    layers, width, heads = (
-        getattr(config, name, None) for name in ("num_hidden_layers", "hidden_size", "num_attention_heads")
-    )
+    names = ("num_hidden_layers", "hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim")
+    try:
+        layers, width, heads, shared, head_width = (getattr(config, name, None) for name in names)
+    except RuntimeError:  # layers that differ, as Gemma 4's, tell of themselves alone
+        return _UNKNOWN_BYTES
     if not (layers and width and heads):
-        return 2**20
-    shared = getattr(config, "num_key_value_heads", None) or heads
-    head_width = getattr(config, "head_dim", None) or width // heads
-    return int(2 * 4 * layers * shared * head_width)
+        return _UNKNOWN_BYTES
+    return int(2 * 4 * layers * (shared or heads) * (head_width or width // heads))
 
 
 def _text(tokenizer: Any, tokens: Sequence[int], until: Sequence[str]) -> str:
