@@ -67,9 +67,10 @@ class NotedJobs:
         """
         return {job.name: job for job in self._known.everything()}
 
-    def load_one(self, trial: str) -> TrialJob:
-        """One training's note; raises as `load`, and if it is missing."""
-        return self._known.one(f"{trial}.json")
+    def check(self, trial: str) -> None:
+        """Raises as `load` if this note is damaged; its recipe may name what is not installed here."""
+        path = f"{FOLDER}/{trial}.json"
+        _open(self._store.read(path), f"{self._store}/{path}")
 
 
 def _body_of(job: TrialJob) -> dict[str, Any]:
@@ -94,8 +95,12 @@ def _job_of(body: Mapping[str, Any]) -> TrialJob:
     )
 
 
-def _read_job(data: bytes, path: str) -> TrialJob:
+def _open(data: bytes, path: str) -> dict[str, Any]:
     trial = path.rpartition("/")[2].removesuffix(".json")
     body = {"trial": trial, **open_sealed("asked", data, path)}  # older notes do not name their training
     check_place(path, f"{body['trial']}.json")
-    return _job_of(body)
+    return body
+
+
+def _read_job(data: bytes, path: str) -> TrialJob:
+    return _job_of(_open(data, path))

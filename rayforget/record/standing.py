@@ -144,7 +144,7 @@ def standing_of(sweep: "Sweep", records: Sequence[AnyCheckpoint], gathered: Gath
     done = {name for name, of in trials.items() if name not in failed and is_finished(of)}
     notes = NotedJobs(sweep.store)
     for name in sorted(noted - done - failed.keys()):
-        notes.load_one(name)  # tells what would keep the sweep from going on
+        notes.check(name)  # tells what would keep the sweep from going on
     tests = sweep.tests()
     tested = {PointKey(record.trial, record.step, *spot) for record in tests for spot in record.scores}
     wanted = [gathered.points[i].key for i in points_to_report(gathered.points)]

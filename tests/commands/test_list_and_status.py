@@ -7,6 +7,7 @@ import golden_text
 import pytest
 from command_types import Run, Says
 
+from rayforget.record.envelope import seal
 from rayforget.record.jobs import NotedJobs, TrialJob
 from rayforget.record.standing import trainings_of
 from rayforget.record.storage.store import Store
@@ -93,6 +94,16 @@ def test_status_tells_failures_what_is_unfinished_and_how_to_go_on(says: Says, r
     note_asked(recorded / "half", "0099-full")  # handed out, and not recorded
     elsewhere = recorded.rename(recorded.with_name("my runs"))
     assert says("status of a sweep elsewhere, half done", "status", "half", "--storage", elsewhere) == 0
+
+
+def test_a_training_of_a_package_that_is_not_here_is_unfinished_and_no_fault(run: Run, recorded: Path) -> None:
+    recipe = {"method": "bent", "penalties": [{"kind": "of_nobody_here", "strength": 1}]}
+    body = {"trial": "0099-bent", "recipe": recipe, "fraction": 1, "alpha": 1, "asked": {}, "frontier": []}
+    (recorded / "half" / "asked").mkdir(exist_ok=True)
+    (recorded / "half" / "asked" / "0099-bent.json").write_bytes(seal("asked", body))
+    code, text = run("status", "half")
+    assert code == 0, text
+    assert "0099-bent" in text
 
 
 def test_the_budget_of_a_resumed_sweep_counts(recorded: Path) -> None:
