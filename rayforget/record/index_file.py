@@ -35,7 +35,7 @@ class IndexFile:
             checksum, _, content = self.path.read_bytes().partition(b"\n")
         except OSError:
             return None
-        return content if checksum == self._checksum(content) else None
+        return content if checksum == checksum_of(content, self._layout) else None
 
     def save(self, content: bytes) -> None:
         """Replaces it; where the disk refuses there is none, which only costs time."""
@@ -43,7 +43,7 @@ class IndexFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=".writing-", delete=False) as stream:
                 try:
-                    stream.write(self._checksum(content) + b"\n" + content)
+                    stream.write(checksum_of(content, self._layout) + b"\n" + content)
                     stream.flush()
                     os.replace(stream.name, self.path)
                 except OSError:
@@ -55,8 +55,9 @@ class IndexFile:
         with suppress(OSError):
             self.path.unlink()
 
-    def _checksum(self, content: bytes) -> bytes:
-        """Covers the layout's number, and the version of the code that made this of the record."""
-        found = hashlib.sha256(b"%d %s " % (self._layout, code_version().encode()))
-        found.update(content)
-        return found.hexdigest().encode()
+
+def checksum_of(content: bytes, layout: int) -> bytes:
+    """Covers the content, its layout's number, and the version of the code that made it of the record."""
+    found = hashlib.sha256(b"%d %s " % (layout, code_version().encode()))
+    found.update(content)
+    return found.hexdigest().encode()

@@ -6,14 +6,13 @@ read one by one. Eight segments of a level are merged into one of the next, so t
 each file is written O(log n) times.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
 from rayforget.errors import RecordError
-from rayforget.record.provenance import code_version
+from rayforget.record.index_file import checksum_of
 from rayforget.record.storage.store import Store
 
 T = TypeVar("T")
@@ -67,7 +66,7 @@ class Segments(Generic[T]):
         if not plain:
             return
         content = json.dumps(plain, separators=(",", ":")).encode()
-        checksum = _checksum(content)
+        checksum = checksum_of(content, _LAYOUT)
         self._store.write(f"{self._place}/{level}-{checksum[:12].decode()}.json", checksum + b"\n" + content)
 
     def _read(self, name: str) -> list[Any]:
@@ -75,12 +74,5 @@ class Segments(Generic[T]):
             checksum, _, content = self._store.read(f"{self._place}/{name}").partition(b"\n")
         except RecordError:  # merged meanwhile, or refused: the files themselves will tell
             return []
-        found: list[Any] = json.loads(content) if checksum == _checksum(content) else []
+        found: list[Any] = json.loads(content) if checksum == checksum_of(content, _LAYOUT) else []
         return found
-
-
-def _checksum(content: bytes) -> bytes:
-    """Covers the layout's number, and the version of the code that made this of the files."""
-    found = hashlib.sha256(b"%d %s " % (_LAYOUT, code_version().encode()))
-    found.update(content)
-    return found.hexdigest().encode()
