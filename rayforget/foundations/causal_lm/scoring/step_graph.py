@@ -2,9 +2,9 @@
 
 A step of one token launches some ten kernels a layer, and the processor that launches them takes longer than the GPU
 that runs them; a graph is one launch. Its kernels read and write the memory that they were captured with, so a step
-keeps its state in tensors that it changes in place. It is captured anew for each batch: the capture should cost about as
-much as one step, and no weights have to be copied to a fixed place. When the batch is done nothing stays on the device but
-the memory of one step's intermediate results, which the next capture takes over.
+keeps its state in tensors that it changes in place. It is captured anew for each batch: the capture should cost about
+as much as one step, and no weights have to be copied to a fixed place. When the batch is done nothing stays on the
+device but the memory of one step's intermediate results, which the next capture takes over.
 """
 
 from collections.abc import Callable
