@@ -13,9 +13,10 @@ from rayforget.frontier.choose import (
     points_to_report,
 )
 from rayforget.frontier.each_training import EachTraining, choose_each, trainings_alone
-from rayforget.frontier.measured import KnownShares, Measured, Trainings, baseline, measure
+from rayforget.frontier.measured import Measured, baseline, measure
 from rayforget.frontier.points import PLAIN, THETA_0, FrontierPoint, PointKey, TaskRole
 from rayforget.frontier.summary import Measure, MethodSummary, PathSummary, Recovery, Summary
+from rayforget.frontier.trainings import KnownShares, Trainings
 from rayforget.values.scores import Score
 
 Scores = Mapping[PointKey, Mapping[str, Score]]

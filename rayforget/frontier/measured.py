@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +12,10 @@ from rayforget.errors import RecordError
 from rayforget.frontier.band import Band, band_of
 from rayforget.frontier.each_training import Recipes
 from rayforget.frontier.intervals import Boxes, Interval, boxes, errors_of_seeds, interval_of_frontier, interval_of_mean
-from rayforget.frontier.points import FrontierPoint, PointKey, TaskRole, trade_offs
+from rayforget.frontier.points import PointKey, TaskRole, trade_offs
 from rayforget.frontier.recovered import Pair, Recovered, recovered
 from rayforget.frontier.summary import Baseline, Measure, OneTraining
+from rayforget.frontier.trainings import Trainings
 from rayforget.frontier.uncertainty import Draws, bootstrap, stack_scores, standard_error
 from rayforget.metrics.scored_items import ScoredItems
 from rayforget.values.scores import Score, Split
@@ -137,38 +137,6 @@ class Measured:
         """Shape (num_resamples, num_points, 2)."""
         assert self.resampled is not None
         return _stacked(points, self.resampled, len(self.resampled[self.theta_0]))
-
-
-class KnownShares(Protocol):
-    """What earlier reports computed of single trainings; may know nothing."""
-
-    def recall(
-        self, within: Boxes, groups: Mapping[tuple[int, ...], tuple[FrontierPoint, ...]], /
-    ) -> Mapping[tuple[int, ...], NDArray[np.float32]]:
-        """`Measured.shares` of some of these groups of points, in these boxes."""
-
-    def keep(
-        self,
-        within: Boxes,
-        groups: Mapping[tuple[int, ...], tuple[FrontierPoint, ...]],
-        shares: Mapping[tuple[int, ...], NDArray[np.float32]],
-        /,
-    ) -> None:
-        """Remembers the shares of all these groups, and forgets others."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trainings:
-    """Trainings of which only is asked what each recovers alone."""
-
-    points: Mapping[int, FrontierPoint]
-    """All points that represent one of them."""
-    alone: Sequence[tuple[int, ...]]
-    """Groups of points, each representing one training; neighbours are read together."""
-    plain: Sequence[int]
-    """Plain fine-tuning's results, which span the box with theta_0; among the points that are measured."""
-    known: KnownShares | None = None
-    """What need not be computed again."""
 
 
 def measure(

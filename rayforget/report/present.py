@@ -13,12 +13,12 @@ from rich.console import Console
 from rayforget.frontier.baseline_errors import BaselineErrors
 from rayforget.frontier.compare import Scores, summarise
 from rayforget.frontier.gather import Gathered, gather
-from rayforget.frontier.measured import KnownShares
 from rayforget.frontier.on_demand import items_of, with_items
 from rayforget.frontier.points import TaskRole, task_roles
 from rayforget.frontier.progress import recovered_so_far
 from rayforget.frontier.split_halves import WholeScore, halved_tasks, whole_scores
 from rayforget.frontier.summary import Summary
+from rayforget.frontier.trainings import KnownShares
 from rayforget.printable import one_line
 from rayforget.record.command import command
 from rayforget.record.shares_index import SharesIndex

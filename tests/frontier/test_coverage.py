@@ -22,9 +22,10 @@ from rayforget.frontier.compare import summarise
 from rayforget.frontier.each_training import choose_each
 from rayforget.frontier.hypervolume import hypervolumes
 from rayforget.frontier.intervals import MEASURED_COVERAGE, boxes, interval_of_mean
-from rayforget.frontier.measured import Trainings, measure
+from rayforget.frontier.measured import measure
 from rayforget.frontier.points import THETA_0, FrontierPoint, PointKey, TaskRole
 from rayforget.frontier.summary import OneTraining
+from rayforget.frontier.trainings import Trainings
 from rayforget.values.scores import Score
 
 ROLES = (
